@@ -1,0 +1,1 @@
+"""DECIDE AND REMEMBER: the sync core, its store, its receivers and its command line."""

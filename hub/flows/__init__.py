@@ -1,0 +1,1 @@
+"""Pure derivations: golden records in, wanted golden records out."""

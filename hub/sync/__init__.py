@@ -1,0 +1,1 @@
+"""The use cases: thin imperative shells round hub.model."""

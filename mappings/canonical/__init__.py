@@ -1,0 +1,1 @@
+"""Tulay's own words: one file per entity."""

@@ -1,0 +1,21 @@
+"""An order to the workshop: make so many of a product."""
+
+from __future__ import annotations
+
+from mappings.canonical.values import Entity, Field
+
+PRODUCTION_ORDER = Entity(
+    name="production_order",
+    fields={
+        "number": Field("text"),
+        "state": Field(
+            "enum",
+            options=("requested", "draft", "waiting", "assigned", "running", "done", "cancelled"),
+        ),
+        "product": Field("reference", entity="product"),
+        "quantity": Field("decimal"),
+        "sales_order": Field("reference", entity="sales_order"),
+        "planned_date": Field("date"),
+    },
+    title="number",
+)

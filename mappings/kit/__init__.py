@@ -1,0 +1,1 @@
+"""Lenses, converters and the loader of mapping files."""

@@ -1,0 +1,36 @@
+"""What can go wrong while translating.
+
+MappingError
+├── MappingFileError
+└── LensError
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class MappingError(Exception):
+    """Something cannot be translated."""
+
+
+class MappingFileError(MappingError):
+    """A mapping file is wrong: refuse to start. The message begins with file:line."""
+
+    def __init__(self, message: str, *, path: Path, line: int | None = None) -> None:
+        place = f"{path}:{line}" if line else str(path)
+        super().__init__(f"{place}: {message}")
+        self.path = path
+        self.line = line
+
+
+class LensError(MappingError):
+    """One value has no translation: the record is set aside, the others go on.
+
+    The message names the field and what was expected, never the value.
+    """
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(f"{path}: {message}")
+        #: The canonical path that could not be translated.
+        self.path = path

@@ -1,0 +1,76 @@
+"""A mapping: all lenses of one stream, compiled; the only thing the hub sees of a mapping file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as ReadOnly
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mappings.canonical.values import Entity, Scalar, Values
+
+
+@dataclass(frozen=True, slots=True)
+class CustomField:
+    """A field over there that does not exist by nature and must be created once."""
+
+    name: str
+    #: text | number | integer | boolean | date | datetime | enum
+    type: str
+    label: str
+
+
+class Mapping(Protocol):
+    """Translates one stream of one system from and to one entity. Pure; never sees the network.
+
+    Paths of list items are written `lines[KEY].quantity`; declarations about all items `lines[].quantity`.
+    """
+
+    #: The system's name, the stream's name, the entity.
+    system: str
+    stream: str
+    entity: Entity
+    #: Changes whenever the mapping's meaning may have changed.
+    fingerprint: str
+    #: False: records over there that the hub did not write are not taken into the hub.
+    adopt: bool
+    #: Values every record of this stream has (`kind: task`): added by `read`, ignored by `write`;
+    #: a golden record with other values does not belong into this stream.
+    constants: Values
+    #: Canonical paths without which a record cannot be created over there.
+    requires: tuple[str, ...]
+    #: State -> action of `Act` that reaches it, for entities with a state machine.
+    acts: ReadOnly[str, str]
+    #: Declared reference paths -> stream of this system that they point into.
+    references: ReadOnly[str, str]
+    #: Fields over there that `prepare` must create.
+    custom_fields: tuple[CustomField, ...]
+    #: Every field name over there -> line in the mapping file, for `tulay check`.
+    names: ReadOnly[str, int]
+
+    def read(self, payload: ReadOnly[str, Any]) -> Values:
+        """Translates a whole record. Every mapped plain path is present; blanks are None.
+
+        References hold the key over there. List items appear with all their mapped paths.
+        Raises: LensError.
+        """
+        ...
+
+    def write(self, values: ReadOnly[str, Scalar], current: ReadOnly[str, Any] | None) -> dict[str, Any]:
+        """Translates some values into a patch of the record `current` (None: a new record).
+
+        Only the paths given are written, in the system's own words and nesting. References must
+        already hold the key over there. Raises: LensError.
+        """
+        ...
+
+    def writable(self, path: str) -> bool:
+        """Says whether the hub may write this path over there (mapped, and not `mode: read`)."""
+        ...
+
+    def mapped(self, path: str) -> bool:
+        """Says whether this mapping covers the path at all (list items included)."""
+        ...
+
+    def describe(self, values: ReadOnly[str, Scalar]) -> str:
+        """Names a record for people, in one line."""
+        ...
