@@ -1,0 +1,142 @@
+"""Which golden record a new record belongs to: fingerprints to find candidates, rules to decide.
+
+A strong match (tax id, e-mail, domain, name and postal code) links, a suggestion asks a person.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+
+from rapidfuzz import fuzz
+
+from mappings.canonical.values import Entity, Scalar
+
+#: Legal forms say nothing about who it is: "ACME Ltd" and "Acme Limited" are one name.
+_LEGAL_FORMS = frozenset(
+    "ab ag aps as bv bvba co company corp corporation doo ek eirl eood gbr gmbh inc kft kg kk lda"
+    " limited llc llp ltd ltda mbh nv og ohg ooo oy oyj plc pte pty pvt sa sagl sarl sas se sl slu"
+    " spa spzoo sprl srl srls sro ug und and".split()
+)
+_WORDS = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """One way in which a record can be recognised, as a signed 64-bit number."""
+
+    value: int
+    strong: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A golden record that shares a fingerprint."""
+
+    id: str
+    values: Mapping[str, Scalar]
+    #: Position of the strongest rule that found it; suggestions come after all strong rules.
+    rule: int
+    strong: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """It is this golden record."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """A person must say which of these it is, or none."""
+
+    ids: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody we know."""
+
+
+@lru_cache(maxsize=65_536)
+def plain_name(text: str) -> str:
+    """Returns a name without case, accents, punctuation and legal form.
+
+    >>> plain_name("Müller & Söhne GmbH"), plain_name("MULLER  SOHNE")
+    ('muller sohne', 'muller sohne')
+    """
+    if not text.isascii():
+        decomposed = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in decomposed if not unicodedata.combining(c))
+    words = _WORDS.findall(text.casefold())
+    return " ".join([w for w in words if w not in _LEGAL_FORMS] or words)
+
+
+def fingerprints(entity: Entity, values: Mapping[str, Scalar]) -> list[Fingerprint]:
+    """Returns the ways in which this record can be recognised; only rules with all fields filled.
+
+    >>> from mappings.canonical.product import PRODUCT
+    >>> [f.strong for f in fingerprints(PRODUCT, {"sku": "A-1", "name": None})]
+    [True]
+    """
+    found = []
+    for number, rule in enumerate((*entity.match, *entity.suggest)):
+        parts = [values.get(path) for path in rule]
+        if None in parts:
+            continue
+        text = "\x1f".join(plain_name(str(part)) or str(part) for part in parts)
+        digest = blake2b(f"{entity.name}\x1f{number}\x1f{text}".encode(), digest_size=8).digest()
+        value = int.from_bytes(digest, "big", signed=True)
+        found.append(Fingerprint(value, number < len(entity.match)))
+    return found
+
+
+def decide(
+    entity: Entity, values: Mapping[str, Scalar], candidates: Sequence[Candidate]
+) -> Linked | Unclear | Unknown:
+    """Returns which of the candidates a new record is.
+
+    Candidates must not yet have a link to the record's connection. Exactly one strong candidate
+    without a contradiction links; several, or a likely suggestion, are left to a person.
+    """
+    fitting = [c for c in candidates if not _contradicts(entity, values, c.values)]
+    strong = [c for c in fitting if c.strong]
+    if strong:
+        best = min(c.rule for c in strong)
+        first = sorted({c.id for c in strong if c.rule == best})
+        if len(first) == 1:
+            return Linked(first[0])
+        rule = " + ".join(entity.match[best])
+        return Unclear(tuple(first), f"{len(first)} records have the same {rule}")
+    likely = sorted({c.id for c in fitting if _alike(entity, values, c.values) >= _LIKELY})
+    if likely:
+        return Unclear(tuple(likely), "looks alike, but nothing certain is the same")
+    return Unknown()
+
+
+#: Of 100: below this, two names are two customers.
+_LIKELY = 88.0
+
+
+def _contradicts(
+    entity: Entity, values: Mapping[str, Scalar], others: Mapping[str, Scalar]
+) -> bool:
+    pairs = ((values.get(p), others.get(p)) for p in entity.contradict)
+    return any(a is not None and b is not None and a != b for a, b in pairs)
+
+
+def _alike(entity: Entity, values: Mapping[str, Scalar], others: Mapping[str, Scalar]) -> float:
+    """How alike two records are over the text both have, 0 to 100."""
+    paths = dict.fromkeys(p for rule in entity.suggest for p in rule)
+    scores = [
+        fuzz.token_sort_ratio(plain_name(str(values[p])), plain_name(str(others[p])))
+        for p in paths
+        if values.get(p) is not None and others.get(p) is not None
+    ]
+    return sum(scores) / len(scores) if scores else 0.0

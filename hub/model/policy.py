@@ -1,0 +1,89 @@
+"""Policies as plain values: which connection may set a field, and who wins.
+
+Resolved once from tulay.yaml; asked millions of times, so answers are remembered per path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+#: Ask a person, take the later one, or the name of the connection that wins.
+Both = str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPolicy:
+    """Who may set a field and what happens when two did."""
+
+    #: Connections that may set it; None: everybody; empty: only the hub's own flows.
+    owners: frozenset[str] | None = None
+    #: When both sides changed it: "ask", "latest" or a connection's name.
+    both: Both = "ask"
+    #: When two records meet for the first time and differ: as `both`.
+    first: Both = "ask"
+    #: A blank overwrites only with "write".
+    blank: Literal["keep", "write"] = "keep"
+    #: Fields of the same unit are decided together: never a street from here and a city from there.
+    unit: str | None = None
+
+    def may_set(self, connection: str) -> bool:
+        """Says whether a value typed in this connection counts.
+
+        >>> FieldPolicy(owners=frozenset({"erp"})).may_set("crm")
+        False
+        """
+        return self.owners is None or connection in self.owners
+
+
+@dataclass(frozen=True)
+class EntityPolicy:
+    """All policies of one entity."""
+
+    #: Path or branch (`address`, `lines[]`) -> policy; "" is the default.
+    fields: Mapping[str, FieldPolicy] = field(default_factory=dict)
+    #: Connections in which the hub may create records of this entity.
+    create: frozenset[str] = frozenset()
+    #: Connections whose unlinked records become golden records; None: all.
+    adopt: frozenset[str] | None = None
+    #: What a deletion in one connection does to the others.
+    delete: Literal["keep", "propagate"] = "keep"
+
+    @cached_property
+    def _known(self) -> dict[str, FieldPolicy]:
+        return {}
+
+    def of(self, path: str) -> FieldPolicy:
+        """Returns the policy of a path: its own, or that of the nearest branch, or the default.
+
+        >>> erp = FieldPolicy(owners=frozenset({"erp"}))
+        >>> EntityPolicy({"address": erp}).of("address.city") is erp
+        True
+        """
+        found = self._known.get(path)
+        if found is None:
+            found = self._known[path] = self._resolve(path)
+        return found
+
+    def _resolve(self, path: str) -> FieldPolicy:
+        name, in_list = path, "[" in path
+        if in_list:
+            head, _, rest = path.partition("[")
+            name = f"{head}[].{rest.rpartition('].')[2]}"
+        while name:
+            if name in self.fields:
+                return _in_list(self.fields[name]) if in_list else self.fields[name]
+            name = name.rpartition(".")[0] if "." in name else ""
+        default = self.fields.get("", FieldPolicy())
+        return _in_list(default) if in_list else default
+
+    def unit_of(self, path: str) -> str | None:
+        """Returns the unit that a path belongs to, if any."""
+        return self.of(path).unit
+
+
+def _in_list(policy: FieldPolicy) -> FieldPolicy:
+    # An item that vanished from a list was removed by somebody: that is news, not a blank.
+    return replace(policy, blank="write")

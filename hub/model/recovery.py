@@ -1,0 +1,94 @@
+"""What to do next about an error: one function, and answers as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from connectors.kit.errors import (
+    ConnectorError,
+    ContractError,
+    CredentialsError,
+    CursorExpiredError,
+    RateLimitedError,
+    RecordError,
+    RecordMissingError,
+    RecordStaleError,
+    UnavailableError,
+)
+from mappings.kit.errors import LensError
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The same again after a pause."""
+
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Read the record, observe it, compute anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bury:
+    """Set this item aside with its reason; the others go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stop the connection until a person acts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Forget the cursor and read the stream anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Nobody knows what this is: end the run, loudly."""
+
+
+Recovery = Retry | Refresh | Bury | Pause | Restart | Halt
+
+_FIRST_PAUSE = timedelta(seconds=5)
+_LONGEST_PAUSE = timedelta(hours=1)
+
+
+def recovery(error: Exception, *, attempts: int) -> Recovery:
+    """Returns what to do about an error after so many attempts at the same item.
+
+    >>> recovery(UnavailableError("down"), attempts=2)
+    Retry(after=datetime.timedelta(seconds=20))
+    """
+    match error:
+        case RateLimitedError(retry_after=timedelta() as wait):
+            return Retry(wait)
+        case UnavailableError():
+            return Retry(pause(attempts))
+        case CredentialsError():
+            return Pause()
+        case CursorExpiredError():
+            return Restart()
+        case RecordStaleError() | RecordMissingError():
+            return Refresh()
+        case RecordError() | LensError():
+            return Bury()
+        case ContractError():
+            return Pause()
+        case ConnectorError():
+            return Retry(pause(attempts))
+        case _:
+            return Halt()
+
+
+def pause(attempts: int) -> timedelta:
+    """Returns the pause after so many failures: doubling, an hour at most.
+
+    >>> pause(0), pause(30)
+    (datetime.timedelta(seconds=5), datetime.timedelta(seconds=3600))
+    """
+    doubled: timedelta = _FIRST_PAUSE * (1 << min(attempts, 20))
+    return min(doubled, _LONGEST_PAUSE)

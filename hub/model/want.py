@@ -1,0 +1,106 @@
+"""What a connection should be told: the wanted fields, and what agreeing means afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hub.model.policy import EntityPolicy
+from hub.model.state import LinkState
+from mappings.canonical.values import Scalar, States, Values
+
+
+def wanted(
+    golden: Mapping[str, Scalar],
+    link: LinkState,
+    policy: EntityPolicy,
+    *,
+    writable: Callable[[str], bool],
+    conflicts: frozenset[str] = frozenset(),
+) -> Values:
+    """Returns the fields to write: those where golden != agreed or seen != shown.
+
+    Never a field in conflict, and a blank only where policy says `blank: write`.
+
+    >>> link = LinkState({"name": "ACME", "phone": "1"})
+    >>> wanted({"name": "Acme SE", "phone": "1"}, link, EntityPolicy(), writable=lambda p: True)
+    {'name': 'Acme SE'}
+    """
+    paths = dict.fromkeys((*golden, *link.seen, *link.agreed))
+    units = {policy.unit_of(p) for p in conflicts} - {None}
+    found: Values = {}
+    for path in paths:
+        value = golden.get(path)
+        if value == link.agreed_at(path) and link.seen.get(path) == link.shown_at(path):
+            continue
+        if value is None and (link.seen.get(path) is None or policy.of(path).blank == "keep"):
+            continue
+        if path in conflicts or policy.unit_of(path) in units:
+            continue
+        if writable(path):
+            found[path] = value
+    return found
+
+
+def agree(golden: Mapping[str, Scalar], link: LinkState) -> LinkState:
+    """Returns the link with agreement noted wherever it already shows the golden value.
+
+    >>> agree({"name": "B"}, LinkState({"name": "B"}, agreed={"name": "A"}, shown={"name": "A"}))
+    LinkState(seen={'name': 'B'}, agreed={}, shown={})
+    """
+    open_paths = [p for p in {**link.agreed, **link.shown} if golden.get(p) == link.seen.get(p)]
+    if not open_paths:
+        return link
+    after = link.copy()
+    for path in open_paths:
+        after.agreed.pop(path, None)
+        after.shown.pop(path, None)
+    return after
+
+
+def settle(
+    link: LinkState,
+    written: Mapping[str, Scalar],
+    read_back: Mapping[str, Scalar],
+) -> LinkState:
+    """Returns the link after a write: agreed on what was written, shown as it was read back.
+
+    >>> settle(LinkState({"name": "A"}), {"name": "Acme"}, {"name": "ACME"})
+    LinkState(seen={'name': 'ACME'}, agreed={'name': 'Acme'}, shown={})
+    """
+    after = link.copy()
+    for path, value in written.items():
+        back = read_back.get(path)
+        after.put(path, seen=back, agreed=value, shown=back)
+    return after
+
+
+def route_actions(
+    states: States, seen: Scalar, goal: Scalar, acts: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Returns the actions that lead from the seen state to the goal; empty when none may or can.
+
+    >>> from mappings.canonical.sales_order import SALES_ORDER
+    >>> acts = {"quoted": "quote", "confirmed": "confirm"}
+    >>> route_actions(SALES_ORDER.states, "draft", "confirmed", acts)
+    ('quote', 'confirm')
+    >>> route_actions(SALES_ORDER.states, "processing", "confirmed", acts)
+    ()
+    """
+    if goal is None or seen == goal:
+        return ()
+    route = states.route(None if seen is None else str(seen), str(goal))
+    if route is None or not all(state in acts for state in route):
+        return ()
+    return tuple(acts[state] for state in route)
+
+
+def forward(states: States | None, path: str, old: Scalar, new: Scalar) -> bool:
+    """Says whether a derivation may set `new` where `old` is: states never move back.
+
+    >>> from mappings.canonical.sales_order import SALES_ORDER
+    >>> forward(SALES_ORDER.states, "state", "processing", "confirmed")
+    False
+    """
+    if states is None or path != states.path or old is None or new is None:
+        return True
+    return old == new or states.route(str(old), str(new)) is not None

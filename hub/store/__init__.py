@@ -1,0 +1,1 @@
+"""What the hub remembers. The only room that knows the tables."""

@@ -1,0 +1,143 @@
+"""Opens the store, and gives transactions that behave the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
+
+from hub.errors import SettingsError
+from hub.store.tables import metadata
+
+Row = Mapping[str, Any]
+
+#: Seconds a writer waits for another one on SQLite.
+_BUSY_TIMEOUT = 60
+
+
+class Store:
+    """The database. One transaction a page; nothing here knows what the rows mean."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.embedded = engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def begin(self, *, durable: bool = False) -> Iterator[Connection]:
+        """Opens a writing transaction; on SQLite it is the only one.
+
+        `durable` survives a power cut, which reading again cannot replace: intents and nudges.
+        """
+        with self.engine.connect() as tx:
+            if self.embedded:
+                tx.execution_options(begin="BEGIN IMMEDIATE", durable=durable)
+            with tx.begin():
+                yield tx
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Opens a reading transaction that blocks nobody."""
+        with self.engine.connect() as tx:
+            tx.execution_options(begin="BEGIN")
+            with tx.begin():
+                yield tx
+
+    def create(self) -> None:
+        """Creates the tables that are missing; migrations bring old ones up to date."""
+        metadata.create_all(self.engine)
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self.engine.dispose()
+
+
+def open_store(url: str) -> Store:
+    """Opens the store named by a SQLAlchemy address (or a plain path: SQLite).
+
+    Raises: SettingsError when the address is not one or the database does not answer.
+    """
+    engine = _sqlite(url) if _is_sqlite(url) else _postgresql(url)
+    try:
+        with engine.connect() as probe:
+            probe.execute(text("SELECT 1"))
+    except OperationalError as error:
+        shown = engine.url.render_as_string(hide_password=True)
+        raise SettingsError(
+            f"the database {shown} does not answer: {_first_line(error)}; check `database:` in"
+            " tulay.yaml and that the server runs"
+        ) from error
+    return Store(engine)
+
+
+def _is_sqlite(url: str) -> bool:
+    return "://" not in url or url.startswith("sqlite")
+
+
+def _sqlite(url: str) -> Engine:
+    path = url.removeprefix("sqlite://").removeprefix("/") if "://" in url else url
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise SettingsError(f"the folder {folder} of the database does not exist: create it")
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "cache_size=-16000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(tx: Connection) -> None:
+    options = tx.get_execution_options()
+    level = "FULL" if options.get("durable") else "NORMAL"
+    tx.exec_driver_sql(f"PRAGMA synchronous={level}")
+    tx.exec_driver_sql(options.get("begin", "BEGIN"))
+
+
+def _postgresql(url: str) -> Engine:
+    address = make_url(url)
+    if address.get_backend_name() != "postgresql":
+        raise SettingsError(
+            f"the database address {address.render_as_string(hide_password=True)!r} is neither"
+            " SQLite nor PostgreSQL: use sqlite:///tulay.db or postgresql://user:password@host/name"
+        )
+    return create_engine(
+        address.set(drivername="postgresql+psycopg"), pool_size=5, pool_pre_ping=True
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error.__cause__ or error).strip().splitlines()[0]
+
+
+def upsert(
+    tx: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str], update: Sequence[str]
+) -> None:
+    """Inserts rows; where the key exists, sets the columns of `update` (none: leaves the row)."""
+    if not rows:
+        return
+    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table)
+    if update:
+        values = {name: statement.excluded[name] for name in update}
+        statement = statement.on_conflict_do_update(index_elements=list(key), set_=values)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=list(key))
+    tx.execute(statement, list(rows))
+
+
+def lock_identities(tx: Connection, entity: str) -> None:
+    """Lets only one transaction at a time decide who is who in an entity (SQLite: always so)."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
+            {"name": f"tulay:{entity}"},
+        )

@@ -1,0 +1,347 @@
+"""Golden records and their links: read and written by the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
+
+from hub.model.state import LinkState
+from hub.store.engine import upsert
+from hub.store.tables import edges, fingerprints, golden, links
+from mappings.canonical.values import Values
+
+
+@dataclass(slots=True)
+class Golden:
+    """One golden record."""
+
+    id: str
+    entity: str
+    values: Values = field(repr=False)
+    #: The connection (or `flow:name`) that set all paths but those in `origins`.
+    origin: str
+    #: path -> [connection, changed_at in microseconds, run]
+    origins: dict[str, list[Any]]
+    created_at: datetime
+    changed_at: datetime
+    run: str
+    revision: int = 1
+    deleted_at: datetime | None = None
+    merged_into: str | None = None
+
+
+@dataclass(slots=True)
+class Link:
+    """A record over there, and the golden record it belongs to."""
+
+    connection: str
+    stream: str
+    key: str
+    golden_id: str | None
+    state: LinkState = field(default_factory=LinkState, repr=False)
+    version: str | None = None
+    modified_at: datetime | None = None
+    digest: bytes | None = None
+    gone_at: datetime | None = None
+    spare: int = 0
+    #: None until it is stored.
+    id: int | None = None
+
+
+# --- golden records ---------------------------------------------------------------------------
+
+
+def load(tx: Connection, ids: Iterable[str], *, lock: bool = False) -> dict[str, Golden]:
+    """Returns golden records by id; with `lock` nobody else changes them in this transaction."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    query = select(golden).where(golden.c.id.in_(wanted)).order_by(golden.c.id)
+    if lock:
+        query = query.with_for_update()
+    return {row.id: _golden(row) for row in tx.execute(query)}
+
+
+def _golden(row: Row[Any]) -> Golden:
+    return Golden(
+        id=row.id,
+        entity=row.entity,
+        values=row.data,
+        origin=row.origin,
+        origins=row.origins or {},
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+        run=row.run,
+        revision=row.revision,
+        deleted_at=row.deleted_at,
+        merged_into=row.merged_into,
+    )
+
+
+def add_golden(tx: Connection, records: Sequence[Golden]) -> None:
+    """Stores new golden records."""
+    if records:
+        tx.execute(insert(golden), [_golden_row(r) for r in records])
+
+
+def change_golden(tx: Connection, records: Sequence[Golden]) -> None:
+    """Stores changed golden records and raises their revision."""
+    if not records:
+        return
+    for record in records:
+        record.revision += 1
+    rows = [{f"_{k}": v for k, v in _golden_row(r).items()} for r in records]
+    names = [c.name for c in golden.c if c.name != "id"]
+    tx.execute(
+        update(golden)
+        .where(golden.c.id == bindparam("_id"))
+        .values({name: bindparam(f"_{name}") for name in names}),
+        rows,
+    )
+
+
+def _golden_row(record: Golden) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "entity": record.entity,
+        "data": record.values,
+        "origin": record.origin,
+        "origins": record.origins or None,
+        "created_at": record.created_at,
+        "changed_at": record.changed_at,
+        "run": record.run,
+        "revision": record.revision,
+        "deleted_at": record.deleted_at,
+        "merged_into": record.merged_into,
+    }
+
+
+# --- links --------------------------------------------------------------------------------------
+
+
+def digests(
+    tx: Connection, connection: str, stream: str, keys: Sequence[str]
+) -> dict[str, bytes | None]:
+    """Returns key -> digest of the linked, present records: the cheap test for "unchanged"."""
+    query = select(links.c.key, links.c.digest).where(
+        links.c.connection == connection,
+        links.c.stream == stream,
+        links.c.key.in_(keys),
+        links.c.gone_at.is_(None),
+    )
+    return {key: digest for key, digest in tx.execute(query)}
+
+
+def links_by_key(
+    tx: Connection, connection: str, stream: str, keys: Iterable[str]
+) -> dict[str, Link]:
+    """Returns links by the key over there, gone ones included."""
+    wanted = list(dict.fromkeys(keys))
+    if not wanted:
+        return {}
+    query = select(links).where(
+        links.c.connection == connection, links.c.stream == stream, links.c.key.in_(wanted)
+    )
+    return {row.key: _link(row) for row in tx.execute(query)}
+
+
+def links_by_golden(
+    tx: Connection, ids: Iterable[str], *, connection: str | None = None
+) -> dict[str, list[Link]]:
+    """Returns all links of golden records, by golden id; the written one (spare 0) first."""
+    wanted = list(dict.fromkeys(ids))
+    if not wanted:
+        return {}
+    query = select(links).where(links.c.golden_id.in_(wanted)).order_by(links.c.spare, links.c.id)
+    if connection is not None:
+        query = query.where(links.c.connection == connection)
+    found: dict[str, list[Link]] = {}
+    for row in tx.execute(query):
+        found.setdefault(row.golden_id, []).append(_link(row))
+    return found
+
+
+def _link(row: Row[Any]) -> Link:
+    return Link(
+        connection=row.connection,
+        stream=row.stream,
+        key=row.key,
+        golden_id=row.golden_id,
+        state=LinkState(row.seen, row.agreed or {}, row.shown or {}),
+        version=row.version,
+        modified_at=row.modified_at,
+        digest=row.digest,
+        gone_at=row.gone_at,
+        spare=row.spare,
+        id=row.id,
+    )
+
+
+def _link_row(link: Link) -> dict[str, Any]:
+    return {
+        "connection": link.connection,
+        "stream": link.stream,
+        "key": link.key,
+        "golden_id": link.golden_id,
+        "spare": link.spare,
+        "version": link.version,
+        "modified_at": link.modified_at,
+        "digest": link.digest,
+        "seen": link.state.seen,
+        "agreed": link.state.agreed or None,
+        "shown": link.state.shown or None,
+        "gone_at": link.gone_at,
+    }
+
+
+def add_links(tx: Connection, new: Sequence[Link]) -> None:
+    """Stores new links. The constraints refuse a key, or a place, that is taken."""
+    if new:
+        tx.execute(insert(links), [_link_row(link) for link in new])
+
+
+def change_links(tx: Connection, changed: Sequence[Link]) -> None:
+    """Stores changed links."""
+    if not changed:
+        return
+    rows = [{f"_{k}": v for k, v in _link_row(link).items()} | {"_id": link.id} for link in changed]
+    names = [c.name for c in links.c if c.name != "id"]
+    tx.execute(
+        update(links)
+        .where(links.c.id == bindparam("_id"))
+        .values({name: bindparam(f"_{name}") for name in names}),
+        rows,
+    )
+
+
+def resolve(
+    tx: Connection, connection: str, references: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str | None]:
+    """Returns (stream, key) -> golden id; None for a record known to be gone; absent: unknown."""
+    by_stream: dict[str, set[str]] = {}
+    for stream, key in references:
+        by_stream.setdefault(stream, set()).add(key)
+    found: dict[tuple[str, str], str | None] = {}
+    for stream, keys in by_stream.items():
+        query = select(links.c.key, links.c.golden_id).where(
+            links.c.connection == connection, links.c.stream == stream, links.c.key.in_(keys)
+        )
+        found |= {(stream, key): golden_id for key, golden_id in tx.execute(query)}
+    return found
+
+
+def keys_of(
+    tx: Connection, connection: str, wanted: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns golden id -> key in that connection, for {golden id: stream}."""
+    if not wanted:
+        return {}
+    query = select(links.c.golden_id, links.c.stream, links.c.key).where(
+        links.c.connection == connection,
+        links.c.golden_id.in_(list(wanted)),
+        links.c.spare == 0,
+        links.c.gone_at.is_(None),
+    )
+    return {gid: key for gid, stream, key in tx.execute(query) if wanted[gid] == stream}
+
+
+# --- recognising and referring --------------------------------------------------------------------
+
+
+def candidates(tx: Connection, values: Iterable[int]) -> dict[int, list[str]]:
+    """Returns fingerprint -> golden ids that have it."""
+    wanted = list(dict.fromkeys(values))
+    found: dict[int, list[str]] = {}
+    for start in range(0, len(wanted), 500):
+        query = select(fingerprints).where(fingerprints.c.value.in_(wanted[start : start + 500]))
+        for value, golden_id in tx.execute(query):
+            found.setdefault(value, []).append(golden_id)
+    return found
+
+
+def change_fingerprints(
+    tx: Connection, *, gone: Sequence[tuple[int, str]], new: Sequence[tuple[int, str]]
+) -> None:
+    """Forgets and remembers (fingerprint, golden id) pairs."""
+    if gone:
+        tx.execute(
+            delete(fingerprints).where(
+                and_(
+                    fingerprints.c.value == bindparam("_value"),
+                    fingerprints.c.golden_id == bindparam("_id"),
+                )
+            ),
+            [{"_value": value, "_id": golden_id} for value, golden_id in gone],
+        )
+    rows = [{"value": value, "golden_id": golden_id} for value, golden_id in new]
+    upsert(tx, fingerprints, rows, key=["value", "golden_id"], update=[])
+
+
+def change_edges(tx: Connection, edges_of: Mapping[str, Mapping[str, str]]) -> None:
+    """Replaces the references of golden records: {golden id: {path: target id}}."""
+    if not edges_of:
+        return
+    tx.execute(delete(edges).where(edges.c.golden_id.in_(list(edges_of))))
+    rows = [
+        {"golden_id": golden_id, "path": path, "target_id": target}
+        for golden_id, targets in edges_of.items()
+        for path, target in targets.items()
+    ]
+    if rows:
+        tx.execute(insert(edges), rows)
+
+
+def referring(tx: Connection, targets: Iterable[str], path: str | None = None) -> dict[str, list[str]]:
+    """Returns target id -> ids of golden records that refer to it (by this path)."""
+    query = select(edges.c.target_id, edges.c.golden_id).where(
+        edges.c.target_id.in_(list(targets))
+    )
+    if path is not None:
+        query = query.where(edges.c.path == path)
+    found: dict[str, list[str]] = {}
+    for target, golden_id in tx.execute(query.order_by(edges.c.golden_id)):
+        found.setdefault(target, []).append(golden_id)
+    return found
+
+
+def golden_by_entity(
+    tx: Connection, entity: str, *, after: str = "", limit: int = 500
+) -> list[Golden]:
+    """Returns living golden records of an entity by id, in portions."""
+    query = (
+        select(golden)
+        .where(
+            golden.c.entity == entity,
+            golden.c.id > after,
+            golden.c.merged_into.is_(None),
+            golden.c.deleted_at.is_(None),
+        )
+        .order_by(golden.c.id)
+        .limit(limit)
+    )
+    return [_golden(row) for row in tx.execute(query)]
+
+
+def find_golden(tx: Connection, entity: str, name: str) -> list[str]:
+    """Returns golden ids by id, by a key over there, or by part of their text."""
+    by_id = select(golden.c.id).where(golden.c.entity == entity, golden.c.id == name)
+    by_key = (
+        select(links.c.golden_id)
+        .join(golden, golden.c.id == links.c.golden_id)
+        .where(golden.c.entity == entity, links.c.key == name)
+    )
+    pattern = "%" + name.replace("%", r"\%").replace("_", r"\_") + "%"
+    by_text = (
+        select(golden.c.id)
+        .where(golden.c.entity == entity, or_(golden.c.data.ilike(pattern, escape="\\")))
+        .limit(20)
+    )
+    for query in (by_id, by_key, by_text):
+        found = [row[0] for row in tx.execute(query)]
+        if found:
+            return sorted(set(found))
+    return []

@@ -1,0 +1,318 @@
+"""The tables, once, for SQLite and PostgreSQL.
+
+Times are aware UTC datetimes outside and whole microseconds inside; values are canonical JSON.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC time, stored as whole microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Stores a time; refuses one without a zone."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Returns an aware time."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value as text: the same bytes on both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Stores a value; None stays NULL."""
+        return None if value is None else orjson.dumps(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Returns the value."""
+        return None if value is None else orjson.loads(value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: A golden or run id: 32 hex digits.
+_ID = String(32)
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")
+
+#: Our merged best knowledge. `origin` holds for all paths but those in `origins`.
+golden = Table(
+    "golden",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("entity", String(40), nullable=False),
+    Column("data", Json, nullable=False),
+    Column("origin", String(80), nullable=False),
+    #: path -> [connection, changed_at in microseconds, run]
+    Column("origins", Json),
+    Column("created_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("run", _ID, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("deleted_at", Instant),
+    Column("merged_into", _ID),
+    Index(None, "entity"),
+)
+
+#: Record <-> golden record. `golden_id` is NULL for a record known to be gone and never linked.
+links = Table(
+    "links",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("connection", String(80), nullable=False),
+    Column("stream", String(80), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("golden_id", _ID),
+    #: 0 for the link that is written to; its own id for a further record of the same thing.
+    Column("spare", _SERIAL, nullable=False, default=0),
+    Column("version", Text),
+    Column("modified_at", Instant),
+    Column("digest", LargeBinary(16)),
+    Column("seen", Json, nullable=False),
+    Column("agreed", Json),
+    Column("shown", Json),
+    Column("gone_at", Instant),
+    UniqueConstraint("connection", "stream", "key"),
+    UniqueConstraint("golden_id", "connection", "stream", "spare"),
+)
+
+#: Ways in which golden records can be recognised.
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("value", BigInteger, primary_key=True),
+    Column("golden_id", _ID, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+#: Which golden record refers to which, so that flows can walk both ways.
+edges = Table(
+    "edges",
+    metadata,
+    Column("golden_id", _ID, primary_key=True),
+    Column("path", String(200), primary_key=True),
+    Column("target_id", _ID, nullable=False),
+    Index(None, "target_id"),
+)
+
+#: Received nudges: "look at this key".
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("connection", String(80), nullable=False),
+    Column("stream", String(80), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("event_id", String(120), nullable=False),
+    #: The record was merged into this key.
+    Column("merged_into", String(200)),
+    Column("received_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    UniqueConstraint("connection", "event_id"),
+    Index(None, "connection", "stream", "key"),
+)
+
+#: That a golden record is wanted somewhere. What to write is computed when it is written.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("connection", String(80), nullable=False),
+    Column("entity", String(40), nullable=False),
+    Column("golden_id", _ID, nullable=False),
+    #: due | sent (a create whose outcome is unknown) | waiting | buried
+    Column("state", String(10), nullable=False),
+    #: Raised by every new wish; a push only clears the wish it has seen.
+    Column("wish", Integer, nullable=False, default=1),
+    Column("due_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("reason", Text),
+    Column("error", String(60)),
+    #: The golden record whose change will let this one go on.
+    Column("waits_for", _ID),
+    Column("leased_by", String(80)),
+    Column("leased_until", Instant),
+    Column("first_at", Instant, nullable=False),
+    UniqueConstraint("connection", "golden_id"),
+    Index(None, "connection", "state", "due_at"),
+    Index(None, "waits_for"),
+)
+
+#: Records and derivations set aside, with a reason.
+letters = Table(
+    "letters",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    #: pull | flow
+    Column("kind", String(10), nullable=False),
+    #: Connection and stream of the record; flow name and entity of the derivation.
+    Column("source", String(80), nullable=False),
+    Column("stream", String(80), nullable=False),
+    Column("key", String(200), nullable=False),
+    #: waiting | buried
+    Column("state", String(10), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("error", String(60)),
+    Column("waits_for", _ID),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", Instant, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    UniqueConstraint("kind", "source", "stream", "key"),
+    Index(None, "waits_for"),
+)
+
+#: Records that may be the same as something we know: a person decides.
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("connection", String(80), nullable=False),
+    Column("stream", String(80), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("entity", String(40), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("candidates", Json, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    #: NULL while open; a golden id, or "new".
+    Column("decision", String(40)),
+    UniqueConstraint("connection", "stream", "key"),
+)
+
+#: Both sides changed a field and policy would not choose.
+conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("golden_id", _ID, nullable=False),
+    Column("link_id", _SERIAL, nullable=False),
+    Column("connection", String(80), nullable=False),
+    Column("path", String(200), nullable=False),
+    Column("base", Json),
+    Column("ours", Json),
+    Column("theirs", Json),
+    Column("opened_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+    #: ours | theirs | value | agreed | withdrawn
+    Column("resolution", String(20)),
+    Index(None, "golden_id"),
+    Index(None, "link_id"),
+)
+
+#: What a value was before, who changed it, and by which policy.
+history = Table(
+    "history",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("golden_id", _ID, nullable=False),
+    Column("path", String(200), nullable=False),
+    Column("old", Json),
+    Column("new", Json),
+    Column("connection", String(80), nullable=False),
+    Column("decision", String(20), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("run", _ID, nullable=False),
+    Index(None, "golden_id"),
+)
+
+#: Where we are in each stream.
+streams = Table(
+    "streams",
+    metadata,
+    Column("connection", String(80), primary_key=True),
+    Column("stream", String(80), primary_key=True),
+    Column("cursor", Text),
+    #: The mapping that the cursor was earned with.
+    Column("fingerprint", String(64)),
+    Column("read_at", Instant),
+    Column("swept_at", Instant),
+    Column("paused_at", Instant),
+    Column("reason", Text),
+    #: The next run may be surprising: a person said so.
+    Column("accepted", Integer, nullable=False, default=0),
+    Column("leased_by", String(80)),
+    Column("leased_until", Instant),
+)
+
+#: State of each connection that is not in tulay.yaml.
+connections = Table(
+    "connections",
+    metadata,
+    Column("connection", String(80), primary_key=True),
+    Column("paused_at", Instant),
+    Column("reason", Text),
+    #: Encrypted OAuth tokens.
+    Column("tokens", LargeBinary),
+    #: Fingerprint of the fields that `prepare` has created.
+    Column("prepared", String(64)),
+    Column("heard_at", Instant),
+)
+
+#: Golden records whose derivations are due.
+dirty = Table(
+    "dirty",
+    metadata,
+    Column("golden_id", _ID, primary_key=True),
+    Column("mark", Float, nullable=False),
+)
+
+#: What each run saw and did.
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("connection", String(80), nullable=False),
+    Column("stream", String(80), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("seen", Integer, nullable=False, default=0),
+    Column("same", Integer, nullable=False, default=0),
+    Column("changed", Integer, nullable=False, default=0),
+    Column("skipped", Json),
+    Column("buried", Integer, nullable=False, default=0),
+    Column("written", Integer, nullable=False, default=0),
+    #: running | done | failed | paused | red (counts do not add up)
+    Column("state", String(10), nullable=False),
+    Column("reason", Text),
+    Index(None, "started_at"),
+)
