@@ -96,7 +96,9 @@ def read_manifest(path: Path) -> Manifest:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise ManifestError(f"{path}{line}: not valid YAML; check indentation and quotes") from error
+        raise ManifestError(
+            f"{path}{line}: not valid YAML; check indentation and quotes"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

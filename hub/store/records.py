@@ -234,9 +234,7 @@ def resolve(
     return found
 
 
-def keys_of(
-    tx: Connection, connection: str, wanted: Mapping[str, str]
-) -> dict[str, str]:
+def keys_of(tx: Connection, connection: str, wanted: Mapping[str, str]) -> dict[str, str]:
     """Returns golden id -> key in that connection, for {golden id: stream}."""
     if not wanted:
         return {}
@@ -295,11 +293,11 @@ def change_edges(tx: Connection, edges_of: Mapping[str, Mapping[str, str]]) -> N
         tx.execute(insert(edges), rows)
 
 
-def referring(tx: Connection, targets: Iterable[str], path: str | None = None) -> dict[str, list[str]]:
+def referring(
+    tx: Connection, targets: Iterable[str], path: str | None = None
+) -> dict[str, list[str]]:
     """Returns target id -> ids of golden records that refer to it (by this path)."""
-    query = select(edges.c.target_id, edges.c.golden_id).where(
-        edges.c.target_id.in_(list(targets))
-    )
+    query = select(edges.c.target_id, edges.c.golden_id).where(edges.c.target_id.in_(list(targets)))
     if path is not None:
         query = query.where(edges.c.path == path)
     found: dict[str, list[str]] = {}

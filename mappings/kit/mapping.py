@@ -55,7 +55,9 @@ class Mapping(Protocol):
         """
         ...
 
-    def write(self, values: ReadOnly[str, Scalar], current: ReadOnly[str, Any] | None) -> dict[str, Any]:
+    def write(
+        self, values: ReadOnly[str, Scalar], current: ReadOnly[str, Any] | None
+    ) -> dict[str, Any]:
         """Translates some values into a patch of the record `current` (None: a new record).
 
         Only the paths given are written, in the system's own words and nesting. References must

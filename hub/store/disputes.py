@@ -1,0 +1,161 @@
+"""What people must decide: conflicts about values, reviews about identity; and the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from hub.store.engine import upsert
+from hub.store.tables import conflicts, history, reviews
+from mappings.canonical.values import Scalar
+
+
+def open_paths(tx: Connection, link_ids: Iterable[int]) -> dict[int, frozenset[str]]:
+    """Returns link id -> paths with an open conflict."""
+    query = select(conflicts.c.link_id, conflicts.c.path).where(
+        conflicts.c.link_id.in_(list(link_ids)), conflicts.c.closed_at.is_(None)
+    )
+    found: dict[int, set[str]] = {}
+    for link_id, path in tx.execute(query):
+        found.setdefault(link_id, set()).add(path)
+    return {link_id: frozenset(paths) for link_id, paths in found.items()}
+
+
+def open_conflict(tx: Connection, row: dict[str, Any], *, now: datetime) -> None:
+    """Opens a conflict {golden_id, link_id, connection, path, base, ours, theirs}, or updates it."""
+    values = {name: row[name] for name in ("ours", "theirs")}
+    changed = tx.execute(
+        update(conflicts)
+        .where(
+            conflicts.c.link_id == row["link_id"],
+            conflicts.c.path == row["path"],
+            conflicts.c.closed_at.is_(None),
+        )
+        .values(values)
+    )
+    if not changed.rowcount:
+        tx.execute(insert(conflicts).values(**row, opened_at=now))
+
+
+def close(
+    tx: Connection, link_id: int, paths: Iterable[str], *, resolution: str, now: datetime
+) -> int:
+    """Closes open conflicts of a link; returns how many."""
+    result = tx.execute(
+        update(conflicts)
+        .where(
+            conflicts.c.link_id == link_id,
+            conflicts.c.path.in_(list(paths)),
+            conflicts.c.closed_at.is_(None),
+        )
+        .values(closed_at=now, resolution=resolution)
+    )
+    return result.rowcount
+
+
+def listing(tx: Connection, *, all_of_them: bool = False) -> list[dict[str, Any]]:
+    """Returns open conflicts (or all), oldest first."""
+    query = select(conflicts).order_by(conflicts.c.id)
+    if not all_of_them:
+        query = query.where(conflicts.c.closed_at.is_(None))
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def conflict(tx: Connection, number: int) -> dict[str, Any] | None:
+    """Returns one conflict."""
+    row = tx.execute(select(conflicts).where(conflicts.c.id == number)).first()
+    return None if row is None else dict(row._mapping)
+
+
+def conflicts_of(tx: Connection, golden_id: str) -> list[dict[str, Any]]:
+    """Returns all conflicts of a golden record."""
+    query = select(conflicts).where(conflicts.c.golden_id == golden_id).order_by(conflicts.c.id)
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def move_conflicts(tx: Connection, loser: str, winner: str) -> None:
+    """Re-points conflicts of a merged golden record."""
+    tx.execute(update(conflicts).where(conflicts.c.golden_id == loser).values(golden_id=winner))
+
+
+# --- reviews ----------------------------------------------------------------------------------------
+
+
+def ask_review(tx: Connection, rows: Sequence[dict[str, Any]], *, now: datetime) -> None:
+    """Asks people which golden record these records are; keeps a decision already made."""
+    full = [{**row, "opened_at": now} for row in rows]
+    changing = ["title", "candidates", "reason"]
+    upsert(tx, reviews, full, key=["connection", "stream", "key"], update=changing)
+
+
+def decisions(
+    tx: Connection, connection: str, stream: str, keys: Iterable[str]
+) -> dict[str, str | None]:
+    """Returns key -> decision (None: still open) of records under review."""
+    query = select(reviews.c.key, reviews.c.decision).where(
+        reviews.c.connection == connection,
+        reviews.c.stream == stream,
+        reviews.c.key.in_(list(keys)),
+    )
+    return {key: decision for key, decision in tx.execute(query)}
+
+
+def open_reviews(tx: Connection) -> list[dict[str, Any]]:
+    """Returns the reviews nobody has decided."""
+    query = select(reviews).where(reviews.c.decision.is_(None)).order_by(reviews.c.id)
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def decide_review(tx: Connection, number: int, decision: str) -> dict[str, Any] | None:
+    """Notes the decision (a golden id, or "new"); returns the review."""
+    tx.execute(update(reviews).where(reviews.c.id == number).values(decision=decision))
+    row = tx.execute(select(reviews).where(reviews.c.id == number)).first()
+    return None if row is None else dict(row._mapping)
+
+
+def drop_reviews(tx: Connection, connection: str, stream: str, keys: Iterable[str]) -> None:
+    """Forgets reviews of records that are linked now."""
+    tx.execute(
+        reviews.delete().where(
+            reviews.c.connection == connection,
+            reviews.c.stream == stream,
+            reviews.c.key.in_(list(keys)),
+        )
+    )
+
+
+# --- history ----------------------------------------------------------------------------------------
+
+
+def remember(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Appends rows of history."""
+    if rows:
+        tx.execute(insert(history), list(rows))
+
+
+def past(tx: Connection, golden_id: str, path: str | None = None) -> list[dict[str, Any]]:
+    """Returns the history of a golden record (of one path), oldest first."""
+    query = select(history).where(history.c.golden_id == golden_id).order_by(history.c.id)
+    if path is not None:
+        query = query.where(history.c.path == path)
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def move_history(tx: Connection, loser: str, winner: str) -> None:
+    """Re-points the history of a merged golden record."""
+    tx.execute(update(history).where(history.c.golden_id == loser).values(golden_id=winner))
+
+
+def history_row(
+    golden_id: str,
+    path: str,
+    *,
+    old: Scalar,
+    new: Scalar,
+    **rest: Any,
+) -> dict[str, Any]:
+    """Returns a row for `remember`; rest: connection, decision, why, at, run."""
+    return {"golden_id": golden_id, "path": path, "old": old, "new": new, **rest}

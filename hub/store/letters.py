@@ -1,0 +1,120 @@
+"""Dead letters: records and derivations set aside with a reason, until they succeed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+
+from hub.store.engine import upsert
+from hub.store.tables import letters
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One item set aside. `kind` pull: (connection, stream, key); flow: (flow, entity, golden id)."""
+
+    kind: str
+    source: str
+    stream: str
+    key: str
+    #: waiting: tried again by itself; buried: after a change over there, or when replayed.
+    state: str
+    reason: str
+    error: str | None = None
+    #: The golden record whose change will let it go on.
+    waits_for: str | None = None
+
+
+def put(tx: Connection, items: Sequence[Letter], *, now: datetime, due_at: datetime) -> None:
+    """Sets items aside; one that was set aside before keeps its first date."""
+    rows = [
+        {
+            "kind": item.kind,
+            "source": item.source,
+            "stream": item.stream,
+            "key": item.key,
+            "state": item.state,
+            "reason": item.reason,
+            "error": item.error,
+            "waits_for": item.waits_for,
+            "attempts": 0,
+            "due_at": due_at,
+            "first_at": now,
+            "last_at": now,
+        }
+        for item in items
+    ]
+    changing = ["state", "reason", "error", "waits_for", "due_at", "last_at"]
+    upsert(tx, letters, rows, key=["kind", "source", "stream", "key"], update=changing)
+
+
+def deliver(tx: Connection, kind: str, source: str, *, stream: str, keys: Iterable[str]) -> None:
+    """Forgets letters about items that have succeeded."""
+    tx.execute(
+        delete(letters).where(
+            letters.c.kind == kind,
+            letters.c.source == source,
+            letters.c.stream == stream,
+            letters.c.key.in_(list(keys)),
+        )
+    )
+
+
+def any_for(tx: Connection, kind: str, source: str) -> bool:
+    """Says cheaply whether a source has letters at all."""
+    query = select(letters.c.id).where(letters.c.kind == kind, letters.c.source == source).limit(1)
+    return tx.execute(query).first() is not None
+
+
+def due(tx: Connection, kind: str, *, now: datetime, limit: int) -> list[dict[str, Any]]:
+    """Returns waiting letters whose time has come."""
+    query = (
+        select(letters)
+        .where(letters.c.kind == kind, letters.c.state == "waiting", letters.c.due_at <= now)
+        .order_by(letters.c.due_at)
+        .limit(limit)
+    )
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def later(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
+    """Puts letters off."""
+    tx.execute(
+        update(letters)
+        .where(letters.c.id.in_(list(ids)))
+        .values(due_at=due_at, attempts=letters.c.attempts + 1)
+    )
+
+
+def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
+    """Makes due what has been waiting for these golden records."""
+    ids = list(golden_ids)
+    if ids:
+        tx.execute(update(letters).where(letters.c.waits_for.in_(ids)).values(due_at=now))
+
+
+def wake_all(tx: Connection, *, now: datetime) -> None:
+    """Makes all waiting letters due."""
+    tx.execute(update(letters).where(letters.c.state == "waiting").values(due_at=now))
+
+
+def listing(tx: Connection) -> list[dict[str, Any]]:
+    """Returns all letters, oldest first."""
+    return [dict(row._mapping) for row in tx.execute(select(letters).order_by(letters.c.id))]
+
+
+def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
+    """Makes letters due again; returns how many."""
+    result = tx.execute(
+        update(letters).where(letters.c.id.in_(ids)).values(state="waiting", due_at=now)
+    )
+    return result.rowcount
+
+
+def drop(tx: Connection, ids: Sequence[int]) -> int:
+    """Forgets letters; returns how many."""
+    return tx.execute(delete(letters).where(letters.c.id.in_(ids))).rowcount

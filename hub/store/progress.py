@@ -1,0 +1,196 @@
+"""How far we are: cursors, pauses, leases of streams, and the runs with their counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from hub.store.engine import upsert
+from hub.store.tables import connections, runs, streams
+
+#: How long one worker may read a stream before another one may take it over.
+STREAM_LEASE = timedelta(minutes=10)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one run saw and did. seen = same + changed + skipped + buried, or the run is red."""
+
+    id: str
+    kind: str
+    connection: str
+    stream: str
+    started_at: datetime
+    seen: int = 0
+    same: int = 0
+    changed: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    buried: int = 0
+    written: int = 0
+    #: Known records whose values changed or which were deleted: what a surprise is measured by.
+    touched: int = 0
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Counts records that were left alone for a reason."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + count
+
+    @property
+    def adds_up(self) -> bool:
+        """Says whether every record seen is accounted for."""
+        return self.seen == self.same + self.changed + sum(self.skipped.values()) + self.buried
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """Where we are in a stream."""
+
+    cursor: str | None = None
+    fingerprint: str | None = None
+    read_at: datetime | None = None
+    swept_at: datetime | None = None
+    paused_at: datetime | None = None
+    reason: str | None = None
+    accepted: bool = False
+
+
+def stream_state(tx: Connection, connection: str, stream: str) -> StreamState:
+    """Returns where we are in a stream; a stream never read has no cursor."""
+    row = tx.execute(
+        select(streams).where(streams.c.connection == connection, streams.c.stream == stream)
+    ).first()
+    if row is None:
+        return StreamState()
+    return StreamState(
+        row.cursor,
+        row.fingerprint,
+        row.read_at,
+        row.swept_at,
+        row.paused_at,
+        row.reason,
+        bool(row.accepted),
+    )
+
+
+def all_streams(tx: Connection) -> list[dict[str, Any]]:
+    """Returns the state of all streams ever read."""
+    query = select(streams).order_by(streams.c.connection, streams.c.stream)
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def save_stream(tx: Connection, connection: str, stream: str, **values: Any) -> None:
+    """Stores some columns of a stream's state."""
+    row = {"connection": connection, "stream": stream, "accepted": 0, **values}
+    upsert(tx, streams, [row], key=["connection", "stream"], update=list(values))
+
+
+def lease_stream(
+    tx: Connection, connection: str, stream: str, *, worker: str, now: datetime
+) -> bool:
+    """Takes a stream for this worker; False when another one is reading it."""
+    upsert(
+        tx,
+        streams,
+        [{"connection": connection, "stream": stream, "accepted": 0}],
+        key=["connection", "stream"],
+        update=[],
+    )
+    free = or_(
+        streams.c.leased_until.is_(None),
+        streams.c.leased_until < now,
+        streams.c.leased_by == worker,
+    )
+    taken = tx.execute(
+        update(streams)
+        .where(streams.c.connection == connection, streams.c.stream == stream, free)
+        .values(leased_by=worker, leased_until=now + STREAM_LEASE)
+    )
+    return taken.rowcount == 1
+
+
+def release_stream(tx: Connection, connection: str, stream: str, *, worker: str) -> None:
+    """Gives a stream back."""
+    tx.execute(
+        update(streams)
+        .where(
+            streams.c.connection == connection,
+            streams.c.stream == stream,
+            streams.c.leased_by == worker,
+        )
+        .values(leased_by=None, leased_until=None)
+    )
+
+
+# --- connections --------------------------------------------------------------------------------------
+
+
+def connection_states(tx: Connection) -> dict[str, dict[str, Any]]:
+    """Returns what is remembered of each connection."""
+    return {row.connection: dict(row._mapping) for row in tx.execute(select(connections))}
+
+
+def save_connection(tx: Connection, connection: str, **values: Any) -> None:
+    """Stores some columns of a connection's state."""
+    row = {"connection": connection, **values}
+    upsert(tx, connections, [row], key=["connection"], update=list(values))
+
+
+def paused(tx: Connection, connection: str) -> str | None:
+    """Returns why a connection is paused, or None."""
+    row = tx.execute(
+        select(connections.c.reason, connections.c.paused_at).where(
+            connections.c.connection == connection
+        )
+    ).first()
+    return None if row is None or row.paused_at is None else str(row.reason)
+
+
+# --- runs -----------------------------------------------------------------------------------------------
+
+
+def start_run(tx: Connection, tally: Tally) -> None:
+    """Notes that a run has begun."""
+    tx.execute(
+        insert(runs).values(
+            id=tally.id,
+            kind=tally.kind,
+            connection=tally.connection,
+            stream=tally.stream,
+            started_at=tally.started_at,
+            state="running",
+        )
+    )
+
+
+def save_run(
+    tx: Connection,
+    tally: Tally,
+    *,
+    state: str = "running",
+    finished_at: datetime | None = None,
+    reason: str | None = None,
+) -> None:
+    """Stores the counts of a run, and how it ended."""
+    tx.execute(
+        update(runs)
+        .where(runs.c.id == tally.id)
+        .values(
+            seen=tally.seen,
+            same=tally.same,
+            changed=tally.changed,
+            skipped=tally.skipped or None,
+            buried=tally.buried,
+            written=tally.written,
+            state=state,
+            finished_at=finished_at,
+            reason=reason,
+        )
+    )
+
+
+def recent_runs(tx: Connection, *, limit: int = 20) -> list[dict[str, Any]]:
+    """Returns the newest runs first."""
+    query = select(runs).order_by(runs.c.started_at.desc()).limit(limit)
+    return [dict(row._mapping) for row in tx.execute(query)]

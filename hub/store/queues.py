@@ -1,0 +1,305 @@
+"""Work that is waiting: inbox (look at this), outbox (this is wanted there), dirty (derive anew).
+
+The database is the truth about work; whoever runs it only brings ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
+
+from hub.store.engine import upsert
+from hub.store.tables import dirty, inbox, outbox
+
+#: How long a worker may keep an outbox entry before another one takes it over.
+LEASE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """A key to look at."""
+
+    id: int
+    stream: str
+    key: str
+    merged_into: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """That a golden record is wanted in a connection."""
+
+    id: int
+    connection: str
+    entity: str
+    golden_id: str
+    state: str
+    wish: int
+    attempts: int
+
+
+# --- inbox ----------------------------------------------------------------------------------------
+
+
+def receive(tx: Connection, nudges: Sequence[dict[str, Any]], *, now: datetime) -> None:
+    """Stores nudges {connection, stream, key, event_id, merged_into}; a known event is dropped."""
+    rows = [{**nudge, "received_at": now, "due_at": now, "attempts": 0} for nudge in nudges]
+    upsert(tx, inbox, rows, key=["connection", "event_id"], update=[])
+
+
+def inbox_streams(tx: Connection, connection: str, *, now: datetime) -> list[str]:
+    """Returns the streams that have nudges due."""
+    query = (
+        select(inbox.c.stream)
+        .where(inbox.c.connection == connection, inbox.c.due_at <= now)
+        .distinct()
+    )
+    return sorted(tx.execute(query).scalars())
+
+
+def inbox_batch(
+    tx: Connection, connection: str, stream: str, *, now: datetime, limit: int
+) -> list[InboxItem]:
+    """Returns the oldest due nudges of a stream."""
+    query = (
+        select(inbox.c.id, inbox.c.stream, inbox.c.key, inbox.c.merged_into)
+        .where(inbox.c.connection == connection, inbox.c.stream == stream, inbox.c.due_at <= now)
+        .order_by(inbox.c.id)
+        .limit(limit)
+    )
+    return [InboxItem(*row) for row in tx.execute(query)]
+
+
+def inbox_done(tx: Connection, ids: Iterable[int]) -> None:
+    """Forgets nudges whose record was looked at."""
+    tx.execute(delete(inbox).where(inbox.c.id.in_(list(ids))))
+
+
+def inbox_later(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
+    """Puts nudges off."""
+    tx.execute(
+        update(inbox)
+        .where(inbox.c.id.in_(list(ids)))
+        .values(due_at=due_at, attempts=inbox.c.attempts + 1)
+    )
+
+
+# --- outbox ---------------------------------------------------------------------------------------
+
+
+def want(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: datetime) -> None:
+    """Notes (connection, entity, golden id) as wanted; entries for the same one fold together."""
+    rows = [
+        {
+            "connection": connection,
+            "entity": entity,
+            "golden_id": golden_id,
+            "state": "due",
+            "wish": 1,
+            "due_at": now,
+            "attempts": 0,
+            "first_at": now,
+        }
+        for connection, entity, golden_id in dict.fromkeys(wishes)
+    ]
+    if not rows:
+        return
+    upsert(tx, outbox, rows, key=["connection", "golden_id"], update=[])
+    # One that was there already gets a new wish. A create whose outcome is unknown stays so.
+    by_connection: dict[str, list[str]] = {}
+    for row in rows:
+        by_connection.setdefault(str(row["connection"]), []).append(str(row["golden_id"]))
+    for connection, ids in by_connection.items():
+        tx.execute(
+            update(outbox)
+            .where(outbox.c.connection == connection, outbox.c.golden_id.in_(ids))
+            .values(
+                wish=outbox.c.wish + 1,
+                due_at=now,
+                attempts=0,
+                state=case((outbox.c.state == "sent", "sent"), else_="due"),
+            )
+        )
+
+
+def lease(
+    tx: Connection,
+    connection: str,
+    *,
+    entities: Sequence[str],
+    worker: str,
+    now: datetime,
+    limit: int,
+) -> list[Wish]:
+    """Takes due wishes of the first entity (in the given order) that has some, for this worker.
+
+    Parents come first because entities are given parents first. Leases of the dead run out.
+    """
+    free = or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < now)
+    due = and_(
+        outbox.c.connection == connection,
+        outbox.c.state.in_(("due", "sent", "waiting")),
+        outbox.c.due_at <= now,
+        free,
+    )
+    present = set(tx.execute(select(outbox.c.entity).where(due).distinct()).scalars())
+    for entity in entities:
+        if entity not in present:
+            continue
+        query = (
+            select(outbox)
+            .where(due, outbox.c.entity == entity)
+            .order_by(outbox.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        found = [
+            Wish(r.id, r.connection, r.entity, r.golden_id, r.state, r.wish, r.attempts)
+            for r in tx.execute(query)
+        ]
+        if found:
+            tx.execute(
+                update(outbox)
+                .where(outbox.c.id.in_([w.id for w in found]))
+                .values(leased_by=worker, leased_until=now + LEASE)
+            )
+            return found
+    return []
+
+
+def mark_sent(tx: Connection, ids: Iterable[int]) -> None:
+    """Writes down the intention to create, before the network is touched."""
+    tx.execute(update(outbox).where(outbox.c.id.in_(list(ids))).values(state="sent"))
+
+
+def fulfilled(tx: Connection, wishes: Iterable[Wish]) -> None:
+    """Clears wishes, but not those wished for anew in the meantime."""
+    for wish in wishes:
+        tx.execute(delete(outbox).where(outbox.c.id == wish.id, outbox.c.wish == wish.wish))
+        tx.execute(
+            update(outbox)
+            .where(outbox.c.id == wish.id)
+            .values(leased_by=None, leased_until=None, state="due", reason=None, error=None)
+        )
+
+
+def postpone(
+    tx: Connection,
+    wish: Wish,
+    *,
+    state: str,
+    due_at: datetime,
+    reason: str | None,
+    error: str | None = None,
+    waits_for: str | None = None,
+) -> None:
+    """Gives a wish back: due again later, waiting for something, or buried."""
+    newer = outbox.c.wish > wish.wish
+    tx.execute(
+        update(outbox)
+        .where(outbox.c.id == wish.id)
+        .values(
+            state=case((newer, "due"), else_=state) if state == "buried" else state,
+            due_at=due_at,
+            reason=reason,
+            error=error,
+            waits_for=waits_for,
+            attempts=outbox.c.attempts + 1,
+            leased_by=None,
+            leased_until=None,
+        )
+    )
+
+
+def release(tx: Connection, wishes: Sequence[Wish]) -> None:
+    """Gives leases back untouched."""
+    tx.execute(
+        update(outbox)
+        .where(outbox.c.id.in_([w.id for w in wishes]))
+        .values(leased_by=None, leased_until=None)
+    )
+
+
+def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
+    """Makes due what has been waiting for these golden records."""
+    ids = list(golden_ids)
+    if ids:
+        tx.execute(update(outbox).where(outbox.c.waits_for.in_(ids)).values(due_at=now))
+
+
+def wake_all(tx: Connection, *, now: datetime) -> None:
+    """Makes everything due that waits: a person has asked for a full round."""
+    tx.execute(update(outbox).where(outbox.c.state != "buried").values(due_at=now))
+    tx.execute(update(inbox).values(due_at=now))
+
+
+def set_aside(tx: Connection, connection: str | None = None) -> list[dict[str, Any]]:
+    """Returns the waiting and buried wishes, for people."""
+    query = select(outbox).where(outbox.c.state.in_(("waiting", "buried"))).order_by(outbox.c.id)
+    if connection is not None:
+        query = query.where(outbox.c.connection == connection)
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
+    """Makes wishes due again; returns how many."""
+    result = tx.execute(
+        update(outbox)
+        .where(outbox.c.id.in_(ids))
+        .values(state="due", due_at=now, attempts=0, wish=outbox.c.wish + 1)
+    )
+    return result.rowcount
+
+
+def drop(tx: Connection, ids: Sequence[int]) -> int:
+    """Forgets wishes for good; returns how many."""
+    return tx.execute(delete(outbox).where(outbox.c.id.in_(ids))).rowcount
+
+
+def backlog(tx: Connection) -> dict[tuple[str, str], int]:
+    """Returns (connection, state) -> number of wishes; nudges have the state `inbox`."""
+    query = select(outbox.c.connection, outbox.c.state, func.count()).group_by(
+        outbox.c.connection, outbox.c.state
+    )
+    found = {(connection, state): n for connection, state, n in tx.execute(query)}
+    nudges = select(inbox.c.connection, func.count()).group_by(inbox.c.connection)
+    return found | {(connection, "inbox"): n for connection, n in tx.execute(nudges)}
+
+
+def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
+    """Returns how many nudges, wishes and derivations could be worked on now."""
+    counts = (
+        select(func.count()).select_from(inbox).where(inbox.c.due_at <= now),
+        select(func.count())
+        .select_from(outbox)
+        .where(outbox.c.state.in_(("due", "sent", "waiting")), outbox.c.due_at <= now),
+        select(func.count()).select_from(dirty),
+    )
+    nudges, wishes, derivations = (int(tx.execute(query).scalar_one()) for query in counts)
+    return nudges, wishes, derivations
+
+
+# --- derivations ----------------------------------------------------------------------------------
+
+
+def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
+    """Notes that flows must look at these golden records."""
+    mark = now.timestamp()
+    rows = [{"golden_id": g, "mark": mark} for g in dict.fromkeys(golden_ids)]
+    upsert(tx, dirty, rows, key=["golden_id"], update=["mark"])
+
+
+def soiled(tx: Connection, *, limit: int) -> dict[str, float]:
+    """Returns golden ids whose derivations are due, with a mark for `clean`."""
+    query = select(dirty.c.golden_id, dirty.c.mark).order_by(dirty.c.mark).limit(limit)
+    return {golden_id: mark for golden_id, mark in tx.execute(query)}
+
+
+def clean(tx: Connection, marks: dict[str, float]) -> None:
+    """Forgets derivations that were made, but not those that became due again meanwhile."""
+    for golden_id, mark in marks.items():
+        tx.execute(delete(dirty).where(dirty.c.golden_id == golden_id, dirty.c.mark == mark))

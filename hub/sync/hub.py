@@ -1,0 +1,123 @@
+"""What every use case works with: the store, the open connections, the policies, clock and ids.
+
+Put together by hub.wiring; nothing here decides or writes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from connectors.kit.contract import Connector
+from connectors.kit.manifest import StreamFacts
+from hub.errors import UnknownError
+from hub.flows.settings import FlowSettings
+from hub.model.policy import EntityPolicy
+from hub.model.surprise import Limit
+from hub.store.engine import Store
+from mappings.canonical.values import Entity, Scalar
+from mappings.kit.mapping import Mapping as StreamMapping
+
+#: Ids that flows derive are uuid5 of this and what they are derived from: running twice is once.
+DERIVED = uuid.UUID("5f1c2a86-6f3e-5b0e-9d59-c2a0a3e0a9d1")
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One stream of one connection, with the mapping that translates it."""
+
+    connection: str
+    stream: str
+    connector: Connector = field(repr=False)
+    mapping: StreamMapping = field(repr=False)
+    facts: StreamFacts
+
+    @property
+    def entity(self) -> Entity:
+        """The entity this stream is translated to."""
+        return self.mapping.entity
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One configured account of a system, open for use."""
+
+    name: str
+    system: str
+    #: crm | erp | both
+    role: str
+    connector: Connector = field(repr=False)
+    #: stream -> channel, parents before children.
+    channels: Mapping[str, Channel]
+
+    def channel(self, stream: str) -> Channel:
+        """Returns a channel. Raises: UnknownError."""
+        try:
+            return self.channels[stream]
+        except KeyError as error:
+            known = ", ".join(self.channels)
+            raise UnknownError(
+                f"{self.name} has no mapped stream {stream!r}; it has: {known}"
+            ) from error
+
+    def channel_for(self, entity: str, values: Mapping[str, Scalar]) -> Channel | None:
+        """Returns the stream that a golden record of this entity and values belongs into."""
+        for channel in self.channels.values():
+            constants = channel.mapping.constants
+            if channel.entity.name == entity and all(
+                values.get(path) == value for path, value in constants.items()
+            ):
+                return channel
+        return None
+
+    def has(self, entity: str) -> bool:
+        """Says whether any stream carries the entity."""
+        return any(channel.entity.name == entity for channel in self.channels.values())
+
+
+@dataclass
+class Hub:
+    """Everything a use case needs."""
+
+    store: Store
+    connections: Mapping[str, Connection]
+    #: All entities, parents before children, custom fields included.
+    entities: Mapping[str, Entity]
+    policies: Mapping[str, EntityPolicy]
+    flows: FlowSettings
+    limit: Limit = field(default_factory=Limit)
+    #: Who holds leases: unique per process.
+    worker: str = "worker"
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    fresh_id: Callable[[], str] = lambda: uuid.uuid4().hex
+
+    def connection(self, name: str) -> Connection:
+        """Returns a connection. Raises: UnknownError."""
+        try:
+            return self.connections[name]
+        except KeyError as error:
+            known = ", ".join(self.connections)
+            raise UnknownError(
+                f"there is no connection {name!r} in tulay.yaml; there are: {known}"
+            ) from error
+
+    def policy(self, entity: str) -> EntityPolicy:
+        """Returns the policy of an entity."""
+        return self.policies.get(entity) or EntityPolicy()
+
+    def close(self) -> None:
+        """Ends all conversations and gives the database back."""
+        for connection in self.connections.values():
+            connection.connector.close()
+        self.store.close()
+
+
+def derived_id(*parts: str) -> str:
+    """Returns the deterministic golden id of something derived.
+
+    >>> derived_id("a", "order") == derived_id("a", "order") != derived_id("b", "order")
+    True
+    """
+    return uuid.uuid5(DERIVED, "\x1f".join(parts)).hex
