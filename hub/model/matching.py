@@ -31,6 +31,8 @@ class Fingerprint:
 
     value: int
     strong: bool
+    #: Position of the rule among match and suggest of the entity.
+    rule: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def fingerprints(entity: Entity, values: Mapping[str, Scalar]) -> list[Fingerpri
         text = "\x1f".join(plain_name(str(part)) or str(part) for part in parts)
         digest = blake2b(f"{entity.name}\x1f{number}\x1f{text}".encode(), digest_size=8).digest()
         value = int.from_bytes(digest, "big", signed=True)
-        found.append(Fingerprint(value, number < len(entity.match)))
+        found.append(Fingerprint(value, number < len(entity.match), number))
     return found
 
 
