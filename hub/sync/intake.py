@@ -14,6 +14,7 @@ import orjson
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Page, Payload, Record
+from hub.flows.facts import derived_id
 from hub.model.observe import Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
 from hub.model.want import agree, route_actions, settle, wanted
@@ -22,7 +23,6 @@ from hub.store.letters import Letter
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences, changed_at, new_golden
-from hub.flows.facts import derived_id
 from hub.sync.hub import Channel, Hub
 from hub.sync.identity import Fresh, Identities, identify
 from hub.sync.vanish import take_gone, take_merge
