@@ -137,9 +137,9 @@ class Making:
         self._check_options(declared, field)
         if spec.zone and name not in ("date", "date_of_datetime"):
             raise declared.error(f"lens {name!r} takes no `zone`", "zone")
-        options = Options(
-            values=spec.values, unknown=spec.unknown, otherwise=spec.otherwise, zone=spec.zone
-        )
+        same = {option: option for option in field.options}
+        values = same if spec.values is None else spec.values
+        options = Options(values=values, otherwise=spec.otherwise, zone=spec.zone)
         try:
             lens = factory(options)
         except ValueError as error:
@@ -155,8 +155,6 @@ class Making:
             if values or spec.otherwise is not None:
                 raise declared.error(f"a {field.kind} takes no `values` or `otherwise`", "values")
             return
-        if spec.values is None:
-            values = {option: option for option in field.options}
         for theirs, ours in values.items():
             if ours not in field.options:
                 hint = nearest(str(ours), field.options)
