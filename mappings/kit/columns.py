@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from mappings.canonical.values import Entity, Field, Kind, Scalar
+from mappings.canonical.values import Entity, Field, Kind
 from mappings.kit import lens as lenses
 from mappings.kit import regional
 from mappings.kit.files import Declared, DeclaredList, Stream, nearest
@@ -134,12 +134,14 @@ class Making:
             hint = nearest(name, self.about.fitting[field.kind])
             raise declared.error(f"lens {name!r} does not make a {field.kind}{hint}", "lens")
         spec = declared.spec
-        self._check_options(declared, field)
+        self._check_options(declared, field, name)
         if spec.zone and name not in ("date", "date_of_datetime"):
             raise declared.error(f"lens {name!r} takes no `zone`", "zone")
         same = {option: option for option in field.options}
         values = same if spec.values is None else spec.values
-        options = Options(values=values, otherwise=spec.otherwise, zone=spec.zone)
+        options = Options(
+            values=values, keep=spec.unknown == "keep", otherwise=spec.otherwise, zone=spec.zone
+        )
         try:
             lens = factory(options)
         except ValueError as error:
@@ -148,14 +150,17 @@ class Making:
             raise declared.error(f"lens {name!r} takes no `region`", "region")
         return lens
 
-    def _check_options(self, declared: Declared, field: Field) -> None:
+    def _check_options(self, declared: Declared, field: Field, name: str) -> None:
         spec = declared.spec
-        values: dict[str, Scalar] = dict(spec.values or {})
-        if field.kind != "enum":
-            if values or spec.otherwise is not None:
-                raise declared.error(f"a {field.kind} takes no `values` or `otherwise`", "values")
+        if name != "enum":
+            if spec.values is not None or spec.otherwise is not None:
+                raise declared.error("only lens enum takes `values` and `otherwise`", "values")
             return
-        for theirs, ours in values.items():
+        if field.kind == "text":
+            if not spec.values:
+                raise declared.error("lens enum needs `values` to make a text", "lens")
+            return
+        for theirs, ours in (spec.values or {}).items():
             if ours not in field.options:
                 hint = nearest(str(ours), field.options)
                 raise declared.error(f"{ours!r} is no option{hint}", "values", theirs)

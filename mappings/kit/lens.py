@@ -40,6 +40,8 @@ class Options:
     """What a mapping file says about a field, as far as it concerns the lens."""
 
     values: Mapping[str, Scalar] | None = None
+    #: What is not among the values passes as it is, both ways (texts only).
+    keep: bool = False
     otherwise: Scalar = None
     zone: str | None = None
 
@@ -158,11 +160,15 @@ def _enum(options: Options) -> Lens:
             return table[word]
         if options.otherwise is not None:
             return options.otherwise
+        if options.keep:
+            return word
         raise ValueError("a value that the mapping does not list; add it under `values`")
 
     def put(value: Scalar, _raw: Any) -> Any:
         if value is None or value in back:
             return None if value is None else back[value]
+        if options.keep:
+            return value
         raise ValueError("no counterpart over there; add one under `values`")
 
     return Lens(get, put)
@@ -235,7 +241,7 @@ USUAL: dict[Kind, str] = {
 
 #: Kind -> lenses whose `get` returns that kind.
 FITTING: dict[Kind, frozenset[str]] = {
-    "text": frozenset(LENSES) - {"integer", "integer_text", "boolean", "boolean_text"},
+    "text": frozenset(LENSES) - {"integer", "integer_text", "boolean", "boolean_text", "reference"},
     "email": frozenset(("email",)),
     "phone": frozenset(("phone",)),
     "country": frozenset(("country", "country_name")),

@@ -60,7 +60,16 @@ WRONG = {
         4,
         "'nope' is no option; known are cancelled,",
     ),
-    "values without enum": (f"{HEAD}fields:\n  name: {{field: a, values: {{x: y}}}}\n", 4, "text"),
+    "values without enum": (
+        f"{HEAD}fields:\n  name: {{field: a, values: {{x: y}}}}\n",
+        4,
+        "only lens enum",
+    ),
+    "an enum that keeps": (
+        f"{SALE}fields:\n  state: {{field: s, unknown: keep}}\n",
+        4,
+        "cannot keep",
+    ),
     "unknown stream": (
         f"{SALE}fields:\n  company: {{field: a, stream: parties}}\n",
         4,
@@ -210,6 +219,18 @@ def test_yaml_words_that_look_like_booleans_or_dates_stay_words(tmp_path: Path) 
     (bill,) = load("acme", extra=[folder(tmp_path, b=text)])
     states = [bill.read({"s": raw})["state"] for raw in ("no", "on", "2026-01-01")]
     assert states == ["draft", "posted", "paid"]
+
+
+def test_texts_may_have_a_table_of_words(tmp_path: Path) -> None:
+    words = "{field: i, lens: enum, values: {IT: Software}, unknown: keep}"
+    text = f"{HEAD}fields: {{industry: {words}}}\n"
+    (mapping,) = load("acme", extra=[folder(tmp_path, b=text)])
+    assert [mapping.read({"i": raw})["industry"] for raw in ("IT", "Steel")] == [
+        "Software",
+        "Steel",
+    ]
+    assert mapping.write({"industry": "Software"}, {"i": "Steel"}) == {"i": "IT"}
+    assert mapping.write({"industry": "Glass"}, {"i": "Steel"}) == {"i": "Glass"}
 
 
 def test_the_schema_knows_short_and_long_fields() -> None:
