@@ -1,1 +1,1 @@
-"""HubSpot: the CRM."""
+"""HubSpot CRM: companies, contacts, products, deals, orders, invoices, tasks and notes."""
