@@ -1,7 +1,7 @@
-"""What twins share: a settable clock, a request log, fault switches ("vices") and a loopback server.
+"""What twins share: a settable clock, a request log, fault switches ("vices"), a loopback server.
 
-A twin is a local stand-in for a system, answering over real HTTP. This room knows no system; it keeps
-no payloads and no secrets: the log has methods, paths and statuses only.
+A twin is a local stand-in for a system, answering over real HTTP. This room knows no system; it
+keeps no payloads and no secrets: the log has methods, paths and statuses only.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -190,8 +191,11 @@ class _Capture:
 class Faulty:
     """An application with vices and a request log around it."""
 
-    def __init__(self, app: ASGIApp, *, vices: Vices, log: RequestLog, voice: Voice) -> None:
+    def __init__(
+        self, app: ASGIApp, *, clock: Clock, vices: Vices, log: RequestLog, voice: Voice
+    ) -> None:
         self._app = app
+        self._clock = clock
         self._vices = vices
         self._log = log
         self._voice = voice
@@ -203,9 +207,20 @@ class Faulty:
         begun = time.perf_counter()
         method, path = scope["method"], scope["path"]
         struck = self._vices.draw(method, path)
-        status = await self._answer(struck, (scope, receive, send))
+        status = await self._answer(struck, (scope, receive, self._dated(send)))
         took = (time.perf_counter() - begun) * 1000
         self._log.add(Entry(method, path, status, tuple(v.kind for v in struck), took))
+
+    def _dated(self, send: Send) -> Send:
+        """Adds the Date header by the twin's clock."""
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = (b"date", format_datetime(self._clock.now(), usegmt=True).encode())
+                message = {**message, "headers": [*message.get("headers", ()), date]}
+            await send(message)
+
+        return dated
 
     async def _answer(self, struck: list[Vice], call: tuple[Scope, Receive, Send]) -> int:
         scope, receive, send = call
@@ -293,7 +308,11 @@ class Server:
     """Serves one application on loopback, in a thread or in the foreground; refuses other hosts."""
 
     def __init__(self, app: ASGIApp, *, port: int = 0) -> None:
-        self._socket = socket.create_server(("127.0.0.1", port))
+        # the protocol is named so that asyncio switches Nagle's algorithm off, else 40 ms a reply
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+        self._socket.listen(128)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         config = uvicorn.Config(
@@ -303,6 +322,7 @@ class Server:
             log_config=None,
             access_log=False,
             log_level="critical",
+            date_header=False,  # ours is by the twin's clock
             timeout_graceful_shutdown=1,
         )
         config.load()

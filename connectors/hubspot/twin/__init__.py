@@ -1,12 +1,12 @@
 """A local stand-in that answers like HubSpot's CRM API, in memory, on loopback.
 
-Dated paths (2026-09) and the older v3 and v4 ones answer alike. It refuses other hosts than loopback.
+Dated paths (2026-09) and the older v3 and v4 ones answer alike. It serves on loopback only.
 """
 
 from __future__ import annotations
 
 from connectors.hubspot.twin.account import Settings
-from connectors.hubspot.twin.control import Twin, build
+from connectors.hubspot.twin.control import TOKEN, Twin, build
 
 __all__ = ["Settings", "Twin", "serve", "start"]
 
@@ -16,7 +16,7 @@ def start(
     port: int = 0,
     seed: int = 0,
     records: int = 0,
-    token: str = "twin-token",
+    token: str = TOKEN,
     won: int = 0,
     settings: Settings | None = None,
 ) -> Twin:
@@ -32,7 +32,7 @@ def serve(
     port: int = 8090,
     seed: int = 0,
     records: int = 0,
-    token: str = "twin-token",
+    token: str = TOKEN,
     won: int = 0,
     settings: Settings | None = None,
 ) -> None:

@@ -1,13 +1,12 @@
-"""The account's data in memory: records that are created, changed, archived, merged and found.
+"""The account's data in memory: records are created, changed, archived, merged and found.
 
-Every door (HTTP, Python, seed) goes through here, under one lock; whoever listens hears of each change.
+Every door (HTTP, Python, seed) leads through here, under one lock; listeners hear of each change.
 """
 
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +16,11 @@ from connectors.hubspot.twin.records import API, UI, Change, Label, Record, Sour
 from connectors.hubspot.twin.refusals import (
     Issue,
     conflict,
-    invalid,
     invalid_values,
-    missing,
     required,
 )
-from connectors.hubspot.twin.schema import Catalogue, Kind, Property
+from connectors.hubspot.twin.schema import Kind, Property
+from connectors.hubspot.twin.shelves import Shelves
 from connectors.hubspot.twin.values import accept, as_text, iso
 from connectors.kit.twin import Clock
 
@@ -61,80 +59,28 @@ class Settings:
     time_zone: str = "Europe/Berlin"
     #: How long search still shows the state before a change, in milliseconds.
     search_lag_ms: int = 0
-    #: quirk(hubspot): a duplicate of a custom unique value is a 400 VALIDATION_ERROR with the code
-    #: CONFLICTING_UNIQUE_VALUE; some clients report 409 as for contact e-mails. True: answer 409.
+    #: quirk(hubspot): a duplicate of a custom unique value is a 400 VALIDATION_ERROR with code
+    #: CONFLICTING_UNIQUE_VALUE; some clients report 409 as for e-mails. True: answer 409.
     unique_conflict_409: bool = False
 
 
 Drafts = list[tuple[Record, Sequence[Label]]]
 
 
-class Account:
+class Account(Shelves):
     """All data of one HubSpot account."""
 
     def __init__(self, clock: Clock, settings: Settings | None = None) -> None:
+        super().__init__()
         self.clock = clock
         self.settings = settings or Settings()
         self.lock = threading.RLock()
-        self.catalogue = Catalogue()
         self.links = Links(LinkTypes(list(self.catalogue.kinds)))
         self.pipelines: dict[str, dict[str, Pipeline]] = fresh_pipelines(clock.ms())
         self.owners: dict[int, Owner] = {}
         self.listeners: list[Callable[[Event], None]] = []
-        #: Set by the twin; typed loosely because webhooks know the account, not the other way round.
+        #: Set by the twin; a plain object, as webhooks know the account and not the reverse.
         self.webhooks: object = None
-        self._records: dict[str, dict[int, Record]] = {name: {} for name in self.catalogue.kinds}
-        self._unique: dict[tuple[str, str], dict[str, int]] = {}
-        self._merged: dict[str, dict[int, int]] = {name: {} for name in self.catalogue.kinds}
-        #: Ids in order; those of merged records stay in it and lead nowhere.
-        self._order: dict[str, list[int]] = {name: [] for name in self.catalogue.kinds}
-        self._ids = {n: kind.facts.first_id for n, kind in self.catalogue.kinds.items()}
-
-    # -- finding -----------------------------------------------------------------------------------
-
-    def records(self, kind: Kind) -> dict[int, Record]:
-        """Returns all records of a type by id, archived ones too, in order of their ids."""
-        return self._records[kind.name]
-
-    def live(self, kind: Kind) -> Iterator[Record]:
-        """Yields those that are not archived, in order of their ids."""
-        return (r for r in self._records[kind.name].values() if r.archived is None)
-
-    def after(self, kind: Kind, key: int) -> Iterator[Record]:
-        """Yields records from an id on, in order of their ids, archived ones too."""
-        order, records = self._order[kind.name], self._records[kind.name]
-        for position in range(bisect_left(order, key), len(order)):
-            found = records.get(order[position])
-            if found is not None:
-                yield found
-
-    def find(
-        self, kind: Kind, key: str, *, by: str | None = None, archived: bool = False
-    ) -> Record | None:
-        """Returns a record by id or by a unique property; an old id finds the survivor of a merge."""
-        number = self._number(kind, key, by)
-        if number is None:
-            return None
-        number = self._merged[kind.name].get(number, number)
-        found = self._records[kind.name].get(number)
-        return found if found is not None and (found.archived is not None) == archived else None
-
-    def need(
-        self, kind: Kind, key: str, *, by: str | None = None, archived: bool = False
-    ) -> Record:
-        """Returns a record. Raises: Refusal (404)."""
-        found = self.find(kind, key, by=by, archived=archived)
-        if found is None:
-            raise missing()
-        return found
-
-    def _number(self, kind: Kind, key: str, by: str | None) -> int | None:
-        if by is None or by == "hs_object_id":
-            return int(key) if key.isdecimal() else None
-        prop = kind.live(by)
-        if prop is None or not prop.unique:
-            raise invalid(f"Property {by} is not a unique identifier of {kind.name}")
-        return self._unique.get((kind.name, by), {}).get(key.strip().lower())
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -219,16 +165,8 @@ class Account:
         self._complete(kind, kept)
         self._guard_unique(kind, kept, None)
 
-    def _store(self, record: Record) -> None:
-        self._records[record.kind.name][record.id] = record
-        self._order[record.kind.name].append(record.id)
-
-    def _next_id(self, kind: Kind) -> int:
-        self._ids[kind.name] += 1
-        return self._ids[kind.name] - 1
-
     def _prepared(self, kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Adds what HubSpot fills in by itself: pipeline, a line's product values, a draft's state."""
+        """Adds what HubSpot fills in by itself: pipeline, a product's values, a draft's state."""
         values = dict(given)
         pipeline, stage = kind.stage_names()
         if values.get(stage) and not values.get(pipeline):
@@ -308,18 +246,6 @@ class Account:
                 history.append(first)
             history.append(Change(name, text or "", record.updated, source))
         record.history = history
-
-    def _index(self, record: Record, values: Mapping[str, str]) -> None:
-        for name, text in values.items():
-            if record.kind.properties[name].unique:
-                self._unique.setdefault((record.kind.name, name), {})[text.lower()] = record.id
-
-    def _unindex(self, record: Record, names: Mapping[str, Any]) -> None:
-        for name in names:
-            known = self._unique.get((record.kind.name, name))
-            old = record.values.get(name, "").lower()
-            if known is not None and known.get(old) == record.id:
-                del known[old]
 
     def _lag(self, record: Record, values: dict[str, str] | None) -> None:
         if self.settings.search_lag_ms > 0:

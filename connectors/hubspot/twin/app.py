@@ -140,7 +140,7 @@ class Front:
         ]
         return routes + [self._route(*row, guarded=False) for row in open_routes]
 
-    def _usage(self, call: Call) -> Reply:
+    def _usage(self, _call: Call) -> Reply:
         row = portal.usage_row(self.account, self.limits.used_today, self.limits.daily)
         return Reply(200, {"results": [row]})
 

@@ -1,4 +1,4 @@
-"""Routes of associations: one by one, in batches, labels; both the v4 and the dated paths, and v3."""
+"""Routes of associations: one by one, in batches, labels; the v4, the dated and the v3 paths."""
 
 from __future__ import annotations
 

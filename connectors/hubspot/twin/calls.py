@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from connectors.hubspot.twin.account import Account
-from connectors.hubspot.twin.refusals import Refusal, invalid
+from connectors.hubspot.twin.refusals import invalid, lacking
 from connectors.hubspot.twin.schema import Kind
 from connectors.hubspot.twin.values import iso
 
@@ -57,9 +57,7 @@ class Call:
         """Returns the inputs of a batch call. Raises: Refusal (400)."""
         inputs = self.json().get("inputs")
         if not isinstance(inputs, list) or not all(isinstance(row, dict) for row in inputs):
-            raise invalid(
-                "Invalid input JSON on line 1, column 1: Some required fields were not set: [inputs]"
-            )
+            raise lacking("inputs")
         if len(inputs) > most:
             raise invalid(f"Too many inputs: {len(inputs)}. At most {most} are allowed in a batch")
         return inputs
@@ -109,9 +107,5 @@ def text_field(row: Mapping[str, Any], name: str) -> str:
     """Returns a required text of an input. Raises: Refusal (400)."""
     value = row.get(name)
     if value is None or isinstance(value, dict | list):
-        raise Refusal(
-            400,
-            f"Invalid input JSON on line 1, column 1: Some required fields were not set: [{name}]",
-            "VALIDATION_ERROR",
-        )
+        raise lacking(name)
     return str(value)

@@ -1,4 +1,4 @@
-"""Associations between records: the type ids, default and primary labels, both directions at once."""
+"""Associations between records: type ids, plain and primary labels, both directions at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from connectors.hubspot.twin.records import Label, Record
 from connectors.hubspot.twin.refusals import invalid
 
-#: from, to -> (plain type id, its inverse). Source: the vendor's table of association type ids; where
-#: a pair is not in it, a number of our own is given out at start (see `LinkTypes`).
+#: from, to -> (plain type id, its inverse). Source: the vendor's table of association type ids;
+#: where a pair is not in it, a number of our own is given out at start (see `LinkTypes`).
 _PLAIN: dict[tuple[str, str], tuple[int, int]] = {
     ("contacts", "companies"): (279, 280),
     ("contacts", "deals"): (4, 3),
@@ -78,6 +78,7 @@ class LinkTypes:
             self._add(one, other, ids=ids, label="Primary", primary=True)
         for (one, other), ids in _PLAIN.items():
             self._add(one, other, ids=ids)
+        self._known: dict[tuple[str, str, Label], LinkType] = {}
         self._next = 1001
         for one in kinds:
             for other in kinds:
@@ -118,8 +119,12 @@ class LinkTypes:
 
     def find(self, one: str, other: str, label: Label) -> LinkType:
         """Returns a type by category and id. Raises: Refusal (400)."""
+        found = self._known.get((one, other, label))
+        if found is not None:
+            return found
         for row in self._types.get((one, other), ()):
             if (row.category, row.id) == label:
+                self._known[one, other, label] = row
                 return row
         raise invalid(
             f"One or more association types are not valid: {label[0]} {label[1]} "
@@ -139,6 +144,7 @@ class LinkTypes:
     def forget(self, one: str, other: str, type_id: int) -> None:
         """Removes a user's label from both directions."""
         row = self.find(one, other, (CUSTOM, type_id))
+        self._known.clear()
         self._types[one, other].remove(row)
         self._types[other, one] = [t for t in self._types[other, one] if t.id != row.inverse]
 
@@ -148,6 +154,7 @@ class Links:
 
     def __init__(self, types: LinkTypes) -> None:
         self.types = types
+        self._inverse: dict[tuple[str, str, tuple[Label, ...]], tuple[Label, ...]] = {}
 
     def add(self, one: Record, other: Record, labels: Sequence[Label] = ()) -> list[LinkType]:
         """Links two records, with the plain type at least; returns the types it now has.
@@ -168,6 +175,18 @@ class Links:
                 self._demote(owner)
         self._write(one, other, wanted)
         return wanted
+
+    def plant(self, one: Record, other: Record, labels: tuple[Label, ...]) -> None:
+        """Links two new records with exactly these labels."""
+        here, there = one.kind.name, other.kind.name
+        one.links.setdefault(there, {})[other.id] = labels
+        back = self._inverse.get((here, there, labels))
+        if back is None:
+            found = [self.types.find(here, there, label) for label in labels]
+            back = self._inverse[here, there, labels] = tuple(
+                (t.category, t.inverse) for t in found
+            )
+        other.links.setdefault(here, {})[one.id] = back
 
     def _write(self, one: Record, other: Record, wanted: Sequence[LinkType]) -> None:
         here, there = one.kind.name, other.kind.name

@@ -1,7 +1,7 @@
 """Which object types a fresh account has, and their properties: tables, facts only.
 
 A property is `name:type`, `!` marks a read-only one, `*` one with unique values; an enumeration
-names its option list in brackets. Source: the vendor's property reference and public specifications.
+names its option list in brackets. Source: the vendor's property reference and public specs.
 """
 
 from __future__ import annotations
@@ -56,8 +56,10 @@ createdate:datetime! hs_lastmodifieddate:datetime!"""
 _STREETS = " ".join(
     f"hs_{side}_address_{part}:string"
     for side in ("shipping", "billing")
-    for part in ("name", "firstname", "lastname", "street", "city", "state", "postal_code")
-    + ("country", "phone")
+    for part in (
+        *("name", "firstname", "lastname", "street", "city", "state", "postal_code"),
+        *("country", "phone"),
+    )
 )
 
 _ORDERS = f"""{_STREETS} hs_order_name:string hs_currency_code:enumeration(currencies)

@@ -7,7 +7,7 @@ from typing import Any
 from connectors.hubspot.twin.account import Drafts
 from connectors.hubspot.twin.calls import Call, Reply, text_field
 from connectors.hubspot.twin.records import Label
-from connectors.hubspot.twin.refusals import invalid, missing
+from connectors.hubspot.twin.refusals import invalid, lacking, missing
 from connectors.hubspot.twin.render import View, show, written
 
 Row = dict[str, Any]
@@ -27,7 +27,8 @@ def list_page(call: Call) -> Reply:
     after = call.query.get("after", "0")
     if not after.isdecimal():
         raise invalid(f"The paging cursor {after} is not valid")
-    archived, rows = call.flag("archived"), []
+    archived = call.flag("archived")
+    rows: list[Row] = []
     for record in call.account.after(call.kind, int(after)):
         if (record.archived is not None) != archived:
             continue
@@ -44,9 +45,7 @@ def properties_of(row: Row) -> dict[str, Any]:
     """Returns the properties of an input. Raises: Refusal (400)."""
     values = row.get("properties")
     if not isinstance(values, dict):
-        raise invalid(
-            "Invalid input JSON on line 1, column 1: Some required fields were not set: [properties]"
-        )
+        raise lacking("properties")
     return values
 
 
@@ -67,7 +66,7 @@ def drafts_of(call: Call, row: Row) -> Drafts:
         key = text_field(link.get("to") or {}, "id")
         labels = labels_of(link.get("types"))
         if not labels:
-            raise invalid("Some required fields were not set: [types]")
+            raise lacking("types")
         for kind in call.account.catalogue.kinds.values():
             types = call.account.links.types.between(call.kind.name, kind.name)
             if any((t.category, t.id) in labels for t in types):

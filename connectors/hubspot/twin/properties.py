@@ -1,4 +1,4 @@
-"""Routes of the properties API: definitions of properties and their groups, single and in batches."""
+"""Routes of the properties API: definitions of properties and groups, single and in batches."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Record:
         return derived(self) if derived is not None else None
 
     def plain(self, name: str) -> str | int | None:
-        """Returns a property's value; times and ids of the record itself as numbers (it is faster)."""
+        """Returns a property's value; the record's own times and id as numbers (it is faster)."""
         number = _NUMBERS.get(name)
         return self.value(name) if number is None else number(self)
 

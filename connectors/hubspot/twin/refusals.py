@@ -1,4 +1,4 @@
-"""How HubSpot says no: error bodies with status, category and details. Never raised by our product code."""
+"""How HubSpot says no: error bodies with status, category and details; only the twin says so."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Issue:
     message: str
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer of the twin, not an error of ours
     """A request is refused with this status and body."""
 
     def __init__(self, status: int, message: str, category: str, **more: Any) -> None:
@@ -55,6 +55,12 @@ class Refusal(Exception):
 def invalid(message: str, **more: Any) -> Refusal:
     """Refuses a request that is wrong in itself (400)."""
     return Refusal(400, message, "VALIDATION_ERROR", **more)
+
+
+def lacking(name: str) -> Refusal:
+    """Refuses a body without a field it must have."""
+    at = "Invalid input JSON on line 1, column 1"
+    return invalid(f"{at}: Some required fields were not set: [{name}]")
 
 
 def invalid_values(issues: Sequence[Issue]) -> Refusal:

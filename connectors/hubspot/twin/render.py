@@ -1,4 +1,4 @@
-"""Shows records the way the API does: strings, default and wanted properties, history, associations."""
+"""Shows records as the API does: strings, wanted properties, history, associations."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def show(account: Account, record: Record, view: View | None = None) -> dict[str
 
 
 def written(record: Record, names: Iterable[str]) -> dict[str, Any]:
-    """Returns a record as a write echoes it: what was written and the defaults that have a value."""
+    """Returns a record as a write echoes it: what was written, and defaults that have a value."""
     values = {name: record.value(name) for name in sorted({*names, *record.kind.defaults})}
     return _frame(record, {name: text for name, text in values.items() if text is not None})
 
@@ -92,7 +92,7 @@ def _associations(
 
 
 def _type_name(record: Record, singular: str, there: str, link: LinkType) -> str:
-    """Returns such as `contact_to_company`; the plain type of a pair with a primary is `_unlabeled`."""
+    """Returns such as `contact_to_company`; beside a primary one, plain is `_unlabeled`."""
     name = f"{record.kind.facts.singular}_to_{singular}"
     if link.name:
         return link.name

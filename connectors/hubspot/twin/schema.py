@@ -1,4 +1,4 @@
-"""Object types and properties as an account has them: the native ones, and those created by users."""
+"""Object types and properties as an account has them: native ones, and those made by users."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Catalogue:
         self._names: dict[str, str] = {}
         for name, kind in self.kinds.items():
             plain = {name, kind.facts.singular, kind.facts.type_id}
-            self._names.update({alias: name for alias in plain})
+            self._names.update(dict.fromkeys(plain, name))
 
     def __getitem__(self, name: str) -> Kind:
         """Returns the object type. Raises: Refusal (400) for an unknown one."""

@@ -54,7 +54,8 @@ def _index(call: Call) -> list[Record]:
     """Returns the records as the index has them now."""
     live = call.account.live(call.kind)
     now = call.account.clock.ms()
-    return [seen for record in live if (seen := _seen(record, now)) is not None]
+    seen = (_seen(record, now) if record.shadows else record for record in live)
+    return [record for record in seen if record is not None]
 
 
 def _seen(record: Record, now: int) -> Record | None:
@@ -84,10 +85,18 @@ def _matcher(kind: Kind, groups: list[Any]) -> Callable[[Record], bool]:
     compiled = [[_test(kind, f) for f in g.get("filters") or ()] for g in groups]
     compiled = [group for group in compiled if group]
     if not compiled:
-        return lambda record: True
-    return lambda record: any(
-        all(test(record.plain(name)) for name, test in group) for group in compiled
-    )
+        return lambda _record: True
+
+    def wanted(record: Record) -> bool:
+        for group in compiled:
+            for name, test in group:
+                if not test(record.plain(name)):
+                    break
+            else:
+                return True
+        return False
+
+    return wanted
 
 
 def _test(kind: Kind, row: dict[str, Any]) -> tuple[str, Test]:
@@ -239,8 +248,8 @@ _OPERATORS: dict[str, Callable[[_Filter], Test]] = {
     "BETWEEN": _between,
     "IN": _in,
     "NOT_IN": _not_in,
-    "HAS_PROPERTY": lambda f: lambda value: value is not None,
-    "NOT_HAS_PROPERTY": lambda f: lambda value: value is None,
+    "HAS_PROPERTY": lambda _f: lambda value: value is not None,
+    "NOT_HAS_PROPERTY": lambda _f: lambda value: value is None,
     "CONTAINS_TOKEN": _contains,
     "NOT_CONTAINS_TOKEN": _contains_not,
 }

@@ -112,7 +112,7 @@ def _date(prop: Property, text: str) -> Verdict:
     if ms is None:
         return None, Issue(prop.name, "INVALID_DATE", f"{text} was not a valid date.")
     if ms % _DAY_MS:
-        # quirk(hubspot): a date is midnight UTC or nothing (docs: how should timestamps be formatted)
+        # quirk(hubspot): a date is midnight UTC or nothing (docs: how to format timestamps)
         clock = iso(ms)[11:23]
         return None, Issue(prop.name, "INVALID_DATE", f"{text} is at {clock} UTC, not midnight!")
     return iso(ms)[:10], None

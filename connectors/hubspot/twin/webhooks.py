@@ -1,4 +1,4 @@
-"""Webhooks: subscriptions of one app, and signed deliveries from a background thread. Off at start."""
+"""Webhooks: subscriptions of one app, signed deliveries from a background thread; off at start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ import orjson
 from connectors.hubspot.twin.account import Account, Event
 from connectors.hubspot.twin.calls import Call, Reply, batch_reply, text_field
 from connectors.hubspot.twin.objects import Row
-from connectors.hubspot.twin.records import Record
 from connectors.hubspot.twin.refusals import invalid, missing
 from connectors.hubspot.twin.values import iso
 
@@ -136,7 +135,7 @@ class Webhooks:
         }
         if subscription.object_type_id is not None:
             message["objectTypeId"] = subscription.object_type_id
-        return {**message, **_details(event, record)}
+        return {**message, **_details(event)}
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -245,7 +244,7 @@ class Webhooks:
         return made
 
 
-def _details(event: Event, record: Record) -> Row:
+def _details(event: Event) -> Row:
     if event.action == "propertyChange":
         return {
             "propertyName": event.details["name"],
