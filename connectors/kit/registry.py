@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,6 +96,14 @@ def open_connector(
     one = known.found[system]
     checked = check_settings(one.manifest, settings)
     return cast(Connector, _class_of(one)(checked, budget, **extras))
+
+
+def accepts(one: Found, extra: str) -> bool:
+    """Says whether a connector's class takes this extra (`fields`, `tokens`, `transport`).
+
+    Raises: RegistryError when it does not load.
+    """
+    return extra in inspect.signature(_class_of(one)).parameters
 
 
 def check_settings(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
