@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import repeat
 
 from rapidfuzz import fuzz
 
@@ -94,11 +95,18 @@ def fingerprints(entity: Entity, values: Mapping[str, Scalar]) -> list[Fingerpri
         parts = [values.get(path) for path in rule]
         if None in parts:
             continue
-        text = "\x1f".join(plain_name(str(part)) or str(part) for part in parts)
+        text = "\x1f".join(map(_recognisable, repeat(entity), rule, parts))
         digest = blake2b(f"{entity.name}\x1f{number}\x1f{text}".encode(), digest_size=8).digest()
         value = int.from_bytes(digest, "big", signed=True)
         found.append(Fingerprint(value, number < len(entity.match), number))
     return found
+
+
+def _recognisable(entity: Entity, path: str, value: Scalar) -> str:
+    """Free text is compared without case and accents; everything else is canonical already."""
+    declared = entity.fields.get(path)
+    free = declared is None or declared.kind == "text"
+    return (plain_name(str(value)) if free else "") or str(value)
 
 
 def decide(

@@ -96,11 +96,15 @@ def _by_match(
 ) -> None:
     for one in fresh:
         one.prints = fingerprints(channel.entity, one.values)
-    by_print = records.candidates(tx, (p.value for f in fresh for p in f.prints))
+    by_print = records.candidates(
+        tx,
+        (p.value for f in fresh for p in f.prints),
+        connection=channel.connection,
+        stream=channel.stream,
+    )
     if not by_print:
         return
     golden = records.load(tx, {g for ids in by_print.values() for g in ids})
-    occupied = _occupied(tx, channel, golden)
     for one in fresh:
         if one.record.key in separate:
             continue
@@ -108,7 +112,7 @@ def _by_match(
             Candidate(g, golden[g].values, printed.rule, printed.strong)
             for printed in one.prints
             for g in by_print.get(printed.value, ())
-            if g in golden and g not in occupied and g not in taken and _alive(golden[g])
+            if g in golden and g not in taken and _alive(golden[g])
         ]
         match decide(channel.entity, one.values, candidates):
             case Linked(id=golden_id):
