@@ -135,6 +135,29 @@ def test_tombstones_and_merges_come_with_pages(
     assert keys(pages) == [c]
 
 
+def test_a_merge_counts_as_a_change_of_the_survivor(
+    crm: MemorySystem, connector: MemoryConnector, clock: Clock
+) -> None:
+    a, b = (crm.create("companies", name=n) for n in "ab")
+    clock.move(60)
+    cursor = end(connector)
+    crm.merge("companies", a, into=b)
+    assert keys(list(connector.pages("companies", cursor))) == [b]
+
+
+def test_a_change_at_the_very_moment_of_a_cursor_is_not_skipped(
+    crm: MemorySystem, connector: MemoryConnector, clock: Clock
+) -> None:
+    made = [crm.create("companies", name=str(n)) for n in range(7)]
+    cursor = end(connector)
+    clock.move(60)
+    for key in made[1:]:
+        crm.edit("companies", key, name="x")
+    first = next(p for p in connector.pages("companies", cursor) if made[2] in keys([p]))
+    crm.edit("companies", made[0], name="at the same moment")
+    assert made[0] in keys(list(connector.pages("companies", first.cursor)))
+
+
 def test_streams_without_tombstones_only_show_deletions_in_a_sweep(
     crm: MemorySystem, connector: MemoryConnector
 ) -> None:
