@@ -156,20 +156,18 @@ def add_rows(
     if not rows:
         return
     columns = [table.c[name] for name in rows[0]]
-    convert = [
-        column.type.dialect_impl(tx.dialect).bind_processor(tx.dialect) for column in columns
-    ]
+    processors = [c.type.dialect_impl(tx.dialect).bind_processor(tx.dialect) for c in columns]
+    convert = [(i, process) for i, process in enumerate(processors) if process is not None]
     mark = "?" if tx.dialect.name == "sqlite" else "%s"
     names = ", ".join(column.name for column in columns)
     marks = ", ".join([mark] * len(columns))
     conflict = " ON CONFLICT DO NOTHING" if known_is_fine else ""
-    tuples = [
-        tuple(
-            value if process is None else process(value)
-            for process, value in zip(convert, row.values(), strict=True)
-        )
-        for row in rows
-    ]
+    tuples = []
+    for row in rows:
+        values = list(row.values())
+        for i, process in convert:
+            values[i] = process(values[i])
+        tuples.append(tuple(values))
     # Names come from the table's definition, never from data.
     statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}"  # noqa: S608
     tx.exec_driver_sql(statement, tuples)

@@ -136,12 +136,11 @@ def _golden_row(record: Golden) -> dict[str, Any]:
 def digests(
     tx: Connection, connection: str, stream: str, keys: Sequence[str]
 ) -> dict[str, bytes | None]:
-    """Returns key -> digest of the linked, present records: the cheap test for "unchanged"."""
+    """Returns key -> digest of the records ever linked; None: gone, or to be looked at again."""
     query = select(links.c.key, links.c.digest).where(
         links.c.connection == connection,
         links.c.stream == stream,
         among(tx, links.c.key, keys),
-        links.c.gone_at.is_(None),
     )
     return {key: digest for key, digest in tx.execute(query)}
 

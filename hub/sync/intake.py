@@ -6,7 +6,7 @@ record is set aside; the page goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -106,13 +106,13 @@ class _Intake:
     def _take_records(self, found: Sequence[Record]) -> None:
         latest = {record.key: record for record in found}
         self.tally.same += len(found) - len(latest)  # the same key twice in one page
-        news = self._news(list(latest.values()))
-        if not news:
+        connection, stream = self.channel.connection, self.channel.stream
+        known = records.digests(self.tx, connection, stream, list(latest))
+        fresh = self._resolve(self._translate(self._news(latest.values(), known)))
+        if not fresh:
             return
-        fresh = self._resolve(self._translate(news))
-        links = records.links_by_key(
-            self.tx, self.channel.connection, self.channel.stream, [f.record.key for f in fresh]
-        )
+        met = [f.record.key for f in fresh if f.record.key in known]
+        links = records.links_by_key(self.tx, connection, stream, met)
         unlinked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is None]
         linked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is not None]
         identities = self._identify(unlinked)
@@ -129,10 +129,9 @@ class _Intake:
     def _golden_of(link: Link | None) -> str | None:
         return None if link is None else link.golden_id
 
-    def _news(self, found: Sequence[Record]) -> list[tuple[Record, bytes]]:
-        known = records.digests(
-            self.tx, self.channel.connection, self.channel.stream, [r.key for r in found]
-        )
+    def _news(
+        self, found: Iterable[Record], known: Mapping[str, bytes | None]
+    ) -> list[tuple[Record, bytes]]:
         fingerprint = self.mapping.fingerprint
         news = []
         for record in found:
