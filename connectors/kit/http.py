@@ -200,7 +200,6 @@ class Http:
         #: The server's own clock, from the newest answer; None before the first one.
         self.server_date: datetime | None = None
         self._client = httpx.Client(
-            base_url=self._base,
             auth=auth,
             timeout=timeout,
             transport=transport,
@@ -291,9 +290,11 @@ class Http:
         if json is not None:
             content = orjson.dumps(json)
             headers["Content-Type"] = "application/json"
-        return self._client.build_request(
-            method, path.lstrip("/"), content=content, params=params, headers=headers
-        )
+        # One text, because httpx parses address, path and query each time it joins them.
+        address = f"{self._base}{path.lstrip('/')}"
+        if params:
+            address += f"?{httpx.QueryParams(params)}"
+        return self._client.build_request(method, address, content=content, headers=headers)
 
     def close(self) -> None:
         """Closes the connections; twice is fine."""

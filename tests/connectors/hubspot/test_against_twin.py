@@ -15,6 +15,7 @@ from connectors.hubspot.connector import HubSpotConnector
 from connectors.hubspot.facts import STREAMS
 from connectors.hubspot.twin import Twin, start
 from connectors.hubspot.twin.account import UI
+from connectors.kit.auth import MemoryTokens
 from connectors.kit.budget import Budget
 from connectors.kit.contract import (
     Create,
@@ -416,3 +417,64 @@ def test_a_webhook_of_the_twin_is_genuine_and_points_at_the_record(twin: Twin) -
     assert hubspot.verify(request)
     assert not connect(twin, webhook_secret="other").verify(request)
     assert [(one.stream, one.key) for one in hubspot.nudges(request.body)] == [("companies", key)]
+
+
+def test_an_oauth_app_lives_through_expiry_and_rotation(twin: Twin) -> None:
+    twin.tokens.rotate = True
+    twin.tokens.lifetime = 60
+    store = MemoryTokens()
+    settings = {
+        "base_url": twin.url,
+        "client_id": twin.tokens.client_id,
+        "client_secret": twin.tokens.client_secret,
+        "refresh_token": twin.tokens.refresh,
+    }
+    # A token of a minute is renewed before every call, each time with the rotated refresh token.
+    hubspot = HubSpotConnector(settings, Budget(), tokens=store)
+    for _ in range(3):
+        assert list(hubspot.keys("notes")) == [[]]
+    hubspot.close()
+    stored = store.load()
+    assert stored is not None
+    assert stored.refresh == twin.tokens.refresh
+    assert [entry.path for entry in twin.log.entries()].count("/oauth/2026-09/token") == 3
+
+
+def test_a_revoked_app_stops_the_connection(twin: Twin) -> None:
+    twin.tokens.revoked = True
+    settings = {
+        "base_url": twin.url,
+        "client_id": twin.tokens.client_id,
+        "client_secret": twin.tokens.client_secret,
+        "refresh_token": twin.tokens.refresh,
+    }
+    hubspot = HubSpotConnector(settings, Budget())
+    with pytest.raises(CredentialsError, match="authorise the app again"):
+        hubspot.check()
+    hubspot.close()
+
+
+def test_the_search_limit_is_kept(twin: Twin) -> None:
+    twin.limits.enforced = True
+    twin.clock.set(datetime(2027, 1, 1, tzinfo=UTC))
+    time = TwinTime(twin)
+    settings = {"token": twin.token, "base_url": twin.url, "search_lag_seconds": 0}
+    kept = HubSpotConnector(settings, Budget(clock=time, sleep=time.sleep))
+    _, cursor = read(kept, "notes", None)
+    for _ in range(12):
+        read(kept, "notes", cursor)
+    kept.close()
+    assert 429 not in {entry.status for entry in twin.log.entries()}
+
+
+class TwinTime:
+    """The twin's clock for a budget: it moves only when somebody sleeps."""
+
+    def __init__(self, twin: Twin) -> None:
+        self._clock = twin.clock
+
+    def __call__(self) -> float:
+        return self._clock.now().timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self._clock.advance(timedelta(seconds=seconds))
