@@ -295,9 +295,7 @@ class TrytonClient:
         found: dict[str, Row] = self._read(model, "fields_get", [wanted], {})
         return found
 
-    def _read(
-        self, model: str, method: str, params: list[Any], context: Mapping[str, Any]
-    ) -> Any:
+    def _read(self, model: str, method: str, params: list[Any], context: Mapping[str, Any]) -> Any:
         try:
             return self.call(
                 f"model.{model}.{method}",
@@ -350,7 +348,9 @@ class _Call:
         if any(sign in text for sign in _PASSING):
             return UnavailableError(f"{self.method}: Tryton cannot do it now; call again")
         if text.startswith("'") and text.endswith("'"):
-            return ContractError(f"{self.method}: Tryton does not know {text}; is a module missing?")
+            return ContractError(
+                f"{self.method}: Tryton does not know {text}; is a module missing?"
+            )
         return ContractError(f"{self.method}: Tryton failed inside; see its log")
 
 

@@ -110,7 +110,7 @@ def _finish_wizards(client: TrytonClient) -> None:
 
 
 def _create_company(client: TrytonClient, seed: Seed) -> int:
-    iso = pycountry.currencies.get(alpha_3=seed.currency)
+    iso = pycountry.currencies.lookup(seed.currency)
     values = {
         "name": iso.name,
         "code": iso.alpha_3,
@@ -243,9 +243,7 @@ def _create_category(office: _Office, tax: int, accounts: dict[str, int]) -> int
     return category
 
 
-def _create_articles(
-    office: _Office, articles: Sequence[Article], category: int
-) -> dict[str, int]:
+def _create_articles(office: _Office, articles: Sequence[Article], category: int) -> dict[str, int]:
     unit = office.one("product.uom", ["name", "=", "Unit"])
     templates = [_template(article, unit, category) for article in articles]
     ids = office.create("product.template", *templates)
@@ -277,9 +275,7 @@ def _template(article: Article, unit: int, category: int) -> dict[str, Any]:
     }
 
 
-def _create_recipe(
-    office: _Office, article: Article, products: dict[str, int], unit: int
-) -> None:
+def _create_recipe(office: _Office, article: Article, products: dict[str, int], unit: int) -> None:
     inputs = [
         {"product": products[code], "quantity": float(pieces), "unit": unit}
         for code, pieces in article.parts

@@ -6,7 +6,7 @@ Pure. Tryton's wire has tagged objects for what JSON lacks; payloads have plain 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -15,6 +15,7 @@ import orjson
 
 #: What marks a hub id inside a text that people also use, such as a sale's reference.
 MARK = "tulay:"
+_CLOCK = ("hour", "minute", "second", "microsecond")
 _MARKED = re.compile(rf"(?:^|\s){MARK}(\S+)\s*$")
 
 
@@ -59,8 +60,8 @@ def wire_moment(value: Mapping[str, Any]) -> datetime:
     >>> wire_moment({"year": 2026, "month": 11, "day": 3, "hour": 7}).isoformat()
     '2026-11-03T07:00:00+00:00'
     """
-    units = ("year", "month", "day", "hour", "minute", "second", "microsecond")
-    return datetime(*(value.get(unit, 0) for unit in units), tzinfo=UTC)
+    day = datetime(value["year"], value["month"], value["day"], tzinfo=UTC)
+    return day.replace(**{unit: value.get(unit, 0) for unit in _CLOCK})
 
 
 def moment_to_wire(moment: datetime) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def moment_to_wire(moment: datetime) -> dict[str, Any]:
     3
     """
     moment = moment.astimezone(UTC)
-    units = ("year", "month", "day", "hour", "minute", "second", "microsecond")
+    units = ("year", "month", "day", *_CLOCK)
     return {"__class__": "datetime", **{unit: getattr(moment, unit) for unit in units}}
 
 
@@ -102,7 +103,7 @@ def _date_to_wire(value: Any) -> dict[str, Any]:
     return {"__class__": "date", "year": day.year, "month": day.month, "day": day.day}
 
 
-_WRITERS = {
+_WRITERS: Mapping[str, Callable[[Any], Any]] = {
     "numeric": _decimal_to_wire,
     "float": lambda value: float(Decimal(str(value))),
     "integer": int,
