@@ -32,6 +32,8 @@ COMPUTED = {
     "production": {"sale": "reference", "sale.id": "text"},
     "stock.shipment.out": {"sales": "list", "sales.id": "text"},
 }
+#: Fields that Tryton requires and that the server or this connector fills in.
+FILLED = frozenset({"code", "currency", "type"})
 #: Fields that are read for others and are in no payload.
 INNER = frozenset({"amount_to_pay"})
 
@@ -96,7 +98,7 @@ def _info(name: str, facts: Row, *, writable: bool) -> FieldInfo:
     return FieldInfo(
         name,
         TYPES.get(str(facts["type"]), "object"),
-        required=bool(facts.get("required")),
+        required=writable and name not in FILLED and bool(facts.get("required")),
         writable=writable,
         options=tuple(options),
         length=facts.get("size") if isinstance(facts.get("size"), int) else None,

@@ -30,6 +30,7 @@ from connectors.tryton.values import MARK, make_version, marked, unmarked
 
 PRODUCT = "product.product"
 SALE = "sale.sale"
+CONTACT = "party.contact_mechanism"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ class Writer:
                 values["identifiers"] = [["create", [*given, own]]]
             case "reference" | "comment":
                 values[stream.once] = marked(values.get(stream.once), write.once)
+        if stream.model == CONTACT:
+            values = {"type": "email", **values}
         if stream.model == SALE:
             values = clerk.complete(values)
             values["lines"] = clerk.complete_lines(values.get("lines", ()), values)

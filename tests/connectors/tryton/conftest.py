@@ -6,13 +6,15 @@ TULAY_TEST_POSTGRES=1 adds a PostgreSQL from a wheel, any other value is the URI
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from connectors.kit.budget import Budget
-from connectors.kit.contract import Create, Outcome, Record
+from connectors.kit.contract import Act, Create, Record, Update, Write
 from connectors.tryton import sandbox
 from connectors.tryton.client import Account, TrytonClient
 from connectors.tryton.connector import TrytonConnector
@@ -20,6 +22,14 @@ from connectors.tryton.office import Office
 from connectors.tryton.sandbox import Sandbox
 
 POSTGRES = os.environ.get("TULAY_TEST_POSTGRES", "")
+#: A party that can be sold to.
+PARTY = {
+    "name": "ACME",
+    "addresses": [
+        {"street": "Main St 1", "postal_code": "10115", "city": "Berlin", "country": {"code": "DE"}}
+    ],
+    "contact_mechanisms": [{"type": "email", "value": "office@acme.example"}],
+}
 ENGINES = ["sqlite", *(["postgresql"] if POSTGRES else [])]
 
 
@@ -45,7 +55,8 @@ def new_budget() -> Budget:
 
 @pytest.fixture(scope="session")
 def connector(tryton: Sandbox) -> Iterator[TrytonConnector]:
-    opened = TrytonConnector({**tryton.settings(), "payment_term": "30 days"}, new_budget())
+    settings = {**tryton.settings(), "payment_term": "30 days", "overlap_seconds": 0}
+    opened = TrytonConnector(settings, new_budget())
     yield opened
     opened.close()
 
@@ -68,37 +79,68 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
+class Hands:
+    """What a test does with the connector, one record at a time; refusals are raised."""
+
+    def __init__(self, connector: TrytonConnector) -> None:
+        self._connector = connector
+
+    def write(self, stream: str, write: Write) -> str:
+        """Writes one and returns its key."""
+        (outcome,) = self._connector.write(stream, [write])
+        if outcome.error is not None:
+            raise outcome.error
+        assert outcome.key is not None
+        return outcome.key
+
+    def create(self, stream: str, payload: dict[str, Any], once: str = "") -> Record:
+        return self.read(stream, self.write(stream, Create(once or new_id(), payload)))
+
+    def update(self, record: Record, stream: str, **patch: Any) -> Record:
+        return self.read(stream, self.write(stream, Update(record.key, patch, record.version)))
+
+    def act(self, key: str, action: str) -> None:
+        self.write("sale.sale", Act(key, action, None))
+
+    def read(self, stream: str, key: str) -> Record:
+        (record,) = self._connector.fetch(stream, [key]).records
+        return record
+
+    def all(self, stream: str) -> dict[str, Record]:
+        pages = self._connector.pages(stream, None)
+        return {record.key: record for page in pages for record in page.records}
+
+    def party(self, name: str = "ACME", **more: Any) -> Record:
+        """Creates a party that can be sold to."""
+        return self.create("party.party", {**PARTY, "name": name, **more})
+
+    def sale(self, party: str, *lines: tuple[str, str, str], once: str = "") -> Record:
+        """Creates a sale of (product, quantity, price) lines."""
+        items = [
+            {"product": {"code": code}, "quantity": quantity, "unit_price": price}
+            for code, quantity, price in lines
+        ]
+        return self.create("sale.sale", {"party": {"id": party}, "lines": items}, once)
+
+
 @pytest.fixture(scope="session")
-def created(connector: TrytonConnector) -> Callable[..., Record]:
-    """Creates one record and returns it as it is over there."""
-
-    def create(stream: str, payload: dict[str, object], once: str = "") -> Record:
-        (outcome,) = connector.write(stream, [Create(once or new_id(), payload)])
-        return read(connector, stream, outcome)
-
-    return create
+def hands(connector: TrytonConnector) -> Hands:
+    return Hands(connector)
 
 
-def read(connector: TrytonConnector, stream: str, outcome: Outcome) -> Record:
-    if outcome.error is not None:
-        raise outcome.error
-    assert outcome.key is not None
-    (record,) = connector.fetch(stream, [outcome.key]).records
-    return record
+@pytest.fixture
+def mark(connector: TrytonConnector) -> Callable[[str], Callable[[], dict[str, Record]]]:
+    """`mark(stream)` remembers this moment; calling what it returns reads what changed since."""
 
+    def remember(stream: str) -> Callable[[], dict[str, Record]]:
+        *_, last = connector.pages(stream, None)
+        time.sleep(1.1)  # the server's clock in its answers has whole seconds
+        settled = connector.pages(stream, last.cursor)
+        *_, last = settled
+        return lambda: {
+            record.key: record
+            for page in connector.pages(stream, last.cursor)
+            for record in page.records
+        }
 
-@pytest.fixture(scope="session")
-def products(client: TrytonClient) -> dict[str, str]:
-    """Code -> key."""
-    rows = client.search_read("product.product", [], ["code"])
-    return {row["code"]: str(row["id"]) for row in rows}
-
-
-#: A party that can be sold to.
-PARTY = {
-    "name": "ACME",
-    "addresses": [
-        {"street": "Main St 1", "postal_code": "10115", "city": "Berlin", "country": {"code": "DE"}}
-    ],
-    "contact_mechanisms": [{"type": "email", "value": "office@acme.example"}],
-}
+    return remember
