@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from connectors.kit.errors import (
     UnavailableError,
 )
 from connectors.kit.http import Http, Reply, read_json
+from connectors.tryton.turns import lock_path, turn
 
 #: Longest wait for an answer; Tryton itself gives up reading after 60 s.
 TIMEOUT = httpx.Timeout(90.0, connect=5.0)
@@ -53,6 +55,8 @@ class Account:
     company: str | None = None
     #: Answer the server's warnings ("the invoice has no taxes, go on?") with yes.
     skip_warnings: bool = True
+    #: Write one call at a time, over all processes of this machine.
+    serial_writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,8 @@ class TrytonClient:
         about = _Call(method, stream or method, key)
         for _ in range(MOST_WARNINGS):
             full = {**self.context(), **(context or {})}
-            answer = self._send(method, [*params, full], repeatable=repeatable)
+            with self._turn(repeatable):
+                answer = self._send(method, [*params, full], repeatable=repeatable)
             if "error" not in answer:
                 return answer.get("result")
             warning = _warning(answer["error"])
@@ -146,6 +151,13 @@ class TrytonClient:
                 raise about.error(answer["error"])
             self._skip(warning)
         raise about.error(["UserWarning", ["", "it warns again and again", ""]])
+
+    def _turn(self, repeatable: bool) -> AbstractContextManager[None]:
+        # quirk(tryton): on SQLite, sequences give two parallel writers the same number, and one
+        # of them is refused ("The code on party must be unique."). Source: trytond 8.2, seen live
+        if repeatable or not self._account.serial_writes:
+            return nullcontext()
+        return turn(lock_path(self._account.url, self._account.database))
 
     def _skip(self, warning: str) -> None:
         if self.series().startswith(("6.", "7.")):

@@ -49,6 +49,7 @@ class TrytonConnector:
             password=str(settings["password"]),
             company=str(company) if company else None,
             skip_warnings=bool(settings.get("skip_warnings", True)),
+            serial_writes=bool(settings.get("serial_writes", False)),
         )
         self._client = TrytonClient(account, budget, transport=transport)
         overlap = timedelta(seconds=float(settings.get("overlap_seconds", 120)))

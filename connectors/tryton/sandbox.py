@@ -51,6 +51,8 @@ class Sandbox:
     password: str = field(repr=False)
     _process: subprocess.Popen[bytes] = field(repr=False)
     _home: Path = field(repr=False)
+    #: SQLite: writers must take turns.
+    serial_writes: bool = True
 
     def stop(self) -> None:
         """Ends the server and removes its copy of the data; twice is fine."""
@@ -70,6 +72,7 @@ class Sandbox:
             "database": self.database,
             "login": self.login,
             "password": self.password,
+            "serial_writes": self.serial_writes,
         }
 
     def __enter__(self) -> Sandbox:
@@ -201,23 +204,17 @@ def _make(home: Path, like: Seed, uri: str, database: str) -> None:
     config = _configure(home, uri, _free_port())
     secret = home / "password"
     secret.write_text(like.password)
-    base = [_program("trytond-admin"), "-c", str(config), "-d", database]
-    email = f"{like.login}@example.com"
-    steps = (
-        ["--all", "--email", email],
-        ["-u", *MODULES, "--activate-dependencies"],
+    command = [_program("trytond-admin"), "-c", str(config), "-d", database, "-u", *MODULES]
+    done = subprocess.run(  # noqa: S603 - a program of this environment, no shell
+        [*command, "--activate-dependencies", "--email", f"{like.login}@example.com"],
+        env={**os.environ, "TRYTONPASSFILE": str(secret)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    for step in steps:
-        done = subprocess.run(  # noqa: S603 - a program of this environment, no shell
-            [*base, *step],
-            env={**os.environ, "TRYTONPASSFILE": str(secret)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise SandboxError(f"trytond-admin failed: {done.stderr.strip()[-500:]}")
+    if done.returncode:
+        raise SandboxError(f"trytond-admin failed: {done.stderr.strip()[-500:]}")
     port = _free_port()
     sandbox = _run(home / "server", like, uri, database, port=port, data=home)
     try:
@@ -242,6 +239,7 @@ def _run(
         )
     url = f"http://127.0.0.1:{port}"
     sandbox = Sandbox(url, database, like.login, like.password, process, home)
+    sandbox.serial_writes = uri.startswith("sqlite")
     try:
         _wait(sandbox)
     except BaseException:

