@@ -18,9 +18,7 @@ from mappings.canonical.values import Entity, Scalar
 
 #: Legal forms say nothing about who it is: "ACME Ltd" and "Acme Limited" are one name.
 _LEGAL_FORMS = frozenset(
-    "ab ag aps as bv bvba co company corp corporation doo ek eirl eood gbr gmbh inc kft kg kk lda"
-    " limited llc llp ltd ltda mbh nv og ohg ooo oy oyj plc pte pty pvt sa sagl sarl sas se sl slu"
-    " spa spzoo sprl srl srls sro ug und and".split()
+    ["ab", "ag", "aps", "as", "bv", "bvba", "co", "company", "corp", "corporation", "doo", "ek", "eirl", "eood", "gbr", "gmbh", "inc", "kft", "kg", "kk", "lda", "limited", "llc", "llp", "ltd", "ltda", "mbh", "nv", "og", "ohg", "ooo", "oy", "oyj", "plc", "pte", "pty", "pvt", "sa", "sagl", "sarl", "sas", "se", "sl", "slu", "spa", "spzoo", "sprl", "srl", "srls", "sro", "ug", "und", "and"]
 )
 _WORDS = re.compile(r"[^\W_]+")
 
@@ -31,6 +29,8 @@ class Fingerprint:
 
     value: int
     strong: bool
+    #: Position of the rule among match and suggest of the entity.
+    rule: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def fingerprints(entity: Entity, values: Mapping[str, Scalar]) -> list[Fingerpri
         text = "\x1f".join(plain_name(str(part)) or str(part) for part in parts)
         digest = blake2b(f"{entity.name}\x1f{number}\x1f{text}".encode(), digest_size=8).digest()
         value = int.from_bytes(digest, "big", signed=True)
-        found.append(Fingerprint(value, number < len(entity.match)))
+        found.append(Fingerprint(value, number < len(entity.match), number))
     return found
 
 

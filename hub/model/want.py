@@ -61,8 +61,13 @@ def settle(
     link: LinkState,
     written: Mapping[str, Scalar],
     read_back: Mapping[str, Scalar],
+    *,
+    certain: bool = True,
 ) -> LinkState:
     """Returns the link after a write: agreed on what was written, shown as it was read back.
+
+    Not `certain` (found by a probe some time later): what does not look like the system's own way
+    of writing it was typed by somebody since, and is left for `observe` to find.
 
     >>> settle(LinkState({"name": "A"}), {"name": "Acme"}, {"name": "ACME"})
     LinkState(seen={'name': 'ACME'}, agreed={'name': 'Acme'}, shown={})
@@ -70,8 +75,18 @@ def settle(
     after = link.copy()
     for path, value in written.items():
         back = read_back.get(path)
+        if not certain and not _rewritten(value, back):
+            back = value
         after.put(path, seen=back, agreed=value, shown=back)
     return after
+
+
+def _rewritten(value: Scalar, back: Scalar) -> bool:
+    """Says whether `back` may be how a system shows `value`: case, spaces, a cut end, rounding."""
+    if value is None or back is None or value == back:
+        return True
+    ours, theirs = ("".join(str(v).casefold().split()) for v in (value, back))
+    return bool(theirs) and (ours.startswith(theirs) or theirs.startswith(ours))
 
 
 def route_actions(

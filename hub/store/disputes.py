@@ -103,6 +103,12 @@ def decisions(
     return {key: decision for key, decision in tx.execute(query)}
 
 
+def any_reviews(tx: Connection, connection: str) -> bool:
+    """Says cheaply whether a connection has reviews at all."""
+    query = select(reviews.c.id).where(reviews.c.connection == connection).limit(1)
+    return tx.execute(query).first() is not None
+
+
 def open_reviews(tx: Connection) -> list[dict[str, Any]]:
     """Returns the reviews nobody has decided."""
     query = select(reviews).where(reviews.c.decision.is_(None)).order_by(reviews.c.id)

@@ -5,15 +5,16 @@ The database is the truth about work; whoever runs it only brings ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
 
 from hub.store.engine import upsert
 from hub.store.tables import dirty, inbox, outbox
+from mappings.canonical.values import Values
 
 #: How long a worker may keep an outbox entry before another one takes it over.
 LEASE = timedelta(minutes=5)
@@ -40,6 +41,8 @@ class Wish:
     state: str
     wish: int
     attempts: int
+    #: The values of a create whose outcome is unknown.
+    sent: Values | None = field(default=None, repr=False)
 
 
 # --- inbox ----------------------------------------------------------------------------------------
@@ -158,7 +161,7 @@ def lease(
             .with_for_update(skip_locked=True)
         )
         found = [
-            Wish(r.id, r.connection, r.entity, r.golden_id, r.state, r.wish, r.attempts)
+            Wish(r.id, r.connection, r.entity, r.golden_id, r.state, r.wish, r.attempts, r.sent)
             for r in tx.execute(query)
         ]
         if found:
@@ -171,9 +174,20 @@ def lease(
     return []
 
 
-def mark_sent(tx: Connection, ids: Iterable[int]) -> None:
-    """Writes down the intention to create, before the network is touched."""
-    tx.execute(update(outbox).where(outbox.c.id.in_(list(ids))).values(state="sent"))
+def mark_sent(tx: Connection, values: Mapping[int, Values]) -> None:
+    """Writes down the intention to create {wish id: values}, before the network is touched."""
+    rows = [{"_id": wish, "_sent": sent} for wish, sent in values.items()]
+    tx.execute(
+        update(outbox)
+        .where(outbox.c.id == bindparam("_id"))
+        .values(state="sent", sent=bindparam("_sent")),
+        rows,
+    )
+
+
+def mark_unsent(tx: Connection, ids: Iterable[int]) -> None:
+    """Takes the intention back: the system said that nothing has happened."""
+    tx.execute(update(outbox).where(outbox.c.id.in_(list(ids))).values(state="due", sent=None))
 
 
 def fulfilled(tx: Connection, wishes: Iterable[Wish]) -> None:
@@ -183,7 +197,9 @@ def fulfilled(tx: Connection, wishes: Iterable[Wish]) -> None:
         tx.execute(
             update(outbox)
             .where(outbox.c.id == wish.id)
-            .values(leased_by=None, leased_until=None, state="due", reason=None, error=None)
+            .values(
+                leased_by=None, leased_until=None, state="due", sent=None, reason=None, error=None
+            )
         )
 
 
@@ -191,19 +207,23 @@ def postpone(
     tx: Connection,
     wish: Wish,
     *,
-    state: str,
+    state: str | None,
     due_at: datetime,
     reason: str | None,
     error: str | None = None,
     waits_for: str | None = None,
 ) -> None:
-    """Gives a wish back: due again later, waiting for something, or buried."""
+    """Gives a wish back: due again later, waiting for something, or buried (None: as it was).
+
+    One that was wished for anew meanwhile is not buried.
+    """
     newer = outbox.c.wish > wish.wish
+    values = {} if state is None else {"state": case((newer, "due"), else_=state)}
     tx.execute(
         update(outbox)
         .where(outbox.c.id == wish.id)
         .values(
-            state=case((newer, "due"), else_=state) if state == "buried" else state,
+            **values,
             due_at=due_at,
             reason=reason,
             error=error,
@@ -258,6 +278,11 @@ def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
 def drop(tx: Connection, ids: Sequence[int]) -> int:
     """Forgets wishes for good; returns how many."""
     return tx.execute(delete(outbox).where(outbox.c.id.in_(ids))).rowcount
+
+
+def drop_for(tx: Connection, golden_id: str) -> None:
+    """Forgets all wishes for a golden record."""
+    tx.execute(delete(outbox).where(outbox.c.golden_id == golden_id))
 
 
 def backlog(tx: Connection) -> dict[tuple[str, str], int]:

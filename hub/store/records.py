@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from hub.model.state import LinkState
 from hub.store.engine import upsert
-from hub.store.tables import edges, fingerprints, golden, links
+from hub.store.tables import edges, fingerprints, golden, links, reviews
 from mappings.canonical.values import Values
 
 
@@ -215,6 +215,45 @@ def change_links(tx: Connection, changed: Sequence[Link]) -> None:
         .where(links.c.id == bindparam("_id"))
         .values({name: bindparam(f"_{name}") for name in names}),
         rows,
+    )
+
+
+def count_links(tx: Connection, connection: str, stream: str) -> int:
+    """Returns how many living links a stream has."""
+    query = select(func.count()).where(
+        links.c.connection == connection, links.c.stream == stream, links.c.gone_at.is_(None)
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def all_keys(tx: Connection, connection: str, stream: str) -> tuple[set[str], set[str]]:
+    """Returns the keys of the living links of a stream, and those of all links and reviews."""
+    query = select(links.c.key, links.c.gone_at).where(
+        links.c.connection == connection, links.c.stream == stream
+    )
+    living, known = set(), set()
+    for key, gone_at in tx.execute(query):
+        if gone_at is None:
+            living.add(key)
+            known.add(key)
+    asked = select(reviews.c.key).where(
+        reviews.c.connection == connection, reviews.c.stream == stream
+    )
+    return living, known | set(tx.execute(asked).scalars())
+
+
+def make_room(tx: Connection, connection: str, stream: str, golden_ids: Sequence[str]) -> None:
+    """Moves the links of records that are gone out of the way of a new link."""
+    tx.execute(
+        update(links)
+        .where(
+            links.c.connection == connection,
+            links.c.stream == stream,
+            links.c.golden_id.in_(golden_ids),
+            links.c.gone_at.is_not(None),
+            links.c.spare == 0,
+        )
+        .values(spare=links.c.id)
     )
 
 

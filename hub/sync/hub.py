@@ -20,9 +20,6 @@ from hub.store.engine import Store
 from mappings.canonical.values import Entity, Scalar
 from mappings.kit.mapping import Mapping as StreamMapping
 
-#: Ids that flows derive are uuid5 of this and what they are derived from: running twice is once.
-DERIVED = uuid.UUID("5f1c2a86-6f3e-5b0e-9d59-c2a0a3e0a9d1")
-
 
 @dataclass(frozen=True)
 class Channel:
@@ -112,12 +109,3 @@ class Hub:
         for connection in self.connections.values():
             connection.connector.close()
         self.store.close()
-
-
-def derived_id(*parts: str) -> str:
-    """Returns the deterministic golden id of something derived.
-
-    >>> derived_id("a", "order") == derived_id("a", "order") != derived_id("b", "order")
-    True
-    """
-    return uuid.uuid5(DERIVED, "\x1f".join(parts)).hex

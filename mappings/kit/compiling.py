@@ -1,6 +1,6 @@
-"""From declarations to a compiled mapping: every name is checked, every path becomes closures.
+"""From a stream's declarations to its compiled mapping, with the entities that custom paths extend.
 
-Refuses unknown lenses, entities, canonical paths, streams and enum options with file and line.
+Refuses unknown entities, constants, states and required paths; `columns` sees to the fields.
 """
 
 from __future__ import annotations
@@ -10,38 +10,18 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-from mappings.canonical.values import Entity, Field, Kind, Scalar
+from mappings.canonical.values import Entity, Field, Kind
 from mappings.kit import lens as lenses
-from mappings.kit.files import Declared, DeclaredList, Stream, nearest
-from mappings.kit.lens import Factory, Lens, Options
-from mappings.kit.mapping import CustomField
-from mappings.kit.paths import Path, giver, parse, taker
-from mappings.kit.table import Column, Columns, ItemList, Region, TableMapping
+from mappings.kit.columns import Known, Making, Place
+from mappings.kit.files import Declared, Stream, nearest
+from mappings.kit.lens import Factory
+from mappings.kit.paths import Path, giver, parse
+from mappings.kit.table import TableMapping
 
 #: Raised by hand when lenses translate differently, so that the hub reads everything anew.
 MEANING = 1
-
-_TYPES: dict[Kind, str] = {
-    "decimal": "number",
-    "integer": "integer",
-    "boolean": "boolean",
-    "date": "date",
-    "datetime": "datetime",
-    "enum": "enum",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What names in the files of one system may refer to."""
-
-    entities: Mapping[str, Entity]
-    streams: Mapping[str, Stream]
-    lenses: Mapping[str, Factory]
-    fitting: Mapping[Kind, frozenset[str]]
 
 
 def system_lenses(system: str) -> dict[str, tuple[Kind, Factory]]:
@@ -125,8 +105,8 @@ def compiled(stream: Stream, about: Known) -> TableMapping:
         hint = nearest(stream.entity, about.entities)
         raise stream.source.error(f"unknown entity {stream.entity!r}{hint}", "entity")
     _check_head(stream, entity)
-    making = _Making(about, entity)
-    columns = making.columns(stream.fields, entity.fields, "")
+    making = Making(about, entity)
+    columns = making.columns(stream.fields, Place(entity.fields))
     lists = {name: making.items(name, items) for name, items in stream.lists.items()}
     mapping = TableMapping(
         system=stream.system,
@@ -189,177 +169,3 @@ def _fingerprint(stream: Stream, entity: Entity) -> str:
         "kinds": {p: [f.kind, f.options] for p, f in entity.fields.items()},
     }
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
-
-
-class _Making:
-    """Compiles the fields of one stream, and collects what the mapping says about itself."""
-
-    def __init__(self, about: Known, entity: Entity) -> None:
-        self.about = about
-        self.entity = entity
-        self.references: dict[str, str] = {}
-        self.custom_fields: list[CustomField] = []
-        self.names: dict[str, int] = {}
-
-    def columns(
-        self, fields: Mapping[str, Declared], canonical: Mapping[str, Field], prefix: str
-    ) -> Columns:
-        paths = {path: self._path(declared) for path, declared in fields.items()}
-        made = []
-        for path, declared in fields.items():
-            field = canonical.get(path)
-            if field is None:
-                raise self._unknown(path, declared, canonical)
-            siblings = tuple(
-                other
-                for name, other in paths.items()
-                if other.place == paths[path].place and fields[name].spec.mode != "read"
-            )
-            made.append(self._column(path, declared, field, shown=prefix + path, siblings=siblings))
-        self._check_parts(made, fields)
-        return Columns(made)
-
-    def _unknown(self, path: str, declared: Declared, canonical: Mapping[str, Field]) -> Exception:
-        if path.startswith("custom."):
-            return declared.error(f"{path!r} needs a `kind`, as in `kind: text`")
-        hint = nearest(path, canonical)
-        return declared.error(f"no path {path!r} in {self.entity.name}{hint}")
-
-    def _path(self, declared: Declared) -> Path:
-        try:
-            return parse(declared.spec.field)
-        except ValueError as error:
-            raise declared.error(str(error), "field") from error
-
-    def _column(
-        self, path: str, declared: Declared, field: Field, *, shown: str, siblings: tuple[Path, ...]
-    ) -> Column:
-        spec, place = declared.spec, self._path(declared)
-        name = spec.lens or lenses.USUAL[field.kind]
-        lens = self._lens(name, declared, field)
-        if field.kind == "reference":
-            self.references[shown] = self._target(declared, field)
-        if spec.custom:
-            self.custom_fields.append(self._custom(path, declared, field, place))
-        self.names.setdefault(place.name, declared.source.line(declared.location) or 1)
-        unknown = spec.unknown or lenses.UNKNOWN.get(name, "refuse")
-        return Column(
-            path=path,
-            shown=shown,
-            field=place,
-            lens=lens,
-            get=lenses.tolerant(lens.get, unknown, regional=lens.regional),
-            take=taker(place),
-            give=giver(place, siblings),
-            region=self._region(declared) if lens.regional else None,
-            writable=spec.mode != "read",
-            readable=spec.mode != "write",
-        )
-
-    def _lens(self, name: str, declared: Declared, field: Field) -> Lens:
-        factory = self.about.lenses.get(name)
-        if factory is None:
-            hint = nearest(name, self.about.lenses)
-            raise declared.error(f"unknown lens {name!r}{hint}", "lens")
-        if name not in self.about.fitting[field.kind]:
-            hint = nearest(name, self.about.fitting[field.kind])
-            raise declared.error(f"lens {name!r} does not make a {field.kind}{hint}", "lens")
-        spec = declared.spec
-        self._check_options(declared, field)
-        options = Options(
-            values=spec.values, unknown=spec.unknown, otherwise=spec.otherwise, zone=spec.zone
-        )
-        try:
-            return factory(options)
-        except ValueError as error:
-            raise declared.error(str(error), "zone") from error
-
-    def _check_options(self, declared: Declared, field: Field) -> None:
-        spec = declared.spec
-        values: dict[str, Scalar] = dict(spec.values or {})
-        if field.kind != "enum":
-            if values or spec.otherwise is not None:
-                raise declared.error(f"a {field.kind} takes no `values` or `otherwise`", "values")
-            return
-        if spec.values is None:
-            values = {option: option for option in field.options}
-        for theirs, ours in values.items():
-            if ours not in field.options:
-                hint = nearest(str(ours), field.options)
-                raise declared.error(f"{ours!r} is no option{hint}", "values", theirs)
-        if spec.otherwise is not None and spec.otherwise not in field.options:
-            hint = nearest(str(spec.otherwise), field.options)
-            raise declared.error(f"{spec.otherwise!r} is no option{hint}", "otherwise")
-        if spec.unknown == "keep":
-            raise declared.error("an enum cannot keep what is no option", "unknown")
-
-    def _region(self, declared: Declared) -> Region:
-        spec = declared.spec
-        try:
-            take = taker(parse(spec.region)) if spec.region else None
-        except ValueError as error:
-            raise declared.error(str(error), "region") from error
-        return Region(take, spec.default_region)
-
-    def _target(self, declared: Declared, field: Field) -> str:
-        """Returns the stream that a reference points into, named or the only one there is."""
-        streams = self.about.streams
-        named = declared.spec.stream
-        if named is None:
-            fitting = [n for n, s in streams.items() if s.entity == field.entity]
-            if len(fitting) != 1:
-                raise declared.error(f"say which `stream` holds the {field.entity}")
-            return fitting[0]
-        if named not in streams:
-            raise declared.error(f"unknown stream {named!r}{nearest(named, streams)}", "stream")
-        if streams[named].entity != field.entity:
-            has = streams[named].entity
-            raise declared.error(f"stream {named!r} is of {has}, not {field.entity}", "stream")
-        return named
-
-    def _custom(self, path: str, declared: Declared, field: Field, place: Path) -> CustomField:
-        custom = declared.spec.custom
-        label = path.rpartition(".")[2].replace("_", " ").capitalize()
-        kind = _TYPES.get(field.kind, "text")
-        if not isinstance(custom, bool):
-            label, kind = custom.label or label, custom.type or kind
-        if place.listed:
-            raise declared.error("a field in a list cannot be created", "custom")
-        return CustomField((place.head)[-1], kind, label)
-
-    def _check_parts(self, columns: list[Column], fields: Mapping[str, Declared]) -> None:
-        """Sees to it that a name in one field is mapped whole, or half of it would get lost."""
-        for column in columns:
-            if column.lens.join is not None:
-                same = [c for c in columns if c.field.text == column.field.text]
-                if {c.lens.part for c in same} != {"first", "last"} or len(same) != 2:
-                    raise fields[column.path].error(
-                        f"{column.field.text!r} needs exactly lens first_name and lens last_name"
-                    )
-
-    def items(self, name: str, declared: DeclaredList) -> ItemList:
-        """Returns the compiled list of this name."""
-        canonical = self.entity.lists.get(name)
-        if canonical is None:
-            hint = nearest(name, self.entity.lists)
-            raise declared.source.error(
-                f"no list {name!r} in {self.entity.name}{hint}", *declared.location
-            )
-        try:
-            place, keys = parse(declared.field), [parse(key) for key in declared.key]
-        except ValueError as error:
-            raise declared.source.error(str(error), *declared.location) from error
-        if place.listed:
-            raise declared.source.error("a list cannot lie in a list", *declared.location, "field")
-        columns = self.columns(declared.fields, canonical, f"{name}[].")
-        writable = [p for p, c in columns.by_path.items() if c.writable]
-        self.names.setdefault(place.name, declared.source.line(declared.location) or 1)
-        return ItemList(
-            name=name,
-            field=place,
-            take=taker(place),
-            keys=tuple(taker(key) for key in keys),
-            give_key=giver(keys[0]) if keys and writable else None,
-            columns=columns,
-            vital=tuple(p for p in writable if canonical[p].kind != "text") or tuple(writable),
-        )

@@ -40,8 +40,8 @@ class Options:
     """What a mapping file says about a field, as far as it concerns the lens."""
 
     values: Mapping[str, Scalar] | None = None
-    #: keep | blank | refuse: what becomes of a value without translation; None: the lens decides.
-    unknown: str | None = None
+    #: What is not among the values passes as it is, both ways (texts only).
+    keep: bool = False
     otherwise: Scalar = None
     zone: str | None = None
 
@@ -143,12 +143,11 @@ def _date(options: Options) -> Lens:
 
 
 def _enum(options: Options) -> Lens:
-    """Makes the lens of a list of values; without a list, words pass as they are."""
+    """Makes the lens of a list of values."""
     table = dict(options.values or {})
     back: dict[Scalar, str] = {}
     for theirs, ours in table.items():
         back.setdefault(ours, theirs)
-    keep = options.unknown == "keep"
 
     def get(raw: Any) -> Scalar:
         found = table.get(raw) if raw.__class__ is str else None
@@ -161,14 +160,14 @@ def _enum(options: Options) -> Lens:
             return table[word]
         if options.otherwise is not None:
             return options.otherwise
-        if keep:
+        if options.keep:
             return word
         raise ValueError("a value that the mapping does not list; add it under `values`")
 
     def put(value: Scalar, _raw: Any) -> Any:
         if value is None or value in back:
             return None if value is None else back[value]
-        if keep:
+        if options.keep:
             return value
         raise ValueError("no counterpart over there; add one under `values`")
 
@@ -242,7 +241,7 @@ USUAL: dict[Kind, str] = {
 
 #: Kind -> lenses whose `get` returns that kind.
 FITTING: dict[Kind, frozenset[str]] = {
-    "text": frozenset(LENSES) - {"integer", "integer_text", "boolean", "boolean_text"},
+    "text": frozenset(LENSES) - {"integer", "integer_text", "boolean", "boolean_text", "reference"},
     "email": frozenset(("email",)),
     "phone": frozenset(("phone",)),
     "country": frozenset(("country", "country_name")),
