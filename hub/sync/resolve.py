@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection as Transaction
 
-from hub.errors import HubError, UnknownError
+from hub.errors import DecisionError, UnknownError
 from hub.model.observe import Change
 from hub.model.want import agree
 from hub.store import disputes, queues, records
@@ -44,10 +44,6 @@ _READERS: dict[str, Callable[[Any], Scalar]] = {
     "enum": convert.text,
     "reference": convert.text,
 }
-
-
-class DecisionError(HubError):
-    """What the person asked for cannot be done; says why."""
 
 
 @dataclass(frozen=True, slots=True)
