@@ -153,8 +153,8 @@ def _found(tx: Transaction, entity: Entity, key: str) -> Golden:
         return next(iter(alive.values()))
     if not alive:
         raise UnknownError(
-            f"there is no {entity.name} {key!r}; write its id here, its key over there, or a part of"
-            f" its text; `tulay links {entity.name}` lists them"
+            f"there is no {entity.name} {key!r}; write its id, its key over there, or part"
+            f" of its text; `tulay links {entity.name}` lists them"
         )
     exact = [one for one in alive.values() if title_of(entity, one).casefold() == key.casefold()]
     if len(exact) == 1:
