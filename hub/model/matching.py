@@ -18,7 +18,11 @@ from mappings.canonical.values import Entity, Scalar
 
 #: Legal forms say nothing about who it is: "ACME Ltd" and "Acme Limited" are one name.
 _LEGAL_FORMS = frozenset(
-    ["ab", "ag", "aps", "as", "bv", "bvba", "co", "company", "corp", "corporation", "doo", "ek", "eirl", "eood", "gbr", "gmbh", "inc", "kft", "kg", "kk", "lda", "limited", "llc", "llp", "ltd", "ltda", "mbh", "nv", "og", "ohg", "ooo", "oy", "oyj", "plc", "pte", "pty", "pvt", "sa", "sagl", "sarl", "sas", "se", "sl", "slu", "spa", "spzoo", "sprl", "srl", "srls", "sro", "ug", "und", "and"]
+    """
+    ab ag aps as bv bvba co company corp corporation doo ek eirl eood gbr gmbh inc kft kg kk lda
+    limited llc llp ltd ltda mbh nv og ohg ooo oy oyj plc pte pty pvt sa sagl sarl sas se sl slu
+    spa spzoo sprl srl srls sro ug und and
+    """.split()
 )
 _WORDS = re.compile(r"[^\W_]+")
 

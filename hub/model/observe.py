@@ -81,7 +81,7 @@ class Ground:
     #: Paths of this link with an open conflict.
     conflicts: frozenset[str] = frozenset()
     #: When a golden value was last changed; for the policy "latest".
-    changed_at: Callable[[str], datetime | None] = lambda path: None
+    changed_at: Callable[[str], datetime | None] = lambda _path: None
 
 
 def observe(ground: Ground, values: Mapping[str, Scalar], sighting: Sighting) -> Observation:

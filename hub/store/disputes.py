@@ -25,7 +25,7 @@ def open_paths(tx: Connection, link_ids: Iterable[int]) -> dict[int, frozenset[s
 
 
 def open_conflict(tx: Connection, row: dict[str, Any], *, now: datetime) -> None:
-    """Opens a conflict {golden_id, link_id, connection, path, base, ours, theirs}, or updates it."""
+    """Opens (or updates) a conflict: golden_id, link_id, connection, path, base, ours, theirs."""
     values = {name: row[name] for name in ("ours", "theirs")}
     changed = tx.execute(
         update(conflicts)
@@ -81,7 +81,7 @@ def move_conflicts(tx: Connection, loser: str, winner: str) -> None:
     tx.execute(update(conflicts).where(conflicts.c.golden_id == loser).values(golden_id=winner))
 
 
-# --- reviews ----------------------------------------------------------------------------------------
+# --- reviews -----------------------------------------------------------------------------------
 
 
 def ask_review(tx: Connection, rows: Sequence[dict[str, Any]], *, now: datetime) -> None:
@@ -133,7 +133,7 @@ def drop_reviews(tx: Connection, connection: str, stream: str, keys: Iterable[st
     )
 
 
-# --- history ----------------------------------------------------------------------------------------
+# --- history -----------------------------------------------------------------------------------
 
 
 def remember(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:

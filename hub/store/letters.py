@@ -15,7 +15,7 @@ from hub.store.tables import letters
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One item set aside. `kind` pull: (connection, stream, key); flow: (flow, entity, golden id)."""
+    """One item set aside: a record (connection, stream, key) or a flow (name, entity, id)."""
 
     kind: str
     source: str

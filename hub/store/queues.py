@@ -45,7 +45,7 @@ class Wish:
     sent: Values | None = field(default=None, repr=False)
 
 
-# --- inbox ----------------------------------------------------------------------------------------
+# --- inbox -------------------------------------------------------------------------------------
 
 
 def receive(tx: Connection, nudges: Sequence[dict[str, Any]], *, now: datetime) -> None:
@@ -91,7 +91,7 @@ def inbox_later(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None
     )
 
 
-# --- outbox ---------------------------------------------------------------------------------------
+# --- outbox ------------------------------------------------------------------------------------
 
 
 def want(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: datetime) -> None:
@@ -308,7 +308,7 @@ def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
     return nudges, wishes, derivations
 
 
-# --- derivations ----------------------------------------------------------------------------------
+# --- derivations -------------------------------------------------------------------------------
 
 
 def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:

@@ -52,7 +52,7 @@ class Link:
     id: int | None = None
 
 
-# --- golden records ---------------------------------------------------------------------------
+# --- golden records ----------------------------------------------------------------------------
 
 
 def load(tx: Connection, ids: Iterable[str], *, lock: bool = False) -> dict[str, Golden]:
@@ -120,7 +120,7 @@ def _golden_row(record: Golden) -> dict[str, Any]:
     }
 
 
-# --- links --------------------------------------------------------------------------------------
+# --- links -------------------------------------------------------------------------------------
 
 
 def digests(
@@ -286,7 +286,7 @@ def keys_of(tx: Connection, connection: str, wanted: Mapping[str, str]) -> dict[
     return {gid: key for gid, stream, key in tx.execute(query) if wanted[gid] == stream}
 
 
-# --- recognising and referring --------------------------------------------------------------------
+# --- recognising and referring -----------------------------------------------------------------
 
 
 def candidates(tx: Connection, values: Iterable[int]) -> dict[int, list[str]]:

@@ -45,7 +45,7 @@ class Consequences:
     _dirty: dict[str, None] = field(default_factory=dict)
     _woken: dict[str, None] = field(default_factory=dict)
 
-    # --- golden records -----------------------------------------------------------------------
+    # --- golden records -------------------------------------------------------------------------
 
     def born(
         self, golden: Golden, prints: list[Fingerprint] | None = None, *, tell: bool = True
@@ -145,7 +145,7 @@ class Consequences:
         if link.id is not None:
             self._links_changed[link.id] = link
 
-    # --- what people will ask about ---------------------------------------------------------------
+    # --- what people will ask about -------------------------------------------------------------
 
     def history(self, golden_id: str, changes: list[Change], *, connection: str) -> None:
         """What happened to values, and why."""
@@ -174,7 +174,7 @@ class Consequences:
         if paths:
             self._settled.append((link, paths))
 
-    # --- storing ------------------------------------------------------------------------------------
+    # --- storing --------------------------------------------------------------------------------
 
     def store(self, tx: Transaction) -> None:
         """Stores everything, a few statements in all."""

@@ -116,7 +116,7 @@ class _Derivation:
         self._figures([c for c in companies if c])
         self.then.store(self.tx)
 
-    # --- loading ----------------------------------------------------------------------------------
+    # --- loading --------------------------------------------------------------------------------
 
     def _load(self, ids: Iterable[str]) -> dict[str, Golden]:
         wanted = [i for i in dict.fromkeys(ids) if i]
@@ -134,7 +134,7 @@ class _Derivation:
         ids = records.referring(self.tx, [parent], path).get(parent, [])
         return [_fact(g) for g in self._load(ids).values() if g.entity == entity]
 
-    # --- flows ------------------------------------------------------------------------------------
+    # --- flows ----------------------------------------------------------------------------------
 
     def _order(self, golden: Golden) -> None:
         """A won deal: its order, or the reason why there is none yet."""
@@ -217,7 +217,7 @@ class _Derivation:
             values = figures.company_figures(sales, invoices, productions, today=self.now.date())
             self._change(golden, values, flow="flow:figures")
 
-    # --- storing ----------------------------------------------------------------------------------
+    # --- storing --------------------------------------------------------------------------------
 
     def _once(self, derived: Derived | None) -> None:
         """Stores something that is made once and then belongs to people."""

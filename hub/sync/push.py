@@ -87,7 +87,7 @@ class _Batch:
         with self.hub.store.begin() as tx:
             queues.fulfilled(tx, self.open.values())
 
-    # --- who is concerned -------------------------------------------------------------------------
+    # --- who is concerned -----------------------------------------------------------------------
 
     def _by_channel(self) -> dict[Channel, list[Job]]:
         """Sorts the wishes that can be worked on; the others are fulfilled as they are."""
@@ -114,7 +114,7 @@ class _Batch:
             channel.facts.create and self.target.name in self.hub.policy(channel.entity.name).create
         )
 
-    # --- one channel ------------------------------------------------------------------------------
+    # --- one channel ----------------------------------------------------------------------------
 
     def _work_channel(self, channel: Channel, jobs: list[Job]) -> None:
         self._probe(channel, [job for job in jobs if job.link is None and job.wish.state == "sent"])
@@ -188,7 +188,7 @@ class _Batch:
                 own_wishes=own_wishes,
             )
 
-    # --- writing ----------------------------------------------------------------------------------
+    # --- writing --------------------------------------------------------------------------------
 
     def _write(self, channel: Channel, writes: Sequence[tuple[Job, Write]]) -> None:
         creates = {job.wish.id: job.values for job, write in writes if isinstance(write, Create)}
@@ -238,7 +238,7 @@ class _Batch:
         if found or gone:
             self._take(channel, Page(records=found, gone=gone), written=kept)
 
-    # --- states -----------------------------------------------------------------------------------
+    # --- states ---------------------------------------------------------------------------------
 
     def _act(self, channel: Channel, jobs: Sequence[Job]) -> None:
         """Brings lagging states forward, transition by transition."""
@@ -266,7 +266,7 @@ class _Batch:
         self._take(channel, page, own_wishes=False)
         self._refresh([job for job, _ in steps], channel)
 
-    # --- verdicts ---------------------------------------------------------------------------------
+    # --- verdicts -------------------------------------------------------------------------------
 
     def _give_back(self, error: ConnectorError) -> None:
         """The whole conversation failed: creates that were sent stay sent."""

@@ -1,4 +1,4 @@
-"""Whole rounds: read all, look at what was asked for, derive, write; until nothing is left to do."""
+"""Whole rounds: read all, look at what was asked for, derive, write; until all is quiet."""
 
 from __future__ import annotations
 

@@ -13,6 +13,8 @@ from connectors.hubspot.twin.portal import midnight
 from connectors.hubspot.twin.refusals import throttled
 
 WINDOW_MS = 10_000
+#: What the headers allow when nothing is enforced: a client that learns from them need not wait.
+UNLIMITED = 1_000_000
 
 
 @dataclass(slots=True)
@@ -54,10 +56,11 @@ class Limits:
 
     def headers(self) -> dict[str, str]:
         """Returns what a reply says about the limits; replies to a search say nothing."""
+        burst = self.burst if self.enforced else UNLIMITED
         return {
             "X-HubSpot-RateLimit-Daily": str(self.daily),
             "X-HubSpot-RateLimit-Daily-Remaining": str(max(0, self.daily - self.used_today)),
             "X-HubSpot-RateLimit-Interval-Milliseconds": str(WINDOW_MS),
-            "X-HubSpot-RateLimit-Max": str(self.burst),
-            "X-HubSpot-RateLimit-Remaining": str(max(0, self.burst - len(self._recent))),
+            "X-HubSpot-RateLimit-Max": str(burst),
+            "X-HubSpot-RateLimit-Remaining": str(max(0, burst - len(self._recent))),
         }
