@@ -1,0 +1,323 @@
+"""The one way out: every call of a connector goes through `Http`.
+
+Keeps the budget, retries for a few seconds, and turns statuses and network failures into the error
+tree with one table. Refuses unencrypted addresses except loopback, and redirects to other hosts.
+Messages name method and path, never the query, a body or a secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import orjson
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+from tenacity.wait import wait_random_exponential
+
+from connectors.kit.budget import DEFAULT, Budget
+from connectors.kit.errors import (
+    ConnectorError,
+    ContractError,
+    CredentialsError,
+    RateLimitedError,
+    RecordMissingError,
+    RecordRejectedError,
+    RecordStaleError,
+    UnavailableError,
+)
+
+# httpx logs whole addresses, whose queries may hold customer data.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+#: Seconds after which a call is given up; the outbox does the minutes.
+PERSISTENCE = 10.0
+MOST_REDIRECTS = 3
+MOST_ATTEMPTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that is not a success, and which call it belongs to."""
+
+    method: str
+    path: str
+    #: The stream and key of the record at stake; blank when the call was not about one.
+    stream: str
+    key: str | None
+    response: httpx.Response
+
+    def __str__(self) -> str:
+        about = f" for {self.stream} {self.key or ''}".rstrip() if self.stream else ""
+        return f"{self.method} {self.path} answered {self.response.status_code}{about}"
+
+
+#: Makes an error of a reply: one line of the status table.
+Translate = Callable[[Reply], ConnectorError]
+
+
+def _unavailable(reply: Reply) -> ConnectorError:
+    return UnavailableError(f"{reply}; wait, then make the same call again")
+
+
+def _limited(reply: Reply) -> ConnectorError:
+    wait = retry_after(reply.response)
+    return RateLimitedError(f"{reply}: rate limit; wait, then call again", retry_after=wait)
+
+
+def _credentials(reply: Reply) -> ConnectorError:
+    return CredentialsError(f"{reply}: check the credentials and their rights")
+
+
+def _contract(reply: Reply) -> ConnectorError:
+    return ContractError(f"{reply}, which its documentation does not promise")
+
+
+def _missing(reply: Reply) -> ConnectorError:
+    if not reply.stream:
+        return _contract(reply)
+    return RecordMissingError(f"{reply}: it is gone", stream=reply.stream, key=reply.key)
+
+
+def _rejected(reply: Reply) -> ConnectorError:
+    if not reply.stream:
+        return _contract(reply)
+    return RecordRejectedError(f"{reply}: refused", stream=reply.stream, key=reply.key)
+
+
+def _stale(reply: Reply) -> ConnectorError:
+    if not reply.stream:
+        return _contract(reply)
+    return RecordStaleError(
+        f"{reply}: it changed since it was read", stream=reply.stream, key=reply.key
+    )
+
+
+#: What a status means. A connector overrides single lines; other statuses from 500 on mean
+#: "unavailable", and whatever is left breaks the contract.
+STATUSES: Mapping[int, Translate] = {
+    400: _rejected,
+    401: _credentials,
+    403: _credentials,
+    404: _missing,
+    408: _unavailable,
+    409: _rejected,
+    410: _missing,
+    412: _stale,
+    422: _rejected,
+    423: _unavailable,
+    425: _unavailable,
+    429: _limited,
+}
+
+
+def retry_after(response: httpx.Response) -> timedelta | None:
+    """Returns how long `Retry-After` asks to wait (seconds or an HTTP date); None without it."""
+    value = response.headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return timedelta(seconds=max(float(value), 0.0))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(moment - datetime.now(UTC), timedelta(0))
+
+
+def read_json(response: httpx.Response) -> Any:
+    """Returns the decoded body. Raises: ContractError when it is not JSON."""
+    try:
+        return orjson.loads(response.content)
+    except orjson.JSONDecodeError as error:
+        raise ContractError(
+            f"{response.request.method} {response.request.url.path} answered"
+            f" {response.status_code} without valid JSON"
+        ) from error
+
+
+def checked_base_url(base_url: str) -> httpx.URL:
+    """Returns the address when it is safe to send credentials to.
+
+    Raises: CredentialsError unless it is https, or http on this very machine.
+    """
+    try:
+        url = httpx.URL(base_url.rstrip("/") + "/")
+    except httpx.InvalidURL as error:
+        raise CredentialsError("base_url is not an address; write https://host") from error
+    if (url.scheme == "https" and url.host) or (url.scheme == "http" and _loopback(url.host)):
+        return url
+    raise CredentialsError(
+        f"base_url must start with https:// (host {url.host!r}): credentials are not sent"
+        " unencrypted, except to this very machine"
+    )
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Http:
+    """Makes calls to one system; thread-safe."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: httpx.Auth | None,
+        budget: Budget,
+        statuses: Mapping[int, Translate] | None = None,
+        timeout: httpx.Timeout | float = TIMEOUT,
+        transport: httpx.BaseTransport | None = None,
+        headers: Mapping[str, str] | None = None,
+        persistence: float = PERSISTENCE,
+    ) -> None:
+        self._base = checked_base_url(base_url)
+        self.budget = budget
+        self._statuses = {**STATUSES, **(statuses or {})}
+        #: The server's own clock, from the newest answer; None before the first one.
+        self.server_date: datetime | None = None
+        self._client = httpx.Client(
+            base_url=self._base,
+            auth=auth,
+            timeout=timeout,
+            transport=transport,
+            headers={"Accept": "application/json", **(headers or {})},
+            follow_redirects=False,
+        )
+        self._persistence = persistence
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        content: bytes | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        lane: str = DEFAULT,
+        repeatable: bool,
+        stream: str = "",
+        key: str | None = None,
+        accept: Container[int] = (),
+    ) -> httpx.Response:
+        """Returns a successful answer, or one whose status is in `accept`.
+
+        `repeatable` says that making the call twice does no harm. `stream` and `key` name the
+        record at stake, so that a refusal becomes a RecordError.
+
+        Raises: UnavailableError (outcome unknown), RateLimitedError (has not happened),
+        CredentialsError, ContractError, RecordError.
+        """
+        sent = dict(headers or {})
+        if json is not None:
+            content = orjson.dumps(json)
+            sent["Content-Type"] = "application/json"
+        request = self._client.build_request(
+            method, path.lstrip("/"), content=content, params=params, headers=sent
+        )
+
+        def call() -> httpx.Response:
+            response = self._send(request, lane)
+            if response.is_success or response.status_code in accept:
+                return response
+            raise self._error(Reply(method, path, stream, key, response))
+
+        return self._patiently(call, repeatable=repeatable)
+
+    def close(self) -> None:
+        """Closes the connections; twice is fine."""
+        self._client.close()
+
+    def _patiently(self, call: Callable[[], httpx.Response], *, repeatable: bool) -> httpx.Response:
+        retrying = Retrying(
+            retry=retry_if_exception_type(UnavailableError if repeatable else RateLimitedError),
+            stop=self._enough,
+            wait=self._wait,
+            sleep=self.budget.sleep,
+            reraise=True,
+        )
+        return retrying(call)
+
+    def _enough(self, state: RetryCallState) -> bool:
+        if state.attempt_number >= MOST_ATTEMPTS:
+            return True
+        if (state.seconds_since_start or 0.0) >= self._persistence:
+            return True
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, RateLimitedError) else None
+        return asked is not None and asked.total_seconds() > self._persistence
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, RateLimitedError) and error.retry_after is not None:
+            return 0.0  # the budget makes everyone wait, this call included
+        return wait_random_exponential(multiplier=0.5, max=3.0)(state)
+
+    def _send(self, request: httpx.Request, lane: str) -> httpx.Response:
+        response = self._sent(request, lane)
+        for _ in range(MOST_REDIRECTS):
+            if not response.has_redirect_location:
+                return response
+            response = self._sent(self._followed(request, response), lane)
+        raise ContractError(f"{request.method} {request.url.path} is redirected in circles")
+
+    def _sent(self, request: httpx.Request, lane: str) -> httpx.Response:
+        self.budget.take(lane)
+        try:
+            response = self._client.send(request)
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise UnavailableError(
+                f"{request.method} {request.url.path}: no answer from {request.url.host}"
+                f" ({type(error).__name__}); wait, then make the same call again"
+            ) from error
+        self.budget.feed(response.headers)
+        self._note_date(response)
+        return response
+
+    def _followed(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
+        target = request.url.join(response.headers["location"])
+        here = (self._base.scheme, self._base.host, self._base.port)
+        if (
+            request.method not in ("GET", "HEAD")
+            or (target.scheme, target.host, target.port) != here
+        ):
+            raise ContractError(
+                f"{request.method} {request.url.path} is redirected to {target.host!r};"
+                " not followed: correct base_url"
+            )
+        return self._client.build_request(request.method, target, headers=request.headers)
+
+    def _note_date(self, response: httpx.Response) -> None:
+        date = response.headers.get("date")
+        if date is None:
+            return
+        try:
+            moment = parsedate_to_datetime(date)
+        except ValueError:
+            return
+        self.server_date = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def _error(self, reply: Reply) -> ConnectorError:
+        status = reply.response.status_code
+        default = _unavailable if status >= 500 else _contract
+        error = self._statuses.get(status, default)(reply)
+        if isinstance(error, RateLimitedError) and error.retry_after is not None:
+            self.budget.pause(error.retry_after.total_seconds())
+        return error
