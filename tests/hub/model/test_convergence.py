@@ -33,15 +33,15 @@ HABITS: dict[str, Callable[[str], str]] = {
 }
 
 
-class LostAnswer(Exception):
+class LostAnswerError(Exception):
     """Nobody knows whether the write has happened."""
 
 
-class Stale(Exception):
+class StaleError(Exception):
     """The record is no longer what the writer has read."""
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """The process died here."""
 
 
@@ -103,7 +103,7 @@ class System:
     def update(self, key: str, values: Mapping[str, Scalar], expected: int) -> Sheet:
         old = self.sheets[key]
         if old.version != expected:
-            raise Stale
+            raise StaleError
         self.writes += 1
         return self._store(old, values, old.once)
 
@@ -188,7 +188,7 @@ class Hub:
                 self._create(system, golden)
             else:
                 self._update(system, key)
-        except (LostAnswer, Stale, Killed):
+        except (LostAnswerError, StaleError, KilledError):
             return
 
     def _create(self, system: System, golden: str) -> None:
@@ -200,7 +200,7 @@ class Hub:
         self.intents.add((system.name, golden))
         values = wanted(self.golden[golden], LinkState(), self.policy, writable=bool)
         if self.chance.strikes(0.1):
-            raise LostAnswer
+            raise LostAnswerError
         sheet = system.create(values, golden)
         self._after(system, sheet, Link(golden, LinkState(), 0, sheet.at), values)
 
@@ -225,12 +225,12 @@ class Hub:
         if self.chance.strikes(0.2):
             self.meddle()
         if self.chance.strikes(0.1):
-            raise LostAnswer
+            raise LostAnswerError
         self._after(system, system.update(key, values, link.version), link, values)
 
     def _after(self, system: System, sheet: Sheet, link: Link, values: Values) -> None:
         if self.chance.strikes(0.2):
-            raise Killed
+            raise KilledError
         state = settle(link.state, values, sheet.values)
         self._observe(system, sheet, replace(link, state=state), Sighting(system.name, sheet.at))
 
