@@ -103,7 +103,7 @@ class TrytonConnector:
         """Returns the live fields of a stream, those of its lists as `addresses.city`."""
         return describe(self._client, _stream(stream))
 
-    def prepare(self, needs: Sequence[FieldNeed]) -> Sequence[Finding]:  # noqa: ARG002
+    def prepare(self, needs: Sequence[FieldNeed]) -> Sequence[Finding]:
         """Creates nothing: Tryton's fields come from its modules."""
         return []
 
@@ -127,11 +127,11 @@ class TrytonConnector:
         """Writes them, one outcome each in the same order."""
         return self._writer.write(_stream(stream), writes)
 
-    def verify(self, request: Request) -> bool:  # noqa: ARG002
+    def verify(self, request: Request) -> bool:
         """Says no: Tryton sends no webhooks."""
         return False
 
-    def nudges(self, body: bytes) -> Sequence[Nudge]:  # noqa: ARG002
+    def nudges(self, body: bytes) -> Sequence[Nudge]:
         """Refuses: Tryton sends no webhooks."""
         raise ContractError("Tryton sends no webhooks; this delivery is not from it")
 

@@ -66,9 +66,7 @@ def register(app: typer.Typer) -> None:
         session(ctx).screen.say(f"review {number}: {chosen}; the next sync follows it")
 
 
-def _list(
-    session: Session, entity: str | None, connection: str | None, *, limit: int
-) -> None:
+def _list(session: Session, entity: str | None, connection: str | None, *, limit: int) -> None:
     found: list[dict[str, Any]] = []
     with session.hub() as hub:
         if connection is not None:
@@ -90,9 +88,7 @@ def _list(
         session.screen.note(f"there are more than {limit}; see --limit, --entity, --connection")
 
 
-def _golden(
-    hub: Hub, tx: Transaction, entity: str | None
-) -> Iterator[tuple[Golden, list[Link]]]:
+def _golden(hub: Hub, tx: Transaction, entity: str | None) -> Iterator[tuple[Golden, list[Link]]]:
     if entity is not None and entity not in hub.entities:
         raise UnknownError(f"there is no entity {entity!r}{nearest(entity, hub.entities)}")
     for name in hub.entities if entity is None else [entity]:

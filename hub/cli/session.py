@@ -109,7 +109,7 @@ class Root(Group):
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, typer.TyperException):
             raise
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
+        except (Exception, KeyboardInterrupt) as error:
             # The outermost edge: whatever comes here ends the command, with a message.
             asked = isinstance(ctx.obj, Session) and ctx.obj.debug
             if asked:

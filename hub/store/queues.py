@@ -185,6 +185,17 @@ def mark_sent(tx: Connection, values: Mapping[int, Values]) -> None:
     )
 
 
+def sent_values(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
+    """Returns golden id -> values of creates that were sent and not heard of since."""
+    query = select(outbox.c.golden_id, outbox.c.sent).where(
+        outbox.c.connection == connection,
+        among(tx, outbox.c.golden_id, golden_ids),
+        outbox.c.state == "sent",
+        outbox.c.sent.is_not(None),
+    )
+    return {golden_id: sent for golden_id, sent in tx.execute(query)}
+
+
 def mark_unsent(tx: Connection, ids: Iterable[int]) -> None:
     """Takes the intention back: the system said that nothing has happened."""
     tx.execute(update(outbox).where(among(tx, outbox.c.id, ids)).values(state="due", sent=None))

@@ -42,6 +42,8 @@ class Identities:
 
     #: key -> golden id of an existing golden record.
     known: dict[str, str] = field(default_factory=dict)
+    #: Of these, the keys of records that carry our hub id: the hub has created them.
+    created: set[str] = field(default_factory=set)
     #: key -> why a person must decide.
     unclear: dict[str, Unclear] = field(default_factory=dict)
 
@@ -82,6 +84,7 @@ def _by_once(
         target = record.merged_into or record.id
         if record.entity == channel.entity.name and target not in occupied:
             found.known[carried[once]] = target
+            found.created.add(carried[once])
             taken.add(target)
 
 

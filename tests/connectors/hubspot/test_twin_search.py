@@ -58,7 +58,7 @@ def ids(found: dict[str, Any]) -> list[str]:
     return [row["id"] for row in found["results"]]
 
 
-# -- a naive reading of the documentation, written without looking at the twin's ---------------------
+# -- a naive reading of the documentation, written without looking at the twin's
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "EQ": operator.eq,
