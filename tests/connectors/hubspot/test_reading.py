@@ -415,6 +415,18 @@ def test_fetch_sorts_keys_into_records_gone_and_merges(
     assert [one["id"] for one in sent(read.calls[0])["inputs"]] == ["1", "2", "3", "4"]
 
 
+def test_a_strange_key_stays_a_part_of_its_address(
+    hubspot: HubSpotConnector, api: respx.MockRouter
+) -> None:
+    api.post(f"{OBJECTS}/companies/batch/read").mock(return_value=Response(200, json=results()))
+    route = api.route(path__startswith="/crm").mock(return_value=Response(404))
+    assert hubspot.fetch("companies", ["../deals/1?x"]).gone == ["../deals/1?x"]
+    assert route.calls[-1].request.url.raw_path == (
+        b"/crm/objects/2026-09/companies/..%2Fdeals%2F1%3Fx?properties="
+        + route.calls[-1].request.url.query.removeprefix(b"properties=")
+    )
+
+
 def test_fetch_reads_associations_that_a_batch_read_lacks(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
