@@ -145,7 +145,12 @@ class Twin:
         }
 
     def create(
-        self, name: str, /, *, associations: Mapping[str, Sequence[str]] | None = None, **values: Any
+        self,
+        name: str,
+        /,
+        *,
+        associations: Mapping[str, Sequence[str]] | None = None,
+        **values: Any,
     ) -> str:
         """Makes a record as a user does and returns its id. Raises: Refusal."""
         with self.account.lock, self.webhooks.together():

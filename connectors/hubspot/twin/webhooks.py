@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import itertools
@@ -10,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,7 +137,7 @@ class Webhooks:
             message["objectTypeId"] = subscription.object_type_id
         return {**message, **_details(event)}
 
-    @contextmanager
+    @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """Holds deliveries back while one call is answered, so its events leave in one batch."""
         with self._news:
@@ -170,8 +170,10 @@ class Webhooks:
             return self._news.wait_for(lambda: not (self._waiting or self._busy), seconds)
 
     def _deliver(self) -> None:
-        with httpx.Client(timeout=5.0) as client:
+        with contextlib.ExitStack() as stack:
+            client: httpx.Client | None = None
             while (batch := self._next()) is not None:
+                client = client or stack.enter_context(httpx.Client(timeout=5.0))
                 self._send(client, batch)
                 with self._news:
                     self._busy = False
