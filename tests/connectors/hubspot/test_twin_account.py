@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -234,6 +237,17 @@ def test_labels_of_ones_own(twin, http) -> None:
     assert http.delete(f"{path}/1").status_code == 404
 
 
+def test_the_v3_way_of_one_association(twin, http) -> None:
+    firm = twin.create("companies", name="A")
+    person = twin.create("contacts", email="p@x.example")
+    path = f"/crm/v3/objects/contacts/{person}/associations/companies"
+    assert http.put(f"{path}/{firm}/contact_to_company").status_code == 200
+    assert http.get(path).json()["results"] == [{"id": firm, "type": "contact_to_company"}]
+    assert http.put(f"{path}/{firm}/contact_to_moon").status_code == 400
+    assert http.delete(f"{path}/{firm}/contact_to_company").status_code == 204
+    assert http.get(path).json()["results"] == []
+
+
 # -- limits and usage ------------------------------------------------------------------------------
 
 
@@ -380,3 +394,31 @@ def test_the_log_shows_what_was_asked(twin, http) -> None:
         ("POST", f"{OBJECTS}/deals", 201),
     ]
     assert len(twin.log.entries("POST */deals")) == 1
+
+
+# -- in the foreground -----------------------------------------------------------------------------
+
+
+def test_serving_in_the_foreground_until_interrupted() -> None:
+    code = (
+        "from connectors.hubspot.twin import serve\n"
+        "try:\n"
+        "    serve(port=0, records=3, ready=lambda twin: print(twin.url, flush=True))\n"
+        "except KeyboardInterrupt:\n"
+        "    print('ended')\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        url = process.stdout.readline().strip()
+        headers = {"Authorization": "Bearer twin-token"}
+        with httpx.Client(
+            base_url=url,
+            headers=headers,
+            verify=False,
+            transport=httpx.HTTPTransport(retries=5, verify=False),
+        ) as client:
+            assert len(client.get(f"{OBJECTS}/companies").json()["results"]) == 3
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read().strip() == "ended"
+    assert process.wait(timeout=20) == 0

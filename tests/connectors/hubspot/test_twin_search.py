@@ -143,7 +143,7 @@ def filters() -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(groups=st.lists(st.lists(filters(), min_size=1, max_size=3), min_size=1, max_size=4))
 def test_filters_find_what_a_naive_reading_finds(twin, http, groups) -> None:
     found = search(http, filterGroups=[{"filters": group} for group in groups])
@@ -156,7 +156,7 @@ def test_filters_find_what_a_naive_reading_finds(twin, http, groups) -> None:
     assert found["total"] == len(expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     limit=st.integers(1, 200),
     down=st.booleans(),
