@@ -57,7 +57,9 @@ def gathered(hub: Hub) -> dict[str, Any]:
         for name, connection in hub.connections.items()
         for stream in connection.channels
     ]
-    connections = [_connection(hub, name, states.get(name, {}), backlog) for name in hub.connections]
+    connections = [
+        _connection(hub, name, states.get(name, {}), backlog) for name in hub.connections
+    ]
     paused = {c["connection"]: c["reason"] for c in connections if c["paused_at"]}
     paused |= {f"{s['connection']}.{s['stream']}": s["reason"] for s in rows if s["paused_at"]}
     return {

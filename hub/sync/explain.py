@@ -154,7 +154,7 @@ def _found(tx: Transaction, entity: Entity, key: str) -> Golden:
     if not alive:
         raise UnknownError(
             f"there is no {entity.name} {key!r}; write its id, its key over there, or part"
-            f" of its text; `tulay links {entity.name}` lists them"
+            f" of its text; `tulay links list {entity.name}` lists them"
         )
     exact = [one for one in alive.values() if title_of(entity, one).casefold() == key.casefold()]
     if len(exact) == 1:
