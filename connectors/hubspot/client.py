@@ -16,7 +16,7 @@ from connectors.hubspot.refusals import STATUSES
 from connectors.kit.auth import BearerAuth, OAuthAuth, TokenStore
 from connectors.kit.budget import Budget
 from connectors.kit.errors import ContractError, CredentialsError
-from connectors.kit.http import Http, read_json
+from connectors.kit.http import Http
 
 Json = dict[str, Any]
 
@@ -81,17 +81,21 @@ class HubSpotClient:
 
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
         response = self._http.request(method, path, **options)
+        self._note_clock()
+        return response
+
+    def _json(self, method: str, path: str, **options: Any) -> Json:
+        body = self._http.json(method, path, **options)
+        self._note_clock()
+        if not isinstance(body, dict):
+            raise ContractError(f"{method} {path} answered something else than a JSON object")
+        return body
+
+    def _note_clock(self) -> None:
         # The Date header has whole seconds and is older than the moment of its arrival, so that
         # the difference never puts us ahead of the server.
         if self._http.server_date is not None:
             self._skew = self._http.server_date - self.clock()
-        return response
-
-    def _json(self, method: str, path: str, **options: Any) -> Json:
-        body = read_json(self._call(method, path, **options))
-        if not isinstance(body, dict):
-            raise ContractError(f"{method} {path} answered something else than a JSON object")
-        return body
 
     # -- objects
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from hub.store.engine import upsert
+from hub.store.engine import among, upsert
 from hub.store.tables import conflicts, history, reviews
 from mappings.canonical.values import Scalar
 
@@ -16,7 +16,7 @@ from mappings.canonical.values import Scalar
 def open_paths(tx: Connection, link_ids: Iterable[int]) -> dict[int, frozenset[str]]:
     """Returns link id -> paths with an open conflict."""
     query = select(conflicts.c.link_id, conflicts.c.path).where(
-        conflicts.c.link_id.in_(list(link_ids)), conflicts.c.closed_at.is_(None)
+        among(tx, conflicts.c.link_id, link_ids), conflicts.c.closed_at.is_(None)
     )
     found: dict[int, set[str]] = {}
     for link_id, path in tx.execute(query):
@@ -48,7 +48,7 @@ def close(
         update(conflicts)
         .where(
             conflicts.c.link_id == link_id,
-            conflicts.c.path.in_(list(paths)),
+            among(tx, conflicts.c.path, paths),
             conflicts.c.closed_at.is_(None),
         )
         .values(closed_at=now, resolution=resolution)
@@ -98,7 +98,7 @@ def decisions(
     query = select(reviews.c.key, reviews.c.decision).where(
         reviews.c.connection == connection,
         reviews.c.stream == stream,
-        reviews.c.key.in_(list(keys)),
+        among(tx, reviews.c.key, keys),
     )
     return {key: decision for key, decision in tx.execute(query)}
 
@@ -128,7 +128,7 @@ def drop_reviews(tx: Connection, connection: str, stream: str, keys: Iterable[st
         reviews.delete().where(
             reviews.c.connection == connection,
             reviews.c.stream == stream,
-            reviews.c.key.in_(list(keys)),
+            among(tx, reviews.c.key, keys),
         )
     )
 

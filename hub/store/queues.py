@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
 
-from hub.store.engine import upsert
+from hub.store.engine import among, upsert
 from hub.store.tables import dirty, inbox, outbox
 from mappings.canonical.values import Values
 
@@ -79,14 +79,14 @@ def inbox_batch(
 
 def inbox_done(tx: Connection, ids: Iterable[int]) -> None:
     """Forgets nudges whose record was looked at."""
-    tx.execute(delete(inbox).where(inbox.c.id.in_(list(ids))))
+    tx.execute(delete(inbox).where(among(tx, inbox.c.id, ids)))
 
 
 def inbox_later(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
     """Puts nudges off."""
     tx.execute(
         update(inbox)
-        .where(inbox.c.id.in_(list(ids)))
+        .where(among(tx, inbox.c.id, ids))
         .values(due_at=due_at, attempts=inbox.c.attempts + 1)
     )
 
@@ -119,7 +119,7 @@ def want(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: datetim
     for connection, ids in by_connection.items():
         tx.execute(
             update(outbox)
-            .where(outbox.c.connection == connection, outbox.c.golden_id.in_(ids))
+            .where(outbox.c.connection == connection, among(tx, outbox.c.golden_id, ids))
             .values(
                 wish=outbox.c.wish + 1,
                 due_at=now,
@@ -167,7 +167,7 @@ def lease(
         if found:
             tx.execute(
                 update(outbox)
-                .where(outbox.c.id.in_([w.id for w in found]))
+                .where(among(tx, outbox.c.id, [w.id for w in found]))
                 .values(leased_by=worker, leased_until=now + LEASE)
             )
             return found
@@ -185,9 +185,20 @@ def mark_sent(tx: Connection, values: Mapping[int, Values]) -> None:
     )
 
 
+def sent_values(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
+    """Returns golden id -> values of creates that were sent and not heard of since."""
+    query = select(outbox.c.golden_id, outbox.c.sent).where(
+        outbox.c.connection == connection,
+        among(tx, outbox.c.golden_id, golden_ids),
+        outbox.c.state == "sent",
+        outbox.c.sent.is_not(None),
+    )
+    return {golden_id: sent for golden_id, sent in tx.execute(query)}
+
+
 def mark_unsent(tx: Connection, ids: Iterable[int]) -> None:
     """Takes the intention back: the system said that nothing has happened."""
-    tx.execute(update(outbox).where(outbox.c.id.in_(list(ids))).values(state="due", sent=None))
+    tx.execute(update(outbox).where(among(tx, outbox.c.id, ids)).values(state="due", sent=None))
 
 
 def fulfilled(tx: Connection, wishes: Iterable[Wish]) -> None:
@@ -239,7 +250,7 @@ def release(tx: Connection, wishes: Sequence[Wish]) -> None:
     """Gives leases back untouched."""
     tx.execute(
         update(outbox)
-        .where(outbox.c.id.in_([w.id for w in wishes]))
+        .where(among(tx, outbox.c.id, [w.id for w in wishes]))
         .values(leased_by=None, leased_until=None)
     )
 
@@ -248,7 +259,7 @@ def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
     """Makes due what has been waiting for these golden records."""
     ids = list(golden_ids)
     if ids:
-        tx.execute(update(outbox).where(outbox.c.waits_for.in_(ids)).values(due_at=now))
+        tx.execute(update(outbox).where(among(tx, outbox.c.waits_for, ids)).values(due_at=now))
 
 
 def wake_all(tx: Connection, *, now: datetime) -> None:
@@ -269,7 +280,7 @@ def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
     """Makes wishes due again; returns how many."""
     result = tx.execute(
         update(outbox)
-        .where(outbox.c.id.in_(ids))
+        .where(among(tx, outbox.c.id, ids))
         .values(state="due", due_at=now, attempts=0, wish=outbox.c.wish + 1)
     )
     return result.rowcount
@@ -277,7 +288,7 @@ def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
 
 def drop(tx: Connection, ids: Sequence[int]) -> int:
     """Forgets wishes for good; returns how many."""
-    return tx.execute(delete(outbox).where(outbox.c.id.in_(ids))).rowcount
+    return tx.execute(delete(outbox).where(among(tx, outbox.c.id, ids))).rowcount
 
 
 def drop_for(tx: Connection, golden_id: str) -> None:

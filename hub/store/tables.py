@@ -297,6 +297,19 @@ dirty = Table(
     Column("mark", Float, nullable=False),
 )
 
+#: Pieces of work by name (`pull crm companies`): who has them, and how they went.
+work = Table(
+    "work",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("done_at", Instant),
+    #: Not before this time, because it has failed.
+    Column("due_at", Instant),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("leased_by", String(80)),
+    Column("leased_until", Instant),
+)
+
 #: What each run saw and did.
 runs = Table(
     "runs",
@@ -313,7 +326,7 @@ runs = Table(
     Column("skipped", Json),
     Column("buried", Integer, nullable=False, default=0),
     Column("written", Integer, nullable=False, default=0),
-    #: running | done | failed | paused | red (counts do not add up)
+    #: running | done | failed | paused | stopped | red (counts do not add up)
     Column("state", String(10), nullable=False),
     Column("reason", Text),
     Index(None, "started_at"),

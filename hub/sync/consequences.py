@@ -41,6 +41,7 @@ class Consequences:
     _prints_gone: list[tuple[int, str]] = field(default_factory=list)
     _prints_new: list[tuple[int, str]] = field(default_factory=list)
     _edges: dict[str, dict[str, str]] = field(default_factory=dict)
+    _references: dict[str, dict[str, str]] = field(default_factory=dict)
     _wishes: dict[tuple[str, str, str], None] = field(default_factory=dict)
     _dirty: dict[str, None] = field(default_factory=dict)
     _woken: dict[str, None] = field(default_factory=dict)
@@ -96,7 +97,9 @@ class Consequences:
         self._prints_gone += [(p.value, golden.id) for p in known]
 
     def _note_edges(self, entity: Entity, golden: Golden) -> None:
-        references = entity.references()
+        references = self._references.get(entity.name)
+        if references is None:
+            references = self._references[entity.name] = entity.references()
         if not references:
             return
         plain = [p for p in references if "[" not in p]
@@ -112,14 +115,15 @@ class Consequences:
         """Notes a wish for each connection that could show the (changed) values."""
         policy = self.hub.policy(golden.entity)
         for name, connection in self.hub.connections.items():
+            if changed is None and (name == golden.origin or name not in policy.create):
+                continue
             channel = connection.channel_for(golden.entity, golden.values)
             if channel is None:
                 continue
-            if changed is None:
-                if name in policy.create and name != golden.origin:
-                    self.wish(name, golden)
-            elif any(channel.mapping.writable(path) for path in changed) or (
-                channel.mapping.acts and channel.entity.states
+            if (
+                changed is None
+                or any(channel.mapping.writable(path) for path in changed)
+                or (channel.mapping.acts and channel.entity.states)
             ):
                 self.wish(name, golden)
 

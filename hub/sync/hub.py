@@ -5,7 +5,7 @@ Put together by hub.wiring; nothing here decides or writes.
 
 from __future__ import annotations
 
-import uuid
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -88,7 +88,8 @@ class Hub:
     #: Who holds leases: unique per process.
     worker: str = "worker"
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    fresh_id: Callable[[], str] = lambda: uuid.uuid4().hex
+    #: 32 hex digits. They need not be secret, and `random` reseeds itself in forked children.
+    fresh_id: Callable[[], str] = lambda: f"{random.getrandbits(128):032x}"
 
     def connection(self, name: str) -> Connection:
         """Returns a connection. Raises: UnknownError."""

@@ -42,6 +42,8 @@ class Identities:
 
     #: key -> golden id of an existing golden record.
     known: dict[str, str] = field(default_factory=dict)
+    #: Of these, the keys of records that carry our hub id: the hub has created them.
+    created: set[str] = field(default_factory=set)
     #: key -> why a person must decide.
     unclear: dict[str, Unclear] = field(default_factory=dict)
 
@@ -82,6 +84,7 @@ def _by_once(
         target = record.merged_into or record.id
         if record.entity == channel.entity.name and target not in occupied:
             found.known[carried[once]] = target
+            found.created.add(carried[once])
             taken.add(target)
 
 
@@ -96,11 +99,15 @@ def _by_match(
 ) -> None:
     for one in fresh:
         one.prints = fingerprints(channel.entity, one.values)
-    by_print = records.candidates(tx, (p.value for f in fresh for p in f.prints))
+    by_print = records.candidates(
+        tx,
+        (p.value for f in fresh for p in f.prints),
+        connection=channel.connection,
+        stream=channel.stream,
+    )
     if not by_print:
         return
     golden = records.load(tx, {g for ids in by_print.values() for g in ids})
-    occupied = _occupied(tx, channel, golden)
     for one in fresh:
         if one.record.key in separate:
             continue
@@ -108,7 +115,7 @@ def _by_match(
             Candidate(g, golden[g].values, printed.rule, printed.strong)
             for printed in one.prints
             for g in by_print.get(printed.value, ())
-            if g in golden and g not in occupied and g not in taken and _alive(golden[g])
+            if g in golden and g not in taken and _alive(golden[g])
         ]
         match decide(channel.entity, one.values, candidates):
             case Linked(id=golden_id):

@@ -6,7 +6,7 @@ record is set aside; the page goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -75,7 +75,7 @@ class _Intake:
         own_wishes: bool,
     ) -> None:
         self.hub, self.tx, self.channel, self.tally = hub, tx, channel, tally
-        self.written, self.own_wishes = written, own_wishes
+        self.written, self.own_wishes = dict(written), own_wishes
         self.mapping, self.entity = channel.mapping, channel.entity
         self.policy = hub.policy(self.entity.name)
         self.now = hub.clock()
@@ -106,13 +106,13 @@ class _Intake:
     def _take_records(self, found: Sequence[Record]) -> None:
         latest = {record.key: record for record in found}
         self.tally.same += len(found) - len(latest)  # the same key twice in one page
-        news = self._news(list(latest.values()))
-        if not news:
+        connection, stream = self.channel.connection, self.channel.stream
+        known = records.digests(self.tx, connection, stream, list(latest))
+        fresh = self._resolve(self._translate(self._news(latest.values(), known)))
+        if not fresh:
             return
-        fresh = self._resolve(self._translate(news))
-        links = records.links_by_key(
-            self.tx, self.channel.connection, self.channel.stream, [f.record.key for f in fresh]
-        )
+        met = [f.record.key for f in fresh if f.record.key in known]
+        links = records.links_by_key(self.tx, connection, stream, met)
         unlinked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is None]
         linked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is not None]
         identities = self._identify(unlinked)
@@ -129,10 +129,9 @@ class _Intake:
     def _golden_of(link: Link | None) -> str | None:
         return None if link is None else link.golden_id
 
-    def _news(self, found: Sequence[Record]) -> list[tuple[Record, bytes]]:
-        known = records.digests(
-            self.tx, self.channel.connection, self.channel.stream, [r.key for r in found]
-        )
+    def _news(
+        self, found: Iterable[Record], known: Mapping[str, bytes | None]
+    ) -> list[tuple[Record, bytes]]:
         fingerprint = self.mapping.fingerprint
         news = []
         for record in found:
@@ -229,11 +228,21 @@ class _Intake:
         if strangers:
             recognised = identify(self.tx, self.channel, strangers)
             found.known |= recognised.known
-            found.unclear = recognised.unclear
+            found.unclear, found.created = recognised.unclear, recognised.created
+            self._recall(found)
         if found.known:
             ids = list(found.known.values())
             records.make_room(self.tx, self.channel.connection, self.channel.stream, ids)
         return found
+
+    def _recall(self, found: Identities) -> None:
+        """A record we created and have not heard of since: what we sent is known."""
+        if not found.created:
+            return
+        ids = {found.known[key]: key for key in found.created}
+        sent = queues.sent_values(self.tx, self.channel.connection, ids)
+        for golden_id, values in sent.items():
+            self.written[ids[golden_id]] = Written(golden_id, values, certain=False)
 
     def _load(
         self, linked: Sequence[Fresh], links: Mapping[str, Link], identities: Identities
@@ -256,7 +265,7 @@ class _Intake:
         fresh_link = link or Link(self.channel.connection, self.channel.stream, key, None)
         if joined is not None:
             fresh_link.golden_id = joined.id
-            self._observe(one, fresh_link, joined, None)
+            self._observe(one, fresh_link, joined, None, created=key in identities.created)
         else:
             self._start(one, fresh_link)
         self._welcome(key)
@@ -314,7 +323,13 @@ class _Intake:
     # --- observing ------------------------------------------------------------------------------
 
     def _observe(
-        self, one: Fresh, link: Link, golden: Golden, conflicts: frozenset[str] | None
+        self,
+        one: Fresh,
+        link: Link,
+        golden: Golden,
+        conflicts: frozenset[str] | None,
+        *,
+        created: bool = False,
     ) -> None:
         record = one.record
         if self._stale(record, link):
@@ -328,13 +343,15 @@ class _Intake:
             link.state = settle(link.state, ours.values, one.values, certain=ours.certain)
         ground = Ground(
             golden.values,
-            agree(golden.values, link.state),
+            link.state,
             self.policy,
             self.entity.states,
             conflicts or frozenset(),
             lambda path: changed_at(golden, path),
         )
-        sighting = Sighting(link.connection, record.modified_at, first=link.id is None)
+        sighting = Sighting(
+            link.connection, record.modified_at, first=link.id is None, created=created
+        )
         seen = observe(ground, one.values, sighting)
         self._apply(seen, one, link=link, golden=golden)
         if link.id is not None:

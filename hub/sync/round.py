@@ -76,7 +76,7 @@ def _read(
         if entities is not None and name not in entities:
             continue
         for channel in _channels(hub, name):
-            if channel.connection in report.failed or not channel.mapping.adopt:
+            if channel.connection in report.failed:
                 continue
             try:
                 _count(report, pull(hub, channel.connection, channel.stream, progress=progress))

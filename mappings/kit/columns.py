@@ -17,6 +17,7 @@ from mappings.kit.lens import Factory, Lens, Options
 from mappings.kit.mapping import CustomField
 from mappings.kit.paths import Path, giver, parse, taker
 from mappings.kit.row import Column, Columns, Region
+from mappings.kit.source import Source
 
 #: Kind -> type of a field that is created for it; text for all others.
 _TYPES: dict[Kind, str] = {
@@ -27,6 +28,8 @@ _TYPES: dict[Kind, str] = {
     "datetime": "datetime",
     "enum": "enum",
 }
+#: Kinds whose value may be any text when nobody understands it.
+_KEEPS = frozenset(("text", "email", "phone", "country", "tax_id", "domain"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Making:
             self._names_of(declared, within=place.within)
             made.append(replace(column, give=giver(paths[path], siblings)))
         self._check_parts(made, fields)
+        self._check_places(made, fields)
         return Columns(made)
 
     def _unknown(self, path: str, declared: Declared, canonical: Mapping[str, Field]) -> Exception:
@@ -98,10 +102,16 @@ class Making:
         """Notes what a declaration reads over there, for checks and for what is fetched."""
         texts = [declared.spec.field, *([declared.spec.region] if declared.spec.region else [])]
         for place in map(parse, texts):
-            self._name(f"{within}.{place.name}" if within else place.name, declared)
+            chosen_by = [".".join((*place.head, name)) for name, _ in place.criteria]
+            for name in (place.name, *chosen_by):
+                self._name(f"{within}.{name}" if within else name, declared)
 
     def _name(self, name: str, declared: Declared | DeclaredList) -> None:
         self.names.setdefault(name, declared.source.line(declared.location) or 1)
+
+    def preset(self, place: Path, source: Source) -> None:
+        """Notes a field that new records get, for checks."""
+        self.names.setdefault(place.name, source.line(("preset", place.text)) or 1)
 
     def _column(self, path: str, declared: Declared, field: Field, *, shown: str) -> Column:
         spec, place = declared.spec, self._path(declared)
@@ -152,6 +162,8 @@ class Making:
 
     def _check_options(self, declared: Declared, field: Field, name: str) -> None:
         spec = declared.spec
+        if spec.unknown == "keep" and field.kind not in _KEEPS:
+            raise declared.error(f"a {field.kind} cannot keep what it is not", "unknown")
         if name != "enum":
             if spec.values is not None or spec.otherwise is not None:
                 raise declared.error("only lens enum takes `values` and `otherwise`", "values")
@@ -167,8 +179,6 @@ class Making:
         if spec.otherwise is not None and spec.otherwise not in field.options:
             hint = nearest(str(spec.otherwise), field.options)
             raise declared.error(f"{spec.otherwise!r} is no option{hint}", "otherwise")
-        if spec.unknown == "keep":
-            raise declared.error("an enum cannot keep what is no option", "unknown")
 
     def _region(self, declared: Declared) -> Region:
         spec = declared.spec
@@ -214,6 +224,23 @@ class Making:
                     raise fields[column.path].error(
                         f"{column.field.text!r} needs exactly lens first_name and lens last_name"
                     )
+
+    def _check_places(self, columns: list[Column], fields: Mapping[str, Declared]) -> None:
+        """Sees to it that two paths do not write one field, and that a new item can be found."""
+        seen: dict[str, Column] = {}
+        for column in columns:
+            if not column.writable:
+                continue
+            before = seen.setdefault(column.field.text, column)
+            if before is not column and column.lens.join is None:
+                raise fields[column.path].error(
+                    f"{column.field.text!r} is written by {before.path} already;"
+                    " make one of them `mode: read`"
+                )
+            if column.field.index:
+                raise fields[column.path].error(
+                    f"{column.field.text!r}: only item 0 can be written; add `mode: read`", "field"
+                )
 
     def items(self, name: str, declared: DeclaredList) -> ItemList:
         """Returns the compiled list of this name."""

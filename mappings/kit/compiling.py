@@ -107,6 +107,8 @@ def compiled(stream: Stream, about: Known) -> TableMapping:
     _check_head(stream, entity)
     making = Making(about, entity)
     columns = making.columns(stream.fields, Place(entity.fields))
+    for text in stream.preset:
+        making.preset(_path(text, stream), stream.source)
     lists = {name: making.items(name, items) for name, items in stream.lists.items()}
     mapping = TableMapping(
         system=stream.system,

@@ -20,6 +20,9 @@ _MOMENT = re.compile(
     r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"
 ).fullmatch
 _HOST = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_](?:[\w-]{0,61}[^\W_])?").fullmatch
+_PLAIN_HOST = re.compile(
+    r"(?!www\.)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
+).fullmatch
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -85,13 +88,19 @@ def email(raw: Any) -> str | None:
     raise ValueError("expected an e-mail address")
 
 
-@lru_cache(maxsize=4096)
 def domain(raw: Any) -> str | None:
     """Returns the host name of a web address, without `www.`.
 
     >>> domain("https://www.acme.example/contact")
     'acme.example'
     """
+    if raw.__class__ is str and _PLAIN_HOST(raw):
+        return raw
+    return _domain(raw)
+
+
+@lru_cache(maxsize=16384)
+def _domain(raw: Any) -> str | None:
     found = text(raw)
     if found is None:
         return None

@@ -11,7 +11,8 @@ from functools import lru_cache
 from nameparser.config import CONSTANTS
 
 _PARTICLES = frozenset(str(prefix) for prefix in CONSTANTS.prefixes)
-_SUFFIXES = frozenset(("jr", "sr", "ii", "iii", "iv", "esq", "phd", "md"))
+#: Words behind a last name that belong to it.
+SUFFIXES = frozenset(("jr", "sr", "ii", "iii", "iv", "esq", "phd", "md"))
 
 #: First name, last name.
 Name = tuple[str | None, str | None]
@@ -40,7 +41,7 @@ def _tail(words: list[str]) -> int:
     """Returns how many words at the end are suffixes like Jr."""
     count = 0
     for word in reversed(words):
-        if word.lower().replace(".", "") not in _SUFFIXES:
+        if word.lower().replace(".", "") not in SUFFIXES:
             break
         count += 1
     return count

@@ -80,6 +80,10 @@ class Columns:
         self.by_path = {column.path: column for column in columns}
         self._simple = [(c.path, c.take, c.get) for c in columns if c.region is None]
         self._regional = [(c.path, c.take, c.get, c.region) for c in columns if c.region]
+        #: Countries go first: they are what phones and tax numbers are read by.
+        self._writing = sorted(
+            (c for c in columns if c.writable and c.lens.join is None), key=lambda c: bool(c.region)
+        )
         #: Field over there -> the columns that share it as parts.
         self._shared: dict[str, list[Column]] = {}
         for column in columns:
@@ -100,16 +104,12 @@ class Columns:
             raise self.by_path[path].refused(error) from error
 
     def write(self, values: Mapping[str, Scalar], draft: Draft) -> None:
-        """Adds what the given paths need to the draft. Raises: LensError.
-
-        Countries go first: they are what phones and tax numbers are read by.
-        """
-        given = [c for c in self.by_path.values() if c.path in values and c.writable]
-        for column in sorted(given, key=lambda c: c.region is not None):
-            if column.lens.join is None:
+        """Adds what the given paths need to the draft. Raises: LensError."""
+        for column in self._writing:
+            if column.path in values:
                 self._put(column, values[column.path], draft)
         for columns in self._shared.values():
-            if any(c in columns for c in given):
+            if any(c.writable and c.path in values for c in columns):
                 self._put_parts(columns, values, draft)
 
     def _put(self, column: Column, value: Scalar, draft: Draft) -> None:

@@ -70,6 +70,17 @@ WRONG = {
         4,
         "cannot keep",
     ),
+    "a number that keeps": (
+        f"{SALE}fields:\n  total: {{field: t, unknown: keep}}\n",
+        4,
+        "a decimal cannot keep",
+    ),
+    "one field written twice": (
+        f"{HEAD}fields:\n  name: a\n  industry: a\n",
+        5,
+        "'a' is written by name already",
+    ),
+    "an item nobody can make": (f"{HEAD}fields:\n  name: 'a[1].b'\n", 4, "only item 0"),
     "unknown stream": (
         f"{SALE}fields:\n  company: {{field: a, stream: parties}}\n",
         4,

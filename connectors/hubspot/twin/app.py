@@ -122,7 +122,8 @@ class Front:
             for method, path, answer in rows
         ]
         routes += self._own_routes()
-        return Starlette(routes=[*routes, Route("/{rest:path}", self._lost)])
+        routes.append(Route("/{rest:path}", self._lost))
+        return Starlette(routes=routes, exception_handlers={405: self._lost})
 
     def _own_routes(self) -> list[Route]:
         usage = "/api-usage/daily/private-apps"
@@ -173,10 +174,12 @@ class Front:
             return
         self.tokens.admit(request.headers.get("authorization"))
 
-    async def _lost(self, request: Request) -> Response:
+    async def _lost(self, request: Request, error: Exception | None = None) -> Response:
         try:
             self._admit(request)
             refusal = missing(f"Unable to find resource {request.url.path}")
+            if error is not None:
+                refusal = Refusal(405, "Method not allowed", "METHOD_NOT_ALLOWED")
         except Refusal as unwelcome:
             refusal = unwelcome
         return _response(Reply(refusal.status, refusal.body()), {})

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from connectors.hubspot.twin.calls import Call, Reply, batch_reply, text_field
+from connectors.hubspot.twin.calls import (
+    Call,
+    Reply,
+    batch_reply,
+    part_field,
+    text_field,
+    whole_number,
+)
 from connectors.hubspot.twin.links import CUSTOM, LinkType
 from connectors.hubspot.twin.objects import Row, labels_of
 from connectors.hubspot.twin.records import Label, Record
@@ -102,7 +109,7 @@ def read(call: Call) -> Reply:
     """Lists the links of one record to records of one type."""
     here, there = _ends(call)
     one = call.account.need(here, call.params["id"])
-    limit, start = call.limit(PAGE, PAGE), int(call.query.get("after", "0"))
+    limit, start = call.limit(PAGE, PAGE), whole_number(call.query.get("after", "0"))
     rows = _targets(call, one, there)
     reply: Row = {"results": rows[start : start + limit]}
     if start + limit < len(rows):
@@ -142,8 +149,8 @@ def _no_links(here: Kind, there: Kind, keys: list[str]) -> list[Row]:
 
 def _input_pair(call: Call, row: Row) -> tuple[Record, Record]:
     here, there = _ends(call)
-    one = text_field(row.get("from") or {}, "id")
-    other = text_field(row.get("to") or {}, "id")
+    one = text_field(part_field(row, "from"), "id")
+    other = text_field(part_field(row, "to"), "id")
     return call.account.need(here, one), call.account.need(there, other)
 
 
@@ -155,8 +162,8 @@ def _each(call: Call, write: Any, *, good: int) -> Reply:
             results += write(row)
         except Refusal as refusal:
             ends = {"fromObjectId": row.get("from"), "toObjectId": row.get("to")}
-            context = {key: [str((end or {}).get("id"))] for key, end in ends.items()}
-            errors.append(refusal.row(context))
+            known = {key: end for key, end in ends.items() if isinstance(end, dict)}
+            errors.append(refusal.row({key: [str(end.get("id"))] for key, end in known.items()}))
     return batch_reply(call, results, errors, good=good)
 
 
@@ -186,10 +193,10 @@ def batch_archive(call: Call) -> Reply:
     """Removes all links of many pairs; unknown ones are passed over."""
     here, there = _ends(call)
     for row in call.inputs(MOST_WRITTEN):
-        one = call.account.find(here, text_field(row.get("from") or {}, "id"))
+        one = call.account.find(here, text_field(part_field(row, "from"), "id"))
         ends = row.get("to")
         for end in ends if isinstance(ends, list) else [ends]:
-            other = call.account.find(there, text_field(end or {}, "id"))
+            other = call.account.find(there, text_field(part_field({"to": end}, "to"), "id"))
             if one is not None and other is not None:
                 call.account.unlink(one, other)
     return Reply(204)

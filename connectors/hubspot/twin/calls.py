@@ -73,7 +73,7 @@ class Call:
     def limit(self, default: int, most: int) -> int:
         """Returns the page size. Raises: Refusal (400)."""
         text = self.query.get("limit", str(default))
-        if not text.isdecimal() or not 0 < int(text) <= most:
+        if not 0 < whole_number(text) <= most:
             raise invalid(f"The limit must be between 1 and {most}, not {text}")
         return int(text)
 
@@ -101,6 +101,21 @@ def batch_reply(
     if errors:
         body |= {"numErrors": len(errors), "errors": errors}
     return Reply(207 if errors else good, body)
+
+
+def whole_number(text: str) -> int:
+    """Returns a number given as text. Raises: Refusal (400)."""
+    if not text.isdecimal():
+        raise invalid(f"{text} is not a valid number")
+    return int(text)
+
+
+def part_field(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Returns a required object inside an input. Raises: Refusal (400)."""
+    part = row.get(name)
+    if not isinstance(part, dict):
+        raise lacking(name)
+    return part
 
 
 def text_field(row: Mapping[str, Any], name: str) -> str:

@@ -145,7 +145,7 @@ class Twin:
         }
 
     def create(
-        self, name: str, *, associations: Mapping[str, Sequence[str]] | None = None, **values: Any
+        self, name: str, /, *, associations: Mapping[str, Sequence[str]] | None = None, **values: Any
     ) -> str:
         """Makes a record as a user does and returns its id. Raises: Refusal."""
         with self.account.lock, self.webhooks.together():
@@ -157,7 +157,7 @@ class Twin:
             record = self.account.create(self._kind(name), values, links=targets, source=UI)
             return str(record.id)
 
-    def edit(self, name: str, key: str, **values: Any) -> dict[str, Any]:
+    def edit(self, name: str, key: str, /, **values: Any) -> dict[str, Any]:
         """Changes properties as a user does. Raises: Refusal."""
         with self.account.lock, self.webhooks.together():
             record = self._record(name, key)

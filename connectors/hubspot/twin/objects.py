@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.hubspot.twin.account import Drafts
-from connectors.hubspot.twin.calls import Call, Reply, text_field
+from connectors.hubspot.twin.calls import Call, Reply, part_field, text_field, whole_number
 from connectors.hubspot.twin.records import Label
 from connectors.hubspot.twin.refusals import invalid, lacking, missing
 from connectors.hubspot.twin.render import View, show, written
@@ -25,11 +25,9 @@ def list_page(call: Call) -> Reply:
     view = view_of(call)
     limit = call.limit(10, 50 if view.history else 100)
     after = call.query.get("after", "0")
-    if not after.isdecimal():
-        raise invalid(f"The paging cursor {after} is not valid")
     archived = call.flag("archived")
     rows: list[Row] = []
-    for record in call.account.after(call.kind, int(after)):
+    for record in call.account.after(call.kind, whole_number(after)):
         if (record.archived is not None) != archived:
             continue
         if len(rows) == limit:
@@ -51,10 +49,13 @@ def properties_of(row: Row) -> dict[str, Any]:
 
 def labels_of(types: Any) -> list[Label]:
     """Returns association types given as category and id. Raises: Refusal (400)."""
-    if not isinstance(types, list):
-        raise invalid("Invalid input JSON on line 1, column 1: types must be a list")
+    if not isinstance(types, list) or not all(isinstance(spec, dict) for spec in types):
+        raise lacking("types")
     return [
-        (text_field(spec, "associationCategory"), int(text_field(spec, "associationTypeId")))
+        (
+            text_field(spec, "associationCategory"),
+            whole_number(text_field(spec, "associationTypeId")),
+        )
         for spec in types
     ]
 
@@ -63,7 +64,9 @@ def drafts_of(call: Call, row: Row) -> Drafts:
     """Finds the records that a new one shall be linked to. Raises: Refusal."""
     drafts: Drafts = []
     for link in row.get("associations") or ():
-        key = text_field(link.get("to") or {}, "id")
+        if not isinstance(link, dict):
+            raise lacking("to")
+        key = text_field(part_field(link, "to"), "id")
         labels = labels_of(link.get("types"))
         if not labels:
             raise lacking("types")

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connectors.hubspot.twin.account import Account, Owner
-from connectors.hubspot.twin.calls import Call, Reply
+from connectors.hubspot.twin.calls import Call, Reply, whole_number
 from connectors.hubspot.twin.refusals import missing
 from connectors.hubspot.twin.values import iso
 
@@ -30,7 +30,7 @@ def _shown(owner: Owner) -> dict[str, Any]:
 
 def owners(call: Call) -> Reply:
     """Lists the users who can own records."""
-    limit, after = call.limit(100, 500), int(call.query.get("after", "0"))
+    limit, after = call.limit(100, 500), whole_number(call.query.get("after", "0"))
     email, archived = call.query.get("email"), call.flag("archived")
     found = [
         owner

@@ -1,0 +1,51 @@
+"""Leases of all kinds at once: renewed while a process works, given back when it has died."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, and_, exists, select, update
+
+from hub.store.progress import STREAM_LEASE
+from hub.store.queues import LEASE
+from hub.store.tables import outbox, runs, streams, work
+
+#: How long a piece of work stays with a worker that no longer renews.
+WORK_LEASE = timedelta(minutes=2)
+
+_TERMS = ((outbox, LEASE), (streams, STREAM_LEASE), (work, WORK_LEASE))
+
+
+def holders(tx: Connection) -> set[str]:
+    """Returns everyone who holds a lease."""
+    found: set[str] = set()
+    for table, _ in _TERMS:
+        query = select(table.c.leased_by).where(table.c.leased_by.is_not(None)).distinct()
+        found.update(tx.execute(query).scalars())
+    return found
+
+
+def renew(tx: Connection, worker: str, *, now: datetime) -> None:
+    """Prolongs all leases of a worker that is alive."""
+    for table, term in _TERMS:
+        tx.execute(update(table).where(table.c.leased_by == worker).values(leased_until=now + term))
+
+
+def release(tx: Connection, worker: str, *, now: datetime, reason: str) -> None:
+    """Gives back all leases of a worker that has ended, and ends the runs it left behind."""
+    left = exists().where(
+        streams.c.leased_by == worker,
+        streams.c.connection == runs.c.connection,
+        streams.c.stream == runs.c.stream,
+    )
+    tx.execute(
+        update(runs)
+        .where(and_(runs.c.state == "running", left))
+        .values(state="stopped", finished_at=now, reason=reason)
+    )
+    for table, _ in _TERMS:
+        tx.execute(
+            update(table)
+            .where(table.c.leased_by == worker)
+            .values(leased_by=None, leased_until=None)
+        )

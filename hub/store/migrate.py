@@ -1,0 +1,73 @@
+"""Creates the tables, or brings those of an older version up to date, once for all processes.
+
+Alembic is loaded only when something must be done. It refuses a database of a newer version.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from hub.errors import SettingsError
+from hub.store.engine import Store
+
+#: The revision that `tables.py` describes.
+HEAD = "0001"
+
+_FOLDER = Path(__file__).with_name("migrations")
+
+
+def revision(tx: Connection) -> str | None:
+    """Returns the revision of the tables; None for an empty database."""
+    if not inspect(tx).has_table("alembic_version"):
+        return None
+    found = tx.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return None if found is None else str(found)
+
+
+def is_current(store: Store) -> bool:
+    """Says whether the tables are those that this version of Tulay expects."""
+    with store.read() as tx:
+        return revision(tx) == HEAD
+
+
+def migrate(store: Store) -> None:
+    """Makes the tables those that this version expects; several processes may start at once.
+
+    Raises: SettingsError when the database belongs to a newer version.
+    """
+    if is_current(store):
+        return
+    with store.begin(durable=True) as tx:
+        if tx.dialect.name == "postgresql":
+            # Another process that migrates now is waited for; on SQLite `begin` has done that.
+            tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('tulay:migrate', 0))"))
+        found = revision(tx)
+        if found != HEAD:
+            _upgrade(tx, found)
+
+
+def _upgrade(tx: Connection, found: str | None) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = tx
+    try:
+        if found is not None:
+            ScriptDirectory.from_config(config).get_revision(found)
+        elif inspect(tx).has_table("golden"):
+            raise SettingsError(
+                "the database has Tulay's tables but not their version: it was not made by this"
+                " program; name another one in `database:` of tulay.yaml"
+            )
+    except CommandError as error:
+        raise SettingsError(
+            f"the database was written by a newer Tulay (revision {found}; this one knows"
+            f" {HEAD}): install that version again, or restore the backup made before the upgrade"
+        ) from error
+    command.upgrade(config, "head")

@@ -1,0 +1,125 @@
+"""Pieces of work by name: who has them, when they were last done, how often they failed in a row.
+
+The database is the truth about work; queues elsewhere only carry these names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from hub.store.engine import upsert
+from hub.store.leases import WORK_LEASE
+from hub.store.tables import dirty, inbox, letters, outbox, runs, work
+
+
+@dataclass(frozen=True, slots=True)
+class WorkState:
+    """What is known of a piece of work."""
+
+    #: When it last ended well; None: never.
+    done_at: datetime | None = None
+    #: Not before this time, because it has failed; None: any time.
+    due_at: datetime | None = None
+    failures: int = 0
+    leased_until: datetime | None = None
+
+    def free(self, now: datetime) -> bool:
+        """Says whether somebody could take it now."""
+        leased = self.leased_until is not None and self.leased_until >= now
+        return not leased and (self.due_at is None or self.due_at <= now)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Connections that have nudges or letters to look at, or wishes to write; flows to run."""
+
+    drain: frozenset[str]
+    push: frozenset[str]
+    derive: bool
+
+
+def states(tx: Connection) -> dict[str, WorkState]:
+    """Returns what is known of all work, by name."""
+    query = select(work.c.name, work.c.done_at, work.c.due_at, work.c.failures, work.c.leased_until)
+    return {name: WorkState(*rest) for name, *rest in tx.execute(query)}
+
+
+def take(tx: Connection, name: str, *, worker: str, now: datetime) -> bool:
+    """Takes a piece of work; False when somebody has it or it must wait after a failure."""
+    upsert(tx, work, [{"name": name, "failures": 0}], key=["name"], update=[])
+    free = or_(work.c.leased_until.is_(None), work.c.leased_until < now)
+    due = or_(work.c.due_at.is_(None), work.c.due_at <= now)
+    taken = tx.execute(
+        update(work)
+        .where(work.c.name == name, free, due)
+        .values(leased_by=worker, leased_until=now + WORK_LEASE)
+    )
+    return taken.rowcount == 1
+
+
+def done(tx: Connection, name: str, *, worker: str, now: datetime) -> None:
+    """Gives work back that has ended well."""
+    _give(tx, name, worker, done_at=now, due_at=None, failures=0)
+
+
+def failed(tx: Connection, name: str, *, worker: str, now: datetime, pause: timedelta) -> None:
+    """Gives work back that has failed: nobody tries again before the pause is over."""
+    _give(tx, name, worker, due_at=now + pause, failures=work.c.failures + 1)
+
+
+def unfinished(tx: Connection, name: str, *, worker: str) -> None:
+    """Gives work back that was broken off: whoever comes first goes on with it."""
+    _give(tx, name, worker)
+
+
+def _give(
+    tx: Connection, name: str, worker: str, **values: datetime | int | ColumnElement[int] | None
+) -> None:
+    tx.execute(
+        update(work)
+        .where(work.c.name == name, work.c.leased_by == worker)
+        .values(leased_by=None, leased_until=None, **values)
+    )
+
+
+def waiting(tx: Connection, *, now: datetime) -> Waiting:
+    """Returns what has something to do now."""
+    nudged = select(inbox.c.connection).where(inbox.c.due_at <= now).distinct()
+    pull = select(letters.c.source).where(
+        letters.c.kind == "pull", letters.c.state == "waiting", letters.c.due_at <= now
+    )
+    wished = select(outbox.c.connection).where(
+        outbox.c.state.in_(("due", "sent", "waiting")),
+        outbox.c.due_at <= now,
+        or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < now),
+    )
+    flows = select(letters.c.id).where(
+        letters.c.kind == "flow", letters.c.state == "waiting", letters.c.due_at <= now
+    )
+    soiled = tx.execute(select(dirty.c.golden_id).limit(1)).first() is not None
+    return Waiting(
+        drain=_names(tx.execute(nudged).scalars()) | _names(tx.execute(pull.distinct()).scalars()),
+        push=_names(tx.execute(wished.distinct()).scalars()),
+        derive=soiled or tx.execute(flows.limit(1)).first() is not None,
+    )
+
+
+def _names(found: Iterable[str]) -> frozenset[str]:
+    return frozenset(found)
+
+
+def forget_runs(tx: Connection, *, quiet: datetime, all_before: datetime) -> int:
+    """Forgets runs in which nothing happened before `quiet`, and all before `all_before`."""
+    idle = (
+        (runs.c.started_at < quiet)
+        & (runs.c.state == "done")
+        & (runs.c.changed == 0)
+        & (runs.c.written == 0)
+        & (runs.c.buried == 0)
+    )
+    return tx.execute(runs.delete().where(idle | (runs.c.started_at < all_before))).rowcount
