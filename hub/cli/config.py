@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         found = shown_settings(session(ctx).settings())
         screen = session(ctx).screen
         screen.document(found)
-        screen.say(_yaml(found))
+        screen.raw(_yaml(found))
 
     @command(nouns)
     def policies(
@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
         }
         screen = session(ctx).screen
         screen.document(found)
-        screen.say(_yaml(found))
+        screen.raw(_yaml(found))
 
     @command(nouns)
     def schema(ctx: typer.Context) -> None:
@@ -110,5 +110,5 @@ def _field(policy: FieldPolicy) -> dict[str, Any]:
 
 
 def _yaml(found: Mapping[str, Any]) -> str:
-    text: str = yaml.safe_dump(dict(found), sort_keys=False, default_flow_style=None, width=78)
+    text: str = yaml.safe_dump(dict(found), sort_keys=False, width=78)
     return text.rstrip()

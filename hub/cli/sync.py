@@ -18,6 +18,7 @@ from hub.cli.session import Session, command, session
 from hub.errors import UnknownError
 from hub.settings import Settings
 from hub.store import progress as store
+from hub.store import queues
 from hub.store.progress import Tally
 from hub.sync.derive import age, derive
 from hub.sync.drain import drain
@@ -63,10 +64,20 @@ def register(app: typer.Typer) -> None:
 def _once(session: Session, hub: Hub, entities: Sequence[str] | None) -> int:
     with progress(session) as bars:
         report = sync_all(hub, entities=entities, progress=bars)
+    with hub.store.read() as tx:
+        backlog = queues.backlog(tx)
+    # Leased by a worker that runs, or by one that was killed: its lease ends by itself.
+    elsewhere = sum(count for (_, state), count in backlog.items() if state in ("due", "sent"))
     screen = session.screen
-    screen.document(_document(report))
+    screen.document({**_document(report), "elsewhere": elsewhere})
     if not screen.json:
         _draw(screen, report)
+        if elsewhere and report.quiet:
+            minutes = int(queues.LEASE.total_seconds() // 60)
+            screen.say(
+                f"{elsewhere} writes are in the hands of another worker; if that one was killed,"
+                f" they go on after {minutes} minutes at most."
+            )
     if report.failed:
         return UNAVAILABLE
     red = any(not tally.adds_up for tally in report.tallies)
@@ -206,7 +217,7 @@ class _Watch:
         self.screen.document(summed([tally])[0])
         where = ".".join(part for part in (tally.connection, tally.stream) if part)
         self.screen.say(
-            f"{shown(self.hub.clock())}  {tally.kind} {where}: {tally.changed} changed,"
+            f"{self.hub.clock().strftime('%H:%M:%S')}  {tally.kind} {where}: {tally.changed} changed,"
             f" {tally.written} written, {tally.buried} set aside"
         )
 

@@ -21,7 +21,7 @@ from mappings.canonical.values import Entity, Scalar
 from mappings.kit.mapping import Mapping as StreamMapping
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Channel:
     """One stream of one connection, with the mapping that translates it."""
 
