@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Row,
+    Text,
     and_,
     bindparam,
     delete,
     exists,
     func,
-    or_,
     select,
+    type_coerce,
     update,
 )
 
@@ -394,9 +395,10 @@ def find_golden(tx: Connection, entity: str, name: str) -> list[str]:
         .where(golden.c.entity == entity, links.c.key == name)
     )
     pattern = "%" + name.replace("%", r"\%").replace("_", r"\_") + "%"
+    text = type_coerce(golden.c.data, Text)  # or the pattern would be quoted as JSON
     by_text = (
         select(golden.c.id)
-        .where(golden.c.entity == entity, or_(golden.c.data.ilike(pattern, escape="\\")))
+        .where(golden.c.entity == entity, text.ilike(pattern, escape="\\"))
         .limit(20)
     )
     for query in (by_id, by_key, by_text):
