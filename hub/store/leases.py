@@ -28,9 +28,7 @@ def holders(tx: Connection) -> set[str]:
 def renew(tx: Connection, worker: str, *, now: datetime) -> None:
     """Prolongs all leases of a worker that is alive."""
     for table, term in _TERMS:
-        tx.execute(
-            update(table).where(table.c.leased_by == worker).values(leased_until=now + term)
-        )
+        tx.execute(update(table).where(table.c.leased_by == worker).values(leased_until=now + term))
 
 
 def release(tx: Connection, worker: str, *, now: datetime, reason: str) -> None:

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
+import orjson
+from sqlalchemy import (
+    Connection,
+    Row,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from hub.model.state import LinkState
 from hub.store.engine import upsert
@@ -332,12 +344,10 @@ def find_golden(tx: Connection, entity: str, name: str) -> list[str]:
         .join(golden, golden.c.id == links.c.golden_id)
         .where(golden.c.entity == entity, links.c.key == name)
     )
-    pattern = "%" + name.replace("%", r"\%").replace("_", r"\_") + "%"
-    by_text = (
-        select(golden.c.id)
-        .where(golden.c.entity == entity, or_(golden.c.data.ilike(pattern, escape="\\")))
-        .limit(20)
-    )
+    # As it stands in the stored JSON, of which `data` would make JSON once more without the cast.
+    written = orjson.dumps(name).decode()[1:-1]
+    text = cast(golden.c.data, Text).icontains(written, autoescape=True)
+    by_text = select(golden.c.id).where(golden.c.entity == entity, text).limit(20)
     for query in (by_id, by_key, by_text):
         found = [row[0] for row in tx.execute(query)]
         if found:

@@ -45,9 +45,7 @@ class Waiting:
 
 def states(tx: Connection) -> dict[str, WorkState]:
     """Returns what is known of all work, by name."""
-    query = select(
-        work.c.name, work.c.done_at, work.c.due_at, work.c.failures, work.c.leased_until
-    )
+    query = select(work.c.name, work.c.done_at, work.c.due_at, work.c.failures, work.c.leased_until)
     return {name: WorkState(*rest) for name, *rest in tx.execute(query)}
 
 
@@ -69,9 +67,7 @@ def done(tx: Connection, name: str, *, worker: str, now: datetime) -> None:
     _give(tx, name, worker, done_at=now, due_at=None, failures=0)
 
 
-def failed(
-    tx: Connection, name: str, *, worker: str, now: datetime, pause: timedelta
-) -> None:
+def failed(tx: Connection, name: str, *, worker: str, now: datetime, pause: timedelta) -> None:
     """Gives work back that has failed: nobody tries again before the pause is over."""
     _give(tx, name, worker, due_at=now + pause, failures=work.c.failures + 1)
 
@@ -82,7 +78,7 @@ def unfinished(tx: Connection, name: str, *, worker: str) -> None:
 
 
 def _give(
-    tx: Connection, name: str, worker: str, **values: datetime | int | None | ColumnElement[int]
+    tx: Connection, name: str, worker: str, **values: datetime | int | ColumnElement[int] | None
 ) -> None:
     tx.execute(
         update(work)
