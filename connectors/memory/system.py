@@ -1,0 +1,259 @@
+"""The memory system: a CRM or ERP of our own that does what real ones do, when we ask it to.
+
+This is the far side: its data, clock, versions, tombstones, merges and vices. Tests act here as the
+people over there; the hub comes in through `MemoryConnector` only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from connectors.kit.contract import Payload
+from connectors.kit.errors import ContractError
+from connectors.kit.manifest import Manifest, StreamFacts, read_manifest
+from connectors.memory.shapes import StreamShape, Vices
+from connectors.memory.tables import Row, Tables
+from connectors.memory.writing import Pen
+
+Clock = Callable[[], datetime]
+Hook = Callable[[str], None]
+
+_MANIFEST = Path(__file__).with_name("manifest.yaml")
+_ORDER_ACTS = {
+    "quote": {"draft": "quoted"},
+    "confirm": {"quoted": "confirmed"},
+    "process": {"confirmed": "processing"},
+    "complete": {"processing": "done"},
+    "cancel": {"draft": "cancelled", "quoted": "cancelled"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One line of the log of what the hub wrote."""
+
+    stream: str
+    key: str
+    #: create | update | delete | act:NAME
+    op: str
+
+
+@dataclass(slots=True)
+class Hooks:
+    """Functions of a test, called with the stream's name at moments that matter."""
+
+    #: Between two pages of a read.
+    between_pages: list[Hook] = field(default_factory=list)
+    #: After a write has arrived, before it happens.
+    before_write: list[Hook] = field(default_factory=list)
+    #: After a write has happened, before it is answered.
+    after_write: list[Hook] = field(default_factory=list)
+
+
+def utc_now() -> datetime:
+    """Returns the time of the machine's clock, aware UTC."""
+    return datetime.now(UTC)
+
+
+def default_shape(stream: str, facts: StreamFacts | None = None) -> StreamShape:
+    """Returns what a stream is like when nobody says otherwise: it can do everything."""
+    facts = facts or StreamFacts(
+        title=stream,
+        create=True,
+        update=True,
+        delete=True,
+        lock="native",
+        once="once",
+        deletions="pages",
+    )
+    acts = {name: way for name, way in _ORDER_ACTS.items() if name in facts.actions}
+    return StreamShape(facts=facts, acts=acts)
+
+
+class MemorySystem:
+    """One system with its data; `path` names a file that other processes may share.
+
+    `streams` says which there are: names, or names with their facts or whole shapes. Without it
+    they are those of manifest.yaml, or those the file already has.
+    """
+
+    #: The systems of this process that settings can name.
+    shared: ClassVar[dict[str, MemorySystem]] = {}
+
+    def __init__(
+        self,
+        name: str = "memory",
+        *,
+        streams: Mapping[str, StreamShape | StreamFacts] | Iterable[str] | None = None,
+        path: str | Path | None = None,
+        clock: Clock = utc_now,
+        password: str = "",
+    ) -> None:
+        self.name = name
+        #: Replace it to let time pass; it must return aware datetimes.
+        self.clock = clock
+        self.hooks = Hooks()
+        #: What the system asks of its clients; "" lets everyone in.
+        self.password = password
+        #: Calls of any kind that have reached the system through this object.
+        self.calls = 0
+        self.tables = Tables(str(path) if path else ":memory:")
+        self._declare(streams)
+
+    @classmethod
+    def fresh(cls, name: str, **options: Any) -> MemorySystem:
+        """Makes an empty system that settings can name, in place of one with the same name."""
+        cls.shared[name] = cls(name, **options)
+        return cls.shared[name]
+
+    @classmethod
+    def named(cls, name: str, *, path: str | None = None) -> MemorySystem:
+        """Returns the system with this name (and file) in this process; makes it when new."""
+        place = f"{name} in {path}" if path else name
+        if place not in cls.shared:
+            cls.shared[place] = cls(name, path=path)
+        return cls.shared[place]
+
+    def _declare(
+        self, streams: Mapping[str, StreamShape | StreamFacts] | Iterable[str] | None
+    ) -> None:
+        if streams is None:
+            streams = {} if self.streams() else read_manifest(_MANIFEST).streams
+        named = streams if isinstance(streams, Mapping) else dict.fromkeys(streams)
+        for stream, given in named.items():
+            shape = given if isinstance(given, StreamShape) else default_shape(stream, given)
+            self.declare(stream, shape)
+
+    # -- what it is like -------------------------------------------------------------------------
+
+    def streams(self) -> dict[str, StreamShape]:
+        """Returns every stream with its shape."""
+        notes = self.tables.notes("shape ")
+        return {name: StreamShape.model_validate_json(text) for name, text in notes.items()}
+
+    def shape(self, stream: str) -> StreamShape:
+        """Returns what a stream is like. Raises: ContractError when there is none."""
+        text = self.tables.note(f"shape {stream}")
+        if text is None:
+            known = ", ".join(self.streams())
+            raise ContractError(f"{self.name} has no stream {stream!r}; it has {known}")
+        return StreamShape.model_validate_json(text)
+
+    def declare(self, stream: str, shape: StreamShape | None = None, **changes: Any) -> StreamShape:
+        """Adds a stream or changes what it is like (`declare("companies", ways={...})`)."""
+        if shape is None:
+            known = self.tables.note(f"shape {stream}") is not None
+            shape = self.shape(stream) if known else default_shape(stream)
+        whole = StreamShape.model_validate({**dict(shape), **changes})
+        self.tables.remember(f"shape {stream}", whole.model_dump_json())
+        return whole
+
+    @property
+    def vices(self) -> Vices:
+        """How the system misbehaves now, in every process."""
+        text = self.tables.note("vices")
+        return Vices.model_validate_json(text) if text else Vices()
+
+    @vices.setter
+    def vices(self, vices: Vices) -> None:
+        self.tables.remember("vices", vices.model_dump_json())
+
+    def misbehave(self, **vices: Any) -> None:
+        """Sets the vices, all others to none; `misbehave()` is good behaviour."""
+        self.vices = Vices(**vices)
+
+    def expire_cursors(self) -> None:
+        """Forgets every cursor given out so far: using one raises CursorExpiredError."""
+        self.tables.next("epoch")
+
+    @property
+    def epoch(self) -> str:
+        """Changes when cursors expire."""
+        return self.tables.note("next epoch") or "0"
+
+    # -- what people do over there ---------------------------------------------------------------
+
+    def create(
+        self,
+        stream: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        once: str | None = None,
+        **fields: Any,
+    ) -> str:
+        """Adds a record, not logged as a write of the hub; returns its key."""
+        with self.tables.transaction():
+            return self.pen(stream).create({**(payload or {}), **fields}, once=once, key=key).key
+
+    def edit(
+        self, stream: str, key: str, patch: Mapping[str, Any] | None = None, **fields: Any
+    ) -> None:
+        """Changes fields of a record; `patch` for nested ones."""
+        with self.tables.transaction():
+            self.pen(stream).change(key, {**(patch or {}), **fields})
+
+    def delete(self, stream: str, key: str) -> None:
+        """Deletes a record."""
+        with self.tables.transaction():
+            self.pen(stream).delete(key)
+
+    def merge(self, stream: str, key: str, *, into: str) -> None:
+        """Merges the record `key` into another one, which keeps its own values."""
+        with self.tables.transaction():
+            self.pen(stream).merge(key, into=into)
+
+    # -- what a test looks at --------------------------------------------------------------------
+
+    def get(self, stream: str, key: str) -> Payload:
+        """Returns a live record's payload. Raises: RecordMissingError."""
+        found: Payload = json.loads(self.pen(stream).live(key).payload)
+        return found
+
+    def records(self, stream: str) -> dict[str, Payload]:
+        """Returns all live records: key -> payload, oldest first."""
+        rows = self.tables.rows("WHERE stream = ? AND fate = 'live' ORDER BY number", stream)
+        return {row.key: json.loads(row.payload) for row in rows}
+
+    @property
+    def writes(self) -> list[Written]:
+        """Returns what the hub has written since the start or `forget_writes`, oldest first."""
+        return [Written(*line) for line in self.tables.logged()]
+
+    def forget_writes(self) -> None:
+        """Empties the log of writes."""
+        self.tables.forget_log()
+
+    # -- what the client uses --------------------------------------------------------------------
+
+    def now(self) -> str:
+        """Returns the system's time as text that sorts."""
+        return as_text(self.clock())
+
+    def pen(self, stream: str) -> Pen:
+        """Returns what changes rows of a stream now."""
+        return Pen(self.tables, stream=stream, shape=self.shape(stream), now=self.now())
+
+    def row(self, stream: str, key: str) -> Row | None:
+        """Returns a row in whatever state it is."""
+        return self.tables.row(stream, key)
+
+
+def as_text(at: datetime) -> str:
+    """Writes a moment so that later ones sort later.
+
+    >>> as_text(datetime(2026, 11, 23, tzinfo=UTC))
+    '2026-11-23T00:00:00.000000+00:00'
+    """
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def manifest_of(system: MemorySystem) -> Manifest:
+    """Returns the manifest with the streams that this system has, for tests of the hub."""
+    facts = {name: shape.facts for name, shape in system.streams().items()}
+    return read_manifest(_MANIFEST).model_copy(update={"streams": facts})

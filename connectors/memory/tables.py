@@ -1,0 +1,135 @@
+"""Where the memory system keeps its rows: one SQLite file, or none (`:memory:`).
+
+Several processes may share the file; what was committed survives a kill. Knows no rules.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from typing import Any
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS records (
+    stream TEXT NOT NULL, key TEXT NOT NULL, number INTEGER NOT NULL, payload TEXT NOT NULL,
+    version INTEGER NOT NULL, modified_at TEXT NOT NULL, once TEXT,
+    fate TEXT NOT NULL DEFAULT 'live', survivor TEXT, PRIMARY KEY (stream, key));
+CREATE UNIQUE INDEX IF NOT EXISTS once_is_unique ON records (stream, once)
+    WHERE once IS NOT NULL AND fate = 'live';
+CREATE INDEX IF NOT EXISTS by_time ON records (stream, modified_at, number);
+CREATE INDEX IF NOT EXISTS by_number ON records (stream, number);
+CREATE TABLE IF NOT EXISTS writes (
+    seq INTEGER PRIMARY KEY, stream TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stored record, in whatever state it is."""
+
+    key: str
+    number: int
+    payload: str
+    version: int
+    modified_at: str
+    once: str | None
+    #: live | gone | merged
+    fate: str
+    survivor: str | None
+
+
+_COLUMNS = "key, number, payload, version, modified_at, once, fate, survivor"
+
+
+class Tables:
+    """The rows; all calls of one process take turns."""
+
+    def __init__(self, path: str) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        self.close = weakref.finalize(self, self._db.close)
+        if path != ":memory:":
+            self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.executescript(_SCHEMA)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Makes what happens inside it happen wholly or not at all; nests."""
+        with self._lock:
+            if self._depth == 0:
+                self._db.execute("BEGIN IMMEDIATE")
+            self._depth += 1
+            done = False
+            try:
+                yield
+                done = True
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._db.execute("COMMIT" if done else "ROLLBACK")
+
+    def rows(self, where: str, *values: object) -> list[Row]:
+        """Returns records; `where` is text of this package, never of a caller."""
+        return [Row(*row) for row in self._all(f"SELECT {_COLUMNS} FROM records {where}", values)]  # noqa: S608
+
+    def row(self, stream: str, key: str) -> Row | None:
+        """Returns one record in whatever state it is; None when there never was one."""
+        found = self.rows("WHERE stream = ? AND key = ?", stream, key)
+        return found[0] if found else None
+
+    def count(self, where: str, *values: object) -> int:
+        """Counts records."""
+        return int(self._all(f"SELECT count(*) FROM records {where}", values)[0][0])  # noqa: S608
+
+    def put(self, stream: str, row: Row) -> None:
+        """Stores a record, new or changed. Raises: sqlite3.IntegrityError when `once` is taken."""
+        self._all(
+            f"INSERT INTO records (stream, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
+            "ON CONFLICT (stream, key) DO UPDATE SET payload = excluded.payload, "
+            "version = excluded.version, modified_at = excluded.modified_at, once = excluded.once, "
+            "fate = excluded.fate, survivor = excluded.survivor",
+            (stream, *astuple(row)),
+        )
+
+    def note(self, name: str) -> str | None:
+        """Returns a remembered text."""
+        found = self._all("SELECT value FROM notes WHERE name = ?", (name,))
+        return str(found[0][0]) if found else None
+
+    def remember(self, name: str, value: str) -> None:
+        """Keeps a text under a name."""
+        self._all("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
+
+    def notes(self, prefix: str) -> dict[str, str]:
+        """Returns remembered texts whose name starts with the prefix, without it."""
+        found = self._all("SELECT name, value FROM notes ORDER BY name", ())
+        return {n[len(prefix) :]: v for n, v in found if n.startswith(prefix)}
+
+    def next(self, name: str) -> int:
+        """Counts up and returns the new figure."""
+        with self.transaction():
+            figure = int(self.note(f"next {name}") or 0) + 1
+            self.remember(f"next {name}", str(figure))
+        return figure
+
+    def log(self, stream: str, key: str, op: str) -> None:
+        """Adds one line to the log of writes."""
+        self._all("INSERT INTO writes (stream, key, op) VALUES (?, ?, ?)", (stream, key, op))
+
+    def logged(self) -> list[tuple[str, str, str]]:
+        """Returns the log of writes, oldest first."""
+        return self._all("SELECT stream, key, op FROM writes ORDER BY seq", ())
+
+    def forget_log(self) -> None:
+        """Empties the log of writes."""
+        self._all("DELETE FROM writes", ())
+
+    def _all(self, sql: str, values: tuple[object, ...]) -> list[Any]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
