@@ -3,6 +3,7 @@
 HubError
 ├── SettingsError
 ├── UnknownError
+├── DecisionError
 └── LinkError
 """
 
@@ -19,6 +20,10 @@ class SettingsError(HubError):
 
 class UnknownError(HubError):
     """There is no such connection, entity, record, run or letter."""
+
+
+class DecisionError(HubError):
+    """What a person decided cannot be done: the message says why, and what can."""
 
 
 class LinkError(HubError):

@@ -118,10 +118,21 @@ class Budget:
         if reader not in self._readers:
             self._readers = (*self._readers, reader)
 
+    def lane(self, name: str, requests: int, per_seconds: float) -> None:
+        """Gives calls of a lane limits of their own, unless it has some already."""
+        with self._lock:
+            self._windows.setdefault(name, _Window(requests, per_seconds))
+
+    def learn(self, allowance: Allowance) -> None:
+        """Takes over what the system, or a person who knows it, says about a lane's limits."""
+        with self._lock:
+            window = self._windows.get(allowance.lane)
+            if window is not None:
+                window.learn(allowance, self.clock())
+
     def feed(self, headers: Mapping[str, str]) -> None:
         """Learns from the headers of an answer. Silent about headers that no reader knows."""
         for reader in self._readers:
             allowance = reader(headers)
-            if allowance is not None and allowance.lane in self._windows:
-                with self._lock:
-                    self._windows[allowance.lane].learn(allowance, self.clock())
+            if allowance is not None:
+                self.learn(allowance)

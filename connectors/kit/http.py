@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import orjson
@@ -34,6 +34,8 @@ from connectors.kit.errors import (
 
 # httpx logs whole addresses, whose queries may hold customer data.
 logging.getLogger("httpx").setLevel(logging.WARNING)
+
+T = TypeVar("T")
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 #: Seconds after which a call is given up; the outbox does the minutes.
@@ -136,14 +138,19 @@ def retry_after(response: httpx.Response) -> timedelta | None:
 
 
 def read_json(response: httpx.Response) -> Any:
-    """Returns the decoded body. Raises: ContractError when it is not JSON."""
+    """Returns the decoded body.
+
+    Raises: UnavailableError when it is JSON that was cut off, ContractError when it is none.
+    """
+    content = response.content
     try:
-        return orjson.loads(response.content)
+        return orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise ContractError(
-            f"{response.request.method} {response.request.url.path} answered"
-            f" {response.status_code} without valid JSON"
-        ) from error
+        call = f"{response.request.method} {response.request.url.path}"
+        text = f"{call} answered {response.status_code} without valid JSON"
+        if content.lstrip()[:1] in (b"{", b"["):
+            raise UnavailableError(f"{text}: it was cut off; make the same call again") from error
+        raise ContractError(text) from error
 
 
 def checked_base_url(base_url: str) -> httpx.URL:
@@ -193,7 +200,6 @@ class Http:
         #: The server's own clock, from the newest answer; None before the first one.
         self.server_date: datetime | None = None
         self._client = httpx.Client(
-            base_url=self._base,
             auth=auth,
             timeout=timeout,
             transport=transport,
@@ -225,13 +231,7 @@ class Http:
         Raises: UnavailableError (outcome unknown), RateLimitedError (has not happened),
         CredentialsError, ContractError, RecordError.
         """
-        sent = dict(headers or {})
-        if json is not None:
-            content = orjson.dumps(json)
-            sent["Content-Type"] = "application/json"
-        request = self._client.build_request(
-            method, path.lstrip("/"), content=content, params=params, headers=sent
-        )
+        request = self._built(method, path, json=json, content=content, params=params, more=headers)
 
         def call() -> httpx.Response:
             response = self._send(request, lane)
@@ -241,11 +241,66 @@ class Http:
 
         return self._patiently(call, repeatable=repeatable)
 
+    def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        lane: str = DEFAULT,
+        repeatable: bool,
+        stream: str = "",
+        key: str | None = None,
+    ) -> Any:
+        """Returns the decoded body of a successful answer, as `request` does.
+
+        A body that was cut off is asked for again; of a call that is not repeatable it means that
+        the outcome is unknown, as does a body that is not JSON at all.
+        """
+        request = self._built(method, path, json=json, params=params)
+
+        def call() -> Any:
+            response = self._send(request, lane)
+            if not response.is_success:
+                raise self._error(Reply(method, path, stream, key, response))
+            return self._decoded(response, repeatable=repeatable)
+
+        return self._patiently(call, repeatable=repeatable)
+
+    def _decoded(self, response: httpx.Response, *, repeatable: bool) -> Any:
+        try:
+            return read_json(response)
+        except ContractError as error:
+            if repeatable:
+                raise
+            raise UnavailableError(f"{error}; whether the call happened is unknown") from error
+
+    def _built(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        content: bytes | None = None,
+        params: Mapping[str, Any] | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> httpx.Request:
+        headers = dict(more or {})
+        if json is not None:
+            content = orjson.dumps(json)
+            headers["Content-Type"] = "application/json"
+        # One text, because httpx parses address, path and query each time it joins them.
+        address = f"{self._base}{path.lstrip('/')}"
+        if params:
+            address += f"?{httpx.QueryParams(params)}"
+        return self._client.build_request(method, address, content=content, headers=headers)
+
     def close(self) -> None:
         """Closes the connections; twice is fine."""
         self._client.close()
 
-    def _patiently(self, call: Callable[[], httpx.Response], *, repeatable: bool) -> httpx.Response:
+    def _patiently(self, call: Callable[[], T], *, repeatable: bool) -> T:
         retrying = Retrying(
             retry=retry_if_exception_type(UnavailableError if repeatable else RateLimitedError),
             stop=self._enough,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,6 +96,14 @@ def open_connector(
     one = known.found[system]
     checked = check_settings(one.manifest, settings)
     return cast(Connector, _class_of(one)(checked, budget, **extras))
+
+
+def accepts(one: Found, extra: str) -> bool:
+    """Says whether a connector's class takes this extra (`fields`, `tokens`, `transport`).
+
+    Raises: RegistryError when it does not load.
+    """
+    return extra in inspect.signature(_class_of(one)).parameters
 
 
 def check_settings(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,7 +238,8 @@ def _class_of(one: Found) -> Any:
     module_name, _, class_name = one.manifest.connector.partition(":")
     try:
         if one.plain:
-            _adopt(one.folder, module_name)
+            _check_package(one.folder, module_name)
+            adopt(one.folder)
         module = importlib.import_module(module_name)
         return getattr(module, class_name)
     except ImportError as error:
@@ -243,19 +253,26 @@ def _class_of(one: Found) -> Any:
         raise RegistryError(message) from error
 
 
-def _adopt(folder: Path, module_name: str) -> None:
-    """Makes a plain folder importable as the package its manifest says, without sys.path."""
-    package = module_name.partition(".")[0]
-    if package != folder.name:
+def adopt(folder: Path) -> None:
+    """Makes a plain folder importable as the package of its name, without sys.path; twice is fine.
+
+    Raises: RegistryError when the name belongs to another package.
+    """
+    folder = folder.resolve()
+    known = sys.modules.get(folder.name) or _importable(folder.name)
+    if known is None:
+        _import_package(folder, folder.name)
+    elif str(folder) not in [str(Path(path).resolve()) for path in getattr(known, "__path__", ())]:
+        message = f"{folder}: there already is a package {folder.name!r}; rename the folder"
+        raise RegistryError(message)
+
+
+def _check_package(folder: Path, module_name: str) -> None:
+    if module_name.partition(".")[0] != folder.name:
         raise RegistryError(
             f"{folder}: `connector` in manifest.yaml must start with the folder's name: "
             f"{folder.name}.connector:..."
         )
-    known = sys.modules.get(package) or _importable(package)
-    if known is None:
-        _import_package(folder, package)
-    elif str(folder) not in [str(Path(path).resolve()) for path in getattr(known, "__path__", ())]:
-        raise RegistryError(f"{folder}: there already is a package {package!r}; rename the folder")
 
 
 def _importable(package: str) -> ModuleType | None:

@@ -96,7 +96,7 @@ class ConnectorContract(ContractSubject):
         ]
         assert not missing, f"describe() does not list fields that `sample` writes: {missing}"
 
-    def test_records_are_plainvalues(self, connector: Connector) -> None:
+    def test_records_are_plain_values(self, connector: Connector) -> None:
         keys = self.make(connector, 2)
         for record in connector.fetch(self.stream, keys).records:
             check_form(record)

@@ -1,1 +1,1 @@
-"""Pure derivations: golden records in, wanted golden records out."""
+"""Pure derivations: golden records in, wanted golden records out. No clock, no store."""

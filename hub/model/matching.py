@@ -17,11 +17,14 @@ from rapidfuzz import fuzz
 from mappings.canonical.values import Entity, Scalar
 
 #: Legal forms say nothing about who it is: "ACME Ltd" and "Acme Limited" are one name.
-_LEGAL_FORMS = frozenset(
+_FORMS = (
     "ab ag aps as bv bvba co company corp corporation doo ek eirl eood gbr gmbh inc kft kg kk lda"
     " limited llc llp ltd ltda mbh nv og ohg ooo oy oyj plc pte pty pvt sa sagl sarl sas se sl slu"
-    " spa spzoo sprl srl srls sro ug und and".split()
+    " spa spzoo sprl srl srls sro ug und and"
 )
+_LEGAL_FORMS = frozenset(_FORMS.split())
+#: "S.p.A." is "SpA".
+_DOTS = re.compile(r"(?<=\b[^\W\d_])\.(?=[^\W\d_]\b)")
 _WORDS = re.compile(r"[^\W_]+")
 
 
@@ -31,6 +34,8 @@ class Fingerprint:
 
     value: int
     strong: bool
+    #: Position of the rule among match and suggest of the entity.
+    rule: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ def plain_name(text: str) -> str:
     if not text.isascii():
         decomposed = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in decomposed if not unicodedata.combining(c))
-    words = _WORDS.findall(text.casefold())
+    words = _WORDS.findall(_DOTS.sub("", text.casefold()))
     return " ".join([w for w in words if w not in _LEGAL_FORMS] or words)
 
 
@@ -90,11 +95,18 @@ def fingerprints(entity: Entity, values: Mapping[str, Scalar]) -> list[Fingerpri
         parts = [values.get(path) for path in rule]
         if None in parts:
             continue
-        text = "\x1f".join(plain_name(str(part)) or str(part) for part in parts)
+        text = "\x1f".join(_plain(*pair) for pair in zip(rule, parts, strict=True))
         digest = blake2b(f"{entity.name}\x1f{number}\x1f{text}".encode(), digest_size=8).digest()
         value = int.from_bytes(digest, "big", signed=True)
-        found.append(Fingerprint(value, number < len(entity.match)))
+        found.append(Fingerprint(value, number < len(entity.match), number))
     return found
+
+
+def _plain(path: str, value: Scalar) -> str:
+    # Only names have legal forms: acme.se is not acme.co, article CO-1 is not SE-1.
+    if path.rpartition(".")[2].endswith("name"):
+        return plain_name(str(value)) or str(value)
+    return str(value).casefold()
 
 
 def decide(

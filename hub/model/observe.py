@@ -7,12 +7,13 @@ reads a clock, a database or a mapping.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from hub.model.policy import EntityPolicy, FieldPolicy
+from hub.model.policy import EntityPolicy, FieldPolicy, item_of
 from hub.model.state import LinkState
+from hub.model.want import agree
 from mappings.canonical.values import Scalar, States, Values
 
 Cell = tuple[str, ...]
@@ -28,6 +29,8 @@ class Sighting:
     modified_at: datetime | None = None
     #: The record meets its golden record for the first time.
     first: bool = False
+    #: The hub made it and the answer was lost: where it differs, it is only written differently.
+    created: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class Ground:
     #: Paths of this link with an open conflict.
     conflicts: frozenset[str] = frozenset()
     #: When a golden value was last changed; for the policy "latest".
-    changed_at: Callable[[str], datetime | None] = lambda path: None
+    changed_at: Callable[[str], datetime | None] = lambda _path: None
 
 
 def observe(ground: Ground, values: Mapping[str, Scalar], sighting: Sighting) -> Observation:
@@ -94,28 +97,62 @@ def observe(ground: Ground, values: Mapping[str, Scalar], sighting: Sighting) ->
     >>> found.golden, found.link.seen
     ({'name': 'Acme SE'}, {'name': 'Acme SE'})
     """
+    ground = replace(ground, link=agree(ground.golden, ground.link))
     result = Observation(ground.link.copy())
     for cell in _changed_cells(ground, values):
         result.news = True
         _observe_cell(cell, tuple(values.get(p) for p in cell), ground, sighting, result)
+    _remove_orphans(ground, values, result)
+    result.settled.update(
+        path
+        for path in ground.conflicts
+        if (path in values or "[" in path)
+        and values.get(path) == result.golden.get(path, ground.golden.get(path))
+    )
     return result
 
 
 def _changed_cells(ground: Ground, values: Mapping[str, Scalar]) -> Iterable[Cell]:
     seen = ground.link.seen
     # A path that is gone from the record matters only inside lists: there the item was removed.
-    gone = [p for p in seen if p not in values and "[" in p]
+    paths = (*values, *(p for p in seen if p not in values and "[" in p))
     done: set[str] = set()
-    for path in (*values, *gone):
+    for path in paths:
         if values.get(path) == seen.get(path) or path in done:
             continue
-        unit = ground.policy.unit_of(path)
-        if unit is None:
-            yield (path,)
-        else:
-            cell = tuple(p for p in values if ground.policy.unit_of(p) == unit)
-            done.update(cell)
-            yield cell
+        cell = _cell(path, paths, ground, values)
+        done.update(cell)
+        yield cell
+
+
+def _cell(path: str, paths: tuple[str, ...], ground: Ground, values: Mapping[str, Scalar]) -> Cell:
+    """The paths that are decided together with this one: its unit, or its item when removed."""
+    policy, link = ground.policy, ground.link
+    unit = policy.unit_of(path)
+    if unit is not None:
+        return tuple(p for p in paths if policy.unit_of(p) == unit)
+    item = item_of(path)
+    if item is None or not link.seen:
+        return (path,)
+    # Half an order line is worse than none: when one side removed an item and the other changed
+    # it, all of it stays or all of it goes.
+    item_paths = tuple(p for p in paths if p.startswith(item) and policy.unit_of(p) is None)
+    known = any(p in link.seen or link.agreed_at(p) is not None for p in item_paths)
+    theirs = any(values.get(p) is not None for p in item_paths)
+    ours = any(ground.golden.get(p) is not None for p in item_paths)
+    return (path,) if (theirs and ours) or not known else item_paths
+
+
+def _remove_orphans(ground: Ground, values: Mapping[str, Scalar], result: Observation) -> None:
+    """A removed item takes along what this connection never knew of it."""
+    for item in {item_of(p) for p, new in result.golden.items() if new is None} - {None}:
+        if any(new is not None and p.startswith(str(item)) for p, new in values.items()):
+            continue
+        for path, old in ground.golden.items():
+            unknown = ground.link.agreed_at(path) is None and path not in ground.link.seen
+            if unknown and old is not None and path.startswith(str(item)):
+                result.golden[path] = None
+                result.changes.append(Change(path, old, None, "taken", "its item was removed"))
 
 
 def _observe_cell(
@@ -126,19 +163,20 @@ def _observe_cell(
     agreed = tuple(link.agreed_at(p) for p in cell)
     shown = tuple(link.shown_at(p) for p in cell)
     verdict, why = _judge(cell, ground, sighting, values=(theirs, golden, agreed, shown))
+    told = _meant(theirs, agreed, shown) if verdict == "take" else theirs
     agrees = verdict in ("same", "take")
     for i, path in enumerate(cell):
         result.link.put(
             path,
             seen=theirs[i],
-            agreed=theirs[i] if agrees else agreed[i],
+            agreed=told[i] if agrees else agreed[i],
             shown=theirs[i] if agrees else shown[i],
         )
     if verdict in ("same", "back", "take"):
         result.settled.update(p for p in cell if p in ground.conflicts)
     if verdict == "take":
         both = golden != agreed
-        for path, old, new in zip(cell, golden, theirs, strict=True):
+        for path, old, new in zip(cell, golden, told, strict=True):
             if old != new:
                 result.golden[path] = new
                 result.changes.append(Change(path, old, new, "taken", why))
@@ -157,6 +195,15 @@ def _observe_cell(
         ]
 
 
+def _meant(theirs: Tuple, agreed: Tuple, shown: Tuple) -> Tuple:
+    """What a unit says: an untouched part means what was agreed, not how it is written there."""
+    if all(value is None for value in theirs):
+        return theirs
+    return tuple(
+        base if new == was else new for new, base, was in zip(theirs, agreed, shown, strict=True)
+    )
+
+
 Verdict = Literal["back", "same", "take", "repair", "ask"]
 
 
@@ -171,23 +218,36 @@ def _judge(
         return "same", ""
     if any(p in ground.conflicts for p in cell):
         return "ask", ""
-    blank_golden = all(v is None for v in golden)
     if policy.blank == "keep" and all(v is None for v in theirs):
         return "repair", "blank: keep"
-    if not policy.may_set(sighting.connection) and not (blank_golden and policy.owners):
+    # A blank waits to be filled, unless somebody blanked it on purpose.
+    fillable = all(v is None for v in golden) and (policy.blank == "keep" or golden == agreed)
+    may_set = all(ground.policy.of(p).may_set(sighting.connection) for p in cell)
+    if not may_set and not (fillable and policy.owners):
         return "repair", f"owner: {', '.join(sorted(policy.owners or ())) or 'the hub'}"
     if ground.states is not None and cell == (ground.states.path,):
-        return _judge_state(ground.states, theirs[0], golden[0])
-    if golden == agreed or blank_golden:
+        known = _judge_state(ground.states, theirs[0], golden[0], agreed[0])
+        if known is not None:
+            return known
+    if golden == agreed or fillable:
         return "take", "only this side changed"
     return _choose(cell, ground, sighting, policy)
 
 
-def _judge_state(states: States, theirs: Scalar, golden: Scalar) -> tuple[Verdict, str]:
-    """States only move forward: one that lags behind is repaired by a transition."""
-    forward = golden is None or states.route(str(golden), str(theirs)) is not None
+def _judge_state(
+    states: States, theirs: Scalar, golden: Scalar, agreed: Scalar
+) -> tuple[Verdict, str] | None:
+    """States only move forward; None where the machine does not say which of two is later."""
+    if golden is None:
+        return "take", "state moved on"
+    if theirs is None:
+        return "repair", "state lags behind"
+    forward = states.route(str(golden), str(theirs)) is not None
     behind = states.route(str(theirs), str(golden)) is not None
-    return ("take", "state moved on") if forward or not behind else ("repair", "state lags behind")
+    # Where states go in a circle, only a system that was up to date can have moved on.
+    if forward and (not behind or golden == agreed):
+        return "take", "state moved on"
+    return ("repair", "state lags behind") if behind else None
 
 
 def _choose(
@@ -195,6 +255,8 @@ def _choose(
 ) -> tuple[Verdict, str]:
     """Both sides changed: the policy decides, or a person."""
     name = "first" if sighting.first else "both"
+    if sighting.created:
+        return "repair", f"{name}: created by the hub"
     rule = policy.first if sighting.first else policy.both
     if rule == "ask":
         return "ask", ""

@@ -87,3 +87,13 @@ class EntityPolicy:
 def _in_list(policy: FieldPolicy) -> FieldPolicy:
     # An item that vanished from a list was removed by somebody: that is news, not a blank.
     return replace(policy, blank="write")
+
+
+def item_of(path: str) -> str | None:
+    """Returns the part of a path that names its list item; None outside lists.
+
+    >>> item_of("lines[SKU-1].quantity"), item_of("address.city")
+    ('lines[SKU-1].', None)
+    """
+    name, mark, _ = path.rpartition("].")
+    return name + mark if mark and "[" in name else None

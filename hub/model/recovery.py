@@ -16,6 +16,7 @@ from connectors.kit.errors import (
     RecordStaleError,
     UnavailableError,
 )
+from hub.errors import LinkError
 from mappings.kit.errors import LensError
 
 
@@ -74,7 +75,7 @@ def recovery(error: Exception, *, attempts: int) -> Recovery:
             return Restart()
         case RecordStaleError() | RecordMissingError():
             return Refresh()
-        case RecordError() | LensError():
+        case RecordError() | LensError() | LinkError():
             return Bury()
         case ContractError():
             return Pause()

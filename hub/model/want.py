@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from hub.model.policy import EntityPolicy
+from hub.model.policy import EntityPolicy, item_of
 from hub.model.state import LinkState
 from mappings.canonical.values import Scalar, States, Values
 
@@ -19,7 +19,8 @@ def wanted(
 ) -> Values:
     """Returns the fields to write: those where golden != agreed or seen != shown.
 
-    Never a field in conflict, and a blank only where policy says `blank: write`.
+    Never a field in conflict, never half a list item, and a blank only where policy says
+    `blank: write` or the rest of its unit is filled.
 
     >>> link = LinkState({"name": "ACME", "phone": "1"})
     >>> wanted({"name": "Acme SE", "phone": "1"}, link, EntityPolicy(), writable=lambda p: True)
@@ -27,18 +28,34 @@ def wanted(
     """
     paths = dict.fromkeys((*golden, *link.seen, *link.agreed))
     units = {policy.unit_of(p) for p in conflicts} - {None}
+    torn = tuple(item for p in conflicts if (item := item_of(p)) and _torn(item, golden, link))
     found: Values = {}
     for path in paths:
         value = golden.get(path)
         if value == link.agreed_at(path) and link.seen.get(path) == link.shown_at(path):
             continue
-        if value is None and (link.seen.get(path) is None or policy.of(path).blank == "keep"):
+        if value is None and (link.seen.get(path) is None or _keeps(path, golden, policy)):
             continue
-        if path in conflicts or policy.unit_of(path) in units:
+        if path in conflicts or policy.unit_of(path) in units or path.startswith(torn):
             continue
         if writable(path):
             found[path] = value
     return found
+
+
+def _torn(item: str, golden: Mapping[str, Scalar], link: LinkState) -> bool:
+    """Says whether the item is missing on one side: then all of it waits for the decision."""
+    ours = any(v is not None for p, v in golden.items() if p.startswith(item))
+    return not ours or not any(p.startswith(item) for p in link.seen)
+
+
+def _keeps(path: str, golden: Mapping[str, Scalar], policy: EntityPolicy) -> bool:
+    """Says whether a blank here must not be written; part of a filled unit always is."""
+    own = policy.of(path)
+    if own.unit is None:
+        return own.blank == "keep"
+    filled = any(v is not None and policy.unit_of(p) == own.unit for p, v in golden.items())
+    return own.blank == "keep" and not filled
 
 
 def agree(golden: Mapping[str, Scalar], link: LinkState) -> LinkState:
@@ -61,8 +78,13 @@ def settle(
     link: LinkState,
     written: Mapping[str, Scalar],
     read_back: Mapping[str, Scalar],
+    *,
+    certain: bool = True,
 ) -> LinkState:
     """Returns the link after a write: agreed on what was written, shown as it was read back.
+
+    Not `certain` (found by a probe some time later): what does not look like the system's own way
+    of writing it was typed by somebody since, and is left for `observe` to find.
 
     >>> settle(LinkState({"name": "A"}), {"name": "Acme"}, {"name": "ACME"})
     LinkState(seen={'name': 'ACME'}, agreed={'name': 'Acme'}, shown={})
@@ -70,8 +92,18 @@ def settle(
     after = link.copy()
     for path, value in written.items():
         back = read_back.get(path)
+        if not certain and not _rewritten(value, back):
+            back = value
         after.put(path, seen=back, agreed=value, shown=back)
     return after
+
+
+def _rewritten(value: Scalar, back: Scalar) -> bool:
+    """Says whether `back` may be how a system shows `value`: case, spaces, a cut end, rounding."""
+    if value is None or back is None or value == back:
+        return True
+    ours, theirs = ("".join(str(v).casefold().split()) for v in (value, back))
+    return bool(theirs) and (ours.startswith(theirs) or theirs.startswith(ours))
 
 
 def route_actions(

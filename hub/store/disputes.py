@@ -8,15 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from hub.store.engine import upsert
-from hub.store.tables import conflicts, history, reviews
+from hub.store.engine import among, upsert
+from hub.store.tables import conflicts, history, links, reviews
 from mappings.canonical.values import Scalar
 
 
 def open_paths(tx: Connection, link_ids: Iterable[int]) -> dict[int, frozenset[str]]:
     """Returns link id -> paths with an open conflict."""
     query = select(conflicts.c.link_id, conflicts.c.path).where(
-        conflicts.c.link_id.in_(list(link_ids)), conflicts.c.closed_at.is_(None)
+        among(tx, conflicts.c.link_id, link_ids), conflicts.c.closed_at.is_(None)
     )
     found: dict[int, set[str]] = {}
     for link_id, path in tx.execute(query):
@@ -24,8 +24,22 @@ def open_paths(tx: Connection, link_ids: Iterable[int]) -> dict[int, frozenset[s
     return {link_id: frozenset(paths) for link_id, paths in found.items()}
 
 
+def contested(tx: Connection, connection: str, stream: str) -> set[str]:
+    """Returns the keys of the records of a stream that have an open conflict."""
+    query = (
+        select(links.c.key)
+        .join(conflicts, conflicts.c.link_id == links.c.id)
+        .where(
+            conflicts.c.connection == connection,
+            conflicts.c.closed_at.is_(None),
+            links.c.stream == stream,
+        )
+    )
+    return set(tx.execute(query).scalars())
+
+
 def open_conflict(tx: Connection, row: dict[str, Any], *, now: datetime) -> None:
-    """Opens a conflict {golden_id, link_id, connection, path, base, ours, theirs}, or updates it."""
+    """Opens (or updates) a conflict: golden_id, link_id, connection, path, base, ours, theirs."""
     values = {name: row[name] for name in ("ours", "theirs")}
     changed = tx.execute(
         update(conflicts)
@@ -48,7 +62,7 @@ def close(
         update(conflicts)
         .where(
             conflicts.c.link_id == link_id,
-            conflicts.c.path.in_(list(paths)),
+            among(tx, conflicts.c.path, paths),
             conflicts.c.closed_at.is_(None),
         )
         .values(closed_at=now, resolution=resolution)
@@ -81,7 +95,7 @@ def move_conflicts(tx: Connection, loser: str, winner: str) -> None:
     tx.execute(update(conflicts).where(conflicts.c.golden_id == loser).values(golden_id=winner))
 
 
-# --- reviews ----------------------------------------------------------------------------------------
+# --- reviews -----------------------------------------------------------------------------------
 
 
 def ask_review(tx: Connection, rows: Sequence[dict[str, Any]], *, now: datetime) -> None:
@@ -98,9 +112,15 @@ def decisions(
     query = select(reviews.c.key, reviews.c.decision).where(
         reviews.c.connection == connection,
         reviews.c.stream == stream,
-        reviews.c.key.in_(list(keys)),
+        among(tx, reviews.c.key, keys),
     )
     return {key: decision for key, decision in tx.execute(query)}
+
+
+def any_reviews(tx: Connection, connection: str) -> bool:
+    """Says cheaply whether a connection has reviews at all."""
+    query = select(reviews.c.id).where(reviews.c.connection == connection).limit(1)
+    return tx.execute(query).first() is not None
 
 
 def open_reviews(tx: Connection) -> list[dict[str, Any]]:
@@ -122,12 +142,12 @@ def drop_reviews(tx: Connection, connection: str, stream: str, keys: Iterable[st
         reviews.delete().where(
             reviews.c.connection == connection,
             reviews.c.stream == stream,
-            reviews.c.key.in_(list(keys)),
+            among(tx, reviews.c.key, keys),
         )
     )
 
 
-# --- history ----------------------------------------------------------------------------------------
+# --- history -----------------------------------------------------------------------------------
 
 
 def remember(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:

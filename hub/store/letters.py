@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from hub.store.engine import upsert
+from hub.store.engine import among, upsert
 from hub.store.tables import letters
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One item set aside. `kind` pull: (connection, stream, key); flow: (flow, entity, golden id)."""
+    """One item set aside: a record (connection, stream, key) or a flow (name, entity, id)."""
 
     kind: str
     source: str
@@ -59,7 +59,7 @@ def deliver(tx: Connection, kind: str, source: str, *, stream: str, keys: Iterab
             letters.c.kind == kind,
             letters.c.source == source,
             letters.c.stream == stream,
-            letters.c.key.in_(list(keys)),
+            among(tx, letters.c.key, keys),
         )
     )
 
@@ -85,7 +85,7 @@ def later(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
     """Puts letters off."""
     tx.execute(
         update(letters)
-        .where(letters.c.id.in_(list(ids)))
+        .where(among(tx, letters.c.id, ids))
         .values(due_at=due_at, attempts=letters.c.attempts + 1)
     )
 
@@ -94,7 +94,7 @@ def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
     """Makes due what has been waiting for these golden records."""
     ids = list(golden_ids)
     if ids:
-        tx.execute(update(letters).where(letters.c.waits_for.in_(ids)).values(due_at=now))
+        tx.execute(update(letters).where(among(tx, letters.c.waits_for, ids)).values(due_at=now))
 
 
 def wake_all(tx: Connection, *, now: datetime) -> None:
@@ -110,11 +110,11 @@ def listing(tx: Connection) -> list[dict[str, Any]]:
 def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
     """Makes letters due again; returns how many."""
     result = tx.execute(
-        update(letters).where(letters.c.id.in_(ids)).values(state="waiting", due_at=now)
+        update(letters).where(among(tx, letters.c.id, ids)).values(state="waiting", due_at=now)
     )
     return result.rowcount
 
 
 def drop(tx: Connection, ids: Sequence[int]) -> int:
     """Forgets letters; returns how many."""
-    return tx.execute(delete(letters).where(letters.c.id.in_(ids))).rowcount
+    return tx.execute(delete(letters).where(among(tx, letters.c.id, ids))).rowcount

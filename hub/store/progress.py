@@ -123,7 +123,7 @@ def release_stream(tx: Connection, connection: str, stream: str, *, worker: str)
     )
 
 
-# --- connections --------------------------------------------------------------------------------------
+# --- connections -------------------------------------------------------------------------------
 
 
 def connection_states(tx: Connection) -> dict[str, dict[str, Any]]:
@@ -147,7 +147,7 @@ def paused(tx: Connection, connection: str) -> str | None:
     return None if row is None or row.paused_at is None else str(row.reason)
 
 
-# --- runs -----------------------------------------------------------------------------------------------
+# --- runs --------------------------------------------------------------------------------------
 
 
 def start_run(tx: Connection, tally: Tally) -> None:

@@ -5,15 +5,16 @@ The database is the truth about work; whoever runs it only brings ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
 
-from hub.store.engine import upsert
+from hub.store.engine import among, upsert
 from hub.store.tables import dirty, inbox, outbox
+from mappings.canonical.values import Values
 
 #: How long a worker may keep an outbox entry before another one takes it over.
 LEASE = timedelta(minutes=5)
@@ -43,9 +44,11 @@ class Wish:
     state: str
     wish: int
     attempts: int
+    #: The values of a create whose outcome is unknown.
+    sent: Values | None = field(default=None, repr=False)
 
 
-# --- inbox ----------------------------------------------------------------------------------------
+# --- inbox -------------------------------------------------------------------------------------
 
 
 def receive(tx: Connection, nudges: Sequence[dict[str, Any]], *, now: datetime) -> None:
@@ -81,19 +84,19 @@ def inbox_batch(
 
 def inbox_done(tx: Connection, ids: Iterable[int]) -> None:
     """Forgets nudges whose record was looked at."""
-    tx.execute(delete(inbox).where(inbox.c.id.in_(list(ids))))
+    tx.execute(delete(inbox).where(among(tx, inbox.c.id, ids)))
 
 
 def inbox_later(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
     """Puts nudges off."""
     tx.execute(
         update(inbox)
-        .where(inbox.c.id.in_(list(ids)))
+        .where(among(tx, inbox.c.id, ids))
         .values(due_at=due_at, attempts=inbox.c.attempts + 1)
     )
 
 
-# --- outbox ---------------------------------------------------------------------------------------
+# --- outbox ------------------------------------------------------------------------------------
 
 
 def want(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: datetime) -> None:
@@ -121,7 +124,7 @@ def want(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: datetim
     for connection, ids in by_connection.items():
         tx.execute(
             update(outbox)
-            .where(outbox.c.connection == connection, outbox.c.golden_id.in_(ids))
+            .where(outbox.c.connection == connection, among(tx, outbox.c.golden_id, ids))
             .values(
                 wish=outbox.c.wish + 1,
                 due_at=now,
@@ -163,22 +166,44 @@ def lease(
             .with_for_update(skip_locked=True)
         )
         found = [
-            Wish(r.id, r.connection, r.entity, r.golden_id, r.state, r.wish, r.attempts)
+            Wish(r.id, r.connection, r.entity, r.golden_id, r.state, r.wish, r.attempts, r.sent)
             for r in tx.execute(query)
         ]
         if found:
             tx.execute(
                 update(outbox)
-                .where(outbox.c.id.in_([w.id for w in found]))
+                .where(among(tx, outbox.c.id, [w.id for w in found]))
                 .values(leased_by=worker, leased_until=now + LEASE)
             )
             return found
     return []
 
 
-def mark_sent(tx: Connection, ids: Iterable[int]) -> None:
-    """Writes down the intention to create, before the network is touched."""
-    tx.execute(update(outbox).where(outbox.c.id.in_(list(ids))).values(state="sent"))
+def mark_sent(tx: Connection, values: Mapping[int, Values]) -> None:
+    """Writes down the intention to create {wish id: values}, before the network is touched."""
+    rows = [{"_id": wish, "_sent": sent} for wish, sent in values.items()]
+    tx.execute(
+        update(outbox)
+        .where(outbox.c.id == bindparam("_id"))
+        .values(state="sent", sent=bindparam("_sent")),
+        rows,
+    )
+
+
+def sent_values(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
+    """Returns golden id -> values of creates that were sent and not heard of since."""
+    query = select(outbox.c.golden_id, outbox.c.sent).where(
+        outbox.c.connection == connection,
+        among(tx, outbox.c.golden_id, golden_ids),
+        outbox.c.state == "sent",
+        outbox.c.sent.is_not(None),
+    )
+    return {golden_id: sent for golden_id, sent in tx.execute(query)}
+
+
+def mark_unsent(tx: Connection, ids: Iterable[int]) -> None:
+    """Takes the intention back: the system said that nothing has happened."""
+    tx.execute(update(outbox).where(among(tx, outbox.c.id, ids)).values(state="due", sent=None))
 
 
 def fulfilled(tx: Connection, wishes: Iterable[Wish]) -> None:
@@ -188,7 +213,9 @@ def fulfilled(tx: Connection, wishes: Iterable[Wish]) -> None:
         tx.execute(
             update(outbox)
             .where(outbox.c.id == wish.id)
-            .values(leased_by=None, leased_until=None, state="due", reason=None, error=None)
+            .values(
+                leased_by=None, leased_until=None, state="due", sent=None, reason=None, error=None
+            )
         )
 
 
@@ -196,19 +223,23 @@ def postpone(
     tx: Connection,
     wish: Wish,
     *,
-    state: str,
+    state: str | None,
     due_at: datetime,
     reason: str | None,
     error: str | None = None,
     waits_for: str | None = None,
 ) -> None:
-    """Gives a wish back: due again later, waiting for something, or buried."""
+    """Gives a wish back: due again later, waiting for something, or buried (None: as it was).
+
+    One that was wished for anew meanwhile is not buried.
+    """
     newer = outbox.c.wish > wish.wish
+    values = {} if state is None else {"state": case((newer, "due"), else_=state)}
     tx.execute(
         update(outbox)
         .where(outbox.c.id == wish.id)
         .values(
-            state=case((newer, "due"), else_=state) if state == "buried" else state,
+            **values,
             due_at=due_at,
             reason=reason,
             error=error,
@@ -224,7 +255,7 @@ def release(tx: Connection, wishes: Sequence[Wish]) -> None:
     """Gives leases back untouched."""
     tx.execute(
         update(outbox)
-        .where(outbox.c.id.in_([w.id for w in wishes]))
+        .where(among(tx, outbox.c.id, [w.id for w in wishes]))
         .values(leased_by=None, leased_until=None)
     )
 
@@ -233,7 +264,7 @@ def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
     """Makes due what has been waiting for these golden records."""
     ids = list(golden_ids)
     if ids:
-        tx.execute(update(outbox).where(outbox.c.waits_for.in_(ids)).values(due_at=now))
+        tx.execute(update(outbox).where(among(tx, outbox.c.waits_for, ids)).values(due_at=now))
 
 
 def wake_all(tx: Connection, *, now: datetime) -> None:
@@ -254,7 +285,7 @@ def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
     """Makes wishes due again; returns how many."""
     result = tx.execute(
         update(outbox)
-        .where(outbox.c.id.in_(ids))
+        .where(among(tx, outbox.c.id, ids))
         .values(state="due", due_at=now, attempts=0, wish=outbox.c.wish + 1)
     )
     return result.rowcount
@@ -262,7 +293,12 @@ def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
 
 def drop(tx: Connection, ids: Sequence[int]) -> int:
     """Forgets wishes for good; returns how many."""
-    return tx.execute(delete(outbox).where(outbox.c.id.in_(ids))).rowcount
+    return tx.execute(delete(outbox).where(among(tx, outbox.c.id, ids))).rowcount
+
+
+def drop_for(tx: Connection, golden_id: str) -> None:
+    """Forgets all wishes for a golden record."""
+    tx.execute(delete(outbox).where(outbox.c.golden_id == golden_id))
 
 
 def backlog(tx: Connection) -> dict[tuple[str, str], int]:
@@ -288,7 +324,7 @@ def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
     return nudges, wishes, derivations
 
 
-# --- derivations ----------------------------------------------------------------------------------
+# --- derivations -------------------------------------------------------------------------------
 
 
 def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:

@@ -16,14 +16,15 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
-    insert,
+    exists,
+    func,
     select,
     update,
 )
 
 from hub.model.state import LinkState
-from hub.store.engine import upsert
-from hub.store.tables import edges, fingerprints, golden, links
+from hub.store.engine import add_rows, among
+from hub.store.tables import edges, fingerprints, golden, links, reviews
 from mappings.canonical.values import Values
 
 
@@ -64,7 +65,7 @@ class Link:
     id: int | None = None
 
 
-# --- golden records ---------------------------------------------------------------------------
+# --- golden records ----------------------------------------------------------------------------
 
 
 def load(tx: Connection, ids: Iterable[str], *, lock: bool = False) -> dict[str, Golden]:
@@ -72,7 +73,7 @@ def load(tx: Connection, ids: Iterable[str], *, lock: bool = False) -> dict[str,
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    query = select(golden).where(golden.c.id.in_(wanted)).order_by(golden.c.id)
+    query = select(golden).where(among(tx, golden.c.id, wanted)).order_by(golden.c.id)
     if lock:
         query = query.with_for_update()
     return {row.id: _golden(row) for row in tx.execute(query)}
@@ -96,8 +97,7 @@ def _golden(row: Row[Any]) -> Golden:
 
 def add_golden(tx: Connection, records: Sequence[Golden]) -> None:
     """Stores new golden records."""
-    if records:
-        tx.execute(insert(golden), [_golden_row(r) for r in records])
+    add_rows(tx, golden, [_golden_row(r) for r in records])
 
 
 def change_golden(tx: Connection, records: Sequence[Golden]) -> None:
@@ -132,18 +132,17 @@ def _golden_row(record: Golden) -> dict[str, Any]:
     }
 
 
-# --- links --------------------------------------------------------------------------------------
+# --- links -------------------------------------------------------------------------------------
 
 
 def digests(
     tx: Connection, connection: str, stream: str, keys: Sequence[str]
 ) -> dict[str, bytes | None]:
-    """Returns key -> digest of the linked, present records: the cheap test for "unchanged"."""
+    """Returns key -> digest of the records ever linked; None: gone, or to be looked at again."""
     query = select(links.c.key, links.c.digest).where(
         links.c.connection == connection,
         links.c.stream == stream,
-        links.c.key.in_(keys),
-        links.c.gone_at.is_(None),
+        among(tx, links.c.key, keys),
     )
     return {key: digest for key, digest in tx.execute(query)}
 
@@ -156,7 +155,7 @@ def links_by_key(
     if not wanted:
         return {}
     query = select(links).where(
-        links.c.connection == connection, links.c.stream == stream, links.c.key.in_(wanted)
+        links.c.connection == connection, links.c.stream == stream, among(tx, links.c.key, wanted)
     )
     return {row.key: _link(row) for row in tx.execute(query)}
 
@@ -168,7 +167,11 @@ def links_by_golden(
     wanted = list(dict.fromkeys(ids))
     if not wanted:
         return {}
-    query = select(links).where(links.c.golden_id.in_(wanted)).order_by(links.c.spare, links.c.id)
+    query = (
+        select(links)
+        .where(among(tx, links.c.golden_id, wanted))
+        .order_by(links.c.spare, links.c.id)
+    )
     if connection is not None:
         query = query.where(links.c.connection == connection)
     found: dict[str, list[Link]] = {}
@@ -212,8 +215,7 @@ def _link_row(link: Link) -> dict[str, Any]:
 
 def add_links(tx: Connection, new: Sequence[Link]) -> None:
     """Stores new links. The constraints refuse a key, or a place, that is taken."""
-    if new:
-        tx.execute(insert(links), [_link_row(link) for link in new])
+    add_rows(tx, links, [_link_row(link) for link in new])
 
 
 def change_links(tx: Connection, changed: Sequence[Link]) -> None:
@@ -230,6 +232,45 @@ def change_links(tx: Connection, changed: Sequence[Link]) -> None:
     )
 
 
+def count_links(tx: Connection, connection: str, stream: str) -> int:
+    """Returns how many living links a stream has."""
+    query = select(func.count()).where(
+        links.c.connection == connection, links.c.stream == stream, links.c.gone_at.is_(None)
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def all_keys(tx: Connection, connection: str, stream: str) -> tuple[set[str], set[str]]:
+    """Returns the keys of the living links of a stream, and those of all links and reviews."""
+    query = select(links.c.key, links.c.gone_at).where(
+        links.c.connection == connection, links.c.stream == stream
+    )
+    living, known = set(), set()
+    for key, gone_at in tx.execute(query):
+        if gone_at is None:
+            living.add(key)
+            known.add(key)
+    asked = select(reviews.c.key).where(
+        reviews.c.connection == connection, reviews.c.stream == stream
+    )
+    return living, known | set(tx.execute(asked).scalars())
+
+
+def make_room(tx: Connection, connection: str, stream: str, golden_ids: Sequence[str]) -> None:
+    """Moves the links of records that are gone out of the way of a new link."""
+    tx.execute(
+        update(links)
+        .where(
+            links.c.connection == connection,
+            links.c.stream == stream,
+            among(tx, links.c.golden_id, golden_ids),
+            links.c.gone_at.is_not(None),
+            links.c.spare == 0,
+        )
+        .values(spare=links.c.id)
+    )
+
+
 def resolve(
     tx: Connection, connection: str, references: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], str | None]:
@@ -240,7 +281,7 @@ def resolve(
     found: dict[tuple[str, str], str | None] = {}
     for stream, keys in by_stream.items():
         query = select(links.c.key, links.c.golden_id).where(
-            links.c.connection == connection, links.c.stream == stream, links.c.key.in_(keys)
+            links.c.connection == connection, links.c.stream == stream, among(tx, links.c.key, keys)
         )
         found |= {(stream, key): golden_id for key, golden_id in tx.execute(query)}
     return found
@@ -252,24 +293,33 @@ def keys_of(tx: Connection, connection: str, wanted: Mapping[str, str]) -> dict[
         return {}
     query = select(links.c.golden_id, links.c.stream, links.c.key).where(
         links.c.connection == connection,
-        links.c.golden_id.in_(list(wanted)),
+        among(tx, links.c.golden_id, list(wanted)),
         links.c.spare == 0,
         links.c.gone_at.is_(None),
     )
     return {gid: key for gid, stream, key in tx.execute(query) if wanted[gid] == stream}
 
 
-# --- recognising and referring --------------------------------------------------------------------
+# --- recognising and referring -----------------------------------------------------------------
 
 
-def candidates(tx: Connection, values: Iterable[int]) -> dict[int, list[str]]:
-    """Returns fingerprint -> golden ids that have it."""
+def candidates(
+    tx: Connection, values: Iterable[int], *, connection: str, stream: str
+) -> dict[int, list[str]]:
+    """Returns fingerprint -> golden ids that have it and no living link to this stream yet."""
     wanted = list(dict.fromkeys(values))
+    if not wanted:
+        return {}
+    linked = exists().where(
+        links.c.golden_id == fingerprints.c.golden_id,
+        links.c.connection == connection,
+        links.c.stream == stream,
+        links.c.gone_at.is_(None),
+    )
+    query = select(fingerprints).where(among(tx, fingerprints.c.value, wanted), ~linked)
     found: dict[int, list[str]] = {}
-    for start in range(0, len(wanted), 500):
-        query = select(fingerprints).where(fingerprints.c.value.in_(wanted[start : start + 500]))
-        for value, golden_id in tx.execute(query):
-            found.setdefault(value, []).append(golden_id)
+    for value, golden_id in tx.execute(query):
+        found.setdefault(value, []).append(golden_id)
     return found
 
 
@@ -288,28 +338,29 @@ def change_fingerprints(
             [{"_value": value, "_id": golden_id} for value, golden_id in gone],
         )
     rows = [{"value": value, "golden_id": golden_id} for value, golden_id in new]
-    upsert(tx, fingerprints, rows, key=["value", "golden_id"], update=[])
+    add_rows(tx, fingerprints, rows, known_is_fine=True)
 
 
 def change_edges(tx: Connection, edges_of: Mapping[str, Mapping[str, str]]) -> None:
     """Replaces the references of golden records: {golden id: {path: target id}}."""
     if not edges_of:
         return
-    tx.execute(delete(edges).where(edges.c.golden_id.in_(list(edges_of))))
+    tx.execute(delete(edges).where(among(tx, edges.c.golden_id, list(edges_of))))
     rows = [
         {"golden_id": golden_id, "path": path, "target_id": target}
         for golden_id, targets in edges_of.items()
         for path, target in targets.items()
     ]
-    if rows:
-        tx.execute(insert(edges), rows)
+    add_rows(tx, edges, rows)
 
 
 def referring(
     tx: Connection, targets: Iterable[str], path: str | None = None
 ) -> dict[str, list[str]]:
     """Returns target id -> ids of golden records that refer to it (by this path)."""
-    query = select(edges.c.target_id, edges.c.golden_id).where(edges.c.target_id.in_(list(targets)))
+    query = select(edges.c.target_id, edges.c.golden_id).where(
+        among(tx, edges.c.target_id, list(targets))
+    )
     if path is not None:
         query = query.where(edges.c.path == path)
     found: dict[str, list[str]] = {}

@@ -5,7 +5,7 @@ Put together by hub.wiring; nothing here decides or writes.
 
 from __future__ import annotations
 
-import uuid
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,11 +20,8 @@ from hub.store.engine import Store
 from mappings.canonical.values import Entity, Scalar
 from mappings.kit.mapping import Mapping as StreamMapping
 
-#: Ids that flows derive are uuid5 of this and what they are derived from: running twice is once.
-DERIVED = uuid.UUID("5f1c2a86-6f3e-5b0e-9d59-c2a0a3e0a9d1")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Channel:
     """One stream of one connection, with the mapping that translates it."""
 
@@ -40,7 +37,7 @@ class Channel:
         return self.mapping.entity
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Connection:
     """One configured account of a system, open for use."""
 
@@ -91,7 +88,8 @@ class Hub:
     #: Who holds leases: unique per process.
     worker: str = "worker"
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    fresh_id: Callable[[], str] = lambda: uuid.uuid4().hex
+    #: 32 hex digits. They need not be secret, and `random` reseeds itself in forked children.
+    fresh_id: Callable[[], str] = lambda: f"{random.getrandbits(128):032x}"
 
     def connection(self, name: str) -> Connection:
         """Returns a connection. Raises: UnknownError."""
@@ -112,12 +110,3 @@ class Hub:
         for connection in self.connections.values():
             connection.connector.close()
         self.store.close()
-
-
-def derived_id(*parts: str) -> str:
-    """Returns the deterministic golden id of something derived.
-
-    >>> derived_id("a", "order") == derived_id("a", "order") != derived_id("b", "order")
-    True
-    """
-    return uuid.uuid5(DERIVED, "\x1f".join(parts)).hex

@@ -9,6 +9,18 @@ from typing import Any, Protocol
 from mappings.canonical.values import Entity, Scalar, Values
 
 
+def declared_path(path: str) -> str:
+    """Returns how a path is declared: list items by their list.
+
+    >>> declared_path("lines[SKU-1].product"), declared_path("address.city")
+    ('lines[].product', 'address.city')
+    """
+    if "[" not in path:
+        return path
+    head, _, rest = path.partition("[")
+    return f"{head}[].{rest.rpartition('].')[2]}"
+
+
 @dataclass(frozen=True, slots=True)
 class CustomField:
     """A field over there that does not exist by nature and must be created once."""
@@ -22,7 +34,8 @@ class CustomField:
 class Mapping(Protocol):
     """Translates one stream of one system from and to one entity. Pure; never sees the network.
 
-    Paths of list items are written `lines[KEY].quantity`; declarations about all items `lines[].quantity`.
+    Paths of list items are written `lines[KEY].quantity`; declarations about all items
+    `lines[].quantity`.
     """
 
     #: The system's name, the stream's name, the entity.

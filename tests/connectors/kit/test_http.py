@@ -197,6 +197,30 @@ def test_an_answer_that_is_not_json_breaks_the_contract(http: Http) -> None:
         read_json(http.request("GET", "/things?name=Ann", repeatable=True))
 
 
+@respx.mock
+def test_an_answer_that_was_cut_off_is_asked_for_again(http: Http) -> None:
+    respx.get(f"{HOST}/things").mock(
+        side_effect=[Response(200, text='{"a": '), Response(200, text='{"a": 1}')]
+    )
+    assert http.json("GET", "/things", repeatable=True) == {"a": 1}
+
+
+@respx.mock
+@pytest.mark.parametrize("text", ['{"a": ', "<html>"])
+def test_a_write_with_a_garbled_answer_has_an_unknown_outcome(http: Http, text: str) -> None:
+    route = respx.post(f"{HOST}/things").mock(return_value=Response(201, text=text))
+    with pytest.raises(UnavailableError):
+        http.json("POST", "/things", json={}, repeatable=False)
+    assert route.call_count == 1
+
+
+@respx.mock
+def test_a_web_page_instead_of_json_breaks_the_contract(http: Http) -> None:
+    respx.get(f"{HOST}/things").mock(return_value=Response(200, text="<html>"))
+    with pytest.raises(ContractError):
+        http.json("GET", "/things", repeatable=True)
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"), [("3", 3), ("0.5", 0.5), ("-1", 0), ("soon", None), ("", None)]
 )

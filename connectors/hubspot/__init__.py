@@ -1,0 +1,1 @@
+"""HubSpot CRM: companies, contacts, products, deals, orders, invoices, tasks and notes."""

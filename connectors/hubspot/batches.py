@@ -1,0 +1,138 @@
+"""One batch call whose rows succeed or fail each for itself.
+
+Results are matched by `objectWriteTraceId`, never by their order. A batch that HubSpot refuses as a
+whole is taken apart into single calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from connectors.hubspot.client import Json
+from connectors.hubspot.facts import ONCE
+from connectors.hubspot.refusals import refusal
+from connectors.kit.errors import (
+    ConnectorError,
+    ContractError,
+    CredentialsError,
+    RateLimitedError,
+    RecordError,
+    UnavailableError,
+)
+
+#: What became of a row: the id of the written object, or why it was not written.
+Result = str | ConnectorError
+
+
+def texts(properties: Mapping[str, Any]) -> dict[str, str]:
+    """Returns property values as HubSpot wants them: text, blank clears.
+
+    >>> texts({"name": "ACME", "amount": 3, "open": True, "phone": None})
+    {'name': 'ACME', 'amount': '3', 'open': 'true', 'phone': ''}
+    """
+    return {name: _text(value) for name, value in properties.items()}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def run_batch(
+    stream: str,
+    inputs: Sequence[Json],
+    *,
+    together: Callable[[str, Sequence[Json]], Json],
+    single: Callable[[str, Json], Json],
+) -> list[Result]:
+    """Sends inputs in one call, or one by one when the batch is refused; one result per input.
+
+    Raises: UnavailableError when nothing is known of any, RateLimitedError when none has happened.
+    """
+    if not inputs:
+        return []
+    traced = [{**one, "objectWriteTraceId": f"row-{n}"} for n, one in enumerate(inputs)]
+    try:
+        body = together(stream, traced)
+    except RecordError:
+        return one_by_one(lambda one: str(single(stream, one)["id"]), inputs)
+    return _matched(stream, traced, body)
+
+
+def one_by_one(call: Callable[[Json], str], inputs: Sequence[Json]) -> list[Result]:
+    """Makes one call per input; stops calling when the system no longer answers."""
+    results: list[Result] = []
+    stop: ConnectorError | None = None
+    for one in inputs:
+        if stop is not None:
+            results.append(_untried(stop))
+            continue
+        try:
+            results.append(call(one))
+        except ConnectorError as error:
+            results.append(error)
+            if isinstance(error, UnavailableError | CredentialsError):
+                stop = error
+    return results
+
+
+def _untried(stop: ConnectorError) -> ConnectorError:
+    if isinstance(stop, CredentialsError):
+        return stop
+    wait = stop.retry_after if isinstance(stop, RateLimitedError) else None
+    return RateLimitedError("HubSpot stopped answering, this was not tried", retry_after=wait)
+
+
+def _matched(stream: str, inputs: Sequence[Json], body: Json) -> list[Result]:
+    results, errors = body.get("results"), body.get("errors") or []
+    if not isinstance(results, list):
+        raise ContractError(f"a batch of {stream} was answered without results")
+    found: dict[int, Result] = {}
+    for thing in results:
+        row = _row(inputs, _marks_of_result(thing))
+        if row is not None:
+            found[row] = str(thing["id"])
+    nameless = []
+    for error in errors:
+        rows = {_row(inputs, {mark}) for mark in _marks_of_error(error)} - {None}
+        for row in rows:
+            if row is not None:
+                key = inputs[row].get("id")
+                found.setdefault(row, refusal(error, stream=stream, key=key))
+        if not rows:
+            nameless.append(error)
+    left = [row for row in range(len(inputs)) if row not in found]
+    if nameless and len(nameless) == len(left):
+        # Nobody says which error is whose, but all that are left have failed.
+        for row, error in zip(left, nameless, strict=True):
+            found[row] = refusal(error, stream=stream, key=inputs[row].get("id"))
+    unknown = UnavailableError(f"HubSpot did not say what became of a record of {stream}")
+    return [found.get(row, unknown) for row in range(len(inputs))]
+
+
+def _row(inputs: Sequence[Json], marks: set[str]) -> int | None:
+    for row, one in enumerate(inputs):
+        own = {one["objectWriteTraceId"], one.get("id"), one["properties"].get(ONCE)}
+        if marks & own:
+            return row
+    return None
+
+
+def _marks_of_result(thing: Json) -> set[str]:
+    trace = thing.get("objectWriteTraceId")
+    if trace:
+        return {trace}
+    once = (thing.get("properties") or {}).get(ONCE)
+    return {mark for mark in (str(thing.get("id")), once) if mark}
+
+
+def _marks_of_error(error: Json) -> set[str]:
+    context = error.get("context")
+    if not isinstance(context, dict):
+        return set()
+    marks = context.get("objectWriteTraceId") or context.get("ids") or context.get("id") or []
+    return {str(mark) for mark in (marks if isinstance(marks, list) else [marks])}

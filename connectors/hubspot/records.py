@@ -1,0 +1,385 @@
+"""Turns HubSpot's objects into records, with their associations and lines. Reads, never writes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import orjson
+
+from connectors.hubspot.client import HubSpotClient, Json
+from connectors.hubspot.facts import (
+    ASSOCIATION_BATCH,
+    BATCH,
+    LINE_PROPERTIES,
+    LINES,
+    MERGED,
+    ONCE,
+    PRIMARY_TYPES,
+    StreamNames,
+)
+from connectors.hubspot.refusals import ABSENT
+from connectors.kit.contract import Merge, Page, Payload, Record
+from connectors.kit.errors import ContractError, RecordError, RecordMissingError
+
+T = TypeVar("T")
+
+_PROPERTY = re.compile(r"properties\.(\w+)")
+_LINE_PROPERTY = re.compile(r"line_items(?:\[[^\]]*\])?\.properties\.(\w+)")
+#: Longest list of properties, in characters, that goes into an address; longer ones answer 414.
+LONGEST_QUERY = 6000
+
+
+def portions(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Cuts into portions of at most `size`.
+
+    >>> list(portions("abcde", 2))
+    ['ab', 'cd', 'e']
+    """
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def wanted_properties(names: StreamNames, fields: Iterable[str]) -> tuple[str, ...]:
+    """Returns the properties to ask for: ours, the connector's and those of a mapping's names.
+
+    >>> from connectors.hubspot.facts import STREAMS
+    >>> wanted_properties(STREAMS["notes"], ["properties.hs_pinned", "associations.deals[0]"])[-2:]
+    ('hs_lastmodifieddate', 'hs_pinned')
+    """
+    found = (_PROPERTY.fullmatch(field) for field in fields)
+    wanted = [*names.properties, ONCE, names.modified, *(one.group(1) for one in found if one)]
+    if names.merges:
+        wanted.append(MERGED)
+    return tuple(dict.fromkeys(wanted))
+
+
+def wanted_line_properties(fields: Iterable[str]) -> tuple[str, ...]:
+    """Returns the properties of a deal's lines to ask for.
+
+    >>> wanted_line_properties(["line_items[].properties.margin"])[-1]
+    'margin'
+    """
+    found = (_LINE_PROPERTY.fullmatch(field) for field in fields)
+    return tuple(dict.fromkeys((*LINE_PROPERTIES, *(one.group(1) for one in found if one))))
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Reads a time as HubSpot writes it: ISO 8601, or milliseconds since 1970.
+
+    >>> parse_time("2026-09-08T12:00:00.250Z"), parse_time("1000"), parse_time("soon")
+    (datetime.datetime(2026, 9, 8, 12, 0, 0, 250000, tzinfo=datetime.timezone.utc),
+     datetime.datetime(1970, 1, 1, 0, 0, 1, tzinfo=datetime.timezone.utc), None)
+    """
+    if not text:
+        return None
+    try:
+        if text.isdecimal():
+            return datetime.fromtimestamp(int(text) / 1000, tz=UTC)
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def modified_text(thing: Json, names: StreamNames) -> str | None:
+    """Returns when an object was modified, as text: the property, else the envelope's time."""
+    text = thing["properties"].get(names.modified) or thing.get("updatedAt")
+    return text if isinstance(text, str) else None
+
+
+def same_version(version: str, modified: str | None) -> bool:
+    """Says whether a version was taken at this modification.
+
+    >>> same_version("2026-01-01T00:00:00Z#a1b2", "2026-01-01T00:00:00Z")
+    True
+    """
+    return version.partition("#")[0] == (modified or "")
+
+
+def objects_of(body: Json, what: str) -> list[Json]:
+    """Returns the results of an answer. Raises: ContractError when they are not objects."""
+    results = body.get("results")
+    if not isinstance(results, list):
+        raise ContractError(f"HubSpot answered without results for {what}")
+    for thing in results:
+        if not isinstance(thing, dict) or "id" not in thing or "properties" not in thing:
+            raise ContractError(f"HubSpot answered a result without id or properties for {what}")
+    return results
+
+
+def refuse_other_errors(body: Json, what: str) -> None:
+    """Raises ContractError for errors in a batch answer other than "not there"."""
+    # quirk(hubspot): 207 (or 200 with `errors` from 2026-09) is a success with a list of what is
+    # missing; a record without associations counts as an error there.
+    for error in body.get("errors") or ():
+        sub = str(error.get("subCategory") or "").rpartition(".")[2]
+        if error.get("category") not in ABSENT and sub not in ABSENT:
+            raise ContractError(
+                f"HubSpot could not read some of {what} ({error.get('category') or 'no category'})"
+            )
+
+
+class RecordReader:
+    """Reads the records of one stream in the shape that the mappings know."""
+
+    def __init__(self, client: HubSpotClient, names: StreamNames, fields: Sequence[str]) -> None:
+        self._client = client
+        self.names = names
+        self.properties = wanted_properties(names, fields)
+        self._line_properties = wanted_line_properties(fields)
+        #: What to ask for as `associations=` where an endpoint accepts it.
+        self.inline = (*names.associations, LINES) if names.lines else names.associations
+
+    # -- whole pages
+
+    def listed(self, after: str | None) -> tuple[Page, str | None]:
+        """Reads one page of all records, and the `after` of the next one."""
+        if len(",".join(self.properties)) > LONGEST_QUERY:
+            return self._listed_long(after)
+        body = self._client.list_page(
+            self.names.name,
+            after=after,
+            properties=self.properties,
+            associations=self.inline,
+        )
+        return self.page(objects_of(body, self.names.name), inline=True), next_after(body)
+
+    def _listed_long(self, after: str | None) -> tuple[Page, str | None]:
+        # quirk(hubspot): too many properties in an address answer 414, so they go into a body.
+        body = self._client.list_page(self.names.name, after=after)
+        found = self.read([thing["id"] for thing in objects_of(body, self.names.name)])
+        return self.page(list(found.values())), next_after(body)
+
+    def page(self, things: Sequence[Json], *, inline: bool = False) -> Page:
+        """Makes a page of objects; `inline`: they came with their associations."""
+        return Page(
+            records=self.records(things, inline=inline),
+            merges=[merge for thing in things for merge in merges_of(thing)],
+        )
+
+    def records(self, things: Sequence[Json], *, inline: bool = False) -> list[Record]:
+        """Makes records of objects, reading what is missing of associations and lines."""
+        if not self.inline:
+            return [self._record(thing, None, None) for thing in things]
+        linked = self._inline(things) if inline else self._linked([thing["id"] for thing in things])
+        lines = self._lines(linked) if self.names.lines else {}
+        records = []
+        for thing in things:
+            mine = linked[thing["id"]]
+            associations = {to: mine.get(to, []) for to in self.names.associations}
+            records.append(self._record(thing, associations, lines.get(thing["id"], [])))
+        return records
+
+    def _record(
+        self,
+        thing: Json,
+        associations: dict[str, list[str]] | None,
+        lines: list[Json] | None,
+    ) -> Record:
+        properties = thing["properties"]
+        payload: Payload = {"id": thing["id"], "properties": properties}
+        if associations is not None:
+            payload["associations"] = associations
+        if self.names.lines:
+            payload[LINES] = lines or []
+        version = modified_text(thing, self.names)
+        modified_at = parse_time(version)
+        if version is not None and associations is not None:
+            version = f"{version}#{_digest(payload)}"
+        return Record(
+            key=thing["id"],
+            payload=payload,
+            version=version,
+            modified_at=modified_at,
+            once=properties.get(ONCE) or None,
+        )
+
+    # -- truth about some keys
+
+    def read(
+        self, ids: Sequence[str], *, id_property: str | None = None, slim: bool = False
+    ) -> dict[str, Json]:
+        """Returns the objects that HubSpot has, by their own id; `slim`: only when modified."""
+        found: dict[str, Json] = {}
+        for some in portions(list(dict.fromkeys(ids)), BATCH):
+            body = self._client.batch_read(
+                self.names.name,
+                some,
+                properties=(self.names.modified,) if slim else self.properties,
+                id_property=id_property,
+            )
+            refuse_other_errors(body, self.names.name)
+            found.update((one["id"], one) for one in objects_of(body, self.names.name))
+        return found
+
+    def fetch(self, keys: Sequence[str]) -> Page:
+        """Reads the truth about some keys: each ends in records, gone or merges."""
+        found = self.read(keys)
+        into = {merge.key: merge.into for thing in found.values() for merge in merges_of(thing)}
+        gone = []
+        for key in dict.fromkeys(keys):
+            if key in found or key in into:
+                continue
+            survivor = self._survivor(key)
+            if survivor is None:
+                gone.append(key)
+                continue
+            found[survivor["id"]] = survivor
+            if survivor["id"] != key:
+                into[key] = survivor["id"]
+        alive = [thing for key, thing in found.items() if not thing.get("archived")]
+        gone += [key for key, thing in found.items() if thing.get("archived")]
+        return Page(
+            records=self.records(alive),
+            gone=gone,
+            merges=[Merge(key, survivor) for key, survivor in into.items() if key not in found],
+        )
+
+    def find(self, once: Sequence[str]) -> dict[str, Json]:
+        """Returns the objects that carry these hub ids; none where the property does not exist."""
+        try:
+            found = self.read(once, id_property=ONCE)
+        except RecordError:
+            # HubSpot refuses to look by a property that it does not have.
+            if self._client.has_property(self.names.name, ONCE):
+                raise
+            return {}
+        return {thing["properties"].get(ONCE) or "": thing for thing in found.values()}
+
+    def _survivor(self, key: str) -> Json | None:
+        # quirk(hubspot): a batch read may leave out merged records, while a GET by the old id
+        # answers the survivor, whose id is another one (changelog "Deals now support merging").
+        if not self.names.merges:
+            return None
+        try:
+            thing = self._client.get(self.names.name, key, properties=self.properties)
+        except RecordMissingError:
+            return None
+        return objects_of({"results": [thing]}, self.names.name)[0]
+
+    # -- associations and lines
+
+    def _inline(self, things: Sequence[Json]) -> dict[str, dict[str, list[str]]]:
+        """Takes the associations that came with the objects; reads on where they were cut off."""
+        linked: dict[str, dict[str, list[str]]] = {}
+        cut: dict[str, list[str]] = {}
+        for thing in things:
+            mine = linked[thing["id"]] = {}
+            for name, part in (thing.get("associations") or {}).items():
+                # quirk(hubspot): asked for as `line_items`, answered as `line items`.
+                to = name.replace(" ", "_")
+                mine[to] = _primary_first(part.get("results") or [], to)
+                if (part.get("paging") or {}).get("next"):
+                    cut.setdefault(to, []).append(thing["id"])
+        for to, ids in cut.items():
+            for key, targets in self.targets(to, ids).items():
+                linked[key][to] = targets
+        return linked
+
+    def _linked(self, ids: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+        linked: dict[str, dict[str, list[str]]] = {key: {} for key in ids}
+        for to in self.inline:
+            for key, targets in self.targets(to, ids).items():
+                linked[key][to] = targets
+        return linked
+
+    def targets(self, to: str, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Returns the ids that each record is associated with, the primary one first."""
+        pair = (self.names.name, to)
+        found: dict[str, dict[str, bool]] = {}
+        waiting: list[Json] = [{"id": key} for key in dict.fromkeys(ids)]
+        while waiting:
+            following = []
+            for some in portions(waiting, ASSOCIATION_BATCH):
+                body = self._client.associations(pair, some)
+                refuse_other_errors(body, f"associations of {self.names.name} with {to}")
+                for row in body.get("results") or ():
+                    key = str(row["from"]["id"])
+                    mine = found.setdefault(key, {})
+                    before = len(mine)
+                    for target in row.get("to") or ():
+                        one = str(target["toObjectId"])
+                        mine[one] = mine.get(one, False) or _is_primary(target, pair)
+                    after = next_after(row)
+                    if after is not None:
+                        _insist_on_progress(len(mine) > before, pair)
+                        following.append({"id": key, "after": after})
+            waiting = following
+        return {key: sorted(mine, key=lambda one: not mine[one]) for key, mine in found.items()}
+
+    def _lines(self, linked: Mapping[str, Mapping[str, list[str]]]) -> dict[str, list[Json]]:
+        ids = [line for mine in linked.values() for line in mine.get(LINES, ())]
+        found: dict[str, Json] = {}
+        for some in portions(list(dict.fromkeys(ids)), BATCH):
+            body = self._client.batch_read(LINES, some, properties=self._line_properties)
+            refuse_other_errors(body, LINES)
+            for thing in objects_of(body, LINES):
+                properties = {name: thing["properties"].get(name) for name in self._line_properties}
+                found[thing["id"]] = {"id": thing["id"], "properties": properties}
+        return {
+            key: [found[line] for line in sorted(mine.get(LINES, ()), key=_by_age) if line in found]
+            for key, mine in linked.items()
+        }
+
+
+def _insist_on_progress(progress: bool, pair: tuple[str, str]) -> None:
+    if not progress:
+        raise ContractError(f"paging through associations {pair[0]} to {pair[1]} runs in circles")
+
+
+def next_after(body: Json) -> str | None:
+    """Returns the cursor of the next page; None on the last one."""
+    after = ((body.get("paging") or {}).get("next") or {}).get("after")
+    return str(after) if after is not None else None
+
+
+def merges_of(thing: Json) -> list[Merge]:
+    """Returns which records were merged into this one, from its list of former ids.
+
+    >>> merges_of({"id": "3", "properties": {"hs_merged_object_ids": "1;2"}})
+    [Merge(key='1', into='3'), Merge(key='2', into='3')]
+    """
+    former = thing["properties"].get(MERGED)
+    if not former:
+        return []
+    own = thing["id"]
+    ids = (one.strip() for one in str(former).split(";"))
+    return [Merge(key=one, into=own) for one in ids if one and one != own]
+
+
+def _primary_first(results: Sequence[Mapping[str, Any]], to: str) -> list[str]:
+    # quirk(hubspot): a record comes once per association type; where a pair knows a primary one,
+    # the bare type name (contact_to_company) marks it, others end in _unlabeled or are labels.
+    primary: dict[str, bool] = {}
+    for result in results:
+        kind = str(result.get("type") or "")
+        marks = to == "companies" and kind.endswith("_to_company")
+        key = str(result["id"])
+        primary[key] = primary.get(key, False) or marks
+    return sorted(primary, key=lambda key: not primary[key])
+
+
+def _is_primary(target: Mapping[str, Any], pair: tuple[str, str]) -> bool:
+    wanted = PRIMARY_TYPES.get(pair)
+    return any(
+        kind.get("typeId") == wanted or kind.get("label") == "Primary"
+        for kind in target.get("associationTypes") or ()
+    )
+
+
+def _by_age(key: str) -> tuple[int, str]:
+    return len(key), key
+
+
+def _digest(payload: Payload) -> str:
+    # quirk(hubspot): associations and lines do not reliably touch the record's modified date, so
+    # the version says what they are, the first one apart because it is the primary one.
+    associations = {
+        to: [*ids[:1], *sorted(ids[1:])] for to, ids in sorted(payload["associations"].items())
+    }
+    content = orjson.dumps([associations, payload.get(LINES)], option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(content, digest_size=6).hexdigest()

@@ -1,0 +1,40 @@
+"""A local stand-in that answers like HubSpot's CRM API, in memory, on loopback.
+
+Dated paths (2026-09) and the older v3 and v4 ones answer alike. It serves on loopback only.
+"""
+
+from __future__ import annotations
+
+from connectors.hubspot.twin.account import Settings
+from connectors.hubspot.twin.control import TOKEN, Twin, build
+
+__all__ = ["Settings", "Twin", "serve", "start"]
+
+
+def start(
+    *,
+    port: int = 0,
+    seed: int = 0,
+    records: int = 0,
+    token: str = TOKEN,
+    won: int = 0,
+    settings: Settings | None = None,
+) -> Twin:
+    """Starts a twin in a background thread, with `records` seeded companies and their belongings.
+
+    `won` of the deals are closed won. The same seed and numbers give the same data.
+    """
+    return build(seed=seed, records=records, token=token, won=won, settings=settings).open(port)
+
+
+def serve(
+    *,
+    port: int = 8090,
+    seed: int = 0,
+    records: int = 0,
+    token: str = TOKEN,
+    won: int = 0,
+    settings: Settings | None = None,
+) -> None:
+    """Serves a twin in the foreground until interrupted."""
+    build(seed=seed, records=records, token=token, won=won, settings=settings).run(port)

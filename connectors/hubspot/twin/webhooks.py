@@ -1,0 +1,369 @@
+"""Webhooks: subscriptions of one app, signed deliveries from a background thread; off at start."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import orjson
+
+from connectors.hubspot.twin.account import Account, Event
+from connectors.hubspot.twin.calls import Call, Reply, batch_reply, text_field
+from connectors.hubspot.twin.objects import Row
+from connectors.hubspot.twin.refusals import invalid, missing
+from connectors.hubspot.twin.values import iso
+
+APP_ID = 880_011
+MOST_EVENTS = 100
+#: Object types that have event names of their own; all others are `object.*`.
+_OWN = ("contacts", "companies", "deals", "tickets", "products", "line_items")
+_ACTIONS = ("creation", "deletion", "merge", "propertyChange", "restore", "associationChange")
+_SOURCES = {"INTEGRATION": "INTEGRATION", "CRM_UI": "CRM_UI"}
+
+
+@dataclass(slots=True)
+class Subscription:
+    """What the app wants to hear of."""
+
+    id: int
+    event_type: str
+    active: bool
+    property_name: str | None
+    object_type_id: str | None
+    created: int
+    updated: int
+
+    def shown(self) -> Row:
+        """Returns it as the API shows it."""
+        row: Row = {
+            "id": str(self.id),
+            "eventType": self.event_type,
+            "active": self.active,
+            "createdAt": iso(self.created),
+            "updatedAt": iso(self.updated),
+        }
+        if self.property_name is not None:
+            row["propertyName"] = self.property_name
+        if self.object_type_id is not None:
+            row["objectTypeId"] = self.object_type_id
+        return row
+
+    def wants(self, event: Event) -> bool:
+        """Says whether an event is to be delivered for this subscription."""
+        kind = event.record.kind
+        names = {f"object.{event.action}"} if self.object_type_id == kind.facts.type_id else set()
+        if kind.name in _OWN:
+            names.add(f"{kind.facts.singular}.{event.action}")
+        if not self.active or self.event_type not in names:
+            return False
+        return event.action != "propertyChange" or self.property_name == event.details["name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt to call the target; no payload is kept."""
+
+    events: int
+    attempt: int
+    #: None: no answer.
+    status: int | None
+
+
+def signature(secret: str, *, method: str, url: str, body: bytes, timestamp: str) -> str:
+    """Returns the v3 signature: HMAC-SHA256 over method, URL, body and time, in base64."""
+    text = method.encode() + url.encode() + body + timestamp.encode()
+    return base64.b64encode(hmac.new(secret.encode(), text, hashlib.sha256).digest()).decode()
+
+
+@dataclass(slots=True)
+class Webhooks:
+    """The app's settings, subscriptions and the thread that delivers."""
+
+    account: Account
+    client_secret: str = field(repr=False)
+    target: str | None = None
+    concurrent: int = 10
+    created: int = 0
+    #: Seconds before the second attempt, the third, ...; as many attempts as entries, plus one.
+    retries: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0)
+    subscriptions: dict[int, Subscription] = field(default_factory=dict)
+    deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=10_000))
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(31_001))
+    _event_ids: Iterator[int] = field(default_factory=lambda: itertools.count(900_001))
+    _waiting: deque[Row] = field(default_factory=deque)
+    _news: threading.Condition = field(default_factory=threading.Condition)
+    _thread: threading.Thread | None = None
+    _held: int = 0
+    _busy: bool = False
+    _stopped: bool = False
+
+    # -- events ------------------------------------------------------------------------------------
+
+    def hear(self, event: Event) -> None:
+        """Queues an event for every subscription that wants it."""
+        if self.target is None:
+            return
+        for subscription in list(self.subscriptions.values()):
+            if subscription.wants(event):
+                with self._news:
+                    self._waiting.append(self._message(subscription, event))
+                    self._news.notify_all()
+
+    def _message(self, subscription: Subscription, event: Event) -> Row:
+        record = event.record
+        message: Row = {
+            "eventId": next(self._event_ids),
+            "subscriptionId": subscription.id,
+            "portalId": self.account.settings.portal_id,
+            "appId": APP_ID,
+            "occurredAt": event.at,
+            "subscriptionType": subscription.event_type,
+            "attemptNumber": 0,
+            "objectId": record.id,
+            "changeSource": _SOURCES.get(event.source.type, event.source.type),
+            "sourceId": event.source.id,
+        }
+        if subscription.object_type_id is not None:
+            message["objectTypeId"] = subscription.object_type_id
+        return {**message, **_details(event)}
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Holds deliveries back while one call is answered, so its events leave in one batch."""
+        with self._news:
+            self._held += 1
+        try:
+            yield
+        finally:
+            with self._news:
+                self._held -= 1
+                self._news.notify_all()
+
+    # -- deliveries --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts the delivering thread."""
+        self._thread = threading.Thread(target=self._deliver, name="twin-webhooks", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it; what is still waiting is dropped."""
+        with self._news:
+            self._stopped = True
+            self._news.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+
+    def flush(self, seconds: float = 10.0) -> bool:
+        """Waits until everything is delivered or given up; says whether that happened in time."""
+        with self._news:
+            return self._news.wait_for(lambda: not (self._waiting or self._busy), seconds)
+
+    def _deliver(self) -> None:
+        with httpx.Client(timeout=5.0) as client:
+            while (batch := self._next()) is not None:
+                self._send(client, batch)
+                with self._news:
+                    self._busy = False
+                    self._news.notify_all()
+
+    def _next(self) -> list[Row] | None:
+        with self._news:
+            self._news.wait_for(lambda: self._stopped or (self._waiting and not self._held))
+            if self._stopped:
+                return None
+            self._busy = True
+            count = min(MOST_EVENTS, len(self._waiting))
+            return [self._waiting.popleft() for _ in range(count)]
+
+    def _send(self, client: httpx.Client, batch: list[Row]) -> None:
+        for attempt, pause in enumerate((*self.retries, None)):
+            body = orjson.dumps([{**message, "attemptNumber": attempt} for message in batch])
+            status = self._post(client, body)
+            self.deliveries.append(Delivery(len(batch), attempt, status))
+            if status is not None and 200 <= status < 300:
+                return
+            if pause is None:
+                return
+            with self._news:
+                if self._news.wait_for(lambda: self._stopped, pause):
+                    return
+
+    def _post(self, client: httpx.Client, body: bytes) -> int | None:
+        target = self.target
+        if target is None:
+            return None
+        stamp = str(int(time.time() * 1000))  # receivers compare with real time
+        old = hashlib.sha256(self.client_secret.encode() + body).hexdigest()
+        new = signature(self.client_secret, method="POST", url=target, body=body, timestamp=stamp)
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "HubSpot Connect 2.0 (twin)",
+            "X-HubSpot-Signature": old,
+            "X-HubSpot-Signature-Version": "v1",
+            "X-HubSpot-Signature-v3": new,
+            "X-HubSpot-Request-Timestamp": stamp,
+        }
+        try:
+            return client.post(target, content=body, headers=headers).status_code
+        except httpx.HTTPError:
+            return None
+
+    # -- configuration -----------------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        event_type: str,
+        *,
+        property_name: str | None = None,
+        object_type_id: str | None = None,
+        active: bool = True,
+    ) -> Subscription:
+        """Adds a subscription. Raises: Refusal (400)."""
+        kind, _, action = event_type.partition(".")
+        singulars = {self.account.catalogue.kinds[name].facts.singular for name in _OWN}
+        if action not in _ACTIONS or kind not in singulars | {"object"}:
+            raise invalid(f"{event_type} is not a valid eventType")
+        if action == "propertyChange" and not property_name:
+            raise invalid("propertyName is required for propertyChange subscriptions")
+        if kind == "object" and not object_type_id:
+            raise invalid("objectTypeId is required for object subscriptions")
+        number, now = next(self._numbers), self.account.clock.ms()
+        made = Subscription(number, event_type, active, property_name, object_type_id, now, now)
+        self.subscriptions[number] = made
+        return made
+
+
+def _details(event: Event) -> Row:
+    if event.action == "propertyChange":
+        return {
+            "propertyName": event.details["name"],
+            "propertyValue": event.details["value"],
+        }
+    flags = {"creation": "CREATED", "deletion": "DELETED", "restore": "NEW"}
+    if event.action in flags:
+        return {"changeFlag": flags[event.action]}
+    if event.action == "merge":
+        return {**event.details, "objectId": event.details["primaryObjectId"]}
+    return dict(event.details)
+
+
+# -- routes ----------------------------------------------------------------------------------------
+
+
+def _hooks(call: Call) -> Webhooks:
+    hooks = call.account.webhooks
+    if call.params["app"] != str(APP_ID) or not isinstance(hooks, Webhooks):
+        raise missing(f"App {call.params['app']} does not exist")
+    return hooks
+
+
+def _settings(hooks: Webhooks) -> Reply:
+    if hooks.target is None:
+        raise missing("No webhook settings")
+    row = {
+        "targetUrl": hooks.target,
+        "throttling": {"maxConcurrentRequests": hooks.concurrent},
+        "createdAt": iso(hooks.created),
+        "updatedAt": iso(hooks.created),
+    }
+    return Reply(200, row)
+
+
+def read_settings(call: Call) -> Reply:
+    """Answers where deliveries go."""
+    return _settings(_hooks(call))
+
+
+def put_settings(call: Call) -> Reply:
+    """Sets where deliveries go; loopback addresses need no TLS."""
+    hooks, row = _hooks(call), call.json()
+    target = text_field(row, "targetUrl")
+    if not target.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        raise invalid("targetUrl must be an https address")
+    throttling: dict[str, Any] = row.get("throttling") or {}
+    hooks.target, hooks.created = target, call.account.clock.ms()
+    hooks.concurrent = int(throttling.get("maxConcurrentRequests", 10))
+    return _settings(hooks)
+
+
+def delete_settings(call: Call) -> Reply:
+    """Switches deliveries off."""
+    _hooks(call).target = None
+    return Reply(204)
+
+
+def listing(call: Call) -> Reply:
+    """Lists the subscriptions."""
+    return Reply(200, {"results": [s.shown() for s in _hooks(call).subscriptions.values()]})
+
+
+def create(call: Call) -> Reply:
+    """Adds a subscription; it is paused unless `active` is given."""
+    row = call.json()
+    made = _hooks(call).subscribe(
+        text_field(row, "eventType"),
+        property_name=row.get("propertyName"),
+        object_type_id=row.get("objectTypeId"),
+        active=bool(row.get("active", False)),
+    )
+    return Reply(201, made.shown())
+
+
+def _need(call: Call, number: str) -> Subscription:
+    found = _hooks(call).subscriptions.get(int(number) if number.isdecimal() else -1)
+    if found is None:
+        raise missing(f"Subscription {number} does not exist")
+    return found
+
+
+def read(call: Call) -> Reply:
+    """Answers one subscription."""
+    return Reply(200, _need(call, call.params["id"]).shown())
+
+
+def _activate(call: Call, subscription: Subscription, row: Row) -> Row:
+    subscription.active = bool(row.get("active", subscription.active))
+    subscription.updated = call.account.clock.ms()
+    return subscription.shown()
+
+
+def update(call: Call) -> Reply:
+    """Pauses or resumes a subscription."""
+    return Reply(200, _activate(call, _need(call, call.params["id"]), call.json()))
+
+
+def batch_update(call: Call) -> Reply:
+    """Pauses or resumes many subscriptions."""
+    rows = [_activate(call, _need(call, text_field(r, "id")), r) for r in call.inputs()]
+    return batch_reply(call, rows, [])
+
+
+def delete(call: Call) -> Reply:
+    """Ends a subscription."""
+    subscription = _need(call, call.params["id"])
+    del _hooks(call).subscriptions[subscription.id]
+    return Reply(204)
+
+
+ROWS: list[tuple[str, str, Callable[[Call], Reply]]] = [
+    ("GET", "/{app}/settings", read_settings),
+    ("PUT", "/{app}/settings", put_settings),
+    ("DELETE", "/{app}/settings", delete_settings),
+    ("GET", "/{app}/subscriptions", listing),
+    ("POST", "/{app}/subscriptions", create),
+    ("POST", "/{app}/subscriptions/batch/update", batch_update),
+    ("GET", "/{app}/subscriptions/{id}", read),
+    ("PATCH", "/{app}/subscriptions/{id}", update),
+    ("DELETE", "/{app}/subscriptions/{id}", delete),
+]

@@ -1,0 +1,352 @@
+"""What twins share: a settable clock, a request log, fault switches ("vices"), a loopback server.
+
+A twin is a local stand-in for a system, answering over real HTTP. This room knows no system; it
+keeps no payloads and no secrets: the log has methods, paths and statuses only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: What can go wrong. The wording of `throttled`, `quota` and `down` is the vendor's (see `Voice`).
+#: throttled  429, not executed            lost       executed, then an error status comes back
+#: quota      403, not executed            timeout    executed, then silence for `seconds`
+#: down       5xx, not executed            reset      executed, connection closed in mid-body
+#: html       a proxy's page, not executed truncated  executed, complete HTTP but half the JSON
+#: slow       answers after `seconds`; comes together with any other
+ViceKind = Literal[
+    "throttled", "quota", "down", "html", "lost", "timeout", "reset", "truncated", "slow"
+]
+EXECUTED: frozenset[str] = frozenset({"lost", "timeout", "reset", "truncated"})
+STATUSES: dict[str, int] = {"throttled": 429, "quota": 403, "down": 503, "lost": 502, "html": 502}
+
+
+class Clock:
+    """Tells aware UTC: real until `set`, then still until moved."""
+
+    def __init__(self, at: datetime | None = None) -> None:
+        self._still = at
+        self._offset = timedelta()
+
+    def now(self) -> datetime:
+        """Returns the time that the twin believes in."""
+        return self._still or datetime.now(UTC) + self._offset
+
+    def ms(self) -> int:
+        """Returns that time as milliseconds since 1970."""
+        return int(self.now().timestamp() * 1000)
+
+    def set(self, at: datetime) -> None:
+        """Stops the clock at an aware time."""
+        self._still = at.astimezone(UTC)
+
+    def advance(self, by: timedelta) -> None:
+        """Moves a still clock, or shifts a running one."""
+        if self._still is not None:
+            self._still += by
+        else:
+            self._offset += by
+
+    def run(self) -> None:
+        """Follows real time again."""
+        self._still, self._offset = None, timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One answered request: no query, no headers, no bodies."""
+
+    method: str
+    path: str
+    #: 0: the connection was broken on purpose.
+    status: int
+    #: The vices that struck.
+    vices: tuple[str, ...] = ()
+    #: Milliseconds from the first byte to the answer.
+    took_ms: float = 0.0
+
+
+class RequestLog:
+    """Remembers the last requests, at most `keep` of them, and counts all."""
+
+    def __init__(self, keep: int = 10_000) -> None:
+        self._entries: deque[Entry] = deque(maxlen=keep)
+        self.count = 0
+
+    def add(self, entry: Entry) -> None:
+        """Notes one answered request."""
+        self._entries.append(entry)
+        self.count += 1
+
+    def entries(self, route: str = "*") -> list[Entry]:
+        """Returns the requests whose `METHOD /path` matches a glob, oldest first."""
+        return [e for e in list(self._entries) if fnmatchcase(f"{e.method} {e.path}", route)]
+
+    def clear(self) -> None:
+        """Forgets them."""
+        self._entries.clear()
+        self.count = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Vice:
+    """One fault switch: what happens, where, and how often."""
+
+    kind: ViceKind
+    #: A glob over `METHOD /path`, such as `POST */batch/create`.
+    route: str = "*"
+    probability: float = 1.0
+    #: Strikes so often, then is gone; None: for ever.
+    times: int | None = None
+    #: None: the usual one of the kind.
+    status: int | None = None
+    #: Seconds in the Retry-After header of `throttled` and `down`; None: no such header.
+    retry_after: float | None = None
+    #: Duration of `slow` and `timeout`.
+    seconds: float = 30.0
+    #: Passed to the vendor's voice, such as which limit was reached.
+    detail: str = ""
+
+    def code(self) -> int:
+        """Returns the status it answers with."""
+        return self.status or STATUSES.get(self.kind, 500)
+
+
+class Vices:
+    """The switched-on vices; draws by a seeded dice, so a run can be repeated."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._dice = random.Random(seed)  # noqa: S311 - a dice, not a secret
+        self._lock = threading.Lock()
+        self._queue: list[tuple[Vice, int | None]] = []
+
+    def add(self, kind: ViceKind, route: str = "*", **options: Any) -> None:
+        """Switches a vice on; options are the fields of `Vice`."""
+        vice = Vice(kind, route, **options)
+        with self._lock:
+            self._queue.append((vice, vice.times))
+
+    def clear(self) -> None:
+        """Switches all of them off."""
+        with self._lock:
+            self._queue.clear()
+
+    def draw(self, method: str, path: str) -> list[Vice]:
+        """Returns what strikes this request: all slow ones and at most one other."""
+        struck: list[Vice] = []
+        with self._lock:
+            kept: list[tuple[Vice, int | None]] = []
+            for vice, left in self._queue:
+                if self._strikes(vice, f"{method} {path}", struck):
+                    struck.append(vice)
+                    left = None if left is None else left - 1
+                if left != 0:
+                    kept.append((vice, left))
+            self._queue = kept
+        return struck
+
+    def _strikes(self, vice: Vice, call: str, struck: list[Vice]) -> bool:
+        if vice.kind != "slow" and any(other.kind != "slow" for other in struck):
+            return False
+        if not fnmatchcase(call, vice.route):
+            return False
+        return vice.probability >= 1.0 or self._dice.random() < vice.probability
+
+
+#: The vendor's own words for an error status: body, content type is JSON.
+Voice = Callable[[Vice], bytes]
+
+_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
+
+
+class _Capture:
+    """Takes an application's answer instead of sending it."""
+
+    def __init__(self) -> None:
+        self.status = 500
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = b""
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], list(message.get("headers", []))
+        else:
+            self.body += message.get("body", b"")
+
+
+class Faulty:
+    """An application with vices and a request log around it."""
+
+    def __init__(
+        self, app: ASGIApp, *, clock: Clock, vices: Vices, log: RequestLog, voice: Voice
+    ) -> None:
+        self._app = app
+        self._clock = clock
+        self._vices = vices
+        self._log = log
+        self._voice = voice
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request, well or badly."""
+        if scope["type"] != "http":
+            return
+        begun = time.perf_counter()
+        method, path = scope["method"], scope["path"]
+        struck = self._vices.draw(method, path)
+        status = await self._answer(struck, (scope, receive, self._dated(send)))
+        took = (time.perf_counter() - begun) * 1000
+        self._log.add(Entry(method, path, status, tuple(v.kind for v in struck), took))
+
+    def _dated(self, send: Send) -> Send:
+        """Adds the Date header by the twin's clock."""
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = (b"date", format_datetime(self._clock.now(), usegmt=True).encode())
+                message = {**message, "headers": [*message.get("headers", ()), date]}
+            await send(message)
+
+        return dated
+
+    async def _answer(self, struck: list[Vice], call: tuple[Scope, Receive, Send]) -> int:
+        scope, receive, send = call
+        for vice in struck:
+            if vice.kind == "slow":
+                await asyncio.sleep(vice.seconds)
+        bad = next((vice for vice in struck if vice.kind != "slow"), None)
+        if bad is None:
+            return await self._honest(scope, receive, send)
+        if bad.kind not in EXECUTED:
+            await _drain(receive)
+            return await self._refuse(bad, send)
+        capture = _Capture()
+        await self._app(scope, receive, capture.send)
+        return await self._spoil(bad, capture, (receive, send))
+
+    async def _honest(self, scope: Scope, receive: Receive, send: Send) -> int:
+        status = 0
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        await self._app(scope, receive, note)
+        return status
+
+    async def _refuse(self, vice: Vice, send: Send) -> int:
+        page = vice.kind == "html"
+        body = _PAGE if page else self._voice(vice)
+        kind = b"text/html; charset=utf-8" if page else b"application/json;charset=utf-8"
+        headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+        if vice.retry_after is not None:
+            headers.append((b"retry-after", f"{vice.retry_after:g}".encode()))
+        await _send(send, vice.code(), headers, body)
+        return vice.code()
+
+    async def _spoil(self, vice: Vice, good: _Capture, ends: tuple[Receive, Send]) -> int:
+        receive, send = ends
+        if vice.kind == "lost":
+            return await self._refuse(vice, send)
+        if vice.kind == "timeout":
+            await _silence(receive, vice.seconds)
+            await _send(send, 504, [(b"content-type", b"text/html")], _PAGE)
+            return 504
+        half = good.body[: len(good.body) // 2]
+        if vice.kind == "reset":
+            start = {
+                "type": "http.response.start",
+                "status": good.status,
+                "headers": good.headers,
+            }
+            await send(start)
+            await send({"type": "http.response.body", "body": half, "more_body": True})
+            return 0  # returning with a body promised and not sent closes the connection
+        headers = [h for h in good.headers if h[0].lower() != b"content-length"]
+        headers.append((b"content-length", str(len(half)).encode()))
+        await _send(send, good.status, headers, half)
+        return good.status
+
+
+async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _drain(receive: Receive) -> None:
+    while (message := await receive())["type"] == "http.request":
+        if not message.get("more_body"):
+            return
+
+
+async def _silence(receive: Receive, seconds: float) -> None:
+    """Waits until the caller gives up, at most so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            while (await receive())["type"] != "http.disconnect":
+                await asyncio.sleep(0)
+    except TimeoutError:
+        return
+
+
+class Server:
+    """Serves one application on loopback, in a thread or in the foreground; refuses other hosts."""
+
+    def __init__(self, app: ASGIApp, *, port: int = 0) -> None:
+        # the protocol is named so that asyncio switches Nagle's algorithm off, else 40 ms a reply
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+        self._socket.listen(128)
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            log_level="critical",
+            date_header=False,  # ours is by the twin's clock
+            timeout_graceful_shutdown=1,
+        )
+        config.load()
+        self._uvicorn = uvicorn.Server(config)
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> Server:
+        """Answers from a background thread as soon as this returns."""
+        run = self._uvicorn.run
+        self._thread = threading.Thread(
+            target=run, kwargs={"sockets": [self._socket]}, name="twin", daemon=True
+        )
+        self._thread.start()
+        while not self._uvicorn.started and self._thread.is_alive():
+            time.sleep(0.005)
+        return self
+
+    def run(self) -> None:
+        """Answers in the foreground until interrupted."""
+        self._uvicorn.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Ends the server and frees the port; twice is fine."""
+        self._uvicorn.should_exit = True
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+        self._socket.close()

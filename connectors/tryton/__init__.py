@@ -1,0 +1,1 @@
+"""Speaks to Tryton over JSON-RPC; never imports it."""

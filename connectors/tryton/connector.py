@@ -1,0 +1,147 @@
+"""Tryton in terms of the connector contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from connectors.kit.budget import Budget
+from connectors.kit.contract import (
+    FieldNeed,
+    Finding,
+    Nudge,
+    Outcome,
+    Page,
+    Record,
+    Request,
+    StreamSchema,
+    Write,
+)
+from connectors.kit.errors import ContractError
+from connectors.tryton.client import Account, TrytonClient
+from connectors.tryton.reading import PAGE, Reader
+from connectors.tryton.schema import describe
+from connectors.tryton.streams import STREAMS, Stream
+from connectors.tryton.writes import Writer
+
+#: Release series that the connector has been tried with.
+TRIED = ("8.2",)
+
+
+class TrytonConnector:
+    """An open conversation with one Tryton database; thread-safe."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        budget: Budget,
+        *,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        company = settings.get("company")
+        account = Account(
+            url=str(settings["url"]),
+            database=str(settings["database"]),
+            login=str(settings["login"]),
+            password=str(settings["password"]),
+            company=str(company) if company else None,
+            skip_warnings=bool(settings.get("skip_warnings", True)),
+            serial_writes=bool(settings.get("serial_writes", False)),
+        )
+        self._client = TrytonClient(account, budget, transport=transport)
+        overlap = timedelta(seconds=float(settings.get("overlap_seconds", 120)))
+        page = int(settings.get("page_size", PAGE))
+        self._reader = Reader(self._client, overlap=overlap, page=page)
+        self._writer = Writer(
+            self._client, self._reader, payment_term=settings.get("payment_term") or None
+        )
+
+    def check(self) -> Sequence[Finding]:
+        """Proves that login and rights suffice, without writing."""
+        series = self._client.series()
+        context = self._client.context()
+        findings = [Finding("ok", f"Tryton {series}: logged in")]
+        if series not in TRIED:
+            findings.append(
+                Finding("warning", f"Tryton {series} is untried; tried: {', '.join(TRIED)}")
+            )
+        if not context.get("company"):
+            findings.append(
+                Finding(
+                    "error",
+                    "the user works in no company",
+                    "set the user's company in Tryton, or the setting `company`",
+                )
+            )
+        return [*findings, *(self._access(stream) for stream in STREAMS.values())]
+
+    def _access(self, stream: Stream) -> Finding:
+        wanted = {"read": True, "create": stream.create, "write": stream.update}
+        try:
+            found = self._client.call(
+                "model.ir.model.access.get_access", [stream.model], repeatable=True
+            )[stream.model]
+        except ContractError:
+            return Finding(
+                "error",
+                f"{stream.model} does not exist",
+                "activate the module that has it, or leave the stream out",
+            )
+        missing = [right for right, needed in wanted.items() if needed and not found.get(right)]
+        if missing:
+            return Finding(
+                "error",
+                f"{stream.model}: no right to {', '.join(missing)}",
+                "add the user to a group that has it",
+            )
+        return Finding("ok", f"{stream.model}: rights suffice")
+
+    def describe(self, stream: str) -> StreamSchema:
+        """Returns the live fields of a stream, those of its lists as `addresses.city`."""
+        return describe(self._client, _stream(stream))
+
+    def prepare(self, needs: Sequence[FieldNeed]) -> Sequence[Finding]:
+        """Creates nothing: Tryton's fields come from its modules."""
+        return []
+
+    def pages(self, stream: str, since: str | None) -> Iterator[Page]:
+        """Yields what changed since the cursor, everything when it is None."""
+        return self._reader.pages(_stream(stream), since)
+
+    def fetch(self, stream: str, keys: Sequence[str]) -> Page:
+        """Reads the truth about some keys now."""
+        return self._reader.fetch(_stream(stream), keys)
+
+    def keys(self, stream: str) -> Iterator[Sequence[str]]:
+        """Sweeps all keys in portions."""
+        return self._reader.keys(_stream(stream))
+
+    def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
+        """Returns the records that earlier creates with these hub ids have made."""
+        return self._reader.find(_stream(stream), once)
+
+    def write(self, stream: str, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """Writes them, one outcome each in the same order."""
+        return self._writer.write(_stream(stream), writes)
+
+    def verify(self, request: Request) -> bool:
+        """Says no: Tryton sends no webhooks."""
+        return False
+
+    def nudges(self, body: bytes) -> Sequence[Nudge]:
+        """Refuses: Tryton sends no webhooks."""
+        raise ContractError("Tryton sends no webhooks; this delivery is not from it")
+
+    def close(self) -> None:
+        """Ends the conversation; twice is fine."""
+        self._client.close()
+
+
+def _stream(name: str) -> Stream:
+    stream = STREAMS.get(name)
+    if stream is None:
+        raise ContractError(f"Tryton has no stream {name!r}; there are {', '.join(STREAMS)}")
+    return stream

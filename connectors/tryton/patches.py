@@ -1,0 +1,144 @@
+"""Turns payloads and patches into what Tryton's `create` and `write` take.
+
+Looks ids up by code (and remembers them); refuses what cannot be written, by field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from connectors.kit.contract import Payload
+from connectors.kit.errors import RecordRejectedError
+from connectors.tryton.client import Row, TrytonClient
+from connectors.tryton.streams import Many, One, Part, Plain, Stream, items_at
+from connectors.tryton.values import to_wire
+
+#: By what a row that a reference names is found, best first.
+NAMES = ("code", "number", "name")
+
+Values = dict[str, Any]
+
+
+class PatchError(RecordRejectedError):
+    """A patch cannot be written: names the field and why."""
+
+    def __init__(self, stream: str, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}", stream=stream, fields={name: why})
+
+
+class Translator:
+    """Turns patches into values, knowing the live fields of the models."""
+
+    def __init__(self, client: TrytonClient) -> None:
+        self._client = client
+        self._fields: dict[str, dict[str, Row]] = {}
+        self._ids: dict[tuple[str, str, str], int] = {}
+
+    def fields(self, model: str) -> dict[str, Row]:
+        """Returns the live fields of a model."""
+        if model not in self._fields:
+            self._fields[model] = self._client.fields(model)
+        return self._fields[model]
+
+    def values(self, stream: Stream, payload: Payload, current: Row | None) -> Values:
+        """Returns values for the stream's model; `current` is the row to change.
+
+        Values for the parent of a product have names that begin with `template.`.
+        Raises: RecordRejectedError.
+        """
+        values: Values = {}
+        for name, value in payload.items():
+            if name != "id":
+                part = stream.parts.get(name, Plain(write=name))
+                values |= self._part(stream.model, name, part, value, current)
+        return values
+
+    def _part(self, model: str, name: str, part: Part, value: Any, current: Row | None) -> Values:
+        match part:
+            case Plain(write=target) if target:
+                return {target: self._scalar(model, target, value)}
+            case One(write=True):
+                return {name: self._reference(model, name, value)}
+            case Many():
+                return {name: self._commands(name, part, value, current)}
+        raise PatchError(model, name, "Tryton computes it; it cannot be written")
+
+    def _scalar(self, model: str, target: str, value: Any) -> Any:
+        where = "product.template" if target.startswith("template.") else model
+        facts = self.fields(where).get(target.removeprefix("template."))
+        if facts is None:
+            raise PatchError(model, target, f"{where} has no such field")
+        if isinstance(value, dict | list):
+            raise PatchError(model, target, "takes a single value")
+        try:
+            return to_wire(value, facts["type"])
+        except ValueError as error:
+            raise PatchError(model, target, f"takes a value of type {facts['type']}") from error
+
+    def _reference(self, model: str, name: str, value: Any) -> int | None:
+        if value is None:
+            return None
+        facts = self.fields(model).get(name)
+        if facts is None or not isinstance(value, Mapping):
+            raise PatchError(model, name, 'takes a reference such as {"id": "5"}')
+        if key := value.get("id"):
+            return self._id(model, name, str(key))
+        found = next(((by, str(value[by])) for by in NAMES if value.get(by)), None)
+        if found is None:
+            return None
+        return self._look_up(str(facts["relation"]), found, about=(model, name))
+
+    @staticmethod
+    def _id(model: str, name: str, key: str) -> int:
+        if not key.isdecimal():
+            raise PatchError(model, name, "takes the id of a record, which is a number")
+        return int(key)
+
+    def _look_up(self, relation: str, found: tuple[str, str], *, about: tuple[str, str]) -> int:
+        place = (relation, *found)
+        if place not in self._ids:
+            ids = self._client.search(relation, [[found[0], "=", found[1]]], limit=1)
+            if not ids:
+                raise PatchError(*about, f"there is no {relation} with this {found[0]}")
+            self._ids[place] = ids[0]
+        return self._ids[place]
+
+    def _commands(self, name: str, part: Many, value: Any, current: Row | None) -> list[Any]:
+        if not isinstance(value, list):
+            raise PatchError(part.model, name, "takes a list of items")
+        known = {str(item["id"]) for item in items_at(current or {}, name)}
+        commands: list[Any] = []
+        fresh: list[Values] = []
+        for item in value:
+            key = item.get("id")
+            if key is None:
+                fresh.append(self.item(part, item))
+            elif str(key) not in known:
+                raise PatchError(part.model, name, f"has no item {key} any more; read it again")
+            else:
+                commands.append(self._change(part, int(key), item))
+        return [*commands, ["create", fresh]] if fresh else commands
+
+    def _change(self, part: Many, key: int, item: Mapping[str, Any]) -> list[Any]:
+        if not item.get("remove"):
+            return ["write", [key], self.item(part, item)]
+        return ["write", [key], {"active": False}] if part.archive else ["delete", [key]]
+
+    def item(self, part: Many, item: Mapping[str, Any]) -> Values:
+        """Returns values for one item of a list."""
+        values: Values = {}
+        for name, value in item.items():
+            if name not in ("id", "remove"):
+                inner = part.parts.get(name, Plain(write=name))
+                values |= self._part(part.model, name, inner, value, None)
+        return values
+
+
+def added(commands: Sequence[Any]) -> list[Values]:
+    """Returns the values of the items that commands create.
+
+    >>> added([["write", [1], {}], ["create", [{"a": 1}]]])
+    [{'a': 1}]
+    """
+    return [values for command in commands if command[0] == "create" for values in command[1]]

@@ -1,0 +1,278 @@
+"""Writes batches: all at once where the server allows it, halved when a row is refused.
+
+Tryton writes a batch wholly or not at all, so that a refused one has left no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import orjson
+
+from connectors.kit.contract import Act, Create, Delete, Outcome, Payload, Update, Write
+from connectors.kit.errors import (
+    ConnectorError,
+    ContractError,
+    RecordError,
+    RecordMissingError,
+    RecordRejectedError,
+    RecordStaleError,
+)
+from connectors.tryton.client import Row, TrytonClient
+from connectors.tryton.ordering import Clerk
+from connectors.tryton.patches import Translator, Values, added
+from connectors.tryton.reading import Reader
+from connectors.tryton.streams import Stream
+from connectors.tryton.values import MARK, make_version, marked, unmarked
+
+PRODUCT = "product.product"
+SALE = "sale.sale"
+CONTACT = "party.contact_mechanism"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One write, ready to be sent."""
+
+    place: int
+    model: str
+    values: Values = field(repr=False)
+    key: str | None = None
+    #: The row to write, which is not `key` for products.
+    target: int = 0
+    stamps: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The outcomes so far, and what makes going on pointless."""
+
+    clerk: Clerk
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    broken: ConnectorError | None = None
+
+    def fail(self, jobs: Sequence[_Job], error: ConnectorError) -> None:
+        for job in jobs:
+            self.outcomes[job.place] = Outcome(key=None, error=error)
+
+
+class Writer:
+    """Writes to the streams of one Tryton."""
+
+    def __init__(self, client: TrytonClient, reader: Reader, *, payment_term: str | None) -> None:
+        self._client = client
+        self._reader = reader
+        self._translator = Translator(client)
+        self._payment_term = payment_term
+
+    def write(self, stream: Stream, writes: Sequence[Write]) -> list[Outcome]:
+        """Writes all and returns one outcome each, in the same order.
+
+        Raises: whatever error has kept every single one from being sent.
+        """
+        batch = _Batch(Clerk(self._client, self._payment_term))
+        numbered = list(enumerate(writes))
+        kinds: dict[type[Any], Callable[..., None]] = {
+            Create: self._create,
+            Update: self._change,
+            Delete: self._change,
+            Act: self._act,
+        }
+        for run, members in groupby(numbered, lambda pair: kinds[type(pair[1])]):
+            run(stream, list(members), batch)
+        outcomes = [batch.outcomes[place] for place in range(len(writes))]
+        if batch.broken and all(outcome.error is batch.broken for outcome in outcomes):
+            raise batch.broken
+        return outcomes
+
+    def _create(self, stream: Stream, writes: list[tuple[int, Create]], batch: _Batch) -> None:
+        jobs: list[_Job] = []
+        for place, write in writes:
+            try:
+                values = self._creation(stream, write, batch.clerk)
+            except RecordError as error:
+                batch.outcomes[place] = Outcome(error=error)
+            else:
+                jobs.append(_Job(place, stream.model, values))
+        self._send(jobs, batch, self._send_creates)
+
+    def _creation(self, stream: Stream, write: Create, clerk: Clerk) -> Values:
+        if not stream.create:
+            raise RecordRejectedError(
+                f"{stream.model} are not created from outside", stream=stream.model
+            )
+        values = self._translator.values(stream, write.payload, None)
+        match stream.once:
+            case "identifiers":
+                own = {"type": None, "code": f"{MARK}{write.once}"}
+                given = added(values.get("identifiers", ()))
+                values["identifiers"] = [["create", [*given, own]]]
+            case "reference" | "comment":
+                values[stream.once] = marked(values.get(stream.once), write.once)
+        if stream.model == CONTACT:
+            values = {"type": "email", **values}
+        if stream.model == SALE:
+            values = clerk.complete(values)
+            values["lines"] = clerk.complete_lines(values.get("lines", ()), values)
+        return values
+
+    def _change(
+        self,
+        stream: Stream,
+        writes: list[tuple[int, Update | Delete]],
+        batch: _Batch,
+    ) -> None:
+        rows = self._now([write.key for _, write in writes], stream, batch)
+        jobs: list[_Job] = []
+        for place, write in writes:
+            try:
+                row = self._current(stream, write, rows)
+                jobs.append(self._job(stream, write, row, place=place, clerk=batch.clerk))
+            except RecordError as error:
+                batch.outcomes[place] = Outcome(error=error)
+        empty = [job for job in jobs if not job.values]
+        batch.outcomes.update({job.place: Outcome(key=job.key) for job in empty})
+        self._send([job for job in jobs if job.values], batch, self._send_changes)
+
+    def _now(self, keys: list[str], stream: Stream, batch: _Batch) -> dict[str, Row]:
+        return {} if batch.broken else self._reader.rows(stream, keys)
+
+    def _current(self, stream: Stream, write: Update | Delete | Act, rows: dict[str, Row]) -> Row:
+        row = rows.get(write.key)
+        about = f"{stream.model} {write.key}"
+        if row is None or row.get("replaced_by"):
+            raise RecordMissingError(f"{about} is gone", stream=stream.model, key=write.key)
+        if write.expected is not None and write.expected != make_version(stream.rows(row)):
+            raise RecordStaleError(
+                f"{about} changed since it was read", stream=stream.model, key=write.key
+            )
+        return row
+
+    def _job(
+        self, stream: Stream, write: Update | Delete, row: Row, *, place: int, clerk: Clerk
+    ) -> _Job:
+        payload: Payload = {"active": False} if isinstance(write, Delete) else write.payload
+        if not (stream.archive if isinstance(write, Delete) else stream.update):
+            raise RecordRejectedError(
+                f"{stream.model} {write.key} cannot be changed from outside",
+                stream=stream.model,
+                key=write.key,
+            )
+        stamps = orjson.loads(write.expected) if write.expected else {}
+        if isinstance(write, Delete) and stream.model != PRODUCT:
+            values: Values = {"active": False}
+        else:
+            values = self._translator.values(stream, payload, row)
+        model, target = stream.model, int(write.key)
+        if stream.model == PRODUCT:
+            model, target = "product.template", int(row["template."]["id"])
+            values = _nested_in_template(values, int(write.key))
+        if stream.model == SALE:
+            values = self._sale_change(values, row, clerk)
+        return _Job(place, model, values, key=write.key, target=target, stamps=stamps)
+
+    def _sale_change(self, values: Values, row: Row, clerk: Clerk) -> Values:
+        once = unmarked(row.get("reference"))[1]
+        if "reference" in values and once:
+            values["reference"] = marked(values["reference"], once)
+        if added(values.get("lines", ())):
+            parent = {**clerk.parent_of(row), **values}
+            values["lines"] = clerk.complete_lines(values["lines"], parent)
+        return values
+
+    def _act(self, stream: Stream, writes: list[tuple[int, Act]], batch: _Batch) -> None:
+        for place, write in writes:
+            if batch.broken:
+                batch.outcomes[place] = Outcome(error=batch.broken)
+                continue
+            try:
+                self._press(stream, write)
+            except (RecordError, ContractError) as error:
+                batch.outcomes[place] = Outcome(error=error)
+            except ConnectorError as error:
+                batch.broken = error
+                batch.outcomes[place] = Outcome(error=error)
+            else:
+                batch.outcomes[place] = Outcome(key=write.key)
+
+    def _press(self, stream: Stream, write: Act) -> None:
+        if write.action not in stream.actions:
+            raise RecordRejectedError(
+                f"{stream.model} knows no action {write.action!r}",
+                stream=stream.model,
+                key=write.key,
+            )
+        row = self._current(stream, write, self._reader.rows(stream, [write.key]))
+        if row.get("state") in stream.actions[write.action]:
+            return
+        stamps = orjson.loads(write.expected) if write.expected else {}
+        self._client.call(
+            f"model.{stream.model}.{write.action}",
+            [int(write.key)],
+            context={"_timestamp": stamps},
+            stream=stream.model,
+            key=write.key,
+        )
+
+    def _send(
+        self, jobs: list[_Job], batch: _Batch, send: Callable[[list[_Job]], list[str]]
+    ) -> None:
+        """Sends jobs together; halves them when they are refused, until each has its outcome."""
+        if not jobs:
+            return
+        if batch.broken:
+            batch.fail(jobs, batch.broken)
+            return
+        try:
+            keys = send(jobs)
+        except (RecordError, ContractError) as error:
+            if len(jobs) == 1:
+                batch.fail(jobs, error)
+                return
+            middle = len(jobs) // 2
+            self._send(jobs[:middle], batch, send)
+            self._send(jobs[middle:], batch, send)
+        except ConnectorError as error:
+            batch.broken = error
+            batch.fail(jobs, error)
+        else:
+            for job, key in zip(jobs, keys, strict=True):
+                batch.outcomes[job.place] = Outcome(key=key)
+
+    def _send_creates(self, jobs: list[_Job]) -> list[str]:
+        model = jobs[0].model
+        values = [job.values for job in jobs]
+        found = self._client.call(f"model.{model}.create", values, stream=model)
+        return [str(key) for key in found]
+
+    def _send_changes(self, jobs: list[_Job]) -> list[str]:
+        model = jobs[0].model
+        pairs: list[Any] = []
+        stamps: dict[str, str] = {}
+        for job in jobs:
+            pairs += [[job.target], job.values]
+            stamps |= job.stamps
+        key = jobs[0].key if len(jobs) == 1 else None
+        self._client.call(
+            f"model.{model}.write", *pairs, context={"_timestamp": stamps}, stream=model, key=key
+        )
+        return [str(job.key) for job in jobs]
+
+
+def _nested_in_template(values: Values, product: int) -> Values:
+    """Returns values for a template that also change one of its products, in one call.
+
+    >>> _nested_in_template({"template.name": "Bolt", "active": True}, 7)
+    {'name': 'Bolt', 'products': [['write', [7], {'active': True}]]}
+    """
+    prefix = "template."
+    shared = {
+        name.removeprefix(prefix): value
+        for name, value in values.items()
+        if name.startswith(prefix)
+    }
+    own = {name: value for name, value in values.items() if not name.startswith(prefix)}
+    return {**shared, "products": [["write", [product], own]]} if own else shared

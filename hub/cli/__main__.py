@@ -1,0 +1,5 @@
+"""`python -m hub.cli`: the same as `tulay`, for a checkout that is not installed."""
+
+from hub.cli.app import main
+
+main()

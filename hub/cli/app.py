@@ -1,0 +1,123 @@
+"""`tulay`: puts the nouns together. Other packages add commands by the entry points `tulay.commands`.
+
+An entry point names a function that takes this app and adds its commands to it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import tomllib
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.cli import (
+    check,
+    config,
+    conflicts,
+    connectors,
+    explain,
+    init,
+    letters,
+    links,
+    reconcile,
+    resume,
+    status,
+    sync,
+    twin,
+    version,
+)
+from hub.cli.exits import epilog
+from hub.cli.screen import complain
+from hub.cli.session import Root, markup
+
+GROUP = "tulay.commands"
+
+#: In the order of `tulay --help`.
+_NOUNS = (
+    init,
+    check,
+    sync,
+    status,
+    links,
+    conflicts,
+    letters,
+    reconcile,
+    explain,
+    resume,
+    connectors,
+    twin,
+    config,
+    version,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tulay {version.number()}")
+        raise typer.Exit
+
+
+def build() -> typer.Typer:
+    """Returns the whole command line."""
+    app = typer.Typer(
+        cls=Root,
+        name="tulay",
+        help="Keeps a CRM and an ERP telling the same story.",
+        epilog=epilog(),
+        no_args_is_help=True,
+        rich_markup_mode=markup(),
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def tulay(
+        shown: Annotated[
+            bool,
+            typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+        ] = False,
+    ) -> None:
+        """Keeps a CRM and an ERP telling the same story."""
+
+    for noun in _NOUNS:
+        noun.register(app)
+    for name, register in _others():
+        try:
+            load(register)(app)
+        except (ImportError, AttributeError) as error:
+            complain(f"the commands of {name} are left out: {error}", "warning")
+    return app
+
+
+def load(reference: str) -> Callable[[typer.Typer], None]:
+    """Returns the function that an entry point names. Raises: ImportError, AttributeError."""
+    module, _, name = reference.partition(":")
+    found: Callable[[typer.Typer], None] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _others() -> Iterator[tuple[str, str]]:
+    """Yields name and reference of the commands that other packages add."""
+    found = {entry.name: entry.value for entry in metadata.entry_points(group=GROUP)}
+    yield from (found or _declared()).items()
+
+
+def _declared() -> dict[str, str]:
+    """Returns what pyproject.toml says, for a checkout that is not installed."""
+    path = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    if not path.is_file():
+        return {}
+    points = tomllib.loads(path.read_text(encoding="utf-8"))["project"].get("entry-points", {})
+    return dict(points.get(GROUP, {}))
+
+
+def main() -> None:
+    """Runs the command line."""
+    build()(prog_name="tulay")
+
+
+if __name__ == "__main__":
+    main()

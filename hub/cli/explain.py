@@ -1,0 +1,90 @@
+"""`tulay explain`: where each value comes from, by which policy, and what lost."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hub.cli.screen import Screen, shown
+from hub.cli.session import command, session
+from hub.sync.explain import Explanation, Gap, Place, Value
+from hub.sync.explain import explain as explain_record
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+
+    @command(app)
+    def explain(
+        ctx: typer.Context,
+        entity: Annotated[str, typer.Argument(help="Such as company.")],
+        key: Annotated[str, typer.Argument(help="Id, key over there, or part of its text.")],
+        field: Annotated[str | None, typer.Argument(help="One field or branch.")] = None,
+    ) -> None:
+        """Say where each value of a record comes from, by which policy, and what lost."""
+        with session(ctx).hub() as hub:
+            found = explain_record(hub, entity, key, field)
+        screen = session(ctx).screen
+        screen.document(found)
+        if not screen.json:
+            _draw(screen, found)
+
+
+def _draw(screen: Screen, found: Explanation) -> None:
+    screen.say(f"{found.entity} {found.title}", "bold")
+    screen.say(f"id {found.id}, since {shown(found.created_at)}")
+    if found.deleted_at is not None:
+        screen.say(f"deleted {shown(found.deleted_at)}", "red")
+    screen.say("")
+    screen.table(
+        ["field", "value", "from", "since", "policy"],
+        [(v.path, _value(v), v.origin, v.at, v.policy) for v in found.values],
+        empty="it has no values",
+    )
+    lost = [(v.path, one) for v in found.values for one in v.lost]
+    if lost:
+        screen.say("")
+        screen.table(
+            ["field", "lost value", "was in", "at", "why"],
+            [(path, one.value, one.connection, one.at, one.why) for path, one in lost],
+            empty="",
+        )
+    for place in found.places:
+        _draw_place(screen, place)
+    for connection, why in found.missing.items():
+        screen.say("")
+        screen.say(f"{connection}: no record yet: {why}", "yellow")
+
+
+def _value(value: Value) -> str:
+    return shown(value.value) if value.title is None else f"{value.title} ({value.value})"
+
+
+def _draw_place(screen: Screen, place: Place) -> None:
+    screen.say("")
+    state = "in sync"
+    if place.gone_at is not None:
+        state = f"gone since {shown(place.gone_at)}"
+    elif any(_differs(gap) for gap in place.gaps):
+        state = "not in sync"
+    spare = ", a further record of the same" if place.spare else ""
+    screen.say(f"{place.connection}: {place.stream} {place.key}, {state}{spare}", "bold")
+    if place.waits:
+        screen.say(f"  set aside: {place.waits}", "yellow")
+    if place.gaps:
+        screen.table(
+            ["field", "golden", "seen", "agreed", "shown", "what"],
+            [(g.path, g.golden, g.seen, g.agreed, g.shown, _verdict(g)) for g in place.gaps],
+            empty="",
+        )
+
+
+def _differs(gap: Gap) -> bool:
+    return gap.golden != gap.agreed or gap.seen != gap.shown
+
+
+def _verdict(gap: Gap) -> str:
+    if gap.conflict is not None:
+        return f"conflict {gap.conflict}"
+    return "will be written, where it may be" if _differs(gap) else "in sync, shown its own way"

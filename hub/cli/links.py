@@ -1,0 +1,169 @@
+"""`tulay links`: which records belong together, and who is who where that is not certain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection as Transaction
+
+from hub.cli.session import Session, command, group, session
+from hub.errors import UnknownError
+from hub.store import disputes, records
+from hub.store.records import Golden, Link
+from hub.sync.explain import find, title_of
+from hub.sync.hub import Hub
+from hub.sync.resolve import decide_review
+from mappings.kit.files import nearest
+
+#: Golden records of one query.
+_PORTION = 500
+
+Entity = Annotated[str | None, typer.Option("--entity", help="Only this entity.")]
+Where = Annotated[str | None, typer.Option("--connection", help="Only with a record there.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
+#: Found at most, when nobody says.
+_LIMIT = 100
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    nouns = group("Which records belong together: list, show, review, decide.")
+    app.add_typer(nouns, name="links")
+
+    @command(nouns, "list")
+    def listing(
+        ctx: typer.Context, entity: Entity = None, connection: Where = None, limit: Limit = _LIMIT
+    ) -> None:
+        """List golden records with their records in each system."""
+        _list(session(ctx), entity, connection, limit=limit)
+
+    @command(nouns)
+    def show(
+        ctx: typer.Context,
+        entity: Annotated[str, typer.Argument(help="Such as company.")],
+        key: Annotated[str, typer.Argument(help="Id, key over there, or part of its text.")],
+    ) -> None:
+        """Show the records that one golden record stands for."""
+        _show(session(ctx), entity, key)
+
+    @command(nouns)
+    def review(ctx: typer.Context) -> None:
+        """List records that may be the same as one we know: a person decides."""
+        _review(session(ctx))
+
+    @command(nouns)
+    def decide(
+        ctx: typer.Context,
+        number: Annotated[int, typer.Argument(help="Number of the review.")],
+        golden: Annotated[str, typer.Argument(help="Golden id (its beginning is enough) or new.")],
+    ) -> None:
+        """Say which golden record it is, or that it is a new one."""
+        with session(ctx).hub() as hub:
+            chosen = decide_review(hub, number, golden)
+        session(ctx).screen.document({"review": number, "decision": chosen})
+        session(ctx).screen.say(f"review {number}: {chosen}; the next sync follows it")
+
+
+def _list(session: Session, entity: str | None, connection: str | None, *, limit: int) -> None:
+    found: list[dict[str, Any]] = []
+    with session.hub() as hub:
+        if connection is not None:
+            hub.connection(connection)
+        with hub.store.read() as tx:
+            for golden, links in _golden(hub, tx, entity):
+                if connection is None or any(one.connection == connection for one in links):
+                    found.append(_row(hub, golden, links))
+                if len(found) > limit:
+                    break
+    rows, more = found[:limit], len(found) > limit
+    session.screen.document(rows)
+    session.screen.table(
+        ["entity", "title", "records"],
+        [(row["entity"], row["title"], _places(row["records"])) for row in rows],
+        empty="nothing is linked yet; `tulay sync --once` reads all sides",
+    )
+    if more:
+        session.screen.note(f"there are more than {limit}; see --limit, --entity, --connection")
+
+
+def _golden(hub: Hub, tx: Transaction, entity: str | None) -> Iterator[tuple[Golden, list[Link]]]:
+    if entity is not None and entity not in hub.entities:
+        raise UnknownError(f"there is no entity {entity!r}{nearest(entity, hub.entities)}")
+    for name in hub.entities if entity is None else [entity]:
+        after = ""
+        while portion := records.golden_by_entity(tx, name, after=after, limit=_PORTION):
+            after = portion[-1].id
+            links = records.links_by_golden(tx, [golden.id for golden in portion])
+            yield from ((golden, links.get(golden.id, [])) for golden in portion)
+
+
+def _row(hub: Hub, golden: Golden, links: list[Link]) -> dict[str, Any]:
+    return {
+        "entity": golden.entity,
+        "id": golden.id,
+        "title": title_of(hub.entities[golden.entity], golden),
+        "records": [
+            {
+                "connection": link.connection,
+                "stream": link.stream,
+                "key": link.key,
+                "spare": link.spare != 0,
+                "gone_at": link.gone_at,
+            }
+            for link in links
+        ],
+    }
+
+
+def _places(found: list[dict[str, Any]]) -> str:
+    words = []
+    for one in found:
+        mark = " (gone)" if one["gone_at"] else " (spare)" if one["spare"] else ""
+        words.append(f"{one['connection']} {one['stream']} {one['key']}{mark}")
+    return ", ".join(words)
+
+
+def _show(session: Session, entity: str, key: str) -> None:
+    with session.hub() as hub:
+        if entity not in hub.entities:
+            raise UnknownError(f"there is no entity {entity!r}{nearest(entity, hub.entities)}")
+        with hub.store.read() as tx:
+            golden = find(hub, tx, entity, key)
+            links = records.links_by_golden(tx, [golden.id]).get(golden.id, [])
+        row = _row(hub, golden, links)
+    session.screen.document(row)
+    session.screen.say(f"{entity} {row['title']} ({row['id']})", "bold")
+    session.screen.table(
+        ["connection", "stream", "key", "spare", "gone"],
+        [
+            (one["connection"], one["stream"], one["key"], one["spare"], one["gone_at"])
+            for one in row["records"]
+        ],
+        empty="it has no record anywhere",
+    )
+    session.screen.note(f"tulay explain {entity} {row['id']} says where its values come from")
+
+
+def _review(session: Session) -> None:
+    with session.hub() as hub, hub.store.read() as tx:
+        rows = disputes.open_reviews(tx)
+        golden = records.load(tx, {c for row in rows for c in row["candidates"]})
+        for row in rows:
+            row["candidates"] = [
+                {"id": c, "title": title_of(hub.entities[golden[c].entity], golden[c])}
+                for c in row["candidates"]
+                if c in golden
+            ]
+    screen = session.screen
+    screen.document(rows)
+    if not rows:
+        screen.note("nothing to decide")
+    for row in rows:
+        place = f"{row['connection']} {row['stream']} {row['key']}"
+        screen.say(f"{row['id']}. {row['entity']} {row['title']} ({place})", "bold")
+        screen.say(f"   {row['reason']}; is it one of these?")
+        for candidate in row["candidates"]:
+            screen.say(f"   {candidate['id']}  {candidate['title']}")
+        screen.note(f"   tulay links decide {row['id']} ID | new")

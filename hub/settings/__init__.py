@@ -1,0 +1,22 @@
+"""tulay.yaml, read and checked: every error names the line, the nearest valid name and what to do.
+
+Nothing here opens a connection or a database; a secret is never part of a message or a repr.
+"""
+
+from hub.settings.connections import ConnectionSettings
+from hub.settings.loading import Settings, default_path, load_settings
+from hub.settings.policies import resolve_policies
+from hub.settings.schema import json_schema
+from hub.settings.shape import Limits, Schedules, Web
+
+__all__ = [
+    "ConnectionSettings",
+    "Limits",
+    "Schedules",
+    "Settings",
+    "Web",
+    "default_path",
+    "json_schema",
+    "load_settings",
+    "resolve_policies",
+]

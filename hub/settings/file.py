@@ -1,0 +1,139 @@
+"""A settings file with its lines: every complaint about it names the line, never a value."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from hub.errors import SettingsError
+from mappings.kit.errors import MappingFileError
+from mappings.kit.files import nearest
+from mappings.kit.source import Source, read_source
+
+Location = tuple[str | int, ...]
+
+#: Types of pydantic's errors -> what to say; the rest is said in pydantic's words.
+_WORDS = {
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "string_type": "must be a text; put it in quotes",
+    "list_type": "must be a list, such as [a, b]",
+    "tuple_type": "must be a list, such as [a, b]",
+    "dict_type": "must be a block of `name: value` lines",
+    "model_type": "must be a block of `name: value` lines",
+    "model_attributes_type": "must be a block of `name: value` lines",
+}
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """The content of a YAML file that settings come from."""
+
+    path: Path
+    #: As people named it.
+    shown: str
+    source: Source = field(repr=False)
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """The whole file; empty for an empty one."""
+        return self.source.content or {}
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths in the file are relative to."""
+        return self.path.resolve().parent
+
+    def error(self, message: str, *location: str | int) -> SettingsError:
+        """Returns the error that names the line of a location."""
+        line = self.source.line(location) or 1
+        return SettingsError(f"{self.shown}:{line}: {message}")
+
+    def _written(self, location: Location) -> Location:
+        """Leaves out what pydantic adds at the end for unions and the like (`str`, `list[str]`)."""
+        while location and location not in self.source.lines:
+            location = location[:-1]
+        return location
+
+    def invalid(self, model: type[BaseModel], error: ValidationError) -> SettingsError:
+        """Returns the first complaint of pydantic in our words, at its line."""
+        complaints = [
+            (self.source.line(one["loc"]) or 1, one)
+            for one in error.errors(include_url=False, include_input=False)
+        ]
+        _, first = min(complaints, key=lambda pair: pair[0])
+        location = self._written(first["loc"]) if first["type"] != "missing" else first["loc"]
+        place = ".".join(str(part) for part in location) or "the file"
+        if first["type"] == "extra_forbidden":
+            hint = nearest(str(location[-1]), keys_at(model, location[:-1]))
+            where = f" in {'.'.join(map(str, location[:-1]))}" if location[:-1] else ""
+            what = f"unknown setting {location[-1]!r}{where}{hint}"
+            return self.error(f"{what}; correct the name or remove it", *location)
+        if first["type"] == "missing":
+            return self.error(f"{place} is missing; add it", *location[:-1])
+        words = _WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
+        return self.error(f"{place}: {words[:1].lower()}{words[1:]}", *location)
+
+
+def read_settings(path: Path, *, shown: str | None = None) -> SettingsFile:
+    """Returns a settings file. Raises: SettingsError when it is missing or no readable YAML."""
+    name = shown or str(path)
+    if not path.is_file():
+        raise SettingsError(
+            f"{name}: there is no such file; write one with `tulay init`, or name another one with"
+            " --config or TULAY_CONFIG"
+        )
+    try:
+        source = read_source(path)
+    except MappingFileError as error:
+        raise SettingsError(_broken(path, name, error)) from error
+    file = SettingsFile(path, name, source)
+    if source.content is not None and not isinstance(source.content, dict):
+        raise file.error("this is no list of settings; begin with `connections:`")
+    return file
+
+
+def _broken(path: Path, name: str, error: MappingFileError) -> str:
+    what = str(error).removeprefix(f"{path}:{error.line}: ").removeprefix(f"{path}: ")
+    place = f"{name}:{error.line}" if error.line else name
+    if "given twice" in what:
+        return f"{place}: {what}; keep one of them"
+    if "YAML" not in what:
+        return f"{place}: {what}"
+    # A reference inside { } opens a block of its own for YAML unless it is quoted.
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    line = lines[error.line - 1] if error.line and error.line <= len(lines) else ""
+    if "{" in line.partition("${")[0] and "${" in line:
+        return f"{place}: {what}; inside {{ }} put quotes round it: '${{NAME}}'"
+    return f"{place}: {what}; check the indentation, the colons and the quotes"
+
+
+def keys_at(model: type[BaseModel], location: Iterable[str | int]) -> list[str]:
+    """Returns the setting names that are valid at a location."""
+    here: Any = model
+    for part in location:
+        here = _models(here)
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            found = here.model_fields.get(str(part))
+            here = found.annotation if found else None
+        elif get_origin(here) is dict:
+            here = get_args(here)[1]
+    here = _models(here)
+    known = here.model_fields if isinstance(here, type) and issubclass(here, BaseModel) else {}
+    return list(known)
+
+
+def _models(annotation: Any) -> Any:
+    """Returns the block in an optional annotation."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next((a for a in get_args(annotation) if a is not type(None)), None)
+    return annotation

@@ -1,0 +1,173 @@
+"""Reads tulay.yaml and the environment into settings that everything else can rely on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from connectors.kit.manifest import Manifest
+from connectors.kit.registry import catalogue
+from hub.errors import SettingsError, UnknownError
+from hub.flows.settings import FlowSettings
+from hub.settings.connections import ConnectionSettings, connection
+from hub.settings.file import SettingsFile, read_settings
+from hub.settings.policies import check_policies
+from hub.settings.references import References
+from hub.settings.shape import EntityPolicyText, Limits, Schedules, TulayFile, Web
+from mappings.kit.files import nearest
+
+FILE = "tulay.yaml"
+
+
+class Overrides(BaseSettings):
+    """What the environment may say instead of tulay.yaml: TULAY_CONFIG, TULAY_DATABASE, ..."""
+
+    model_config = SettingsConfigDict(env_prefix="TULAY_", extra="ignore")
+
+    config: Path | None = None
+    database: SecretStr | None = None
+    redis_url: SecretStr | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything tulay.yaml and the environment say, checked."""
+
+    path: Path
+    #: Address of the store; may hold a password.
+    database: str = field(repr=False)
+    redis_url: SecretStr | None
+    connector_folders: tuple[Path, ...]
+    mapping_folders: tuple[Path, ...]
+    connections: Mapping[str, ConnectionSettings]
+    #: As written; see `resolve_policies`.
+    policies: Mapping[str, EntityPolicyText] = field(repr=False)
+    flows: FlowSettings
+    schedules: Schedules
+    limits: Limits
+    web: Web
+    #: Every connector there is, by system.
+    manifests: Mapping[str, Manifest] = field(repr=False)
+    #: For errors that are found later.
+    file: SettingsFile = field(repr=False)
+
+    def connection(self, name: str) -> ConnectionSettings:
+        """Returns the settings of a connection. Raises: UnknownError."""
+        try:
+            return self.connections[name]
+        except KeyError as error:
+            hint = nearest(name, self.connections)
+            raise UnknownError(
+                f"there is no connection {name!r} in {self.file.shown}{hint}"
+            ) from error
+
+
+def default_path() -> Path:
+    """Returns where tulay.yaml is when nobody says: TULAY_CONFIG, or the working folder."""
+    return Overrides().config or Path(FILE)
+
+
+def load_settings(
+    path: str | Path | None = None, *, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Returns the settings in a file, with secrets and overrides from the environment.
+
+    Raises: SettingsError, whose message begins with file and line.
+    """
+    file = read_settings(Path(path) if path is not None else default_path())
+    try:
+        text = TulayFile.model_validate(dict(file.content))
+    except ValidationError as error:
+        # from None: pydantic's error shows the values it was given.
+        raise file.invalid(TulayFile, error) from None
+    return _Loading(
+        file, text, References(file, os.environ if environ is None else environ)
+    ).settings()
+
+
+@dataclass(frozen=True)
+class _Loading:
+    file: SettingsFile
+    text: TulayFile
+    references: References
+
+    def settings(self) -> Settings:
+        folders = self._folders("connectors", self.text.connectors)
+        found = catalogue(folders)
+        manifests = {system: one.manifest for system, one in found.found.items()}
+        connections = self._connections(manifests, found.problems)
+        check_policies(self.file, self.text.policies, connections=connections)
+        self._check_schedules(connections)
+        overrides = Overrides()
+        return Settings(
+            path=self.file.path,
+            database=self._database(overrides),
+            redis_url=overrides.redis_url or self._redis_url(),
+            connector_folders=folders,
+            mapping_folders=self._folders("mappings", self.text.mappings),
+            connections=connections,
+            policies=self.text.policies,
+            flows=self.text.flows,
+            schedules=self.text.schedules,
+            limits=self.text.limits,
+            web=self.text.web,
+            manifests=manifests,
+            file=self.file,
+        )
+
+    def _folders(self, key: str, names: Sequence[str]) -> tuple[Path, ...]:
+        folders = tuple((self.file.folder / Path(name).expanduser()) for name in names)
+        for number, folder in enumerate(folders):
+            if not folder.is_dir():
+                raise self.file.error(
+                    f"{key}: there is no folder {names[number]}; create it or correct the path",
+                    *(key, number),
+                )
+        return folders
+
+    def _connections(
+        self, manifests: Mapping[str, Manifest], problems: Sequence[str]
+    ) -> dict[str, ConnectionSettings]:
+        if not self.text.connections:
+            raise self.file.error(
+                "there is no connection; add one per system, or start with `tulay init`",
+                "connections",
+            )
+        try:
+            return {
+                name: connection(name, text, manifests=manifests, references=self.references)
+                for name, text in self.text.connections.items()
+            }
+        except SettingsError as error:
+            broken = "".join(f"\nalso broken: {problem}" for problem in problems)
+            raise SettingsError(f"{error}{broken}") if broken else error from None
+
+    def _check_schedules(self, connections: Mapping[str, ConnectionSettings]) -> None:
+        known = [f"{n}.{s}" for n, c in connections.items() for s in c.manifest.streams]
+        for name in self.text.schedules.streams:
+            if name not in known:
+                raise self.file.error(
+                    f"schedules.streams: there is no stream {name!r}{nearest(name, known)}; write"
+                    " connection.stream",
+                    *("schedules", "streams", name),
+                )
+
+    def _database(self, overrides: Overrides) -> str:
+        if overrides.database is not None:
+            return overrides.database.get_secret_value()
+        written = self.text.database or "sqlite:///tulay.db"
+        url = self.references.resolve(written, "database")
+        if "://" in url and not url.startswith("sqlite:///"):
+            return url
+        # Relative to tulay.yaml, not to where the command is given.
+        return f"sqlite:///{self.file.folder / Path(url.removeprefix('sqlite:///')).expanduser()}"
+
+    def _redis_url(self) -> SecretStr | None:
+        if self.text.redis_url is None:
+            return None
+        return SecretStr(self.references.resolve(self.text.redis_url, "redis_url"))

@@ -1,0 +1,219 @@
+"""The policies that hold: the shipped ones with those of tulay.yaml laid over, names resolved.
+
+A field inherits from its branch and from the entity's default whatever it does not say itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from hub.model.policy import EntityPolicy, FieldPolicy
+from hub.settings.connections import ConnectionSettings
+from hub.settings.file import SettingsFile, read_settings
+from hub.settings.shape import EntityPolicyText, FieldPolicyText
+from mappings.canonical.entities import ENTITIES
+from mappings.canonical.values import Entity
+from mappings.kit.files import nearest
+
+SHIPPED = Path(__file__).with_name("policies.yaml")
+#: What connections may be, as policies name it.
+ROLES = ("crm", "erp")
+_ANY = "any"
+
+Connections = Mapping[str, ConnectionSettings]
+
+
+@cache
+def shipped() -> dict[str, EntityPolicyText]:
+    """Returns the policies Tulay comes with."""
+    content = read_settings(SHIPPED, shown=SHIPPED.name).content
+    return TypeAdapter(dict[str, EntityPolicyText]).validate_python(content)
+
+
+def check_policies(
+    file: SettingsFile,
+    policies: Mapping[str, EntityPolicyText],
+    *,
+    connections: Connections,
+    entities: Mapping[str, Entity] = ENTITIES,
+    custom: bool = True,
+) -> None:
+    """Refuses unknown entities, fields and connections, each with its line.
+
+    With `custom` every path under `custom.` passes: mapping files declare those.
+    Raises: SettingsError.
+    """
+    for name, text in policies.items():
+        entity = entities.get(name)
+        if entity is None:
+            hint = nearest(name, entities)
+            raise file.error(f"policies: there is no entity {name!r}{hint}", "policies", name)
+        for place, word in _names(text):
+            if word not in connections and word not in ROLES:
+                raise _unknown_name(file, word, connections, place=("policies", name, *place))
+        known = valid_paths(entity)
+        for path in text.fields:
+            if _plain(path) not in known and not (custom and path.startswith("custom.")):
+                raise file.error(
+                    f"policies.{name}: {name} has no field {path!r}{nearest(path, known)}",
+                    *("policies", name, "fields", path),
+                )
+
+
+def _names(text: EntityPolicyText) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yields where a policy names connections or roles, and which."""
+    for key, names in (("create", text.create), ("adopt", text.adopt)):
+        yield from (((key,), name) for name in names or ())
+    blocks: list[tuple[tuple[str, ...], FieldPolicyText | None]] = [(("default",), text.default)]
+    blocks += [(("fields", path), block) for path, block in text.fields.items()]
+    for place, block in blocks:
+        for key, word in () if block is None else _words(block):
+            yield (*place, key), word
+
+
+def _words(block: FieldPolicyText) -> Iterator[tuple[str, str]]:
+    for word in _listed(block.owner):
+        if word != _ANY:
+            yield "owner", word
+    for key, choice in (("both", block.both), ("first", block.first)):
+        if choice is not None and choice not in ("ask", "latest"):
+            yield key, choice
+
+
+def _unknown_name(
+    file: SettingsFile, word: str, connections: Connections, *, place: tuple[str, ...]
+) -> Exception:
+    known = [*connections, *(r for r in ROLES if r not in connections)]
+    known += ["ask", "latest"] if place[-1] in ("both", "first") else []
+    return file.error(
+        f"{'.'.join(place)}: there is no connection {word!r}{nearest(word, known)}; use a name"
+        " under `connections:` or a role",
+        *place,
+    )
+
+
+def valid_paths(entity: Entity) -> set[str]:
+    """Returns everything a policy of an entity may name: fields, branches, lists.
+
+    >>> sorted(valid_paths(Entity("x", {"a.b": None}, {"lines": {"sku": None}})))
+    ['a', 'a.b', 'lines[]', 'lines[].sku']
+    """
+    found = {
+        path.rsplit(".", cut)[0] for path in entity.fields for cut in range(path.count(".") + 1)
+    }
+    for name, items in entity.lists.items():
+        found |= {f"{name}[]", *(f"{name}[].{path}" for path in items)}
+    return found
+
+
+def _plain(path: str) -> str:
+    """Returns a path as policies keep it: `lines` and `lines.sku` are `lines[]`, `lines[].sku`."""
+    head, dot, rest = path.partition(".")
+    lists = {name for entity in ENTITIES.values() for name in entity.lists}
+    return f"{head}[]{dot}{rest}" if head in lists else path
+
+
+def resolve_policies(
+    policies: Mapping[str, EntityPolicyText],
+    connections: Connections,
+    entities: Iterable[str] = ENTITIES,
+) -> dict[str, EntityPolicy]:
+    """Returns the policy of every entity, with connections in the place of roles."""
+    cast = _Cast(connections)
+    return {
+        entity: _resolved(shipped().get(entity), policies.get(entity), cast) for entity in entities
+    }
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """Who plays which role."""
+
+    connections: Connections
+
+    def named(self, words: Iterable[str], *, own: bool) -> list[str]:
+        """Returns connections; in people's own words a connection's name comes before a role."""
+        found: list[str] = []
+        for word in words:
+            if own and word in self.connections:
+                found.append(word)
+            else:
+                found += [n for n, c in self.connections.items() if c.plays(word)]
+        return list(dict.fromkeys(found))
+
+    def choice(self, word: str, *, own: bool) -> str:
+        """Returns ask, latest or the connection that wins."""
+        if word in ("ask", "latest"):
+            return word
+        return next(iter(self.named([word], own=own)), "ask")
+
+
+#: A field's policy with names resolved; only what was said.
+Said = dict[str, Any]
+
+
+def _said(block: FieldPolicyText | None, cast: _Cast, *, path: str, own: bool) -> Said:
+    if block is None:
+        return {}
+    said: Said = {}
+    if block.owner is not None:
+        words = _listed(block.owner)
+        owners = cast.named(words, own=own)
+        # [] is "only the hub"; roles that nobody plays are "everybody".
+        said["owners"] = frozenset(owners) if owners or not words else None
+    if block.both is not None:
+        said["both"] = cast.choice(block.both, own=own)
+    if block.first is not None:
+        said["first"] = cast.choice(block.first, own=own)
+    if block.blank is not None:
+        said["blank"] = block.blank
+    if block.unit is not None:
+        named = block.unit if isinstance(block.unit, str) else path
+        said["unit"] = named if block.unit else None
+    return said
+
+
+def _listed(owner: str | Sequence[str] | None) -> list[str]:
+    return [owner] if isinstance(owner, str) else list(owner or ())
+
+
+def _resolved(
+    ours: EntityPolicyText | None, theirs: EntityPolicyText | None, cast: _Cast
+) -> EntityPolicy:
+    layers = [(text, own) for text, own in ((ours, False), (theirs, True)) if text is not None]
+    said: dict[str, Said] = {"": {}}
+    create: list[str] = []
+    adopt: frozenset[str] | None = None
+    delete = "keep"
+    for text, own in layers:
+        said[""] |= _said(text.default, cast, path="", own=own)
+        for path, block in text.fields.items():
+            place = said.setdefault(_plain(path), {})
+            place |= _said(block, cast, path=_plain(path), own=own)
+        if text.create is not None:
+            create = cast.named(text.create, own=own)
+        if text.adopt is not None:
+            adopt = frozenset(cast.named(text.adopt, own=own))
+        delete = text.delete or delete
+    return EntityPolicy(
+        fields={path: FieldPolicy(**_inherited(path, said)) for path in said},
+        create=frozenset(create),
+        adopt=adopt,
+        delete="propagate" if delete == "propagate" else "keep",
+    )
+
+
+def _inherited(path: str, said: Mapping[str, Said]) -> Said:
+    """Returns what holds for a path: its own words over its branch's over the default's."""
+    parts = path.split(".") if path else []
+    steps = ["", *(".".join(parts[: n + 1]) for n in range(len(parts)))]
+    whole: Said = {}
+    for step in steps:
+        whole |= said.get(step, {})
+    return whole

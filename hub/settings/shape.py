@@ -1,0 +1,164 @@
+"""What may be written in tulay.yaml, as pydantic checks it and as JSON Schema for editors."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from hub.flows.settings import FlowSettings
+from hub.model.surprise import Limit
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+Role = Literal["crm", "erp", "both"]
+
+
+def duration(value: Any) -> timedelta:
+    """Returns the duration that a text or a number of seconds stands for.
+
+    >>> duration("1h30m"), duration(60)
+    (datetime.timedelta(seconds=5400), datetime.timedelta(seconds=60))
+    """
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return timedelta(seconds=value)
+    text = str(value).strip().lower()
+    if not re.fullmatch(rf"(?:{_PART.pattern}\s*)+", text):
+        raise ValueError("must be a duration such as 60s, 5m, 24h or 1d")
+    parts = {_UNITS[unit]: float(figure) for figure, unit in _PART.findall(text)}
+    if not any(parts.values()):
+        raise ValueError("must be longer than nothing, such as 60s or 24h")
+    return timedelta(**parts)
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(duration),
+    WithJsonSchema({"type": ["string", "number"], "examples": ["60s", "5m", "24h"]}),
+]
+
+
+class Strict(BaseModel):
+    """Refuses settings it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Schedules(Strict):
+    """How often what is looked at. Webhooks make things faster, never unnecessary."""
+
+    pull: Duration = Field(timedelta(seconds=60), description="Read what changed.")
+    sweep: Duration = Field(timedelta(hours=24), description="Look for deletions and gaps.")
+    reconcile: Duration = Field(timedelta(hours=24), description="Compare all sides.")
+    streams: dict[str, Duration] = Field(
+        default={}, description="Another `pull` for some streams: `crm.deals: 30s`."
+    )
+
+    def pull_every(self, connection: str, stream: str) -> timedelta:
+        """Returns how often a stream is read."""
+        return self.streams.get(f"{connection}.{stream}", self.pull)
+
+
+class Limits(Strict):
+    """A run that would change more than both of these waits for a person."""
+
+    share: float = Field(default=0.2, ge=0, le=1, description="Share of a stream's records.")
+    records: int = Field(default=50, ge=0, description="Number of records.")
+
+    @property
+    def limit(self) -> Limit:
+        """The same as the sync core knows it."""
+        return Limit(self.share, self.records)
+
+
+class Web(Strict):
+    """Where webhooks, health and metrics are served."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8420, ge=0, le=65535)
+    public_url: str | None = Field(
+        default=None, description="How the systems reach us: the base of webhook addresses."
+    )
+
+
+class BudgetSettings(Strict):
+    """How many calls we may make, when it is less (or more) than the system's own limit."""
+
+    requests: int = Field(ge=1, description="Calls per `per_seconds`.")
+    per_seconds: float = Field(default=1.0, gt=0)
+
+
+class ConnectionText(BaseModel):
+    """One account of a system; what else may be set is in that system's manifest."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    system: str = Field(description="Name of the connector.")
+    role: Role | None = Field(default=None, description="By default what the system usually is.")
+    budget: BudgetSettings | None = Field(default=None, description="Our share of its rate limit.")
+
+
+class FieldPolicyText(Strict):
+    """Who may set a field, and who wins when two did."""
+
+    owner: str | list[str] | None = Field(
+        default=None,
+        description="Connections or roles that may set it; [] only the hub; `any` everybody.",
+    )
+    both: str | None = Field(
+        default=None, description="Both sides changed it: ask | latest | who wins."
+    )
+    first: str | None = Field(
+        default=None, description="Two records meet and differ: ask | latest | who wins."
+    )
+    blank: Literal["keep", "write"] | None = Field(
+        default=None, description="write: an emptied field empties it everywhere."
+    )
+    unit: bool | str | None = Field(
+        default=None, description="true: the whole branch is decided together."
+    )
+
+
+class EntityPolicyText(Strict):
+    """How one entity is kept in sync. Names are connections or the roles crm and erp."""
+
+    create: list[str] | None = Field(default=None, description="Where the hub may create records.")
+    adopt: list[str] | None = Field(
+        default=None, description="Whose unknown records are taken into the hub. Default all."
+    )
+    delete: Literal["keep", "propagate"] | None = Field(
+        default=None, description="What a deletion in one system does to the others."
+    )
+    default: FieldPolicyText | None = Field(
+        default=None, description="For all fields that nothing else is said about."
+    )
+    fields: dict[str, FieldPolicyText] = Field(
+        default={}, description="Field (`name`), branch (`address`) or list (`lines`) -> policy."
+    )
+
+
+class TulayFile(Strict):
+    """tulay.yaml."""
+
+    database: str | None = Field(
+        default=None,
+        description="sqlite:///tulay.db or postgresql://user:${PASSWORD}@host/name.",
+    )
+    redis_url: str | None = Field(
+        default=None, description="With it web, worker and scheduler run as processes apart."
+    )
+    connectors: list[str] = Field(default=[], description="Folders with connectors of your own.")
+    mappings: list[str] = Field(default=[], description="Folders with mappings of your own.")
+    connections: dict[str, ConnectionText] = Field(description="The accounts to keep in sync.")
+    policies: dict[str, EntityPolicyText] = Field(
+        default={}, description="Entity -> what differs from the shipped policies."
+    )
+    flows: FlowSettings = FlowSettings()
+    schedules: Schedules = Schedules()
+    limits: Limits = Limits()
+    web: Web = Web()

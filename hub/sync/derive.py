@@ -1,0 +1,269 @@
+"""Runs the flows: loads what they need to see, stores what they say. Decides nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection as Transaction
+
+from hub.flows import activities, figures, orders
+from hub.flows.facts import Blocked, Derived, Fact
+from hub.model.observe import Change
+from hub.model.recovery import pause
+from hub.model.want import forward
+from hub.store import letters, queues, records
+from hub.store.letters import Letter
+from hub.store.records import Golden
+from hub.sync.consequences import Consequences
+from hub.sync.hub import Hub
+from mappings.canonical.values import Values
+
+_PORTION = 200
+_ORDER_FLOW = "won_deal_to_order"
+
+
+def derive(hub: Hub) -> int:
+    """Runs the flows that are due; returns how many golden records they made or changed."""
+    changed = _notes(hub)
+    while True:
+        with hub.store.begin() as tx:
+            marks = queues.soiled(tx, limit=_PORTION)
+            waiting = letters.due(tx, "flow", now=hub.clock(), limit=_PORTION)
+            if not marks and not waiting:
+                return changed
+            work = _Derivation(hub, tx)
+            work.look_at([*marks, *(letter["key"] for letter in waiting)])
+            changed += work.changed
+            queues.clean(tx, marks)
+            for letter in waiting:  # those that went through are gone from the table by now
+                later = hub.clock() + pause(letter["attempts"])
+                letters.later(tx, [letter["id"]], due_at=later)
+
+
+def age(hub: Hub) -> None:
+    """Makes the flows look at open invoices again, because a day has passed."""
+    after = ""
+    while True:
+        with hub.store.read() as tx:
+            portion = records.golden_by_entity(tx, "invoice", after=after, limit=_PORTION)
+        if not portion:
+            return
+        after = portion[-1].id
+        due = [
+            g.id
+            for g in portion
+            if figures.is_overdue(Fact(g.id, g.entity, g.values), hub.clock().date())
+        ]
+        if due:
+            with hub.store.begin() as tx:
+                queues.soil(tx, due, now=hub.clock())
+
+
+def _notes(hub: Hub) -> int:
+    """Turns the reasons of waiting and buried orders into notes on their deals."""
+    erps = {name for name, c in hub.connections.items() if c.role in ("erp", "both")}
+    with hub.store.begin() as tx:
+        stuck = {
+            wish["golden_id"]: wish["reason"]
+            for wish in queues.set_aside(tx)
+            if wish["entity"] == "sales_order" and wish["connection"] in erps
+        }
+        if not stuck:
+            return 0
+        work = _Derivation(hub, tx)
+        for order in records.load(tx, stuck).values():
+            work.note_on_deal(str(order.values.get("opportunity") or ""), stuck[order.id])
+        work.then.store(tx)
+        return work.changed
+
+
+@dataclass
+class _Derivation:
+    hub: Hub
+    tx: Transaction
+    changed: int = 0
+    then: Consequences = field(init=False)
+    _known: dict[str, Golden] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.now: datetime = self.hub.clock()
+        self.run = self.hub.fresh_id()
+        self.then = Consequences(self.hub, self.run, self.now)
+
+    def look_at(self, ids: Iterable[str]) -> None:
+        """Runs the flows that these golden records concern."""
+        found = self._load(ids)
+        companies: dict[str, None] = {}
+        sales: dict[str, None] = {}
+        for golden in found.values():
+            match golden.entity:
+                case "opportunity":
+                    self._order(golden)
+                case "sales_order":
+                    sales[golden.id] = None
+                case "production_order" | "shipment":
+                    sales[str(golden.values.get("sales_order") or "")] = None
+                case "invoice":
+                    companies[str(golden.values.get("company") or "")] = None
+                    self._reminder(golden)
+                case _:
+                    pass
+        for order in self._load(sales).values():
+            self._progress(order)
+            companies[str(order.values.get("company") or "")] = None
+        self._figures([c for c in companies if c])
+        self.then.store(self.tx)
+
+    # --- loading --------------------------------------------------------------------------------
+
+    def _load(self, ids: Iterable[str]) -> dict[str, Golden]:
+        wanted = [i for i in dict.fromkeys(ids) if i]
+        missing = [i for i in wanted if i not in self._known]
+        self._known |= records.load(self.tx, missing, lock=True)
+        alive = (self._known[i] for i in wanted if i in self._known)
+        return {g.id: g for g in alive if g.merged_into is None and g.deleted_at is None}
+
+    def _fact(self, golden_id: object) -> Fact | None:
+        found = self._load([str(golden_id or "")])
+        golden = next(iter(found.values()), None)
+        return None if golden is None else _fact(golden)
+
+    def _children(self, parent: str, entity: str, path: str) -> list[Fact]:
+        ids = records.referring(self.tx, [parent], path).get(parent, [])
+        return [_fact(g) for g in self._load(ids).values() if g.entity == entity]
+
+    # --- flows ----------------------------------------------------------------------------------
+
+    def _order(self, golden: Golden) -> None:
+        """A won deal: its order, or the reason why there is none yet."""
+        deal = _fact(golden)
+        if deal.values.get("stage") != "won":
+            letters.deliver(self.tx, "flow", _ORDER_FLOW, stream="opportunity", keys=[golden.id])
+            return
+        lines = deal.items("lines").values()
+        products = {
+            g.id: _fact(g)
+            for g in self._load(str(line.get("product") or "") for line in lines).values()
+        }
+        said = orders.won_deal_to_order(
+            deal,
+            self._fact(deal.values.get("company")),
+            self._fact(orders.order_id(deal.id)),
+            products=products,
+            settings=self.hub.flows,
+        )
+        if isinstance(said, Blocked):
+            self._block(deal, said)
+            return
+        letters.deliver(self.tx, "flow", _ORDER_FLOW, stream="opportunity", keys=[deal.id])
+        if said is not None:
+            self._store(said)
+
+    def _block(self, deal: Fact, blocked: Blocked) -> None:
+        letter = Letter(
+            "flow",
+            _ORDER_FLOW,
+            "opportunity",
+            deal.id,
+            "waiting",
+            f"deal {deal.text('name') or deal.id!r}: {blocked.reason}",
+            waits_for=blocked.waits_for,
+        )
+        letters.put(self.tx, [letter], now=self.now, due_at=self.now + pause(0))
+        self.note_on_deal(deal.id, blocked.reason)
+
+    def note_on_deal(self, opportunity_id: str, reason: str) -> None:
+        """Tells the people who sell why their deal waits."""
+        deal = self._fact(opportunity_id)
+        if deal is None:
+            return
+        note = activities.waiting_note(deal, reason, now=self.now, settings=self.hub.flows)
+        self._once(note)
+
+    def _progress(self, golden: Golden) -> None:
+        """An order: production state, what the deal shows, and the thank-you."""
+        productions = self._children(golden.id, "production_order", "sales_order")
+        state = orders.production_state(productions)
+        self._change(golden, {"production_state": state}, flow="flow:progress")
+        order = _fact(golden)
+        deal = self._fact(golden.values.get("opportunity"))
+        if deal is not None and self.hub.flows.figures:
+            self._change(self._known[deal.id], orders.order_on_deal(order), flow="flow:progress")
+        company = self._fact(golden.values.get("company"))
+        today = self.now.date()
+        self._once(activities.thank_you(order, deal, company, today=today, settings=self.hub.flows))
+
+    def _reminder(self, golden: Golden) -> None:
+        order = self._fact(golden.values.get("sales_order"))
+        deal = None if order is None else self._fact(order.values.get("opportunity"))
+        company = self._fact(golden.values.get("company"))
+        self._once(
+            activities.overdue_reminder(
+                _fact(golden), deal, company, today=self.now.date(), settings=self.hub.flows
+            )
+        )
+
+    def _figures(self, companies: Iterable[str]) -> None:
+        if not self.hub.flows.figures:
+            return
+        for golden in self._load(companies).values():
+            sales = self._children(golden.id, "sales_order", "company")
+            productions = [
+                p for o in sales for p in self._children(o.id, "production_order", "sales_order")
+            ]
+            invoices = self._children(golden.id, "invoice", "company")
+            values = figures.company_figures(sales, invoices, productions, today=self.now.date())
+            self._change(golden, values, flow="flow:figures")
+
+    # --- storing --------------------------------------------------------------------------------
+
+    def _once(self, derived: Derived | None) -> None:
+        """Stores something that is made once and then belongs to people."""
+        if derived is not None and not records.load(self.tx, [derived.id]):
+            self._store(derived)
+
+    def _store(self, derived: Derived) -> None:
+        known = self._load([derived.id]).get(derived.id)
+        if known is not None:
+            self._change(known, derived.values, flow=derived.flow)
+            return
+        if records.load(self.tx, [derived.id]):
+            return  # deleted: it stays deleted
+        golden = Golden(
+            id=derived.id,
+            entity=derived.entity,
+            values={p: v for p, v in derived.values.items() if v is not None},
+            origin=derived.flow,
+            origins={},
+            created_at=self.now,
+            changed_at=self.now,
+            run=self.run,
+        )
+        self._known[golden.id] = golden
+        self.then.born(golden)
+        self.changed += 1
+
+    def _change(self, golden: Golden, values: Values, *, flow: str) -> None:
+        """Sets what is different; states only move forward."""
+        states = self.hub.entities[golden.entity].states
+        different: Values = {
+            path: value
+            for path, value in values.items()
+            if golden.values.get(path) != value
+            and forward(states, path, golden.values.get(path), value)
+        }
+        if not different:
+            return
+        changes = [
+            Change(path, golden.values.get(path), value, "taken", flow)
+            for path, value in different.items()
+        ]
+        self.then.history(golden.id, changes, connection=flow)
+        self.then.set_values(golden, different, origin=flow, at=self.now)
+        self.changed += 1
+
+
+def _fact(golden: Golden) -> Fact:
+    return Fact(golden.id, golden.entity, golden.values)

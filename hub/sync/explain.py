@@ -1,0 +1,270 @@
+"""Why a golden record looks as it does: each value's origin, the policy on it, and what lost.
+
+Reads only, and only the store: no system is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection as Transaction
+
+from hub.errors import UnknownError
+from hub.model.policy import FieldPolicy
+from hub.store import disputes, queues, records
+from hub.store.records import Golden, Link
+from hub.sync.hub import Hub
+from mappings.canonical.values import Entity, Scalar
+from mappings.kit.files import nearest
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: How many records are named when a text fits several.
+_NAMED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A value that somebody typed and that did not survive."""
+
+    value: Scalar
+    #: Where it was: the connection, or whoever set it.
+    connection: str
+    at: datetime
+    #: The policy that decided against it.
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One golden value."""
+
+    path: str
+    value: Scalar
+    #: Of a reference: what it points to, for people.
+    title: str | None
+    #: The connection, flow or person it comes from.
+    origin: str
+    at: datetime
+    policy: str
+    lost: tuple[Lost, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A field that is not in sync over there."""
+
+    path: str
+    golden: Scalar
+    seen: Scalar
+    agreed: Scalar
+    shown: Scalar
+    conflict: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A record over there."""
+
+    connection: str
+    stream: str
+    key: str
+    modified_at: datetime | None
+    gone_at: datetime | None
+    #: It is a further record of the same thing: read, not written.
+    spare: bool
+    gaps: tuple[Gap, ...]
+    #: Why the wish to write it has been set aside.
+    waits: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that is known about one golden record."""
+
+    entity: str
+    id: str
+    title: str
+    created_at: datetime
+    changed_at: datetime
+    deleted_at: datetime | None
+    values: tuple[Value, ...]
+    places: tuple[Place, ...]
+    #: Connections without a record of it, and why, when a wish has been set aside.
+    missing: Mapping[str, str]
+
+
+def explain(hub: Hub, entity: str, key: str, field: str | None = None) -> Explanation:
+    """Returns where each value (or those of one field or branch) comes from.
+
+    `key` is a golden id, a key over there, or a part of any text. Raises: UnknownError.
+    """
+    kind = hub.entities.get(entity)
+    if kind is None:
+        raise UnknownError(f"there is no entity {entity!r}{nearest(entity, hub.entities)}")
+    with hub.store.read() as tx:
+        golden = _found(tx, kind, key)
+        links = records.links_by_golden(tx, [golden.id]).get(golden.id, [])
+        paths = _paths(kind, golden, links, field)
+        conflicts = {
+            (row["link_id"], row["path"]): int(row["id"])
+            for row in disputes.conflicts_of(tx, golden.id)
+            if row["closed_at"] is None
+        }
+        waits = {
+            row["connection"]: str(row["reason"])
+            for row in queues.set_aside(tx)
+            if row["golden_id"] == golden.id
+        }
+        values = _values(hub, tx, golden, paths)
+        places = [_place(hub, golden, link, paths, conflicts, waits) for link in links]
+    present = {link.connection for link in links if link.gone_at is None}
+    return Explanation(
+        entity=entity,
+        id=golden.id,
+        title=title_of(kind, golden),
+        created_at=golden.created_at,
+        changed_at=golden.changed_at,
+        deleted_at=golden.deleted_at,
+        values=tuple(values),
+        places=tuple(places),
+        missing={name: why for name, why in waits.items() if name not in present},
+    )
+
+
+def title_of(entity: Entity, golden: Golden) -> str:
+    """Names a golden record for people."""
+    values = golden.values
+    names = [values.get(entity.title), values.get("number"), values.get("name"), *values.values()]
+    return next((str(name) for name in names if name is not None), golden.id)
+
+
+def find(hub: Hub, tx: Transaction, entity: str, key: str) -> Golden:
+    """Returns the one golden record that fits. Raises: UnknownError."""
+    return _found(tx, hub.entities[entity], key)
+
+
+def _found(tx: Transaction, entity: Entity, key: str) -> Golden:
+    found = records.load(tx, records.find_golden(tx, entity.name, key))
+    alive = {id_: one for id_, one in found.items() if one.merged_into is None} or found
+    if len(alive) == 1:
+        return next(iter(alive.values()))
+    if not alive:
+        raise UnknownError(
+            f"there is no {entity.name} {key!r}; write its id, its key over there, or part"
+            f" of its text; `tulay links {entity.name}` lists them"
+        )
+    exact = [one for one in alive.values() if title_of(entity, one).casefold() == key.casefold()]
+    if len(exact) == 1:
+        return exact[0]
+    lines = [f"  {one.id}  {title_of(entity, one)}" for one in list(alive.values())[:_NAMED]]
+    more = len(alive) - len(lines)
+    rest = f"\n  and {more} more" if more > 0 else ""
+    raise UnknownError(
+        f"{len(alive)} records fit {key!r}; write the id of one:\n" + "\n".join(lines) + rest
+    )
+
+
+def _paths(entity: Entity, golden: Golden, links: Sequence[Link], field: str | None) -> list[str]:
+    """Returns all paths that have, or had, a value anywhere, in the order of the entity."""
+    states = [link.state for link in links]
+    every = {*golden.values, *(p for s in states for p in (*s.seen, *s.agreed, *s.shown))}
+    order = list(entity.fields)
+    ordered = sorted(every, key=lambda p: (order.index(p) if p in order else len(order), p))
+    if field is None:
+        return ordered
+    chosen = [p for p in ordered if p == field or p.startswith((f"{field}.", f"{field}["))]
+    if not chosen and entity.field(field) is None:
+        known = {p.partition("[")[0] for p in ordered} | set(entity.fields)
+        raise UnknownError(f"{entity.name} has no field {field!r}{nearest(field, known)}")
+    return chosen or [field]
+
+
+def _values(hub: Hub, tx: Transaction, golden: Golden, paths: Iterable[str]) -> list[Value]:
+    entity, policy = hub.entities[golden.entity], hub.policy(golden.entity)
+    lost = _lost(disputes.past(tx, golden.id))
+    titles = _titles(hub, tx, golden)
+    found = []
+    for path in paths:
+        value = golden.values.get(path)
+        if value is None and path not in lost:
+            continue
+        origin, at = _origin(golden, path)
+        words = _words(policy.of(path), stated=entity.states and path == entity.states.path)
+        title = titles.get(str(value)) if _is_reference(entity, path) else None
+        found.append(Value(path, value, title, origin, at, words, tuple(lost.get(path, ()))))
+    return found
+
+
+def _lost(history: Iterable[Mapping[str, Any]]) -> dict[str, list[Lost]]:
+    lost: dict[str, list[Lost]] = {}
+    for row in history:
+        if row["decision"] == "superseded":
+            entry = Lost(row["old"], row["connection"], row["at"], row["why"])
+            lost.setdefault(row["path"], []).append(entry)
+    return lost
+
+
+def _origin(golden: Golden, path: str) -> tuple[str, datetime]:
+    entry = golden.origins.get(path)
+    if entry is None:
+        return golden.origin, golden.created_at
+    return str(entry[0]), _EPOCH + timedelta(microseconds=entry[1])
+
+
+def _is_reference(entity: Entity, path: str) -> bool:
+    declared = entity.field(path)
+    return declared is not None and declared.kind == "reference"
+
+
+def _titles(hub: Hub, tx: Transaction, golden: Golden) -> dict[str, str]:
+    entity = hub.entities[golden.entity]
+    targets = [str(v) for p, v in golden.values.items() if v and _is_reference(entity, p)]
+    found = records.load(tx, targets)
+    return {id_: title_of(hub.entities[one.entity], one) for id_, one in found.items()}
+
+
+def _words(policy: FieldPolicy, *, stated: object) -> str:
+    """Says a policy as tulay.yaml would."""
+    if policy.owners is not None and not policy.owners:
+        who = "owner: only the hub's flows"
+    elif policy.owners is not None:
+        who = f"owner: {', '.join(sorted(policy.owners))}"
+    else:
+        who = f"owner: any; both: {policy.both}; first: {policy.first}"
+    unit = f"; unit: {policy.unit}" if policy.unit else ""
+    blank = "; blank: write" if policy.blank == "write" else ""
+    return f"{who}{unit}{blank}{'; moves forward only' if stated else ''}"
+
+
+def _place(
+    hub: Hub,
+    golden: Golden,
+    link: Link,
+    paths: Iterable[str],
+    conflicts: Mapping[tuple[int | None, str], int],
+    waits: Mapping[str, str],
+) -> Place:
+    connection = hub.connections.get(link.connection)
+    channel = connection.channels.get(link.stream) if connection else None
+    gaps = []
+    for path in paths if channel is not None and link.gone_at is None else ():
+        state, value = link.state, golden.values.get(path)
+        seen, agreed, shown = state.seen_at(path), state.agreed_at(path), state.shown_at(path)
+        if value == agreed == seen == shown:
+            continue
+        if channel is not None and channel.mapping.mapped(path):
+            number = conflicts.get((link.id, path))
+            gaps.append(Gap(path, value, seen, agreed, shown, number))
+    return Place(
+        connection=link.connection,
+        stream=link.stream,
+        key=link.key,
+        modified_at=link.modified_at,
+        gone_at=link.gone_at,
+        spare=link.spare != 0,
+        gaps=tuple(gaps),
+        waits=waits.get(link.connection),
+    )

@@ -1,0 +1,141 @@
+"""Who is who: finds the golden record of each record that has no link yet.
+
+In order: the hub id it carries, a person's decision, the match rules; else a new golden record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection as Transaction
+
+from connectors.kit.contract import Record
+from hub.model.matching import (
+    Candidate,
+    Fingerprint,
+    Linked,
+    Unclear,
+    decide,
+    fingerprints,
+)
+from hub.store import disputes, records
+from hub.store.engine import lock_identities
+from hub.store.records import Golden
+from hub.sync.hub import Channel
+from mappings.canonical.values import Values
+
+
+@dataclass(slots=True)
+class Fresh:
+    """A record read and translated, whose link is not known or has changed."""
+
+    record: Record
+    values: Values = field(repr=False)
+    digest: bytes
+    prints: list[Fingerprint] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Identities:
+    """What was found out about new records."""
+
+    #: key -> golden id of an existing golden record.
+    known: dict[str, str] = field(default_factory=dict)
+    #: Of these, the keys of records that carry our hub id: the hub has created them.
+    created: set[str] = field(default_factory=set)
+    #: key -> why a person must decide.
+    unclear: dict[str, Unclear] = field(default_factory=dict)
+
+
+def identify(tx: Transaction, channel: Channel, fresh: Sequence[Fresh]) -> Identities:
+    """Returns which golden records these records belong to; the rest is unknown to us.
+
+    Holds the entity's identity lock until the transaction ends, so that two connections that bring
+    the same thing at the same moment cannot both make a golden record of it.
+    """
+    lock_identities(tx, channel.entity.name)
+    found = Identities()
+    taken: set[str] = set()
+    _by_once(tx, channel, fresh, found=found, taken=taken)
+    decided = disputes.decisions(
+        tx, channel.connection, channel.stream, [f.record.key for f in fresh]
+    )
+    for key, decision in decided.items():
+        if decision is not None and decision != "new" and key not in found.known:
+            found.known[key] = decision
+            taken.add(decision)
+    new = {key for key, decision in decided.items() if decision == "new"}
+    rest = [f for f in fresh if f.record.key not in found.known]
+    _by_match(tx, channel, rest, found=found, taken=taken, separate=new)
+    return found
+
+
+def _by_once(
+    tx: Transaction, channel: Channel, fresh: Sequence[Fresh], *, found: Identities, taken: set[str]
+) -> None:
+    """A record that carries our hub id was created by us: whatever else it looks like."""
+    carried = {f.record.once: f.record.key for f in fresh if f.record.once}
+    if not carried:
+        return
+    golden = records.load(tx, carried)
+    occupied = _occupied(tx, channel, golden)
+    for once, record in golden.items():
+        target = record.merged_into or record.id
+        if record.entity == channel.entity.name and target not in occupied:
+            found.known[carried[once]] = target
+            found.created.add(carried[once])
+            taken.add(target)
+
+
+def _by_match(
+    tx: Transaction,
+    channel: Channel,
+    fresh: Sequence[Fresh],
+    *,
+    found: Identities,
+    taken: set[str],
+    separate: set[str],
+) -> None:
+    for one in fresh:
+        one.prints = fingerprints(channel.entity, one.values)
+    by_print = records.candidates(
+        tx,
+        (p.value for f in fresh for p in f.prints),
+        connection=channel.connection,
+        stream=channel.stream,
+    )
+    if not by_print:
+        return
+    golden = records.load(tx, {g for ids in by_print.values() for g in ids})
+    for one in fresh:
+        if one.record.key in separate:
+            continue
+        candidates = [
+            Candidate(g, golden[g].values, printed.rule, printed.strong)
+            for printed in one.prints
+            for g in by_print.get(printed.value, ())
+            if g in golden and g not in taken and _alive(golden[g])
+        ]
+        match decide(channel.entity, one.values, candidates):
+            case Linked(id=golden_id):
+                found.known[one.record.key] = golden_id
+                taken.add(golden_id)
+            case Unclear() as unclear:
+                found.unclear[one.record.key] = unclear
+            case _:
+                pass
+
+
+def _alive(golden: Golden) -> bool:
+    return golden.merged_into is None and golden.deleted_at is None
+
+
+def _occupied(tx: Transaction, channel: Channel, golden: dict[str, Golden]) -> set[str]:
+    """Golden records that have a living link to this stream already."""
+    links = records.links_by_golden(tx, golden, connection=channel.connection)
+    return {
+        golden_id
+        for golden_id, found in links.items()
+        if any(link.stream == channel.stream and link.gone_at is None for link in found)
+    }

@@ -1,0 +1,433 @@
+"""Takes a page in: compares it with what is known, decides by hub.model, stores what follows.
+
+One transaction a page. An unchanged record costs one comparison of digests and no write. One bad
+record is set aside; the page goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import orjson
+from sqlalchemy import Connection as Transaction
+
+from connectors.kit.contract import Page, Payload, Record
+from hub.flows.facts import derived_id
+from hub.model.observe import Ground, Observation, Sighting, observe
+from hub.model.state import LinkState
+from hub.model.want import agree, route_actions, settle, wanted
+from hub.store import disputes, letters, queues, records
+from hub.store.letters import Letter
+from hub.store.progress import Tally
+from hub.store.records import Golden, Link
+from hub.sync.consequences import Consequences, changed_at, new_golden
+from hub.sync.hub import Channel, Hub
+from hub.sync.identity import Fresh, Identities, identify
+from hub.sync.vanish import take_gone, take_merge
+from mappings.canonical.values import Values
+from mappings.kit.errors import LensError
+from mappings.kit.mapping import declared_path
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What we have just written to a record, so that its read-back is not taken for news."""
+
+    golden_id: str
+    values: Values = field(repr=False)
+    #: False: found by a probe, so that a person may have edited it since we wrote.
+    certain: bool = True
+
+
+def take_in(
+    hub: Hub,
+    tx: Transaction,
+    channel: Channel,
+    *,
+    page: Page,
+    tally: Tally,
+    written: Mapping[str, Written] | None = None,
+    own_wishes: bool = True,
+) -> None:
+    """Takes a page in. With `own_wishes` off, the channel's connection is not told what it lacks:
+    the caller is about to compute just that.
+    """
+    intake = _Intake(hub, tx, channel, tally, written or {}, own_wishes)
+    intake.take(page)
+
+
+def digest(payload: Payload, fingerprint: str) -> bytes:
+    """Returns what tells an unchanged record, under an unchanged mapping, from a changed one."""
+    text = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+    return blake2b(text, digest_size=16, key=fingerprint.encode()[:64]).digest()
+
+
+class _Intake:
+    def __init__(
+        self,
+        hub: Hub,
+        tx: Transaction,
+        channel: Channel,
+        tally: Tally,
+        written: Mapping[str, Written],
+        own_wishes: bool,
+    ) -> None:
+        self.hub, self.tx, self.channel, self.tally = hub, tx, channel, tally
+        self.written, self.own_wishes = dict(written), own_wishes
+        self.mapping, self.entity = channel.mapping, channel.entity
+        self.policy = hub.policy(self.entity.name)
+        self.now = hub.clock()
+        self.then = Consequences(hub, tally.id, self.now)
+        #: Whether anything of this connection is set aside, and under review; asked once a page.
+        self._arrivals: tuple[bool, bool] | None = None
+
+    def take(self, page: Page) -> None:
+        for merge in page.merges:
+            self.tally.seen += 1
+            take_merge(self.tx, self.channel, merge, then=self.then, tally=self.tally)
+            self._store()
+        if page.gone:
+            self.tally.seen += len(page.gone)
+            take_gone(self.tx, self.channel, page.gone, then=self.then, tally=self.tally)
+            self._store()
+        if page.records:
+            self.tally.seen += len(page.records)
+            self._take_records(page.records)
+            self._store()
+
+    def _store(self) -> None:
+        self.then.store(self.tx)
+        self.then = Consequences(self.hub, self.tally.id, self.now)
+
+    # --- records --------------------------------------------------------------------------------
+
+    def _take_records(self, found: Sequence[Record]) -> None:
+        latest = {record.key: record for record in found}
+        self.tally.same += len(found) - len(latest)  # the same key twice in one page
+        connection, stream = self.channel.connection, self.channel.stream
+        known = records.digests(self.tx, connection, stream, list(latest))
+        fresh = self._resolve(self._translate(self._news(latest.values(), known)))
+        if not fresh:
+            return
+        met = [f.record.key for f in fresh if f.record.key in known]
+        links = records.links_by_key(self.tx, connection, stream, met)
+        unlinked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is None]
+        linked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is not None]
+        identities = self._identify(unlinked)
+        golden = self._load(linked, links, identities)
+        stored = [link.id for link in links.values() if link.id is not None]
+        conflicts = disputes.open_paths(self.tx, stored) if stored else {}
+        for one in linked:
+            link = links[one.record.key]
+            self._observe(one, link, golden[str(link.golden_id)], conflicts.get(link.id or 0))
+        for one in unlinked:
+            self._meet(one, links.get(one.record.key), identities, golden)
+
+    @staticmethod
+    def _golden_of(link: Link | None) -> str | None:
+        return None if link is None else link.golden_id
+
+    def _news(
+        self, found: Iterable[Record], known: Mapping[str, bytes | None]
+    ) -> list[tuple[Record, bytes]]:
+        fingerprint = self.mapping.fingerprint
+        # A conflict may be over because of what happened elsewhere: look at its record anyway.
+        unsettled = disputes.contested(self.tx, self.channel.connection, self.channel.stream)
+        unsettled.update(self.written)
+        news = []
+        for record in found:
+            mark = digest(record.payload, fingerprint)
+            if known.get(record.key) == mark and record.key not in unsettled:
+                self.tally.same += 1
+            else:
+                news.append((record, mark))
+        return news
+
+    def _translate(self, news: Sequence[tuple[Record, bytes]]) -> list[Fresh]:
+        fresh = []
+        for record, mark in news:
+            try:
+                fresh.append(Fresh(record, self.mapping.read(record.payload), mark))
+            except LensError as error:
+                self._bury(record.key, str(error))
+        return fresh
+
+    def _bury(self, key: str, reason: str) -> None:
+        self.tally.buried += 1
+        letter = Letter(
+            "pull", self.channel.connection, self.channel.stream, key, "buried", reason, "LensError"
+        )
+        letters.put(self.tx, [letter], now=self.now, due_at=self.now)
+
+    # --- references -----------------------------------------------------------------------------
+
+    def _resolve(self, fresh: list[Fresh]) -> list[Fresh]:
+        """Replaces keys over there by golden ids; a record with an unknown parent waits for it."""
+        streams = self.mapping.references
+        if not streams or not fresh:
+            return fresh
+        asked = {
+            (streams[declared], str(value))
+            for one in fresh
+            for path, value in one.values.items()
+            if value is not None and (declared := declared_path(path)) in streams
+        }
+        known = records.resolve(self.tx, self.channel.connection, asked)
+        ready = []
+        for one in fresh:
+            missing = self._replace(one, known)
+            if missing is None:
+                ready.append(one)
+            else:
+                self._park(one.record.key, *missing)
+        return ready
+
+    def _replace(
+        self, one: Fresh, known: Mapping[tuple[str, str], str | None]
+    ) -> tuple[str, str] | None:
+        for path, value in one.values.items():
+            stream = self.mapping.references.get(declared_path(path))
+            if stream is None or value is None:
+                continue
+            if (stream, str(value)) not in known:
+                return stream, str(value)
+            one.values[path] = known[(stream, str(value))]
+        return None
+
+    def _park(self, key: str, stream: str, parent: str) -> None:
+        """Asks for the parent and lets the child wait for it."""
+        connection = self.channel.connection
+        self.tally.skip("waits for its parent")
+        queues.receive(
+            self.tx,
+            [_nudge(connection, stream, parent)],
+            now=self.now,
+        )
+        reason = f"refers to {stream} {parent}, which {connection} has not shown yet"
+        letter = Letter(
+            "pull",
+            connection,
+            self.channel.stream,
+            key,
+            "waiting",
+            reason,
+            waits_for=derived_id(connection, stream, parent),
+        )
+        letters.put(self.tx, [letter], now=self.now, due_at=self.now)
+
+    # --- identity -------------------------------------------------------------------------------
+
+    def _identify(self, unlinked: Sequence[Fresh]) -> Identities:
+        found = Identities()
+        strangers = []
+        for one in unlinked:
+            ours = self.written.get(one.record.key)
+            if ours is not None:
+                found.known[one.record.key] = ours.golden_id
+            else:
+                strangers.append(one)
+        if strangers:
+            recognised = identify(self.tx, self.channel, strangers)
+            found.known |= recognised.known
+            found.unclear, found.created = recognised.unclear, recognised.created
+            self._recall(found)
+        if found.known:
+            ids = list(found.known.values())
+            records.make_room(self.tx, self.channel.connection, self.channel.stream, ids)
+        return found
+
+    def _recall(self, found: Identities) -> None:
+        """A record we created and have not heard of since: what we sent is known."""
+        if not found.created:
+            return
+        ids = {found.known[key]: key for key in found.created}
+        sent = queues.sent_values(self.tx, self.channel.connection, ids)
+        for golden_id, values in sent.items():
+            self.written[ids[golden_id]] = Written(golden_id, values, certain=False)
+
+    def _load(
+        self, linked: Sequence[Fresh], links: Mapping[str, Link], identities: Identities
+    ) -> dict[str, Golden]:
+        ids = {str(links[f.record.key].golden_id) for f in linked} | set(identities.known.values())
+        return records.load(self.tx, ids, lock=True)
+
+    def _meet(
+        self, one: Fresh, link: Link | None, identities: Identities, golden: Mapping[str, Golden]
+    ) -> None:
+        """A record without a link: it joins a golden record, starts one, or a person decides."""
+        key = one.record.key
+        if key in identities.unclear:
+            self._ask(one, identities)
+            return
+        joined = golden.get(identities.known.get(key, ""))
+        if joined is None and not self._adopts():
+            self.tally.skip("not taken in from here")
+            return
+        fresh_link = link or Link(self.channel.connection, self.channel.stream, key, None)
+        if joined is not None:
+            fresh_link.golden_id = joined.id
+            self._observe(one, fresh_link, joined, None, created=key in identities.created)
+        else:
+            self._start(one, fresh_link)
+        self._welcome(key)
+
+    def _adopts(self) -> bool:
+        allowed = self.policy.adopt
+        return self.mapping.adopt and (allowed is None or self.channel.connection in allowed)
+
+    def _start(self, one: Fresh, link: Link) -> None:
+        golden = new_golden(
+            self.hub,
+            self.entity.name,
+            one.values,
+            origin=link.connection,
+            run=self.tally.id,
+            now=self.now,
+        )
+        link.golden_id = golden.id
+        link.state = LinkState(dict(golden.values))
+        self._note(link, one)
+        self.then.born(golden, one.prints)
+        self.tally.changed += 1
+
+    def _ask(self, one: Fresh, identities: Identities) -> None:
+        unclear = identities.unclear[one.record.key]
+        self.tally.skip("under review")
+        disputes.ask_review(
+            self.tx,
+            [
+                {
+                    "connection": self.channel.connection,
+                    "stream": self.channel.stream,
+                    "key": one.record.key,
+                    "entity": self.entity.name,
+                    "title": self.mapping.describe(one.values),
+                    "candidates": list(unclear.ids),
+                    "reason": unclear.reason,
+                }
+            ],
+            now=self.now,
+        )
+
+    def _welcome(self, key: str) -> None:
+        """A record that has a link now is no longer set aside or under review."""
+        connection, stream = self.channel.connection, self.channel.stream
+        if self._arrivals is None:
+            waiting = letters.any_for(self.tx, "pull", connection)
+            self._arrivals = (waiting, disputes.any_reviews(self.tx, connection))
+        if self._arrivals[0]:
+            letters.deliver(self.tx, "pull", connection, stream=stream, keys=[key])
+            letters.wake(self.tx, [derived_id(connection, stream, key)], now=self.now)
+        if self._arrivals[1]:
+            disputes.drop_reviews(self.tx, connection, stream, [key])
+
+    # --- observing ------------------------------------------------------------------------------
+
+    def _observe(
+        self,
+        one: Fresh,
+        link: Link,
+        golden: Golden,
+        conflicts: frozenset[str] | None,
+        *,
+        created: bool = False,
+    ) -> None:
+        record = one.record
+        if self._stale(record, link):
+            self.tally.skip("older than what is known")
+            return
+        if golden.deleted_at is not None and link.gone_at is None and link.id is not None:
+            self.tally.skip("deleted")
+            return
+        ours = self.written.get(record.key)
+        if ours is not None:
+            link.state = settle(link.state, ours.values, one.values, certain=ours.certain)
+        ground = Ground(
+            golden.values,
+            link.state,
+            self.policy,
+            self.entity.states,
+            conflicts or frozenset(),
+            lambda path: changed_at(golden, path),
+        )
+        sighting = Sighting(
+            link.connection, record.modified_at, first=link.id is None, created=created
+        )
+        seen = observe(ground, one.values, sighting)
+        self._apply(seen, one, link=link, golden=golden)
+        if link.id is not None:
+            self._welcome(record.key)
+
+    @staticmethod
+    def _stale(record: Record, link: Link) -> bool:
+        """Older news never beats newer: by the one clock of their system."""
+        return (
+            record.modified_at is not None
+            and link.modified_at is not None
+            and record.modified_at < link.modified_at
+        )
+
+    def _apply(self, seen: Observation, one: Fresh, *, link: Link, golden: Golden) -> None:
+        back_again = link.gone_at is not None
+        link.state = seen.link
+        if seen.golden or (back_again and golden.deleted_at is not None):
+            golden.deleted_at = None
+            self.then.set_values(
+                golden, seen.golden, origin=link.connection, at=one.record.modified_at
+            )
+            self.tally.touched += link.id is not None
+        link.state = agree(golden.values, link.state)
+        self._note(link, one)
+        self._count(seen.news or back_again or link.id is None)
+        self.then.history(golden.id, seen.changes, connection=link.connection)
+        self.then.clashes(link, seen.clashes)
+        self.then.settled(link, seen.settled)
+        self._wish_for_rest(link, golden, {c.path for c in seen.clashes})
+
+    def _count(self, changed: bool) -> None:
+        if changed:
+            self.tally.changed += 1
+        else:
+            self.tally.same += 1
+
+    def _note(self, link: Link, one: Fresh) -> None:
+        link.version, link.digest = one.record.version, one.digest
+        link.modified_at, link.gone_at = one.record.modified_at, None
+        if link.id is None:
+            self.then.linked(link)
+        else:
+            self.then.link_changed(link)
+
+    def _wish_for_rest(self, link: Link, golden: Golden, conflicts: set[str]) -> None:
+        """Whatever this record still lacks is wanted there."""
+        if not self.own_wishes:
+            self.then.unwish(link.connection, golden.id)
+            return
+        lacking = wanted(
+            golden.values,
+            link.state,
+            self.policy,
+            writable=self.mapping.writable,
+            conflicts=frozenset(conflicts),
+        )
+        states = self.entity.states
+        acts: tuple[str, ...] = ()
+        if states is not None:
+            goal, shown = golden.values.get(states.path), link.state.seen.get(states.path)
+            acts = route_actions(states, shown, goal, self.mapping.acts)
+        if lacking or acts:
+            self.then.wish(link.connection, golden)
+        else:
+            self.then.unwish(link.connection, golden.id)
+
+
+def _nudge(connection: str, stream: str, key: str) -> dict[str, str | None]:
+    return {
+        "connection": connection,
+        "stream": stream,
+        "key": key,
+        "event_id": f"parent:{stream}:{key}"[:120],
+        "merged_into": None,
+    }

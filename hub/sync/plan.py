@@ -1,0 +1,146 @@
+"""Computes what to write for a batch of wishes. Reads the store, writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection as Transaction
+
+from connectors.kit.contract import Create, Delete, Outcome, Payload, Record, Update, Write
+from hub.model.want import agree, wanted
+from hub.store import disputes, records
+from hub.store.queues import Wish
+from hub.store.records import Golden, Link
+from hub.sync.hub import Channel, Hub
+from mappings.canonical.values import Scalar, Values
+from mappings.kit.errors import LensError
+from mappings.kit.mapping import declared_path
+
+
+@dataclass(slots=True)
+class Job:
+    """One wish, with what is known about it."""
+
+    wish: Wish
+    golden: Golden
+    link: Link | None
+    #: The record as it was just read.
+    record: Record | None = None
+    #: The golden values that are written.
+    values: Values = field(default_factory=dict, repr=False)
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """It cannot be written yet, for a reason a person understands."""
+
+    reason: str
+    #: The golden record whose change will let it go on.
+    waits_for: str | None = None
+
+
+#: What becomes of a job: a write, a wait, a value without translation, or nothing to do.
+Plan = Write | Waiting | LensError | None
+
+
+def plan(
+    hub: Hub, tx: Transaction, channel: Channel, jobs: Sequence[Job]
+) -> list[tuple[Job, Plan]]:
+    """Returns what to do for each job; sets the values that are written."""
+    linked = [job.link.id for job in jobs if job.link is not None and job.link.id is not None]
+    conflicts = disputes.open_paths(tx, linked) if linked else {}
+    first = [(job, _lacking(hub, channel, job, conflicts)) for job in jobs]
+    keys = _keys(tx, channel, [job for job, waiting in first if waiting is None])
+    planned: list[tuple[Job, Plan]] = []
+    for job, waiting in first:
+        planned.append((job, waiting or _write(hub, tx, channel, job=job, keys=keys)))
+    return planned
+
+
+def _lacking(
+    hub: Hub, channel: Channel, job: Job, conflicts: Mapping[int, frozenset[str]]
+) -> Waiting | None:
+    """Sets the values a job has to write; says what a new record lacks."""
+    mapping, golden = channel.mapping, job.golden
+    if job.link is None:
+        missing = [path for path in mapping.requires if not _filled(golden.values, path)]
+        if missing:
+            kind, title = golden.entity.replace("_", " "), mapping.describe(golden.values)
+            return Waiting(
+                f"{kind} {title!r} needs {', '.join(missing)} before {channel.connection} can"
+                " have it: fill it in"
+            )
+        job.values = {p: v for p, v in golden.values.items() if mapping.writable(p)}
+    elif job.record is not None and channel.facts.update and golden.deleted_at is None:
+        job.values = wanted(
+            golden.values,
+            agree(golden.values, job.link.state),
+            hub.policy(golden.entity),
+            writable=mapping.writable,
+            conflicts=conflicts.get(job.link.id or 0, frozenset()),
+        )
+    return None
+
+
+def _keys(tx: Transaction, channel: Channel, jobs: Sequence[Job]) -> dict[str, str]:
+    """Returns golden id -> key over there of everything the values refer to."""
+    references = channel.mapping.references
+    targets = {
+        str(value): references[declared]
+        for job in jobs
+        for path, value in job.values.items()
+        if value is not None and (declared := declared_path(path)) in references
+    }
+    return records.keys_of(tx, channel.connection, targets)
+
+
+def _write(
+    hub: Hub, tx: Transaction, channel: Channel, *, job: Job, keys: Mapping[str, str]
+) -> Plan:
+    if job.link is not None:
+        if job.record is None or job.link.gone_at is not None or job.golden.merged_into:
+            return None  # gone meanwhile: deletes stay deleted
+        if job.golden.deleted_at is not None:
+            return Delete(job.link.key, job.record.version) if channel.facts.delete else None
+        if not job.values:
+            return None
+    references = channel.mapping.references
+    outside: dict[str, Scalar] = {}
+    for path, value in job.values.items():
+        if value is None or declared_path(path) not in references:
+            outside[path] = value
+        elif str(value) in keys:
+            outside[path] = keys[str(value)]
+        else:
+            return Waiting(_absent(hub, tx, channel, str(value)), str(value))
+    current = None if job.record is None else job.record.payload
+    try:
+        return _addressed(job, channel.mapping.write(outside, current))
+    except LensError as error:
+        return error
+
+
+def _addressed(job: Job, payload: Payload) -> Write | None:
+    if job.link is None:
+        return Create(job.golden.id, payload)
+    assert job.record is not None
+    return Update(job.link.key, payload, job.record.version) if payload else None
+
+
+def _absent(hub: Hub, tx: Transaction, channel: Channel, golden_id: str) -> str:
+    golden = records.load(tx, [golden_id]).get(golden_id)
+    if golden is None:
+        return f"refers to something that does not exist any more ({golden_id})"
+    entity = hub.entities[golden.entity]
+    name = golden.values.get("name") or golden.values.get(entity.title) or golden_id
+    kind = golden.entity.replace("_", " ")
+    return f"{kind} {name!r} is not in {channel.connection}: create it there, or link it"
+
+
+def _filled(values: Mapping[str, Scalar], path: str) -> bool:
+    """Says whether a path is filled; a branch or list is when anything in it is."""
+    if values.get(path) is not None:
+        return True
+    return any(p.startswith((f"{path}.", f"{path}[")) and v is not None for p, v in values.items())

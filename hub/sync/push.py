@@ -1,0 +1,331 @@
+"""Tells a connection what it lacks: leases wishes, reads the truth, computes, writes, reads back.
+
+What to write is computed when it is written. The intention to create is durable before the network
+is touched, and a create whose outcome is unknown is probed before it is repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from connectors.kit.contract import Act, Create, Delete, Page, Write
+from connectors.kit.errors import ConnectorError, RateLimitedError, RecordMissingError
+from hub.model.recovery import Bury, Pause, Refresh, Retry, pause, recovery
+from hub.model.want import route_actions
+from hub.store import progress as store
+from hub.store import queues, records
+from hub.store.progress import Tally
+from hub.store.queues import Wish
+from hub.store.records import Link
+from hub.sync.hub import Channel, Connection, Hub
+from hub.sync.intake import Written, take_in
+from hub.sync.plan import Job, Waiting, plan
+from hub.sync.progress import Progress, Silence
+from hub.sync.pull import pause_connection
+from mappings.kit.errors import LensError
+
+#: Wishes of one lease; a connector's batch may be smaller.
+_BATCH = 100
+#: After so many stale answers in a row somebody is fighting with us: a person should look.
+_MOST_REFRESHES = 5
+
+
+def push(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tally:
+    """Writes what is wanted in a connection until nothing is due.
+
+    Raises: ConnectorError when the system does not answer; every wish is kept.
+    """
+    target = hub.connection(connection)
+    tally = Tally(hub.fresh_id(), "push", connection, "", hub.clock())
+    show = progress or Silence()
+    show.start(f"to {connection}", None)
+    try:
+        while wishes := _lease(hub, target):
+            _Batch(hub, target, wishes, tally).work()
+            show.advance(f"to {connection}", len(wishes))
+    finally:
+        show.done(f"to {connection}")
+        if tally.written or tally.buried:
+            with hub.store.begin() as tx:
+                store.start_run(tx, tally)
+                store.save_run(tx, tally, state="done", finished_at=hub.clock())
+    return tally
+
+
+def _lease(hub: Hub, target: Connection) -> list[Wish]:
+    with hub.store.begin() as tx:
+        if store.paused(tx, target.name) is not None:
+            return []
+        return queues.lease(
+            tx,
+            target.name,
+            entities=list(hub.entities),
+            worker=hub.worker,
+            now=hub.clock(),
+            limit=_BATCH,
+        )
+
+
+class _Batch:
+    """The leased wishes of one entity, from lease to verdict."""
+
+    def __init__(self, hub: Hub, target: Connection, wishes: Sequence[Wish], tally: Tally) -> None:
+        self.hub, self.target, self.tally = hub, target, tally
+        #: Wishes not yet fulfilled, given back or buried.
+        self.open: dict[int, Wish] = {wish.id: wish for wish in wishes}
+
+    def work(self) -> None:
+        """Does all of it; whatever happens, no wish is lost."""
+        try:
+            for channel, jobs in self._by_channel().items():
+                for start in range(0, len(jobs), channel.facts.batch):
+                    self._work_channel(channel, jobs[start : start + channel.facts.batch])
+        except ConnectorError as error:
+            self._give_back(error)
+            raise
+        with self.hub.store.begin() as tx:
+            queues.fulfilled(tx, self.open.values())
+
+    # --- who is concerned -----------------------------------------------------------------------
+
+    def _by_channel(self) -> dict[Channel, list[Job]]:
+        """Sorts the wishes that can be worked on; the others are fulfilled as they are."""
+        ids = [wish.golden_id for wish in self.open.values()]
+        with self.hub.store.read() as tx:
+            golden = records.load(tx, ids)
+            links = records.links_by_golden(tx, ids, connection=self.target.name)
+        found: dict[Channel, list[Job]] = {}
+        for wish in self.open.values():
+            record = golden.get(wish.golden_id)
+            if record is None or record.merged_into is not None:
+                continue
+            channel = self.target.channel_for(record.entity, record.values)
+            if channel is None:
+                continue
+            link = _written_link(links.get(record.id, []), channel)
+            creatable = link is None and record.deleted_at is None and self._may_create(channel)
+            if creatable or (link is not None and link.gone_at is None):
+                found.setdefault(channel, []).append(Job(wish, record, link))
+        return found
+
+    def _may_create(self, channel: Channel) -> bool:
+        return (
+            channel.facts.create and self.target.name in self.hub.policy(channel.entity.name).create
+        )
+
+    # --- one channel ----------------------------------------------------------------------------
+
+    def _work_channel(self, channel: Channel, jobs: list[Job]) -> None:
+        self._probe(channel, [job for job in jobs if job.link is None and job.wish.state == "sent"])
+        self._read(channel, [job for job in jobs if job.link is not None])
+        with self.hub.store.read() as tx:
+            plans = plan(self.hub, tx, channel, jobs)
+        writes: list[tuple[Job, Write]] = []
+        for job, planned in plans:
+            if isinstance(planned, Waiting):
+                self._postpone(job.wish, "waiting", planned.reason, waits_for=planned.waits_for)
+            elif isinstance(planned, LensError):
+                self._verdict(job.wish, planned, state="due")
+            elif planned is not None:
+                writes.append((job, planned))
+        if writes:
+            self._write(channel, writes)
+        self._act(channel, [job for job in jobs if job.wish.id in self.open])
+
+    def _probe(self, channel: Channel, unknown: Sequence[Job]) -> None:
+        """Asks whether creates with an unknown outcome have happened, before any is repeated."""
+        if not unknown:
+            return
+        sent = {job.golden.id: job.wish.sent or {} for job in unknown}
+        made = channel.connector.find(channel.stream, list(sent))
+        written = {
+            record.key: Written(golden_id, sent[golden_id], certain=False)
+            for golden_id, record in made.items()
+        }
+        self._take(channel, Page(records=list(made.values())), written=written)
+        self._refresh([job for job in unknown if job.golden.id in made], channel)
+
+    def _read(self, channel: Channel, linked: Sequence[Job]) -> None:
+        """Reads the truth about linked records and observes it first."""
+        by_key = {job.link.key: job for job in linked if job.link is not None}
+        if not by_key:
+            return
+        page = channel.connector.fetch(channel.stream, list(by_key))
+        self._take(channel, page, own_wishes=False)
+        self._refresh(linked, channel)
+        found = {record.key: record for record in page.records}
+        for job in linked:
+            job.record = None if job.link is None else found.get(job.link.key)
+
+    def _refresh(self, jobs: Sequence[Job], channel: Channel) -> None:
+        """Loads golden records and links again after something was taken in."""
+        ids = [job.golden.id for job in jobs]
+        with self.hub.store.read() as tx:
+            golden = records.load(tx, ids)
+            links = records.links_by_golden(tx, ids, connection=self.target.name)
+        for job in jobs:
+            job.golden = golden.get(job.golden.id, job.golden)
+            job.link = _written_link(links.get(job.golden.id, []), channel)
+
+    def _take(
+        self,
+        channel: Channel,
+        page: Page,
+        *,
+        written: Mapping[str, Written] | None = None,
+        own_wishes: bool = True,
+    ) -> None:
+        scratch = Tally(self.tally.id, "push", channel.connection, channel.stream, self.hub.clock())
+        with self.hub.store.begin() as tx:
+            take_in(
+                self.hub,
+                tx,
+                channel,
+                page=page,
+                tally=scratch,
+                written=written,
+                own_wishes=own_wishes,
+            )
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def _write(self, channel: Channel, writes: Sequence[tuple[Job, Write]]) -> None:
+        creates = {job.wish.id: job.values for job, write in writes if isinstance(write, Create)}
+        if creates:
+            with self.hub.store.begin(durable=True) as tx:
+                queues.mark_sent(tx, creates)
+        try:
+            outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
+        except RateLimitedError:
+            with self.hub.store.begin() as tx:  # the system said that none has happened
+                queues.mark_unsent(tx, creates)
+            raise
+        for (job, _), outcome in zip(writes, outcomes, strict=True):
+            job.outcome = outcome
+        self._read_back(channel, writes)
+        for job, write in writes:
+            self._conclude(job, write)
+
+    def _conclude(self, job: Job, write: Write) -> None:
+        error = job.outcome.error if job.outcome is not None else None
+        if error is None or (isinstance(write, Delete) and isinstance(error, RecordMissingError)):
+            self.tally.written += 1
+        else:
+            refused = isinstance(error, RateLimitedError) or not isinstance(write, Create)
+            self._verdict(job.wish, error, state="due" if refused else None)
+
+    def _read_back(self, channel: Channel, writes: Sequence[tuple[Job, Write]]) -> None:
+        """Agrees on what was written, as the system shows it."""
+        kept, gone, unread = {}, [], []
+        found = []
+        for job, write in writes:
+            outcome = job.outcome
+            if outcome is None or (
+                outcome.error is not None and not isinstance(outcome.error, RecordMissingError)
+            ):
+                continue
+            if isinstance(write, Delete):
+                gone.append(write.key)
+            elif outcome.error is None and outcome.key is not None:
+                kept[outcome.key] = Written(job.golden.id, job.values)
+                if outcome.record is None:
+                    unread.append(outcome.key)
+                else:
+                    found.append(outcome.record)
+        if unread:
+            found += channel.connector.fetch(channel.stream, unread).records
+        if found or gone:
+            self._take(channel, Page(records=found, gone=gone), written=kept)
+
+    # --- states ---------------------------------------------------------------------------------
+
+    def _act(self, channel: Channel, jobs: Sequence[Job]) -> None:
+        """Brings lagging states forward, transition by transition."""
+        if channel.entity.states is None or not channel.mapping.acts or not jobs:
+            return
+        self._refresh(jobs, channel)
+        for _ in channel.mapping.acts:
+            steps = [
+                (job, act)
+                for job in jobs
+                if job.wish.id in self.open and (act := _next_act(channel, job)) is not None
+            ]
+            if not steps:
+                return
+            self._step(channel, steps)
+
+    def _step(self, channel: Channel, steps: Sequence[tuple[Job, Act]]) -> None:
+        outcomes = channel.connector.write(channel.stream, [act for _, act in steps])
+        for (job, _), outcome in zip(steps, outcomes, strict=True):
+            if outcome.error is not None:
+                self._verdict(job.wish, outcome.error, state="due")
+            else:
+                self.tally.written += 1
+        page = channel.connector.fetch(channel.stream, [act.key for _, act in steps])
+        self._take(channel, page, own_wishes=False)
+        self._refresh([job for job, _ in steps], channel)
+
+    # --- verdicts -------------------------------------------------------------------------------
+
+    def _give_back(self, error: ConnectorError) -> None:
+        """The whole conversation failed: creates that were sent stay sent."""
+        if isinstance(recovery(error, attempts=0), Pause):
+            pause_connection(self.hub, self.target.name, str(error))
+        for wish in list(self.open.values()):
+            self._verdict(wish, error, state=None)
+
+    def _verdict(self, wish: Wish, error: Exception, *, state: str | None) -> None:
+        """Decides what becomes of a wish after an error; `state` None leaves it as stored."""
+        match recovery(error, attempts=wish.attempts):
+            case Bury():
+                self.tally.buried += 1
+                self._postpone(wish, "buried", str(error), error=error)
+            case Refresh() if wish.attempts >= _MOST_REFRESHES:
+                self.tally.buried += 1
+                reason = f"changed again each time it was to be written: {error}"
+                self._postpone(wish, "buried", reason, error=error)
+            case Refresh():
+                self._postpone(wish, "due", str(error), error=error, after=timedelta(0))
+            case Retry(after=after):
+                self._postpone(wish, state, str(error), error=error, after=after)
+            case _:
+                self._postpone(wish, state, str(error), error=error)
+
+    def _postpone(
+        self,
+        wish: Wish,
+        state: str | None,
+        reason: str,
+        *,
+        error: Exception | None = None,
+        waits_for: str | None = None,
+        after: timedelta | None = None,
+    ) -> None:
+        """Gives a wish back with a reason; this batch is done with it."""
+        self.open.pop(wish.id, None)
+        wait = pause(wish.attempts) if after is None else after
+        with self.hub.store.begin() as tx:
+            queues.postpone(
+                tx,
+                wish,
+                state=state,
+                due_at=self.hub.clock() + wait,
+                reason=reason,
+                error=type(error).__name__ if error else None,
+                waits_for=waits_for,
+            )
+
+
+def _next_act(channel: Channel, job: Job) -> Act | None:
+    states = channel.entity.states
+    if states is None or job.link is None or job.link.gone_at is not None:
+        return None
+    goal = job.golden.values.get(states.path)
+    shown = job.link.state.seen.get(states.path)
+    actions = route_actions(states, shown, goal, channel.mapping.acts)
+    return Act(job.link.key, actions[0], job.link.version) if actions else None
+
+
+def _written_link(links: Sequence[Link], channel: Channel) -> Link | None:
+    return next((n for n in links if n.stream == channel.stream and n.spare == 0), None)

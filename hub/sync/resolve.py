@@ -1,0 +1,242 @@
+"""What a person has decided: about values (conflicts) and about who is who (reviews).
+
+One transaction each. The person's word is law: no policy is asked, and history says who it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection as Transaction
+
+from hub.errors import DecisionError, UnknownError
+from hub.model.observe import Change
+from hub.model.want import agree
+from hub.store import disputes, queues, records
+from hub.store.records import Golden, Link
+from hub.sync.consequences import Consequences
+from hub.sync.hub import Hub
+from mappings.canonical.values import Field, Scalar
+from mappings.kit import convert, regional
+
+#: The origin of values that a person has decided here.
+PERSON = "person"
+
+Side = Literal["ours", "theirs"]
+Row = Mapping[str, Any]
+
+#: Kind of a value -> how a person's text becomes canonical.
+_READERS: dict[str, Callable[[Any], Scalar]] = {
+    "text": convert.text,
+    "email": convert.email,
+    "phone": regional.phone,
+    "country": regional.country,
+    "currency": regional.currency,
+    "tax_id": regional.tax_id,
+    "domain": convert.domain,
+    "decimal": convert.decimal,
+    "integer": convert.integer,
+    "boolean": convert.boolean,
+    "date": convert.day,
+    "datetime": convert.instant,
+    "enum": convert.text,
+    "reference": convert.text,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What became of a conflict."""
+
+    number: int
+    entity: str
+    golden_id: str
+    #: Path -> value that holds now.
+    values: Mapping[str, Scalar]
+
+
+def resolve_conflict(hub: Hub, number: int, side: Side) -> Resolved:
+    """Lets our value or theirs hold, for the field and for the unit it belongs to.
+
+    Theirs becomes the golden value, and the others are told; ours will be written over there.
+    Raises: UnknownError, DecisionError.
+    """
+    with hub.store.begin() as tx:
+        case = _case(hub, tx, number)
+        unit = hub.policy(case.golden.entity).unit_of(case.path)
+        same_unit = hub.policy(case.golden.entity).unit_of
+        rows = [
+            row
+            for row in disputes.conflicts_of(tx, case.golden.id)
+            if row["link_id"] == case.link.id
+            and row["closed_at"] is None
+            and (row["id"] == number or (unit is not None and same_unit(row["path"]) == unit))
+        ]
+        for row in rows:
+            theirs = case.link.state.seen_at(row["path"])
+            if side == "theirs":
+                case.link.state.put(row["path"], seen=theirs, agreed=theirs, shown=theirs)
+                case.take(row["path"], theirs, origin=case.link.connection)
+            else:
+                case.keep(row["path"], theirs)
+        values = {row["path"]: case.golden.values.get(row["path"]) for row in rows}
+        case.close(tx, list(values), resolution=side)
+    return Resolved(number, case.golden.entity, case.golden.id, values)
+
+
+def resolve_with_value(hub: Hub, number: int, text: str) -> Resolved:
+    """Sets a third value, which all sides will get; an empty text means blank.
+
+    Raises: UnknownError, DecisionError.
+    """
+    with hub.store.begin() as tx:
+        case = _case(hub, tx, number)
+        value = _canonical(hub, tx, case, text)
+        case.take(case.path, value, origin=PERSON)
+        case.link.state = agree({case.path: value}, case.link.state)
+        case.close(tx, [case.path], resolution="value")
+    return Resolved(number, case.golden.entity, case.golden.id, {case.path: value})
+
+
+@dataclass
+class _Case:
+    """One conflict, with everything its end touches."""
+
+    hub: Hub
+    number: int
+    path: str
+    golden: Golden
+    link: Link
+    consequences: Consequences
+
+    def take(self, path: str, value: Scalar, *, origin: str) -> None:
+        """The golden record takes a value."""
+        old = self.golden.values.get(path)
+        self.consequences.set_values(self.golden, {path: value}, origin=origin, at=None)
+        self._remember(Change(path, old, value, "taken", self._why(origin)), origin)
+
+    def keep(self, path: str, theirs: Scalar) -> None:
+        """The golden record keeps its value, theirs is overruled."""
+        change = Change(path, theirs, self.golden.values.get(path), "superseded", self._why("ours"))
+        self._remember(change, self.link.connection)
+
+    def _why(self, what: str) -> str:
+        return f"a person decided conflict {self.number}: {what}"
+
+    def _remember(self, change: Change, connection: str) -> None:
+        self.consequences.history(self.golden.id, [change], connection=connection)
+
+    def close(self, tx: Transaction, paths: list[str], *, resolution: str) -> None:
+        """Stores everything and ends the conflict; the others about these paths are compared."""
+        assert self.link.id is not None
+        now = self.consequences.now
+        disputes.close(tx, self.link.id, paths, resolution=resolution, now=now)
+        self.consequences.link_changed(self.link)
+        self.consequences.wish(self.link.connection, self.golden)
+        self._compare_others(tx, paths)
+        self.consequences.store(tx)
+
+    def _compare_others(self, tx: Transaction, paths: list[str]) -> None:
+        """Open conflicts of other connections about these paths: over, or about the new value."""
+        links = records.links_by_golden(tx, [self.golden.id]).get(self.golden.id, [])
+        others = {link.id: link for link in links if link.id != self.link.id}
+        for row in disputes.conflicts_of(tx, self.golden.id):
+            link = others.get(row["link_id"])
+            if link is None or row["closed_at"] is not None or row["path"] not in paths:
+                continue
+            ours = self.golden.values.get(row["path"])
+            if link.state.seen_at(row["path"]) == ours:
+                link.state = agree({row["path"]: ours}, link.state)
+                self.consequences.link_changed(link)
+                self.consequences.settled(link, {row["path"]})
+            else:
+                kept = ("golden_id", "link_id", "connection", "path", "base", "theirs")
+                changed = {name: row[name] for name in kept} | {"ours": ours}
+                disputes.open_conflict(tx, changed, now=self.consequences.now)
+
+
+def _case(hub: Hub, tx: Transaction, number: int) -> _Case:
+    row = disputes.conflict(tx, number)
+    if row is None:
+        raise UnknownError(f"there is no conflict {number}; see `tulay conflicts`")
+    if row["closed_at"] is not None:
+        raise DecisionError(f"conflict {number} is closed already ({row['resolution']})")
+    golden = records.load(tx, [row["golden_id"]], lock=True)[row["golden_id"]]
+    links = records.links_by_golden(tx, [golden.id]).get(golden.id, [])
+    link = next((one for one in links if one.id == row["link_id"]), None)
+    if link is None or link.gone_at is not None:
+        raise DecisionError(
+            f"conflict {number}: the record in {row['connection']} is gone; there is nothing to"
+            " decide any more"
+        )
+    consequences = Consequences(hub, hub.fresh_id(), hub.clock())
+    return _Case(hub, number, row["path"], golden, link, consequences)
+
+
+def _canonical(hub: Hub, tx: Transaction, case: _Case, text: str) -> Scalar:
+    """Returns the canonical value of a person's text. Raises: DecisionError."""
+    declared = hub.entities[case.golden.entity].field(case.path)
+    if declared is None:
+        raise DecisionError(f"{case.golden.entity} has no field {case.path!r} any more")
+    try:
+        value = _READERS[declared.kind](text) if text.strip() else None
+    except ValueError as error:
+        raise DecisionError(f"{case.path} must be a {declared.kind}: {error}") from error
+    if declared.options and value is not None and value not in declared.options:
+        raise DecisionError(f"{case.path} must be one of {', '.join(declared.options)}")
+    if declared.kind == "reference" and value is not None:
+        _check_reference(tx, case.path, declared, str(value))
+    return value
+
+
+def _check_reference(tx: Transaction, path: str, declared: Field, target: str) -> None:
+    found = records.load(tx, [target]).get(target)
+    if found is None or found.entity != declared.entity:
+        raise DecisionError(
+            f"{path} must be the id of a {declared.entity}; see `tulay links {declared.entity}`"
+        )
+
+
+def decide_review(hub: Hub, number: int, decision: str) -> str:
+    """Says which golden record a record is, or that it is a new one; it is looked at again soon.
+
+    `decision` is `new`, or the id of a golden record, of which the beginning is enough. Returns the
+    whole id, or `new`. Raises: UnknownError, DecisionError.
+    """
+    with hub.store.begin() as tx:
+        review = next((r for r in disputes.open_reviews(tx) if r["id"] == number), None)
+        if review is None:
+            raise UnknownError(f"there is no open review {number}; see `tulay links review`")
+        chosen = decision if decision == "new" else _chosen(tx, review, decision)
+        disputes.decide_review(tx, number, chosen)
+        nudge = {
+            "connection": review["connection"],
+            "stream": review["stream"],
+            "key": review["key"],
+            "event_id": f"review:{number}:{hub.fresh_id()}",
+            "merged_into": None,
+        }
+        queues.receive(tx, [nudge], now=hub.clock())
+    return chosen
+
+
+def _chosen(tx: Transaction, review: Row, decision: str) -> str:
+    fitting = [c for c in review["candidates"] if c.startswith(decision)]
+    if len(fitting) > 1:
+        raise DecisionError(f"{decision!r} fits several candidates; write more of the id")
+    golden_id = fitting[0] if fitting else decision
+    golden = records.load(tx, [golden_id]).get(golden_id)
+    if golden is None or golden.entity != review["entity"] or golden.deleted_at is not None:
+        raise UnknownError(
+            f"there is no {review['entity']} with the id {decision!r}; `tulay links review` shows"
+            " the candidates, and `new` makes a new one"
+        )
+    linked = records.links_by_golden(tx, [golden_id], connection=review["connection"])
+    if any(link.gone_at is None for link in linked.get(golden_id, [])):
+        raise DecisionError(
+            f"{golden_id} has a record in {review['connection']} already; merge the two over"
+            " there, or choose `new`"
+        )
+    return golden.merged_into or golden_id

@@ -1,0 +1,138 @@
+"""Records that are gone over there, or were merged into another one.
+
+A deletion touches only its own link unless policy says otherwise; a merge moves everything to the
+survivor and keeps the history of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection as Transaction
+
+from connectors.kit.contract import Merge
+from hub.model.observe import Change
+from hub.store import disputes, letters, queues, records
+from hub.store.progress import Tally
+from hub.store.records import Golden, Link
+from hub.sync.consequences import Consequences
+from hub.sync.hub import Channel
+
+
+def take_gone(
+    tx: Transaction,
+    channel: Channel,
+    keys: Sequence[str],
+    *,
+    then: Consequences,
+    tally: Tally,
+) -> None:
+    """Notes that records are gone; what that does to the other side is for policy to say."""
+    links = records.links_by_key(tx, channel.connection, channel.stream, keys)
+    ids = [link.golden_id for link in links.values() if link.golden_id]
+    golden = records.load(tx, ids, lock=True)
+    for key in keys:
+        link = links.get(key)
+        if link is None:
+            # Whoever refers to it must not wait for ever.
+            then.linked(Link(channel.connection, channel.stream, key, None, gone_at=then.now))
+            tally.skip("gone before it was known")
+        elif link.gone_at is not None:
+            tally.same += 1
+        else:
+            _leave(channel, link, golden.get(link.golden_id or ""), then=then)
+            tally.changed += 1
+            tally.touched += 1
+    letters.deliver(tx, "pull", channel.connection, stream=channel.stream, keys=keys)
+    disputes.drop_reviews(tx, channel.connection, channel.stream, keys)
+
+
+def _leave(channel: Channel, link: Link, golden: Golden | None, *, then: Consequences) -> None:
+    link.gone_at, link.digest = then.now, None
+    then.link_changed(link)
+    if golden is None:
+        return
+    policy = then.hub.policy(golden.entity)
+    propagate = policy.delete == "propagate" and link.spare == 0
+    why = f"deleted in {channel.connection}; policy delete: {policy.delete}"
+    then.history(
+        golden.id,
+        [Change("(record)", link.key, None, "taken", why)],
+        connection=channel.connection,
+    )
+    if propagate:
+        golden.deleted_at = then.now
+        then.touch(golden)
+        for name, connection in then.hub.connections.items():
+            if name != channel.connection and connection.has(golden.entity):
+                then.wish(name, golden)
+
+
+def take_merge(
+    tx: Transaction, channel: Channel, merge: Merge, *, then: Consequences, tally: Tally
+) -> None:
+    """Lets the link of a merged record follow the survivor."""
+    links = records.links_by_key(tx, channel.connection, channel.stream, [merge.key, merge.into])
+    old, into = links.get(merge.key), links.get(merge.into)
+    if old is None or old.gone_at is not None or merge.key == merge.into:
+        tally.same += 1
+        return
+    tally.changed += 1
+    tally.touched += 1
+    if into is None:
+        old.key, old.digest = merge.into, None
+        records.change_links(tx, [old])
+        return
+    old.gone_at, old.digest, old.spare = then.now, None, old.id or 0
+    records.change_links(tx, [old])
+    if old.golden_id and into.golden_id and old.golden_id != into.golden_id:
+        why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
+        merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why)
+
+
+def merge_golden(
+    tx: Transaction, loser_id: str, winner_id: str, *, then: Consequences, why: str
+) -> None:
+    """Merges two golden records: the winner keeps its values and fills its blanks."""
+    golden = records.load(tx, [loser_id, winner_id], lock=True)
+    loser, winner = golden[loser_id], golden[winner_id]
+    gained = {p: v for p, v in loser.values.items() if winner.values.get(p) is None}
+    lost = [
+        Change(path, value, winner.values[path], "superseded", why)
+        for path, value in loser.values.items()
+        if path not in gained and winner.values[path] != value
+    ]
+    origin = loser.origin
+    then.history(winner_id, lost, connection=origin)
+    then.set_values(winner, gained, origin=origin, at=None)
+    loser.merged_into = winner_id
+    then.touch(loser)
+    then.forget(loser)
+    queues.drop_for(tx, loser_id)
+    disputes.move_history(tx, loser_id, winner_id)
+    disputes.move_conflicts(tx, loser_id, winner_id)
+    _move_links(tx, loser_id, winner_id)
+    _move_references(tx, loser_id, winner_id, then=then)
+    for name, connection in then.hub.connections.items():
+        if connection.has(winner.entity):
+            then.wish(name, winner)
+
+
+def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> None:
+    found = records.links_by_golden(tx, [loser_id, winner_id])
+    taken = {(link.connection, link.stream) for link in found.get(winner_id, []) if not link.spare}
+    moved = []
+    for link in found.get(loser_id, []):
+        link.golden_id = winner_id
+        if (link.connection, link.stream) in taken and not link.spare:
+            # Over there it is still two records: keep both, write to one.
+            link.spare = link.id or 0
+        moved.append(link)
+    records.change_links(tx, moved)
+
+
+def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, then: Consequences) -> None:
+    children = records.referring(tx, [loser_id]).get(loser_id, [])
+    for child in records.load(tx, children, lock=True).values():
+        values = {p: winner_id for p, v in child.values.items() if v == loser_id}
+        then.set_values(child, dict(values), origin=child.origin, at=None)

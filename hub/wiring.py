@@ -1,0 +1,156 @@
+"""The composition root: settings in, a hub with an open store, connectors and mappings out.
+
+The only place that knows how the pieces are put together; it names no system.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from connectors.kit.budget import Budget
+from connectors.kit.contract import Connector
+from connectors.kit.registry import RegistryError, accepts, catalogue, open_connector
+from hub.errors import SettingsError
+from hub.settings.connections import ConnectionSettings
+from hub.settings.loading import Settings
+from hub.settings.policies import check_policies, resolve_policies
+from hub.store.engine import Store, open_store
+from hub.sync.hub import Channel, Connection, Hub
+from mappings.canonical.entities import ENTITIES
+from mappings.canonical.values import Entity
+from mappings.kit.errors import MappingFileError
+from mappings.kit.files import nearest
+from mappings.kit.loader import load_all
+from mappings.kit.mapping import Mapping as StreamMapping
+
+#: Calls we allow ourselves where neither manifest nor settings say anything: (calls, seconds).
+_CAREFUL = (100, 10.0)
+
+Mappings = Mapping[str, Sequence[StreamMapping]]
+
+
+def open_hub(
+    settings: Settings, *, worker: str | None = None, only: Sequence[str] | None = None
+) -> Hub:
+    """Opens everything that the settings name, or only these connections.
+
+    `worker` must be unique per process. Raises: SettingsError, UnknownError, ConnectorError.
+    """
+    names = tuple(settings.connections) if only is None else tuple(only)
+    chosen = {name: settings.connection(name) for name in names}
+    mappings = load_mappings(settings)
+    entities = entities_of(mappings)
+    check_policies(
+        settings.file,
+        settings.policies,
+        connections=settings.connections,
+        entities=entities,
+        custom=False,
+    )
+    with ExitStack() as opened:
+        store = prepared_store(settings)
+        opened.callback(store.close)
+        connections = {}
+        for name, one in chosen.items():
+            connector = open_connection(settings, one, mappings[one.system])
+            opened.callback(connector.close)
+            channels = channels_of(one, connector, mappings[one.system])
+            connections[name] = Connection(name, one.system, one.role, connector, channels)
+        opened.pop_all()
+    return Hub(
+        store=store,
+        connections=connections,
+        entities=entities,
+        policies=resolve_policies(settings.policies, settings.connections, entities),
+        flows=settings.flows,
+        limit=settings.limits.limit,
+        worker=worker or worker_name(),
+    )
+
+
+def worker_name() -> str:
+    """Returns a name that no other process has, for leases."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def prepared_store(settings: Settings) -> Store:
+    """Opens the store, with its tables up to date. Raises: SettingsError."""
+    store = open_store(settings.database)
+    store.create()
+    return store
+
+
+def load_mappings(settings: Settings) -> Mappings:
+    """Returns the mappings of all systems in use, each for a stream that its connector has.
+
+    Raises: SettingsError.
+    """
+    systems = dict.fromkeys(one.system for one in settings.connections.values())
+    try:
+        mappings = load_all(systems, settings.mapping_folders)
+    except MappingFileError as error:
+        raise SettingsError(str(error)) from error
+    for system, found in mappings.items():
+        streams = settings.manifests[system].streams
+        for mapping in found:
+            if mapping.stream not in streams:
+                raise SettingsError(
+                    f"the mappings of {system} name the stream {mapping.stream!r}, which the"
+                    f" connector does not have{nearest(mapping.stream, streams)}"
+                )
+    return mappings
+
+
+def entities_of(mappings: Mappings) -> dict[str, Entity]:
+    """Returns all entities, parents before children, with the custom fields of the mappings."""
+    extended = {m.entity.name: m.entity for found in mappings.values() for m in found}
+    return {name: extended.get(name, entity) for name, entity in ENTITIES.items()}
+
+
+def open_connection(
+    settings: Settings, one: ConnectionSettings, mappings: Sequence[StreamMapping]
+) -> Connector:
+    """Opens the connector of one connection. Raises: SettingsError, ConnectorError."""
+    folders = settings.connector_folders
+    try:
+        extras = _extras(settings, one, mappings)
+        return open_connector(one.system, one.revealed(), budget_of(one), folders=folders, **extras)
+    except RegistryError as error:
+        raise SettingsError(f"connections.{one.name}: {error}") from error
+
+
+def _extras(
+    settings: Settings, one: ConnectionSettings, mappings: Sequence[StreamMapping]
+) -> dict[str, Any]:
+    """Returns what this connector takes besides settings: the fields that mappings want of it."""
+    found = catalogue(settings.connector_folders).found[one.system]
+    if not accepts(found, "fields"):
+        return {}
+    return {"fields": {mapping.stream: tuple(mapping.names) for mapping in mappings}}
+
+
+def budget_of(one: ConnectionSettings) -> Budget:
+    """Returns the rate budget of a connection: its own, or the system's documented limit."""
+    limits = one.manifest.limits
+    requests, per_seconds = (limits.requests, limits.per_seconds) if limits else _CAREFUL
+    if one.budget is not None:
+        requests, per_seconds = one.budget.requests, one.budget.per_seconds
+    return Budget(requests, per_seconds, lanes=limits.lanes if limits else None)
+
+
+def channels_of(
+    one: ConnectionSettings, connector: Connector, mappings: Sequence[StreamMapping]
+) -> dict[str, Channel]:
+    """Returns the mapped streams of a connection, parents before children."""
+    order = list(ENTITIES)
+    return {
+        mapping.stream: Channel(
+            one.name, mapping.stream, connector, mapping, one.manifest.streams[mapping.stream]
+        )
+        for mapping in sorted(mappings, key=lambda m: order.index(m.entity.name))
+    }

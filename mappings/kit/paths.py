@@ -1,0 +1,224 @@
+"""Paths into a payload, compiled to closures: `properties.name`, `addresses[0].city`,
+`contact_mechanisms[type=email,name=].value`, `associations.companies[0]`.
+
+A path reads from a payload and adds to a `Draft`, the patch being made. It refuses a path with
+more than one list in it: lists in lists are what `lists:` in a mapping file is for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Take = Callable[[Mapping[str, Any]], Any]
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_\-]*"
+_PATH = re.compile(rf"({_NAME}(?:\.{_NAME})*)(?:\[([^\]]*)\](?:\.({_NAME}(?:\.{_NAME})*))?)?")
+_CRITERION = re.compile(rf"({_NAME})=(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A parsed path: dict steps, then perhaps one item of a list, then dict steps in that item."""
+
+    text: str
+    #: Steps from the payload to the value, or to the list.
+    head: tuple[str, ...]
+    #: Position in the list; None when there is no list or the item is chosen by criteria.
+    index: int | None = None
+    #: What the item must have; "" means blank. Empty when there is no list or an index.
+    criteria: tuple[tuple[str, str], ...] = ()
+    #: Steps inside the item; empty when the item itself is the value.
+    tail: tuple[str, ...] = ()
+
+    @property
+    def listed(self) -> bool:
+        """Says whether the path goes through a list."""
+        return self.index is not None or bool(self.criteria)
+
+    @property
+    def name(self) -> str:
+        """The path as a field name, without choosing of items: `addresses.city`."""
+        return ".".join(self.head + self.tail)
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Names the list item that the path goes through; equal for paths into the same item."""
+        return (self.head, self.index, self.criteria)
+
+
+def parse(text: str) -> Path:
+    """Returns the parsed path. Raises: ValueError when the text is no path.
+
+    >>> parse("contacts[type=email,name=].value").criteria
+    (('type', 'email'), ('name', ''))
+    """
+    match = _PATH.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no path; write a.b, a[0].b or a[type=email,name=].b")
+    head, choice, tail = match.groups()
+    steps = tuple(head.split("."))
+    inner = tuple(tail.split(".")) if tail else ()
+    if choice is None:
+        return Path(text, steps)
+    if choice.isdigit():
+        return Path(text, steps, index=int(choice), tail=inner)
+    criteria = [_CRITERION.fullmatch(part.strip()) for part in choice.split(",")]
+    if not inner or not all(criteria):
+        raise ValueError(f"{text!r}: in brackets comes a position or name=value, then .field")
+    pairs = tuple((c[1], c[2].strip()) for c in criteria if c)
+    return Path(text, steps, criteria=pairs, tail=inner)
+
+
+def taker(path: Path) -> Take:
+    """Returns the reading of a path: the value, or None where there is nothing.
+
+    >>> taker(parse("addresses[0].city"))({"addresses": [{"city": "Bonn"}]})
+    'Bonn'
+    """
+    head = _steps(path.head)
+    if not path.listed:
+        return head
+    choose = _chooser(path)
+    if not path.tail:
+        return lambda payload: choose(head(payload))
+    tail = _steps(path.tail)
+
+    def take(payload: Mapping[str, Any]) -> Any:
+        item = choose(head(payload))
+        return None if item is None else tail(item)
+
+    return take
+
+
+def _steps(names: tuple[str, ...]) -> Take:
+    """Returns the walk through nested dicts; one and two steps are the fast ways."""
+    if len(names) == 1:
+        only = names[0]
+        return lambda payload: payload.get(only)
+    if len(names) == 2:
+        first, second = names
+
+        def two(payload: Mapping[str, Any]) -> Any:
+            inner = payload.get(first)
+            return inner.get(second) if inner else None
+
+        return two
+
+    def walk(payload: Mapping[str, Any]) -> Any:
+        value: Any = payload
+        for name in names:
+            value = value.get(name)
+            if not value:
+                return value if name is names[-1] else None
+        return value
+
+    return walk
+
+
+def _chooser(path: Path) -> Callable[[Any], Any]:
+    index, criteria = path.index, path.criteria
+    if index is not None:
+        return lambda items: items[index] if items and len(items) > index else None
+
+    def choose(items: Any) -> Any:
+        for item in items or ():
+            for name, wanted in criteria:
+                if (item.get(name) or "") != wanted:
+                    break
+            else:
+                return item
+        return None
+
+    return choose
+
+
+@dataclass(slots=True)
+class Draft:
+    """A patch in the making, over the record `current` (None: a new one)."""
+
+    current: Mapping[str, Any] | None
+    patch: dict[str, Any] = field(default_factory=dict)
+    _items: dict[tuple[object, ...], dict[str, Any]] = field(default_factory=dict)
+
+    def item(self, path: Path) -> dict[str, Any]:
+        """Returns the patch of the list item that a path goes through, adding it when new."""
+        made = self._items.get(path.place)
+        if made is None:
+            old = self.existing(path)
+            made = {name: value for name, value in path.criteria if value}
+            if old is not None:
+                made = {"id": old["id"]}
+            self._items[path.place] = made
+            self.inside(path.head[:-1]).setdefault(path.head[-1], []).append(made)
+        return made
+
+    def existing(self, path: Path) -> Any:
+        """Returns the current list item that a path goes through; None when there is none."""
+        if self.current is None:
+            return None
+        return _chooser(path)(_steps(path.head)(self.current))
+
+    def inside(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Returns the nested dict of the patch at some steps, adding what is missing."""
+        place = self.patch
+        for name in names:
+            place = place.setdefault(name, {})
+        return place
+
+
+Give = Callable[[Draft, Any], None]
+
+
+def giver(path: Path, siblings: tuple[Path, ...] = ()) -> Give:
+    """Returns the writing of a path. `siblings` are all paths that are written into the same item.
+
+    None into an item chosen by criteria removes the item when no sibling keeps a value; None into
+    `x.id` or `x.code` of a referred record clears `x`.
+    """
+    if not path.listed:
+        return lambda draft, raw: _put(draft, path.head, raw)
+    if not path.tail:
+        return lambda draft, raw: _put(draft, path.head, [] if raw is None else [raw])
+    leaves = tuple(taker(Path("", sibling.tail)) for sibling in siblings or (path,))
+
+    def give(draft: Draft, raw: Any) -> None:
+        old = draft.existing(path)
+        if raw is None and old is None and path.place not in draft._items:
+            return
+        made = draft.item(path)
+        made.pop("remove", None)
+        put(made, path.tail, raw, old)
+        kept = {**(old or {}), **made}
+        if path.criteria and old is not None and all(leaf(kept) is None for leaf in leaves):
+            made["remove"] = True
+
+    return give
+
+
+def _put(draft: Draft, names: tuple[str, ...], raw: Any) -> None:
+    put(draft.patch, names, raw, draft.current)
+
+
+def put(
+    target: dict[str, Any], names: tuple[str, ...], raw: Any, current: Mapping[str, Any] | None
+) -> None:
+    """Sets a value at some steps of a patch; `current` is what is there now, at the same depth.
+
+    >>> patch = {}
+    >>> put(patch, ("country", "code"), None, {"country": {"id": "5", "code": "DE"}})
+    >>> patch
+    {'country': None}
+    """
+    for position, name in enumerate(names[:-1]):
+        current = current.get(name) if current else None
+        referred = len(names) - position == 2 and names[-1] in ("id", "code")
+        if raw is None and referred and current and current.get("id") is not None:
+            target[name] = None
+            return
+        if target.get(name) is None:
+            target[name] = {}
+        target = target[name]
+    target[names[-1]] = raw

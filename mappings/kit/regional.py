@@ -1,0 +1,197 @@
+"""Values that depend on a country: countries themselves, phones, tax numbers, currencies.
+
+Libraries do the knowing: pycountry, phonenumbers, python-stdnum. What they do not understand is
+kept as text where text does no harm (phone, tax number) and refused by ValueError elsewhere.
+"""
+
+from __future__ import annotations
+
+import gettext
+import re
+from functools import lru_cache
+from typing import Any
+
+import phonenumbers
+import pycountry
+from stdnum import get_cc_module
+from stdnum.eu import vat as eu_vat
+from stdnum.exceptions import ValidationError
+
+from mappings.kit.convert import text
+
+_E164 = re.compile(r"\+[1-9]\d{6,14}").fullmatch
+_CODES = frozenset(country.alpha_2 for country in pycountry.countries)
+_CURRENCIES = frozenset(currency.alpha_3 for currency in pycountry.currencies)
+#: What people write and ISO 3166 does not list.
+_SPOKEN = {
+    "uk": "GB",
+    "great britain": "GB",
+    "england": "GB",
+    "scotland": "GB",
+    "wales": "GB",
+    "northern ireland": "GB",
+    "usa": "US",
+    "u.s.a.": "US",
+    "u.s.": "US",
+    "united states of america": "US",
+    "america": "US",
+    "holland": "NL",
+    "the netherlands": "NL",
+    "czech republic": "CZ",
+    "brd": "DE",
+    "turkey": "TR",
+    "ivory coast": "CI",
+    "swaziland": "SZ",
+    "macedonia": "MK",
+    "burma": "MM",
+    "uae": "AE",
+    "the philippines": "PH",
+}
+#: Languages in which country names are understood, with pycountry's own translations.
+_LANGUAGES = ("de", "fr", "es", "it", "nl", "pt", "pl", "sv", "da", "nb", "fi", "cs", "hu", "tr")
+
+
+@lru_cache(maxsize=1)
+def _names() -> dict[str, str]:
+    """Returns names and codes of countries in lower case -> alpha-2, English ones strongest."""
+    known: dict[str, str] = {}
+    for country in pycountry.countries:
+        for attribute in ("alpha_2", "alpha_3", "name", "common_name", "official_name"):
+            name = getattr(country, attribute, None)
+            if name:
+                known[name.lower()] = country.alpha_2
+    for spoken, code in _SPOKEN.items():
+        known.setdefault(spoken, code)
+    return known
+
+
+@lru_cache(maxsize=1)
+def _foreign_names() -> dict[str, str]:
+    known: dict[str, str] = {}
+    for language in _LANGUAGES:
+        speak = gettext.translation(
+            "iso3166-1", pycountry.LOCALES_DIR, languages=[language], fallback=True
+        ).gettext
+        for country in pycountry.countries:
+            for attribute in ("name", "common_name"):
+                name = getattr(country, attribute, None)
+                if name:
+                    known.setdefault(speak(name).lower(), country.alpha_2)
+    return known
+
+
+def country(raw: Any) -> str | None:
+    """Returns the ISO 3166 code of a country given by code or name, in fifteen languages.
+
+    >>> country("Germany"), country("Deutschland"), country("de")
+    ('DE', 'DE', 'DE')
+    """
+    if raw.__class__ is str and raw in _CODES:
+        return raw
+    return _country(raw)
+
+
+@lru_cache(maxsize=4096)
+def _country(raw: Any) -> str | None:
+    found = text(raw)
+    if found is None:
+        return None
+    name = " ".join(found.lower().split())
+    code = _names().get(name) or _foreign_names().get(name)
+    if code is None:
+        raise ValueError("expected a country by its code or name")
+    return code
+
+
+@lru_cache(maxsize=512)
+def country_name(code: str) -> str:
+    """Returns the everyday English name of a country code.
+
+    >>> country_name("BO")
+    'Bolivia'
+    """
+    found = pycountry.countries.get(alpha_2=code)
+    if found is None:
+        return code
+    return str(getattr(found, "common_name", None) or found.name)
+
+
+def currency(raw: Any) -> str | None:
+    """Returns the ISO 4217 code of a currency.
+
+    >>> currency(" eur")
+    'EUR'
+    """
+    if raw.__class__ is str and raw in _CURRENCIES:
+        return raw
+    found = text(raw)
+    if found is None:
+        return None
+    if found.upper() not in _CURRENCIES:
+        raise ValueError("expected a currency code of ISO 4217")
+    return found.upper()
+
+
+def phone(raw: Any, region: str | None = None) -> str | None:
+    """Returns E.164; `region` is where national numbers are read; else the trimmed text.
+
+    >>> phone("030 / 12 34 56", "DE"), phone("ask Ann")
+    ('+4930123456', 'ask Ann')
+    """
+    if raw.__class__ is str and _E164(raw):
+        return raw
+    return _phone(raw, region)
+
+
+@lru_cache(maxsize=16384)
+def _phone(raw: Any, region: str | None) -> str | None:
+    found = text(raw)
+    if found is None:
+        return None
+    try:
+        number = phonenumbers.parse(found, region)
+    except phonenumbers.NumberParseException:
+        return found
+    # An extension has no place in E.164; a number with one stays as it was written.
+    if number.extension or not phonenumbers.is_possible_number(number):
+        return found
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@lru_cache(maxsize=16384)
+def tax_id(raw: Any, region: str | None = None) -> str | None:
+    """Returns a tax number compact, and with its country when it is a valid VAT number.
+
+    A number that python-stdnum does not know or finds wrong is kept, compacted: what a person
+    typed is not lost, and the ERP's own check still sees it.
+
+    >>> tax_id("DE 136 695 976"), tax_id("136695976", "DE"), tax_id("12-3456789", "US")
+    ('DE136695976', 'DE136695976', '123456789')
+    """
+    found = text(raw)
+    if found is None:
+        return None
+    compact = "".join(c for c in found.upper() if c.isalnum())
+    if not compact:
+        return None
+    if is_vat(compact):
+        return str(eu_vat.compact(compact))
+    module = get_cc_module(region.lower(), "vat") if region else None
+    if module is None or not module.is_valid(compact):
+        return compact
+    national = "".join(c for c in str(module.compact(compact)) if c.isalnum())
+    prefix = {"GR": "EL"}.get(str(region), str(region))
+    return national if national.startswith(prefix) else prefix + national
+
+
+@lru_cache(maxsize=4096)
+def is_vat(code: str) -> bool:
+    """Says whether this is a valid VAT number of the European Union, with its country.
+
+    >>> is_vat("DE136695976"), is_vat("DE136695977")
+    (True, False)
+    """
+    try:
+        return bool(eu_vat.is_valid(code))
+    except ValidationError:
+        return False

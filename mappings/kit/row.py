@@ -1,0 +1,143 @@
+"""The columns of a record or of a list's items: each a canonical path and its field over there.
+
+Pure and fast: everything that can be decided once was decided by `columns`. A value that cannot be
+translated becomes a LensError that names the path and never the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mappings.canonical.values import Scalar, Values
+from mappings.kit import regional
+from mappings.kit.errors import LensError
+from mappings.kit.lens import Get, Lens
+from mappings.kit.paths import Draft, Give, Path, Take
+
+#: What a payload of unexpected shape, or an untranslatable value, raises on its way.
+SURPRISES = (ValueError, TypeError, AttributeError, KeyError)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where a record's country is found, for values that depend on it."""
+
+    take: Take | None
+    default: str | None
+
+    def of(self, *payloads: Mapping[str, Any]) -> str | None:
+        """Returns the country code in the first payload that has one."""
+        if self.take is not None:
+            for payload in payloads:
+                raw = self.take(payload)
+                try:
+                    found = regional.country(raw) if raw is not None else None
+                except ValueError:
+                    found = None
+                if found is not None:
+                    return found
+        return self.default
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One canonical path and its field over there."""
+
+    path: str
+    #: As errors name it: `lines[].quantity`.
+    shown: str
+    field: Path
+    lens: Lens
+    #: The lens's `get` with the policy for unknown values.
+    get: Get
+    take: Take
+    give: Give
+    region: Region | None
+    writable: bool
+    readable: bool
+
+    def meaning(self, raw: Any, country: str | None) -> Scalar:
+        """Returns the canonical value of a raw one. Raises: ValueError."""
+        if raw is None:
+            return None
+        return self.get(raw, country) if self.region else self.get(raw)
+
+    def refused(self, error: Exception) -> LensError:
+        """Returns the error for this column; an unexpected shape is told apart."""
+        if isinstance(error, ValueError):
+            return LensError(str(error), path=self.shown)
+        return LensError(
+            f"{self.field.text} has a shape the mapping does not expect", path=self.shown
+        )
+
+
+class Columns:
+    """All columns of a record, or of a list's items."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.by_path = {column.path: column for column in columns}
+        self._simple = [(c.path, c.take, c.get) for c in columns if c.region is None]
+        self._regional = [(c.path, c.take, c.get, c.region) for c in columns if c.region]
+        #: Countries go first: they are what phones and tax numbers are read by.
+        self._writing = sorted(
+            (c for c in columns if c.writable and c.lens.join is None), key=lambda c: bool(c.region)
+        )
+        #: Field over there -> the columns that share it as parts.
+        self._shared: dict[str, list[Column]] = {}
+        for column in columns:
+            if column.lens.join is not None:
+                self._shared.setdefault(column.field.text, []).append(column)
+
+    def read(self, payload: Mapping[str, Any], into: Values, prefix: str = "") -> None:
+        """Adds every path's value to `into`. Raises: LensError."""
+        path = ""
+        try:
+            for path, take, get in self._simple:
+                raw = take(payload)
+                into[prefix + path] = None if raw is None else get(raw)
+            for path, take, get, region in self._regional:
+                raw = take(payload)
+                into[prefix + path] = None if raw is None else get(raw, region.of(payload))
+        except SURPRISES as error:
+            raise self.by_path[path].refused(error) from error
+
+    def write(self, values: Mapping[str, Scalar], draft: Draft) -> None:
+        """Adds what the given paths need to the draft. Raises: LensError."""
+        for column in self._writing:
+            if column.path in values:
+                self._put(column, values[column.path], draft)
+        for columns in self._shared.values():
+            if any(c.writable and c.path in values for c in columns):
+                self._put_parts(columns, values, draft)
+
+    def _put(self, column: Column, value: Scalar, draft: Draft) -> None:
+        current = draft.current or {}
+        try:
+            country = column.region.of(draft.patch, current) if column.region else None
+            raw = column.take(current)
+            if not _means(column, raw, country, value):
+                column.give(draft, column.lens.put(value, raw))
+        except SURPRISES as error:
+            raise column.refused(error) from error
+
+    def _put_parts(self, columns: list[Column], values: Mapping[str, Scalar], draft: Draft) -> None:
+        """Writes columns that share one field: what is not given stays as it is."""
+        raw = columns[0].take(draft.current or {})
+        now = {c.lens.part: c.meaning(raw, None) for c in columns}
+        wanted = {
+            c.lens.part: values[c.path] if c.path in values and c.writable else now[c.lens.part]
+            for c in columns
+        }
+        join = columns[0].lens.join
+        if wanted != now and join is not None:
+            columns[0].give(draft, join(wanted))
+
+
+def _means(column: Column, raw: Any, country: str | None, value: Scalar) -> bool:
+    """Says whether a raw value has this meaning; one that cannot be read has not."""
+    try:
+        return column.meaning(raw, country) == value
+    except ValueError:
+        return False

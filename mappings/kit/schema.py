@@ -1,0 +1,116 @@
+"""The shape of a mapping file, as pydantic checks it and as JSON Schema for editors."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Scalars = str | int | bool | None
+
+
+class Strict(BaseModel):
+    """Refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Custom(Strict):
+    """A field that must be created over there."""
+
+    type: Literal["text", "number", "integer", "boolean", "date", "datetime", "enum"] | None = (
+        Field(default=None, description="Type over there; by default that of the canonical kind.")
+    )
+    label: str | None = Field(default=None, description="What people see; by default the name.")
+
+
+class FieldSpec(Strict):
+    """How one canonical path is translated. A plain text is short for `{field: text}`."""
+
+    field: str = Field(description="Path over there: a.b, a[0].b, a[type=email,name=].b")
+    lens: str | None = Field(
+        default=None, description="Name of the lens; by default that of the canonical kind."
+    )
+    mode: Literal["both", "read", "write"] = Field(
+        default="both", description="write: the hub owns it; what people type there is not taken."
+    )
+    values: dict[str, Scalars] | None = Field(
+        default=None, description="Their value -> ours; the first of several is written."
+    )
+    otherwise: Scalars = Field(default=None, description="Ours for every value not listed.")
+    unknown: Literal["keep", "blank", "refuse"] | None = Field(
+        default=None, description="What becomes of a value that has no translation."
+    )
+    stream: str | None = Field(
+        default=None, description="Of a reference: the stream of this system it points into."
+    )
+    region: str | None = Field(
+        default=None, description="Path over there of the country, for national phones and tax ids."
+    )
+    default_region: str | None = Field(
+        default=None, description="Country code when `region` is missing or blank."
+    )
+    zone: str | None = Field(default=None, description="Time zone in which a date is cut off.")
+    custom: Custom | bool = Field(default=False, description="Create the field over there.")
+    kind: str | None = Field(default=None, description="Only of paths under `custom.`: their kind.")
+    options: list[str] = Field(default=[], description="Only of `custom.` enums: their options.")
+    entity: str | None = Field(default=None, description="Only of `custom.` references.")
+    help: str = Field(default="", description="Only of paths under `custom.`: for people.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"field": value} if isinstance(value, str) else value
+
+
+class ListSpec(Strict):
+    """How the items of a list are translated."""
+
+    field: str | None = Field(default=None, description="The list over there.")
+    key: list[str] = Field(
+        default=[], description="Paths in the item; the first that is filled names the item."
+    )
+    #: None takes a field away that the file extends.
+    fields: dict[str, FieldSpec | None] = {}
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class MappingFile(Strict):
+    """One stream of a system, translated from and to one entity."""
+
+    entity: str = Field(description="The canonical entity.")
+    stream: str = Field(description="The stream's name in the connector.")
+    extends: bool = Field(
+        default=False, description="Add to the mapping of the same stream instead of replacing it."
+    )
+    adopt: bool | None = Field(
+        default=None,
+        description="false: records the hub did not write are not taken in. Default true.",
+    )
+    constants: dict[str, Scalars] = Field(
+        default={}, description="Canonical values that every record of this stream has."
+    )
+    preset: dict[str, Scalars] = Field(
+        default={}, description="Path over there -> what a new record gets there."
+    )
+    requires: list[str] | None = Field(
+        default=None, description="Canonical paths without which nothing is created over there."
+    )
+    acts: dict[str, str] = Field(default={}, description="State -> action that reaches it.")
+    #: None takes a field away that the file extends.
+    fields: dict[str, FieldSpec | None] = {}
+    lists: dict[str, ListSpec] = {}
+
+
+def mapping_schema() -> dict[str, Any]:
+    """Returns the JSON Schema of mapping files, for editors and for `tulay schema`."""
+    schema = MappingFile.model_json_schema()
+    field = schema["$defs"]["FieldSpec"]
+    schema["$defs"]["FieldSpec"] = {"anyOf": [{"type": "string"}, field]}
+    key = schema["$defs"]["ListSpec"]["properties"]["key"]
+    schema["$defs"]["ListSpec"]["properties"]["key"] = {"anyOf": [{"type": "string"}, key]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

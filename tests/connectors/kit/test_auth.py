@@ -1,0 +1,157 @@
+"""Auth flows: tokens are renewed in time, rotated ones are kept, refusals stop the connection."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+import respx
+from httpx import Response
+
+from connectors.kit.auth import BearerAuth, KeyAuth, MemoryTokens, OAuthAuth, Token
+from connectors.kit.errors import ContractError, CredentialsError, UnavailableError
+
+API = "https://crm.example/things"
+TOKENS = "https://crm.example/oauth/token"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def oauth(clock: Clock, store: MemoryTokens, **options: object) -> OAuthAuth:
+    known = {"client_id": "id", "client_secret": "s3cret", "refresh_token": "first"}
+    return OAuthAuth(TOKENS, store=store, clock=clock, **{**known, **options})  # type: ignore[arg-type]
+
+
+def answer(access: str, refresh: str | None = None) -> Response:
+    body = {"access_token": access, "expires_in": 1800}
+    return Response(200, json=body | ({"refresh_token": refresh} if refresh else {}))
+
+
+def sent(call: respx.models.Call) -> dict[str, list[str]]:
+    return parse_qs(call.request.content.decode())
+
+
+@respx.mock
+def test_static_credentials_go_into_their_header() -> None:
+    route = respx.get(API).mock(return_value=Response(200))
+    with httpx.Client() as client:
+        client.get(API, auth=BearerAuth("pat"))
+        client.get(API, auth=KeyAuth("X-Key", "k"))
+    assert route.calls[0].request.headers["authorization"] == "Bearer pat"
+    assert route.calls[1].request.headers["x-key"] == "k"
+
+
+@respx.mock
+def test_a_token_is_used_until_shortly_before_it_expires(clock: Clock) -> None:
+    tokens = respx.post(TOKENS).mock(side_effect=[answer("one"), answer("two")])
+    route = respx.get(API).mock(return_value=Response(200))
+    auth = oauth(clock, MemoryTokens())
+    with httpx.Client(auth=auth) as client:
+        client.get(API)
+        clock.now += timedelta(seconds=1500)
+        client.get(API)
+        clock.now += timedelta(seconds=250)
+        client.get(API)
+    assert tokens.call_count == 2
+    assert [call.request.headers["authorization"] for call in route.calls] == [
+        "Bearer one",
+        "Bearer one",
+        "Bearer two",
+    ]
+
+
+@respx.mock
+def test_a_rotated_refresh_token_is_stored_and_used_next(clock: Clock) -> None:
+    tokens = respx.post(TOKENS).mock(side_effect=[answer("one", "second"), answer("two", "third")])
+    respx.get(API).mock(return_value=Response(200))
+    store = MemoryTokens()
+    with httpx.Client(auth=oauth(clock, store)) as client:
+        client.get(API)
+        clock.now += timedelta(hours=1)
+        client.get(API)
+    assert [sent(call)["refresh_token"] for call in tokens.calls] == [["first"], ["second"]]
+    stored = store.load()
+    assert stored is not None
+    assert stored.refresh == "third"
+
+
+@respx.mock
+def test_a_token_that_another_process_renewed_is_used(clock: Clock) -> None:
+    tokens = respx.post(TOKENS).mock(return_value=answer("mine"))
+    route = respx.get(API).mock(return_value=Response(200))
+    store = MemoryTokens(Token("theirs", NOON + timedelta(minutes=20), "other"))
+    with httpx.Client(auth=oauth(clock, store)) as client:
+        client.get(API)
+    assert not tokens.called
+    assert route.calls[0].request.headers["authorization"] == "Bearer theirs"
+
+
+@respx.mock
+def test_a_new_refresh_token_in_the_settings_replaces_a_revoked_stored_one(clock: Clock) -> None:
+    tokens = respx.post(TOKENS).mock(side_effect=[Response(400), answer("one")])
+    respx.get(API).mock(return_value=Response(200))
+    store = MemoryTokens(Token("old", NOON - timedelta(days=1), "revoked"))
+    with httpx.Client(auth=oauth(clock, store)) as client:
+        client.get(API)
+    assert [sent(call)["refresh_token"] for call in tokens.calls] == [["revoked"], ["first"]]
+
+
+@respx.mock
+def test_client_credentials_need_no_refresh_token(clock: Clock) -> None:
+    tokens = respx.post(TOKENS).mock(return_value=answer("one"))
+    respx.get(API).mock(return_value=Response(200))
+    auth = oauth(clock, MemoryTokens(), refresh_token=None, extra={"scope": "all"})
+    with httpx.Client(auth=auth) as client:
+        client.get(API)
+    assert sent(tokens.calls[0])["grant_type"] == ["client_credentials"]
+    assert sent(tokens.calls[0])["scope"] == ["all"]
+
+
+@respx.mock
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        (Response(400, json={"error": "invalid_grant"}), CredentialsError),
+        (Response(401), CredentialsError),
+        (Response(429), UnavailableError),
+        (Response(503), UnavailableError),
+        (Response(200, json={}), ContractError),
+        (Response(200, text="<html>"), ContractError),
+    ],
+)
+def test_a_refused_grant_says_what_to_do(
+    clock: Clock, response: Response, error: type[Exception]
+) -> None:
+    respx.post(TOKENS).mock(return_value=response)
+    with httpx.Client(auth=oauth(clock, MemoryTokens())) as client, pytest.raises(error) as raised:
+        client.get(API)
+    assert "s3cret" not in str(raised.value)
+
+
+@respx.mock
+def test_a_401_renews_the_token_only_when_asked_to(clock: Clock) -> None:
+    tokens = respx.post(TOKENS).mock(side_effect=[answer("one"), answer("one"), answer("two")])
+    respx.get(API).mock(side_effect=[Response(401), Response(401), Response(200)])
+    with httpx.Client() as client:
+        assert client.get(API, auth=oauth(clock, MemoryTokens())).status_code == 401
+        eager = oauth(clock, MemoryTokens(), renew_on_401=True)
+        assert client.get(API, auth=eager).status_code == 200
+    assert tokens.call_count == 3
+
+
+def test_a_token_does_not_show_itself() -> None:
+    assert "hush" not in repr(Token("hush", NOON, "hush"))

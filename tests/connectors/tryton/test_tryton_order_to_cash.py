@@ -1,0 +1,141 @@
+"""From a quotation to the money, in a real Tryton."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from connectors.kit.contract import Record
+from connectors.tryton.client import TrytonClient
+from connectors.tryton.office import Office
+from connectors.tryton.values import to_wire
+
+Mark = Callable[[str], Callable[[], dict[str, Record]]]
+
+
+def of_sale(records: dict[str, Record], sale: str) -> list[Record]:
+    return [
+        record
+        for record in records.values()
+        if {"id": sale} in (record.payload.get("sales") or [record.payload.get("sale")])
+    ]
+
+
+def test_an_order_becomes_goods_an_invoice_and_money(
+    hands: Any, office: Office, mark: Mark
+) -> None:
+    party = hands.party("Buyer")
+    sale = hands.sale(party.key, ("WID-1", "2", "30"), ("GAD-1", "4", "12.5"), once="o2c")
+    assert sale.payload["state"] == "draft"
+    assert sale.payload["currency"]["code"] == "EUR"
+    assert sale.payload["total_amount"] == "132"
+    assert sale.payload["tax_amount"] == "22"
+    assert sale.once == "o2c"
+    assert sale.payload["reference"] is None
+
+    hands.act(sale.key, "quote")
+    quoted = hands.read("sale.sale", sale.key)
+    assert quoted.payload["state"] == "quotation"
+    assert quoted.payload["number"]
+    hands.act(sale.key, "confirm")
+    confirmed = hands.read("sale.sale", sale.key)
+    assert confirmed.payload["state"] == "processing"
+    assert confirmed.payload["sale_date"] is not None
+
+    (production,) = of_sale(hands.all("production"), sale.key)
+    assert production.payload["product"]["code"] == "WID-1"
+    assert production.payload["quantity"] == "2"
+    (shipment,) = of_sale(hands.all("stock.shipment.out"), sale.key)
+    assert shipment.payload["customer"] == {"id": party.key}
+    (invoice,) = of_sale(hands.all("account.invoice"), sale.key)
+    assert (invoice.payload["state"], invoice.payload["amount_paid"]) == ("draft", "0")
+
+    moved = {stream: mark(stream) for stream in ("production", "stock.shipment.out", "sale.sale")}
+    office.make(sale.key)
+    office.ship(sale.key)
+    assert moved["production"]()[production.key].payload["state"] == "done"
+    shipped = moved["stock.shipment.out"]()[shipment.key].payload
+    assert shipped["state"] == "done"
+    assert shipped["effective_date"] is not None
+    assert moved["sale.sale"]()[sale.key].payload["shipment_state"] == "sent"
+
+    office.bill(sale.key)
+    posted = hands.read("account.invoice", invoice.key).payload
+    due = datetime.now(UTC).date() + timedelta(days=30)
+    assert (posted["state"], posted["total_amount"]) == ("posted", "132")
+    assert posted["amount_paid"] == "0"
+    assert posted["number"]
+    assert abs(datetime.fromisoformat(posted["due_date"]).date() - due) <= timedelta(days=1)
+
+    paid = mark("account.invoice")
+    office.receive(invoice.key, "32")
+    partly = paid()[invoice.key]
+    assert (partly.payload["state"], partly.payload["amount_paid"]) == ("posted", "32")
+    paid, sold = mark("account.invoice"), mark("sale.sale")
+    office.receive(invoice.key, "100")
+    wholly = paid()[invoice.key]
+    assert (wholly.payload["state"], wholly.payload["amount_paid"]) == ("paid", "132")
+    assert len({each.version for each in (invoice, partly, wholly)}) == 3
+    done = sold()[sale.key].payload
+    assert (done["invoice_state"], done["state"]) == ("paid", "done")
+
+
+def test_a_payment_is_read_with_its_invoice(
+    hands: Any, office: Office, client: TrytonClient
+) -> None:
+    party = hands.party("Payer")
+    sale = hands.sale(party.key, ("GAD-1", "2", "50"))
+    hands.act(sale.key, "quote")
+    hands.act(sale.key, "confirm")
+    (invoice,) = office.bill(sale.key)
+    (row,) = client.search_read("account.invoice", [["id", "=", int(invoice)]], ["lines_to_pay"])
+    (journal,) = client.search("account.payment.journal", [])
+    key = office.create(
+        "account.payment",
+        {
+            "kind": "receivable",
+            "journal": journal,
+            "party": int(party.key),
+            "line": row["lines_to_pay"][0],
+            "amount": to_wire("120", "numeric"),
+            "date": to_wire(datetime.now(UTC).date().isoformat(), "date"),
+            "reference": "Transfer 7",
+        },
+    )
+    payload = hands.read("account.payment", key).payload
+    assert payload["invoice"] == {"id": invoice}
+    assert payload["party"] == {"id": party.key}
+    assert (payload["amount"], payload["currency"]["code"]) == ("120", "EUR")
+    assert (payload["state"], payload["reference"]) == ("draft", "Transfer 7")
+
+
+def test_the_partys_own_terms_win(hands: Any, client: TrytonClient, office: Office) -> None:
+    party = hands.party("Special")
+    (term,) = client.search("account.invoice.payment_term", [["name", "=", "Net 10 days"]])
+    office.change("party.party", party.key, {"customer_payment_term": term})
+    own = hands.sale(party.key, ("GAD-1", "1", "10"))
+    usual = hands.sale(hands.party("Usual").key, ("GAD-1", "1", "10"))
+    rows = client.search_read(
+        "sale.sale", [["id", "in", [int(own.key), int(usual.key)]]], ["payment_term.name"]
+    )
+    assert [row["payment_term."]["name"] for row in rows] == ["Net 10 days", "30 days"]
+
+
+def test_the_price_of_the_list_is_taken_when_none_is_given(hands: Any) -> None:
+    party = hands.party("Lister")
+    items = [{"product": {"code": "WID-1"}, "quantity": "3", "description": "As talked about"}]
+    sale = hands.create("sale.sale", {"party": {"id": party.key}, "lines": items})
+    (line,) = sale.payload["lines"]
+    assert line["unit_price"] == "30"
+    assert line["description"] == "As talked about"
+    assert sale.payload["total_amount"] == "108"
+
+
+def test_an_order_is_cancelled(hands: Any) -> None:
+    sale = hands.sale(hands.party("Quitter").key, ("GAD-1", "1", "10"))
+    hands.act(sale.key, "quote")
+    hands.act(sale.key, "cancel")
+    assert hands.read("sale.sale", sale.key).payload["state"] == "cancelled"
+    hands.act(sale.key, "draft")
+    assert hands.read("sale.sale", sale.key).payload["state"] == "draft"

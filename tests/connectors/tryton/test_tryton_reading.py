@@ -1,0 +1,257 @@
+"""Reading a real Tryton: whole streams, increments, single keys, sweeps, merges, fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from connectors.kit.budget import Budget
+from connectors.kit.contract import Delete, Merge, Record
+from connectors.kit.errors import ContractError, CursorExpiredError
+from connectors.kit.manifest import read_manifest
+from connectors.tryton import connector as module
+from connectors.tryton.client import TrytonClient
+from connectors.tryton.connector import TrytonConnector
+from connectors.tryton.office import Office
+from connectors.tryton.sandbox import Sandbox
+from connectors.tryton.streams import STREAMS
+
+Mark = Callable[[str], Callable[[], dict[str, Record]]]
+
+
+def test_the_connection_is_found_healthy(connector: TrytonConnector) -> None:
+    findings = connector.check()
+    assert {finding.level for finding in findings} == {"ok"}
+    assert len(findings) == 1 + len(STREAMS)
+
+
+def test_the_manifest_names_the_streams_and_what_they_can() -> None:
+    from pathlib import Path
+
+    facts = read_manifest(Path(str(module.__file__)).with_name("manifest.yaml"))
+    assert set(facts.streams) == set(STREAMS)
+    for name, stream in STREAMS.items():
+        claimed = facts.streams[name]
+        assert claimed.create == stream.create
+        assert claimed.update == stream.update
+        assert claimed.delete == stream.archive
+        assert set(claimed.actions) == set(stream.actions)
+        assert (claimed.once or "") == stream.once
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_every_field_of_a_payload_is_described(
+    connector: TrytonConnector, hands: Any, stream: str
+) -> None:
+    described = connector.describe(stream).fields
+    for record in hands.all(stream).values():
+        for name, value in record.payload.items():
+            assert name in described
+            for item in value if isinstance(value, list) else []:
+                assert {f"{name}.{inner}" for inner in item} <= set(described)
+    assert described["id"].writable is False
+
+
+def test_live_fields_have_types_and_options(connector: TrytonConnector) -> None:
+    sale = connector.describe("sale.sale").fields
+    assert sale["state"].type == "enum"
+    assert {"draft", "quotation", "processing"} <= set(sale["state"].options)
+    assert sale["state"].writable is False
+    assert sale["lines.quantity"].type == "number"
+    assert connector.describe("party.party").fields["addresses.country.code"].writable
+    assert connector.describe("account.invoice").fields["due_date"].type == "date"
+
+
+def test_a_party_is_read_with_all_that_belongs_to_it(hands: Any) -> None:
+    record = hands.create(
+        "party.party",
+        {
+            "name": "Jürgens & Söhne",
+            "addresses": [
+                {
+                    "street": "Hauptstr. 5\nHof",
+                    "postal_code": "80331",
+                    "city": "München",
+                    "country": {"code": "DE"},
+                    "subdivision": {"code": "DE-BY"},
+                }
+            ],
+            "contact_mechanisms": [{"type": "phone", "value": "+49 89 123456"}],
+            "identifiers": [{"type": "eu_vat", "code": "DE136695976"}],
+        },
+        once="7d6c",
+    )
+    (address,) = record.payload["addresses"]
+    assert address["street"] == "Hauptstr. 5\nHof"
+    assert address["country"]["code"] == "DE"
+    assert address["subdivision"] == {
+        "id": address["subdivision"]["id"],
+        "code": "DE-BY",
+        "name": "Bayern",
+    }
+    (phone,) = record.payload["contact_mechanisms"]
+    assert phone["type"] == "phone"
+    (vat,) = record.payload["identifiers"]
+    assert (vat["type"], vat["code"]) == ("eu_vat", "DE136695976")
+    assert record.payload["active"] is True
+    assert record.once == "7d6c"
+    assert record.modified_at is not None
+
+
+def test_the_own_company_is_no_party(
+    connector: TrytonConnector, hands: Any, client: TrytonClient
+) -> None:
+    (company,) = client.search_read("company.company", [], ["party"])
+    own = str(company["party"])
+    assert own not in hands.all("party.party")
+    assert own not in {key for portion in connector.keys("party.party") for key in portion}
+    assert connector.fetch("party.party", [own]).gone == [own]
+
+
+def test_products_are_flattened(hands: Any) -> None:
+    products = {
+        record.payload["code"]: record.payload for record in hands.all("product.product").values()
+    }
+    widget = products["WID-2"]
+    assert widget["name"] == "Widget de luxe"
+    assert (widget["list_price"], widget["cost_price"]) == ("79.9", "41.5")
+    assert widget["active"] is True
+
+
+def test_a_full_read_goes_on_where_it_was_broken_off(tryton: Sandbox, hands: Any) -> None:
+    for number in range(5):
+        hands.party(f"Party {number}")
+    small = TrytonConnector({**tryton.settings(), "page_size": 2}, Budget(1000, 1.0))
+    whole = [key for page in small.pages("party.party", None) for key in _keys(page.records)]
+    first = next(small.pages("party.party", None))
+    rest = [key for page in small.pages("party.party", first.cursor) for key in _keys(page.records)]
+    assert first.total == len(whole) == len(set(whole))
+    assert sorted([*_keys(first.records), *rest]) == sorted(whole)
+    *_, last = small.pages("party.party", first.cursor)
+    assert last.cursor is not None
+    small.close()
+
+
+def _keys(records: Any) -> list[str]:
+    return [record.key for record in records]
+
+
+def test_what_did_not_change_is_not_read_again(mark: Mark, hands: Any) -> None:
+    hands.party("Quiet")
+    changed = mark("party.party")
+    assert changed() == {}
+
+
+def test_an_address_edited_on_its_own_form_is_noticed(
+    mark: Mark, hands: Any, office: Office
+) -> None:
+    party = hands.party("Mover")
+    other = hands.party("Stayer")
+    changed = mark("party.party")
+    office.change("party.address", party.payload["addresses"][0]["id"], {"city": "Hamburg"})
+    found = changed()
+    assert found[party.key].payload["addresses"][0]["city"] == "Hamburg"
+    assert found[party.key].version != party.version
+    assert found[party.key].modified_at > party.modified_at
+    assert other.key not in found
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("party.contact_mechanism", "contact_mechanisms"), ("party.address", "addresses")],
+)
+def test_a_part_that_is_archived_or_added_is_noticed(
+    mark: Mark, hands: Any, office: Office, model: str, name: str
+) -> None:
+    shrinking, growing = hands.party("Shrinking"), hands.party("Growing")
+    changed = mark("party.party")
+    office.change(model, shrinking.payload[name][0]["id"], {"active": False})
+    values = {"city": "Bonn"} if model == "party.address" else {"type": "email", "value": "b@c.de"}
+    office.create(model, {"party": int(growing.key), **values})
+    found = changed()
+    assert found[shrinking.key].payload[name] == []
+    assert len(found[growing.key].payload[name]) == 2
+
+
+def test_a_price_changed_on_the_template_is_noticed(
+    mark: Mark, hands: Any, client: TrytonClient, office: Office
+) -> None:
+    (row,) = client.search_read("product.product", [["code", "=", "GAD-2"]], ["template"])
+    changed = mark("product.product")
+    price = {"__class__": "Decimal", "decimal": "20.95"}
+    office.change("product.template", str(row["template"]), {"list_price": price})
+    assert changed()[str(row["id"])].payload["list_price"] == "20.95"
+
+
+def test_an_archived_party_is_read_as_inactive(mark: Mark, hands: Any, office: Office) -> None:
+    party = hands.party("Sleeper")
+    changed = mark("party.party")
+    office.change("party.party", party.key, {"active": False})
+    assert changed()[party.key].payload["active"] is False
+    assert hands.all("party.party")[party.key].payload["active"] is False
+
+
+def test_contacts_are_mail_addresses_of_persons(
+    connector: TrytonConnector, mark: Mark, hands: Any, office: Office
+) -> None:
+    party = hands.party("Firm")
+    ann = hands.create(
+        "party.contact_mechanism",
+        {"value": "ann@acme.example", "name": "Ann Lee", "party": {"id": party.key}},
+    )
+    assert ann.payload["type"] == "email"
+    assert ann.payload["party"] == {"id": party.key}
+    nameless = party.payload["contact_mechanisms"][0]["id"]
+    assert nameless not in hands.all("party.contact_mechanism")
+    *_, last = connector.pages("party.contact_mechanism", None)
+    office.change("party.contact_mechanism", ann.key, {"name": None})
+    pages = list(connector.pages("party.contact_mechanism", last.cursor))
+    assert ann.key in {key for page in pages for key in page.gone}
+    assert connector.fetch("party.contact_mechanism", [ann.key]).gone == [ann.key]
+
+
+def test_missing_keys_do_not_sink_the_others(connector: TrytonConnector, hands: Any) -> None:
+    party = hands.party("There")
+    page = connector.fetch("party.party", ["999999", party.key, "nonsense"])
+    assert [record.key for record in page.records] == [party.key]
+    assert sorted(page.gone) == ["999999", "nonsense"]
+
+
+def test_a_deleted_party_is_missing_in_the_sweep(
+    connector: TrytonConnector, hands: Any, office: Office
+) -> None:
+    party = hands.party("Mistake")
+    office.delete("party.party", party.key)
+    swept = [key for portion in connector.keys("party.party") for key in portion]
+    assert party.key not in swept
+    assert sorted(swept) == sorted(hands.all("party.party"))
+
+
+def test_a_merged_party_leads_to_the_survivor(
+    connector: TrytonConnector, hands: Any, office: Office
+) -> None:
+    double, survivor = hands.party("Double"), hands.party("Survivor")
+    *_, last = connector.pages("party.party", None)
+    office.replace(double.key, by=survivor.key)
+    page = connector.fetch("party.party", [double.key])
+    assert page.merges == [Merge(double.key, survivor.key)]
+    assert [record.key for record in page.records] == [survivor.key]
+    assert page.gone == []
+    pages = list(connector.pages("party.party", last.cursor))
+    assert Merge(double.key, survivor.key) in [each for found in pages for each in found.merges]
+    assert double.key not in hands.all("party.party")
+
+
+def test_a_foreign_cursor_starts_anew(connector: TrytonConnector) -> None:
+    for cursor in ("gibberish", "{}", "[]", '{"from": "yesterday"}'):
+        with pytest.raises(CursorExpiredError):
+            next(connector.pages("party.party", cursor))
+
+
+def test_an_unknown_stream_is_refused(connector: TrytonConnector) -> None:
+    with pytest.raises(ContractError, match="no stream"):
+        connector.fetch("res.user", ["1"])
+    with pytest.raises(ContractError, match="no stream"):
+        connector.write("res.user", [Delete("1", None)])

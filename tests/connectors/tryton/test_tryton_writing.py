@@ -1,0 +1,282 @@
+"""Writing to a real Tryton: batches, refusals, stale versions, finding what was created."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from connectors.kit.budget import Budget
+from connectors.kit.contract import Act, Create, Delete, Update
+from connectors.kit.errors import (
+    CredentialsError,
+    RecordMissingError,
+    RecordRejectedError,
+    RecordStaleError,
+    UnavailableError,
+)
+from connectors.tryton.connector import TrytonConnector
+from connectors.tryton.office import Office
+from connectors.tryton.sandbox import Sandbox
+
+
+def test_one_bad_row_does_not_sink_the_others(connector: TrytonConnector) -> None:
+    bad = {"name": "Bad", "identifiers": [{"type": "eu_vat", "code": "BE1"}]}
+    unknown = {"name": "Lost", "addresses": [{"country": {"code": "ZZ"}}]}
+    payloads = [{"name": "A"}, bad, {"name": "B"}, unknown, {"name": "C"}]
+    outcomes = connector.write(
+        "party.party", [Create(f"row-{n}", payload) for n, payload in enumerate(payloads)]
+    )
+    assert [outcome.error is None for outcome in outcomes] == [True, False, True, False, True]
+    assert isinstance(outcomes[1].error, RecordRejectedError)
+    assert "BE1" in str(outcomes[1].error)
+    assert isinstance(outcomes[3].error, RecordRejectedError)
+    assert outcomes[3].error.fields == {"country": "there is no country.country with this code"}
+    found = connector.find("party.party", [f"row-{n}" for n in range(5)])
+    assert {once: record.payload["name"] for once, record in found.items()} == {
+        "row-0": "A",
+        "row-2": "B",
+        "row-4": "C",
+    }
+    assert found["row-2"].key == outcomes[2].key
+
+
+def test_what_was_created_is_found_by_its_hub_id(connector: TrytonConnector, hands: Any) -> None:
+    party = hands.party("Findable")
+    contact = hands.create(
+        "party.contact_mechanism",
+        {"value": "f@x.example", "name": "Fin", "party": {"id": party.key}},
+        once="contact-1",
+    )
+    sale = hands.sale(party.key, ("GAD-1", "1", "12.5"), once="sale-1")
+    hands.update(sale, "sale.sale", reference="PO 4711")
+    assert connector.find("party.contact_mechanism", ["contact-1"])["contact-1"].key == contact.key
+    found = connector.find("sale.sale", ["sale-1", "sale-2"])
+    assert list(found) == ["sale-1"]
+    assert found["sale-1"].payload["reference"] == "PO 4711"
+    assert connector.find("party.party", ["never"]) == {}
+    assert connector.find("product.product", ["any"]) == {}
+
+
+def test_lists_are_patched_item_by_item(hands: Any) -> None:
+    party = hands.party("Patchwork")
+    (address,) = party.payload["addresses"]
+    (mail,) = party.payload["contact_mechanisms"]
+    changed = hands.update(
+        party,
+        "party.party",
+        name="Patchwork Ltd",
+        addresses=[
+            {"id": address["id"], "city": "Kiel", "country": {"code": "DK"}},
+            {"street": "Second St 2", "city": "Lübeck"},
+        ],
+        contact_mechanisms=[{"id": mail["id"], "remove": True}],
+    )
+    assert changed.payload["name"] == "Patchwork Ltd"
+    cities = {item["city"]: item for item in changed.payload["addresses"]}
+    assert set(cities) == {"Kiel", "Lübeck"}
+    assert cities["Kiel"]["id"] == address["id"]
+    assert cities["Kiel"]["country"]["code"] == "DK"
+    assert cities["Kiel"]["street"] == address["street"]
+    assert changed.payload["contact_mechanisms"] == []
+    assert changed.once == party.once
+
+
+def test_different_updates_go_together_and_a_bad_one_falls_out(
+    connector: TrytonConnector, hands: Any
+) -> None:
+    good, bad, other = (hands.party(name) for name in ("Good", "Bad", "Other"))
+    vat = [{"type": "eu_vat", "code": "wrong"}]
+    outcomes = connector.write(
+        "party.party",
+        [
+            Update(good.key, {"name": "Good 2"}, good.version),
+            Update(bad.key, {"identifiers": vat}, bad.version),
+            Update(other.key, {"name": "Other 2", "active": False}, other.version),
+            Update("999999", {"name": "Nobody"}, None),
+            Update(good.key, {}, None),
+        ],
+    )
+    errors = [type(outcome.error) for outcome in outcomes]
+    nothing = type(None)
+    assert errors == [nothing, RecordRejectedError, nothing, RecordMissingError, nothing]
+    assert hands.read("party.party", good.key).payload["name"] == "Good 2"
+    assert hands.read("party.party", bad.key).version == bad.version
+    assert hands.read("party.party", other.key).payload["active"] is False
+
+
+def test_a_stale_write_is_refused(hands: Any, office: Office) -> None:
+    party = hands.party("Contested")
+    office.change("party.party", party.key, {"name": "Theirs"})
+    with pytest.raises(RecordStaleError):
+        hands.update(party, "party.party", name="Ours")
+    assert hands.read("party.party", party.key).payload["name"] == "Theirs"
+
+
+def test_a_write_is_stale_when_a_part_of_the_record_changed(hands: Any, office: Office) -> None:
+    party = hands.party("Parted")
+    address = party.payload["addresses"][0]["id"]
+    office.change("party.address", address, {"city": "Theirs"})
+    with pytest.raises(RecordStaleError):
+        hands.update(party, "party.party", addresses=[{"id": address, "city": "Ours"}])
+    assert hands.read("party.party", party.key).payload["addresses"][0]["city"] == "Theirs"
+
+
+def test_the_server_itself_refuses_what_changed_at_the_last_moment(
+    connector: TrytonConnector, hands: Any, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    party = hands.party("Race")
+    reader = connector._writer._reader
+    current = reader.rows
+
+    def overtaken(*args: Any) -> Any:
+        rows = current(*args)
+        office.change("party.party", party.key, {"name": "Theirs"})
+        return rows
+
+    monkeypatch.setattr(reader, "rows", overtaken)
+    with pytest.raises(RecordStaleError):
+        hands.update(party, "party.party", name="Ours")
+
+
+def test_an_item_that_is_no_longer_there_is_refused(hands: Any) -> None:
+    one, two = hands.party("One"), hands.party("Two")
+    foreign = two.payload["addresses"][0]["id"]
+    with pytest.raises(RecordRejectedError, match="read it again"):
+        hands.update(one, "party.party", addresses=[{"id": foreign, "city": "Stolen"}])
+
+
+@pytest.mark.parametrize(
+    ("patch", "field"),
+    [
+        ({"nonsense": "x"}, "nonsense"),
+        ({"name": {"no": "scalar"}}, "name"),
+        ({"active": "x", "addresses": "none"}, "addresses"),
+        ({"addresses": [{"country": "DE"}]}, "country"),
+        ({"addresses": [{"country": {"id": "DE"}}]}, "country"),
+    ],
+)
+def test_a_patch_that_makes_no_sense_names_the_field(
+    hands: Any, patch: dict[str, Any], field: str
+) -> None:
+    party = hands.party("Sense")
+    with pytest.raises(RecordRejectedError) as caught:
+        hands.update(party, "party.party", **patch)
+    assert list(caught.value.fields) == [field]
+
+
+def test_computed_fields_cannot_be_written(hands: Any) -> None:
+    party = hands.party("Computed")
+    sale = hands.sale(party.key, ("GAD-1", "1", "12.5"))
+    with pytest.raises(RecordRejectedError, match="cannot be written"):
+        hands.update(sale, "sale.sale", total_amount="1")
+
+
+def test_deleting_a_party_archives_it(hands: Any) -> None:
+    party = hands.party("Farewell")
+    hands.write("party.party", Delete(party.key, party.version))
+    assert hands.read("party.party", party.key).payload["active"] is False
+
+
+def test_a_product_is_changed_on_both_its_halves(hands: Any) -> None:
+    products = {record.payload["code"]: record for record in hands.all("product.product").values()}
+    part = products["CMP-2"]
+    changed = hands.update(
+        part, "product.product", name="Housing, grey", list_price="9.25", description="Die cast"
+    )
+    assert changed.payload["name"] == "Housing, grey"
+    assert changed.payload["list_price"] == "9.25"
+    assert changed.payload["description"] == "Die cast"
+    with pytest.raises(RecordStaleError):
+        hands.update(part, "product.product", name="Too late")
+
+
+def test_products_are_not_created_from_outside(connector: TrytonConnector) -> None:
+    (outcome,) = connector.write("product.product", [Create("p", {"name": "New"})])
+    assert isinstance(outcome.error, RecordRejectedError)
+
+
+def test_invoices_are_not_changed_from_outside(connector: TrytonConnector) -> None:
+    (outcome,) = connector.write("account.invoice", [Update("1", {"number": "9"}, None)])
+    assert isinstance(outcome.error, RecordMissingError | RecordRejectedError)
+
+
+def test_a_party_without_address_cannot_be_sold_to(hands: Any) -> None:
+    party = hands.create("party.party", {"name": "Homeless"})
+    with pytest.raises(RecordRejectedError, match="has no address: give it one") as caught:
+        hands.sale(party.key, ("GAD-1", "1", "12.5"))
+    assert "invoice_address" in caught.value.fields
+
+
+def test_an_order_without_party_is_refused(connector: TrytonConnector) -> None:
+    (outcome,) = connector.write("sale.sale", [Create("x", {"lines": []})])
+    assert isinstance(outcome.error, RecordRejectedError)
+
+
+def test_lines_of_a_draft_are_added_changed_and_removed(hands: Any) -> None:
+    party = hands.party("Liner")
+    sale = hands.sale(party.key, ("GAD-1", "1", "10"), ("WID-1", "2", "30"))
+    gadget, widget = sale.payload["lines"]
+    changed = hands.update(
+        sale,
+        "sale.sale",
+        lines=[
+            {"id": gadget["id"], "quantity": "3"},
+            {"id": widget["id"], "remove": True},
+            {"product": {"code": "WID-2"}, "quantity": "1"},
+        ],
+    )
+    assert [
+        (line["product"]["code"], line["quantity"], line["unit_price"])
+        for line in changed.payload["lines"]
+    ] == [("GAD-1", "3", "10"), ("WID-2", "1", "79.9")]
+    assert changed.payload["untaxed_amount"] == "109.9"
+    assert changed.payload["tax_amount"] == "21.98"
+    assert changed.once == sale.once
+
+
+def test_an_action_that_is_not_possible_is_refused(connector: TrytonConnector, hands: Any) -> None:
+    party = hands.party("Actor")
+    sale = hands.sale(party.key, ("GAD-1", "1", "10"))
+    outcomes = connector.write(
+        "sale.sale",
+        [
+            Act(sale.key, "confirm", None),
+            Act(sale.key, "explode", None),
+            Act(sale.key, "quote", sale.version),
+            Act(sale.key, "quote", None),
+            Act(sale.key, "cancel", sale.version),
+        ],
+    )
+    errors = [type(outcome.error) for outcome in outcomes]
+    nothing = type(None)
+    refused = RecordRejectedError
+    assert errors == [refused, refused, nothing, nothing, RecordStaleError]
+    assert hands.read("sale.sale", sale.key).payload["state"] == "quotation"
+
+
+def test_a_session_that_ended_over_there_is_opened_again(tryton: Sandbox) -> None:
+    connector = TrytonConnector(tryton.settings(), Budget(1000, 1.0))
+    next(connector.pages("product.product", None))
+    session = connector._client._session
+    connector._client.logout()
+    connector._client._session = session  # we do not know that it ended
+    (outcome,) = connector.write("party.party", [Create("again", {"name": "Again"})])
+    assert outcome.error is None
+    connector.close()
+
+
+def test_a_wrong_password_needs_a_person(tryton: Sandbox) -> None:
+    connector = TrytonConnector({**tryton.settings(), "password": "wrong"}, Budget(1000, 1.0))
+    with pytest.raises(CredentialsError, match="check login and password"):
+        connector.check()
+    connector.close()
+
+
+def test_a_server_that_is_away_leaves_the_outcome_open() -> None:
+    away = {"url": "http://127.0.0.1:9", "database": "x", "login": "x", "password": "x"}
+    budget = Budget(1000, 1.0, sleep=lambda seconds: None)
+    connector = TrytonConnector(away, budget)
+    with pytest.raises(UnavailableError):
+        connector.write("party.party", [Create("a", {"name": "A"}), Create("b", {"name": "B"})])
+    connector.close()

@@ -1,0 +1,8 @@
+"""Hypothesis without a stop-watch: the machine may be busy, the laws do not mind."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("calm")
