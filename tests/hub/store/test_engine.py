@@ -42,9 +42,7 @@ def test_upsert_keeps_or_changes_what_is_there(store: Store) -> None:
 def test_times_come_back_aware_and_to_the_microsecond(store: Store) -> None:
     odd = NOW.replace(microsecond=123_457)
     with store.begin() as tx:
-        tx.execute(
-            streams.insert().values(connection="c", stream="s", accepted=0, read_at=odd)
-        )
+        tx.execute(streams.insert().values(connection="c", stream="s", accepted=0, read_at=odd))
         assert tx.execute(select(streams.c.read_at)).scalar_one() == odd
 
 
@@ -137,8 +135,13 @@ def test_identities_of_an_entity_are_decided_one_at_a_time(store: Store) -> None
 
 def test_values_never_stand_in_errors(store: Store) -> None:
     row = {
-        "id": "r", "kind": "pull", "connection": "c", "stream": "s", "started_at": NOW,
-        "state": "done", "reason": "Jane Doe, +44 20 7946 0000",
+        "id": "r",
+        "kind": "pull",
+        "connection": "c",
+        "stream": "s",
+        "started_at": NOW,
+        "state": "done",
+        "reason": "Jane Doe, +44 20 7946 0000",
     }
     with store.begin() as tx:
         tx.execute(runs.insert().values(**row))
@@ -149,8 +152,14 @@ def test_values_never_stand_in_errors(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["mysql://u:s3cret@h/d", "postgresql://u:s3cret@127.0.0.1:1/d", "sqlite://", ":memory:",
-     "postgresql://u:s3cret@h:port/d", "sqlite:////nowhere/at/all/t.db"],
+    [
+        "mysql://u:s3cret@h/d",
+        "postgresql://u:s3cret@127.0.0.1:1/d",
+        "sqlite://",
+        ":memory:",
+        "postgresql://u:s3cret@h:port/d",
+        "sqlite:////nowhere/at/all/t.db",
+    ],
 )
 def test_what_cannot_be_opened_is_a_settings_error_without_secret(address: str) -> None:
     with pytest.raises(SettingsError) as caught:

@@ -41,8 +41,10 @@ def test_migrated_and_created_databases_are_the_same(tmp_path) -> None:
             shown.append(
                 {
                     table: (
-                        sorted((c["name"], str(c["type"]), c["nullable"]) for c in
-                               found.get_columns(table)),
+                        sorted(
+                            (c["name"], str(c["type"]), c["nullable"])
+                            for c in found.get_columns(table)
+                        ),
                         sorted(str(i["column_names"]) for i in found.get_indexes(table)),
                         sorted(str(u["column_names"]) for u in found.get_unique_constraints(table)),
                         found.get_pk_constraint(table)["constrained_columns"],
