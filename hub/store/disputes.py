@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from hub.store.engine import among, upsert
-from hub.store.tables import conflicts, history, reviews
+from hub.store.tables import conflicts, history, links, reviews
 from mappings.canonical.values import Scalar
 
 
@@ -22,6 +22,20 @@ def open_paths(tx: Connection, link_ids: Iterable[int]) -> dict[int, frozenset[s
     for link_id, path in tx.execute(query):
         found.setdefault(link_id, set()).add(path)
     return {link_id: frozenset(paths) for link_id, paths in found.items()}
+
+
+def contested(tx: Connection, connection: str, stream: str) -> set[str]:
+    """Returns the keys of the records of a stream that have an open conflict."""
+    query = (
+        select(links.c.key)
+        .join(conflicts, conflicts.c.link_id == links.c.id)
+        .where(
+            conflicts.c.connection == connection,
+            conflicts.c.closed_at.is_(None),
+            links.c.stream == stream,
+        )
+    )
+    return set(tx.execute(query).scalars())
 
 
 def open_conflict(tx: Connection, row: dict[str, Any], *, now: datetime) -> None:

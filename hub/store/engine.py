@@ -128,7 +128,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _use_wal(connection: Any) -> None:
-    """Switches to the write-ahead log; when several processes do so at once, SQLite asks to wait."""
+    """Switches to the write-ahead log; when several processes do so at once, some must wait."""
     for _ in range(_BUSY_TIMEOUT * 10):
         try:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -181,8 +181,12 @@ def upsert(
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=values)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(key))
-    # In one order for everybody: two transactions with the same rows wait, they do not deadlock.
-    tx.execute(statement, sorted(rows, key=lambda row: [row[name] for name in key]))
+    ordered = list(rows)
+    if table.autoincrement_column is None:
+        # In one order for everybody: two transactions with the same rows wait, not deadlock.
+        # Where rows are numbered, their order means something and is left alone.
+        ordered.sort(key=lambda row: [row[name] for name in key])
+    tx.execute(statement, ordered)
 
 
 def add_rows(

@@ -19,6 +19,9 @@ from mappings.canonical.values import Values
 #: How long a worker may keep an outbox entry before another one takes it over.
 LEASE = timedelta(minutes=5)
 
+#: The least that a mark of a derivation rises by, in seconds; more than a float's grain today.
+_TICK = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class InboxItem:
@@ -51,6 +54,8 @@ class Wish:
 def receive(tx: Connection, nudges: Sequence[dict[str, Any]], *, now: datetime) -> None:
     """Stores nudges {connection, stream, key, event_id, merged_into}; a known event is dropped."""
     rows = [{**nudge, "received_at": now, "due_at": now, "attempts": 0} for nudge in nudges]
+    # Two receivers may be told of the same events: in one order they wait, they do not deadlock.
+    rows.sort(key=lambda row: (row["connection"], row["event_id"]))
     upsert(tx, inbox, rows, key=["connection", "event_id"], update=[])
 
 
@@ -325,8 +330,13 @@ def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
 def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
     """Notes that flows must look at these golden records."""
     mark = now.timestamp()
-    rows = [{"golden_id": g, "mark": mark} for g in dict.fromkeys(golden_ids)]
-    upsert(tx, dirty, rows, key=["golden_id"], update=["mark"])
+    ids = sorted(dict.fromkeys(golden_ids))
+    rows = [{"golden_id": g, "mark": mark} for g in ids]
+    # A mark always rises, also when the clock does not: `clean` must see that there is news.
+    for start in range(0, len(ids), 500):
+        portion = dirty.c.golden_id.in_(ids[start : start + 500])
+        tx.execute(update(dirty).where(portion).values(mark=dirty.c.mark + _TICK))
+    upsert(tx, dirty, rows, key=["golden_id"], update=[])
 
 
 def soiled(tx: Connection, *, limit: int) -> dict[str, float]:

@@ -37,7 +37,7 @@ class Channel:
         return self.mapping.entity
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Connection:
     """One configured account of a system, open for use."""
 

@@ -133,10 +133,13 @@ class _Intake:
         self, found: Iterable[Record], known: Mapping[str, bytes | None]
     ) -> list[tuple[Record, bytes]]:
         fingerprint = self.mapping.fingerprint
+        # A conflict may be over because of what happened elsewhere: look at its record anyway.
+        unsettled = disputes.contested(self.tx, self.channel.connection, self.channel.stream)
+        unsettled.update(self.written)
         news = []
         for record in found:
             mark = digest(record.payload, fingerprint)
-            if known.get(record.key) == mark and record.key not in self.written:
+            if known.get(record.key) == mark and record.key not in unsettled:
                 self.tally.same += 1
             else:
                 news.append((record, mark))

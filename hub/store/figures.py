@@ -1,0 +1,80 @@
+"""Figures for people and monitoring: how much waits, how runs went. Counts only, no values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from hub.store.queues import backlog
+from hub.store.tables import conflicts, dirty, letters, reviews, runs, streams
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """The runs of one stream that ended (or go on) in one state."""
+
+    kind: str
+    connection: str
+    stream: str
+    state: str
+    runs: int
+    seen: int
+    changed: int
+    written: int
+    buried: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything that is counted."""
+
+    #: (connection, inbox | due | sent | waiting | buried) -> number
+    backlog: dict[tuple[str, str], int]
+    #: (kind, source, waiting | buried) -> number
+    letters: dict[tuple[str, str, str], int]
+    #: connection -> open conflicts, open reviews
+    conflicts: dict[str, int]
+    reviews: dict[str, int]
+    derivations: int
+    runs: Sequence[RunFigures]
+    #: (connection, stream) -> end of the last complete read
+    read_at: dict[tuple[str, str], datetime]
+
+
+def figures(tx: Connection, *, since: datetime) -> Figures:
+    """Counts what waits now, and the runs that began since then."""
+    by_letter = select(letters.c.kind, letters.c.source, letters.c.state, func.count()).group_by(
+        letters.c.kind, letters.c.source, letters.c.state
+    )
+    by_conflict = (
+        select(conflicts.c.connection, func.count())
+        .where(conflicts.c.closed_at.is_(None))
+        .group_by(conflicts.c.connection)
+    )
+    by_review = (
+        select(reviews.c.connection, func.count())
+        .where(reviews.c.decision.is_(None))
+        .group_by(reviews.c.connection)
+    )
+    read = select(streams.c.connection, streams.c.stream, streams.c.read_at).where(
+        streams.c.read_at.is_not(None)
+    )
+    return Figures(
+        backlog=backlog(tx),
+        letters={(kind, source, state): n for kind, source, state, n in tx.execute(by_letter)},
+        conflicts=dict(tx.execute(by_conflict).tuples().all()),
+        reviews=dict(tx.execute(by_review).tuples().all()),
+        derivations=int(tx.execute(select(func.count()).select_from(dirty)).scalar_one()),
+        runs=_runs(tx, since),
+        read_at={(name, stream): at for name, stream, at in tx.execute(read)},
+    )
+
+
+def _runs(tx: Connection, since: datetime) -> list[RunFigures]:
+    what = (runs.c.kind, runs.c.connection, runs.c.stream, runs.c.state)
+    sums = (func.sum(c) for c in (runs.c.seen, runs.c.changed, runs.c.written, runs.c.buried))
+    query = select(*what, func.count(), *sums).where(runs.c.started_at >= since).group_by(*what)
+    return [RunFigures(*row[:5], *map(int, row[5:])) for row in tx.execute(query)]

@@ -1,0 +1,72 @@
+"""Notes nudges durably. Asks no system anything and refuses what could not be stored."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from connectors.kit.contract import Nudge
+from connectors.kit.errors import ContractError
+from hub.store import progress, queues
+from hub.store.engine import Store
+from hub.sync.hub import Hub
+
+#: Longest texts that the inbox takes, in characters.
+_LONGEST = {"stream": 80, "key": 200, "merged_into": 200}
+_EVENT_ID = 120
+
+
+def receive(hub: Hub, connection: str, nudges: Sequence[Nudge]) -> None:
+    """Stores what a webhook told us; after it returns, not even a power cut loses it.
+
+    Raises: UnknownError, ContractError.
+    """
+    hub.connection(connection)
+    note(hub.store, [row_of(connection, nudge) for nudge in nudges], now=hub.clock())
+
+
+def note(store: Store, rows: Sequence[dict[str, Any]], *, now: datetime) -> None:
+    """Stores rows of `row_of` in one durable transaction."""
+    with store.begin(durable=True) as tx:
+        queues.receive(tx, rows, now=now)
+        for connection in sorted({str(row["connection"]) for row in rows}):
+            progress.save_connection(tx, connection, heard_at=now)
+
+
+def row_of(connection: str, nudge: Nudge) -> dict[str, Any]:
+    """Returns the row of the inbox for a nudge. Raises: ContractError when it cannot be one.
+
+    >>> row_of("crm", Nudge("companies", "7", "e1"))["key"]
+    '7'
+    """
+    row = {
+        "connection": connection,
+        "stream": nudge.stream,
+        "key": nudge.key,
+        "event_id": nudge.event_id,
+        "merged_into": nudge.into,
+    }
+    for name, longest in _LONGEST.items():
+        value = row[name]
+        if value is not None and not _storable(value, longest):
+            raise ContractError(
+                f"a delivery to {connection} names a {name} that is no text of 1 to {longest}"
+                " characters; see that the sender is what it should be"
+            )
+    if not _storable(nudge.event_id, _EVENT_ID):
+        # Only compared, never shown: any text will do, as long as the same one stays the same.
+        digest = hashlib.sha256(nudge.event_id.encode("utf-8", "surrogatepass")).hexdigest()
+        row["event_id"] = f"sha256:{digest}"
+    return row
+
+
+def _storable(text: object, longest: int) -> bool:
+    """Says whether both databases take the text: PostgreSQL knows no NUL, neither half a pair."""
+    return (
+        isinstance(text, str)
+        and 0 < len(text) <= longest
+        and "\0" not in text
+        and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    )

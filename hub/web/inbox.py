@@ -1,0 +1,92 @@
+"""Group commit: deliveries that arrive together are stored by one durable transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from hub.store.engine import Store
+from hub.sync.receive import note
+
+log = logging.getLogger("tulay.web")
+
+#: Rows that one transaction takes, and that may wait in memory before senders are asked to wait.
+_MOST_ROWS = 2_000
+_MOST_WAITING = 20_000
+
+
+class NotStoredError(Exception):
+    """The database did not take the rows; the sender must come again."""
+
+
+@dataclass(slots=True)
+class _Delivery:
+    rows: Sequence[dict[str, Any]]
+    stored: asyncio.Future[None]
+
+
+class Inbox:
+    """Stores deliveries; `put` returns after the commit."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: list[_Delivery] = []
+        self._writer: asyncio.Task[None] | None = None
+        #: How many transactions there were.
+        self.commits = 0
+
+    async def put(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Stores rows durably. Raises: NotStoredError."""
+        if sum(len(delivery.rows) for delivery in self._waiting) > _MOST_WAITING:
+            raise NotStoredError
+        delivery = _Delivery(rows, asyncio.get_running_loop().create_future())
+        self._waiting.append(delivery)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+        await delivery.stored
+
+    async def _write(self) -> None:
+        # Whatever arrives while one transaction runs shares the next one.
+        while self._waiting:
+            group = self._group()
+            stored = False
+            try:
+                stored = await asyncio.to_thread(self._commit, group)
+            finally:
+                for delivery in group:
+                    _tell(delivery.stored, stored)
+
+    def _group(self) -> list[_Delivery]:
+        group: list[_Delivery] = []
+        rows = 0
+        while self._waiting and (not group or rows + len(self._waiting[0].rows) <= _MOST_ROWS):
+            group.append(self._waiting.pop(0))
+            rows += len(group[-1].rows)
+        return group
+
+    def _commit(self, group: Sequence[_Delivery]) -> bool:
+        rows = [row for delivery in group for row in delivery.rows]
+        try:
+            note(self._store, rows, now=self._clock())
+        except SQLAlchemyError as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            log.error("%d nudges were not stored: %s", len(rows), type(cause).__name__)
+            return False
+        self.commits += 1
+        return True
+
+
+def _tell(waiting: asyncio.Future[None], stored: bool) -> None:
+    if waiting.done():  # the sender went away; its rows are stored all the same
+        return
+    if stored:
+        waiting.set_result(None)
+    else:
+        waiting.set_exception(NotStoredError())

@@ -1,0 +1,95 @@
+"""GET /metrics: counts of what waits and of what runs did, for Prometheus. No customer data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from hub.store.engine import Store
+from hub.store.figures import Figures, figures
+
+#: Runs are forgotten in time, so they are counted over a window, as gauges.
+_WINDOW = timedelta(days=1)
+
+
+class Waiting(Collector):
+    """Asks the database at each scrape."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def describe(self) -> Iterable[Metric]:
+        """Promises nothing, so that registering does not ask the database."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Yields all gauges."""
+        now = self._clock()
+        with self._store.read() as tx:
+            found = figures(tx, since=now - _WINDOW)
+        yield from _backlogs(found)
+        yield from _runs(found)
+        ages = _gauge(
+            "tulay_stream_age_seconds", "Since the last complete read", "connection stream"
+        )
+        for (connection, stream), read_at in found.read_at.items():
+            ages.add_metric([connection, stream], (now - read_at).total_seconds())
+        yield ages
+
+
+def _gauge(name: str, text: str, labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, labels=labels.split())
+
+
+def _backlogs(found: Figures) -> Iterable[Metric]:
+    inbox = _gauge("tulay_inbox", "Nudges to look at", "connection")
+    outbox = _gauge("tulay_outbox", "Wishes to be written", "connection state")
+    for (connection, state), number in found.backlog.items():
+        if state == "inbox":
+            inbox.add_metric([connection], number)
+        else:
+            outbox.add_metric([connection, state], number)
+    letters = _gauge("tulay_letters", "Records and derivations set aside", "kind source state")
+    for labels, number in found.letters.items():
+        letters.add_metric(list(labels), number)
+    conflicts = _gauge("tulay_conflicts", "Conflicts that wait for a person", "connection")
+    for connection, number in found.conflicts.items():
+        conflicts.add_metric([connection], number)
+    reviews = _gauge("tulay_reviews", "Identities that wait for a person", "connection")
+    for connection, number in found.reviews.items():
+        reviews.add_metric([connection], number)
+    derivations = _gauge("tulay_derivations", "Golden records that flows must look at", "")
+    derivations.add_metric([], found.derivations)
+    return inbox, outbox, letters, conflicts, reviews, derivations
+
+
+def _runs(found: Figures) -> Iterable[Metric]:
+    runs = _gauge("tulay_runs_1d", "Runs of the last day", "kind connection stream state")
+    records = _gauge("tulay_run_records_1d", "Records in them", "kind connection stream what")
+    sums: dict[tuple[str, str, str, str], int] = {}
+    for one in found.runs:
+        runs.add_metric([one.kind, one.connection, one.stream, one.state], one.runs)
+        for what in ("seen", "changed", "written", "buried"):
+            place = (one.kind, one.connection, one.stream, what)
+            sums[place] = sums.get(place, 0) + int(getattr(one, what))
+    for place, number in sums.items():
+        records.add_metric(list(place), number)
+    return runs, records
+
+
+def registry_of(store: Store, clock: Callable[[], datetime]) -> tuple[CollectorRegistry, Counter]:
+    """Returns the registry of one receiver, and its counter of deliveries."""
+    registry = CollectorRegistry()
+    registry.register(Waiting(store, clock))
+    deliveries = Counter(
+        "tulay_webhooks",
+        "Deliveries by what became of them",
+        ["connection", "result"],
+        registry=registry,
+    )
+    return registry, deliveries

@@ -1,0 +1,168 @@
+"""POST /webhooks/{connection}: measured, verified, noted; answered only after the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from prometheus_client import Counter
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from connectors.kit import contract
+from connectors.kit.contract import Connector
+from connectors.kit.errors import ContractError
+from hub.sync.receive import row_of
+from hub.web.address import called_url
+from hub.web.answers import later, problem
+from hub.web.inbox import Inbox, NotStoredError
+
+#: Seconds that a sender may take for the whole body.
+_PATIENCE = 15.0
+
+
+class _RefusedError(Exception):
+    """The delivery is answered with this. Never leaves this module."""
+
+    def __init__(self, reason: str, status: int, error: str, todo: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.answer = problem(status, error, todo)
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Who may call us, and how."""
+
+    #: Every connection.
+    connectors: Mapping[str, Connector] = field(repr=False)
+    #: Those whose system calls us.
+    calling: frozenset[str]
+    public_url: str | None = None
+    #: Addresses of proxies whose X-Forwarded-* headers are believed.
+    proxies: frozenset[str] = frozenset()
+    #: Bytes of the largest body.
+    largest: int = 1_000_000
+
+
+class Webhooks:
+    """Takes deliveries in."""
+
+    def __init__(self, doors: Doors, inbox: Inbox, counter: Counter) -> None:
+        self._doors = doors
+        self._inbox = inbox
+        self._counter = counter
+
+    async def __call__(self, request: Request) -> Response:
+        """Answers 202 when the nudges are stored, and else why not."""
+        name = request.path_params["connection"]
+        answer: Response
+        known = name if name in self._doors.connectors else "unknown"
+        try:
+            result, answer = "stored", await self._take(request, name)
+        except _RefusedError as refusal:
+            result, answer = refusal.reason, refusal.answer
+        except NotStoredError:
+            result, answer = "not stored", later("the database does not answer")
+        except ClientDisconnect:
+            result, answer = "disconnected", Response(status_code=400)
+        self._counter.labels(known, result).inc()
+        return answer
+
+    async def _take(self, request: Request, name: str) -> JSONResponse:
+        connector = self._connector(name)
+        _check_type(request.headers.get("content-type", ""))
+        body = await self._body(request)
+        if not connector.verify(self._delivery(request, body)):
+            raise _RefusedError(
+                "forged",
+                401,
+                "the signature is missing, wrong or too old",
+                "check the webhook secret of the connection and the clocks on both sides",
+            )
+        nudges = _nudges(connector, body)
+        rows = [_row(name, nudge) for nudge in nudges]
+        if rows:
+            await self._inbox.put(rows)
+        return JSONResponse({"accepted": len(rows)}, 202)
+
+    def _connector(self, name: str) -> Connector:
+        if name not in self._doors.connectors:
+            raise _RefusedError(
+                "unknown", 404, "there is no such connection", "check the name in the address"
+            )
+        if name not in self._doors.calling:
+            raise _RefusedError(
+                "no webhooks",
+                404,
+                "this connection's system sends no webhooks",
+                "nothing: it is read on schedule",
+            )
+        return self._doors.connectors[name]
+
+    async def _body(self, request: Request) -> bytes:
+        said = request.headers.get("content-length", "")
+        if said.isascii() and said.isdigit() and int(said[:20]) > self._doors.largest:
+            raise self._too_large()
+        body = bytearray()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                async for part in request.stream():
+                    body += part
+                    if len(body) > self._doors.largest:
+                        raise self._too_large()
+        except TimeoutError as error:
+            raise _RefusedError(
+                "slow", 408, "the body did not arrive in time", "send the same delivery again"
+            ) from error
+        return bytes(body)
+
+    def _too_large(self) -> _RefusedError:
+        most = f"at most {self._doors.largest} bytes"
+        return _RefusedError("too large", 413, "the body is too large", f"send {most} at once")
+
+    def _delivery(self, request: Request, body: bytes) -> contract.Request:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        path = request.scope.get("raw_path") or request.scope["path"].encode()
+        client = request.client.host if request.client else ""
+        url = called_url(
+            path.decode("latin-1"),
+            request.scope["query_string"].decode("latin-1"),
+            headers,
+            public_url=self._doors.public_url,
+            scheme=request.scope["scheme"],
+            trusted=client in self._doors.proxies,
+        )
+        return contract.Request(request.method, url, headers, body, datetime.now(UTC))
+
+
+def _check_type(content_type: str) -> None:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise _RefusedError(
+            "not JSON", 415, "a delivery must be application/json", "set the Content-Type header"
+        )
+
+
+def _nudges(connector: Connector, body: bytes) -> list[contract.Nudge]:
+    todo = "send what the system's documentation promises"
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _RefusedError("not JSON", 400, "the body is not JSON", todo) from error
+    try:
+        return list(connector.nudges(body))
+    except ContractError as error:
+        raise _RefusedError("not as promised", 400, str(error), todo) from error
+
+
+def _row(name: str, nudge: contract.Nudge) -> dict[str, object]:
+    try:
+        return row_of(name, nudge)
+    except ContractError as error:
+        raise _RefusedError(
+            "not as promised", 400, str(error), "send what the system's documentation promises"
+        ) from error

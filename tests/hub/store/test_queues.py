@@ -1,0 +1,259 @@
+"""Inbox, outbox and derivations: folded, leased once, never lost in a race."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from hub.store import queues
+from hub.store.engine import Store
+from hub.store.queues import LEASE, Wish
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+ALL = ("company", "contact", "sales_order")
+
+
+def nudge(key: str, event: str, **more: Any) -> dict[str, Any]:
+    row = {"connection": "crm", "stream": "companies", "key": key, "event_id": event}
+    return {**row, "merged_into": None, **more}
+
+
+def lease(store: Store, *, worker: str = "w1", now: datetime = NOW, limit: int = 10) -> list[Wish]:
+    with store.begin() as tx:
+        return queues.lease(tx, "erp", entities=ALL, worker=worker, now=now, limit=limit)
+
+
+def want(store: Store, *ids: str, entity: str = "company", now: datetime = NOW) -> None:
+    with store.begin() as tx:
+        queues.want(tx, [("erp", entity, golden_id) for golden_id in ids], now=now)
+
+
+def backlog(store: Store) -> dict[tuple[str, str], int]:
+    with store.read() as tx:
+        return queues.backlog(tx)
+
+
+def test_an_event_is_received_once(store: Store) -> None:
+    with store.begin() as tx:
+        queues.receive(tx, [nudge("1", "a"), nudge("1", "a"), nudge("2", "b")], now=NOW)
+        queues.receive(tx, [nudge("1", "a"), nudge("9", "c", connection="erp")], now=LATER)
+        queues.receive(tx, [], now=NOW)
+        items = queues.inbox_batch(tx, "crm", "companies", now=NOW, limit=10)
+    assert [item.key for item in items] == ["1", "2"]
+    assert backlog(store) == {("crm", "inbox"): 2, ("erp", "inbox"): 1}
+
+
+def test_inbox_is_read_oldest_first_and_in_portions(store: Store) -> None:
+    with store.begin() as tx:
+        queues.receive(tx, [nudge(str(n), f"e{n}") for n in range(5)], now=NOW)
+        queues.receive(tx, [nudge("x", "m", stream="deals", merged_into="y")], now=NOW)
+        assert queues.inbox_streams(tx, "crm", now=NOW) == ["companies", "deals"]
+        assert queues.inbox_streams(tx, "crm", now=NOW - timedelta(seconds=1)) == []
+        first = queues.inbox_batch(tx, "crm", "companies", now=NOW, limit=3)
+        assert [item.key for item in first] == ["0", "1", "2"]
+        queues.inbox_done(tx, [item.id for item in first])
+        queues.inbox_later(
+            tx, [queues.inbox_batch(tx, "crm", "companies", now=NOW, limit=1)[0].id], due_at=LATER
+        )
+        left = queues.inbox_batch(tx, "crm", "companies", now=NOW, limit=3)
+        assert [item.key for item in left] == ["4"]
+        assert len(queues.inbox_batch(tx, "crm", "companies", now=LATER, limit=3)) == 2
+        merged = queues.inbox_batch(tx, "crm", "deals", now=NOW, limit=3)
+    assert (merged[0].key, merged[0].merged_into) == ("x", "y")
+
+
+def test_wishes_for_the_same_record_fold(store: Store) -> None:
+    want(store, "g1", "g1", "g2")
+    want(store, "g1")
+    assert backlog(store) == {("erp", "due"): 2}
+
+
+def test_parents_are_leased_before_children(store: Store) -> None:
+    want(store, "o1", entity="sales_order")
+    want(store, "g1")
+    assert [w.entity for w in lease(store)] == ["company"]
+    assert [w.entity for w in lease(store)] == ["sales_order"]
+    assert lease(store) == []
+
+
+def test_a_lease_runs_out(store: Store) -> None:
+    want(store, "g1")
+    assert len(lease(store)) == 1
+    assert lease(store, worker="w2", now=NOW + LEASE) == []
+    assert len(lease(store, worker="w2", now=NOW + LEASE + timedelta(seconds=1))) == 1
+
+
+def test_two_workers_never_get_the_same_wish(store: Store) -> None:
+    want(store, *(f"g{n}" for n in range(60)))
+    got: dict[str, list[str]] = {"w1": [], "w2": [], "w3": []}
+
+    def work(name: str) -> None:
+        while found := lease(store, worker=name, limit=5):
+            got[name] += [wish.golden_id for wish in found]
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in got]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    together = [golden_id for mine in got.values() for golden_id in mine]
+    assert len(together) == len(set(together)) == 60
+
+
+def test_a_locked_wish_is_skipped_not_waited_for(postgresql_url: str) -> None:
+    from hub.store.engine import open_store
+
+    store = open_store(postgresql_url)
+    store.create()
+    want(store, "g1", "g2")
+    with store.begin() as first:
+        mine = queues.lease(first, "erp", entities=ALL, worker="w1", now=NOW, limit=1)
+        with store.begin() as second:  # the first transaction is still open
+            theirs = queues.lease(second, "erp", entities=ALL, worker="w2", now=NOW, limit=10)
+    assert [w.golden_id for w in (*mine, *theirs)] == ["g1", "g2"]
+    store.close()
+
+
+def test_a_fulfilled_wish_is_gone(store: Store) -> None:
+    want(store, "g1")
+    wishes = lease(store)
+    with store.begin() as tx:
+        queues.fulfilled(tx, wishes)
+    assert backlog(store) == {}
+
+
+def test_a_wish_made_while_it_was_being_fulfilled_stays(store: Store) -> None:
+    want(store, "g1")
+    wishes = lease(store)
+    want(store, "g1", now=LATER)
+    with store.begin() as tx:
+        queues.fulfilled(tx, wishes)
+    again = lease(store, worker="w2", now=LATER)
+    assert [(w.golden_id, w.wish > wishes[0].wish) for w in again] == [("g1", True)]
+
+
+def test_a_create_with_unknown_outcome_stays_so_until_fulfilled(store: Store) -> None:
+    want(store, "g1")
+    wishes = lease(store)
+    with store.begin(durable=True) as tx:
+        queues.mark_sent(tx, [w.id for w in wishes])
+    want(store, "g1")  # wished for anew: it must still be probed first
+    later = NOW + LEASE * 2
+    again = lease(store, worker="w2", now=later)
+    assert [w.state for w in again] == ["sent"]
+    want(store, "g1", now=later)
+    with store.begin() as tx:
+        queues.fulfilled(tx, again)
+    assert [w.state for w in lease(store, now=later)] == ["due"]
+
+
+def test_a_postponed_wish_waits_and_counts(store: Store) -> None:
+    want(store, "g1", "g2")
+    first, second = lease(store)
+    with store.begin() as tx:
+        queues.postpone(
+            tx,
+            first,
+            state="waiting",
+            due_at=LATER,
+            reason="no company yet",
+            error="Missing",
+            waits_for="parent",
+        )
+        queues.postpone(tx, second, state="buried", due_at=LATER, reason="refused")
+        aside = queues.set_aside(tx)
+        assert [(row["state"], row["reason"]) for row in aside] == [
+            ("waiting", "no company yet"),
+            ("buried", "refused"),
+        ]
+        assert queues.set_aside(tx, "crm") == []
+        assert len(queues.set_aside(tx, "erp")) == 2
+    assert lease(store) == []
+    with store.begin() as tx:
+        queues.wake(tx, ["parent"], now=NOW)
+        queues.wake(tx, [], now=NOW)
+    assert [(w.golden_id, w.attempts) for w in lease(store)] == [("g1", 1)]
+
+
+def test_a_buried_wish_that_is_wished_for_anew_comes_back(store: Store) -> None:
+    want(store, "g1")
+    (wish,) = lease(store)
+    with store.begin() as tx:
+        queues.postpone(tx, wish, state="buried", due_at=LATER, reason="refused")
+    assert lease(store, now=LATER) == []
+    want(store, "g1", now=LATER)
+    assert [(w.state, w.attempts) for w in lease(store, now=LATER)] == [("due", 0)]
+
+
+def test_a_wish_changed_while_it_was_refused_is_tried_again(store: Store) -> None:
+    want(store, "g1")
+    (wish,) = lease(store)
+    want(store, "g1")
+    with store.begin() as tx:
+        queues.postpone(tx, wish, state="buried", due_at=NOW, reason="refused")
+    assert [w.golden_id for w in lease(store)] == ["g1"]
+
+
+def test_released_wishes_are_as_before(store: Store) -> None:
+    want(store, "g1")
+    wishes = lease(store)
+    with store.begin() as tx:
+        queues.release(tx, wishes)
+    assert lease(store, worker="w2") == wishes
+
+
+def test_replay_and_drop(store: Store) -> None:
+    want(store, "g1", "g2")
+    with store.begin() as tx:
+        for wish in queues.lease(tx, "erp", entities=ALL, worker="w", now=NOW, limit=9):
+            queues.postpone(tx, wish, state="buried", due_at=LATER, reason="refused")
+        first, second = (row["id"] for row in queues.set_aside(tx))
+        assert queues.replay(tx, [first], now=NOW) == 1
+        assert queues.drop(tx, [second, 999]) == 1
+    assert [(w.golden_id, w.attempts) for w in lease(store)] == [("g1", 0)]
+    assert backlog(store) == {("erp", "due"): 1}
+
+
+def test_wake_all_spares_the_buried(store: Store) -> None:
+    want(store, "g1", "g2")
+    with store.begin() as tx:
+        queues.receive(tx, [nudge("1", "a")], now=LATER)
+        one, two = queues.lease(tx, "erp", entities=ALL, worker="w", now=NOW, limit=9)
+        queues.postpone(tx, one, state="waiting", due_at=LATER, reason="")
+        queues.postpone(tx, two, state="buried", due_at=LATER, reason="")
+        assert queues.due_counts(tx, now=NOW) == (0, 0, 0)
+        queues.wake_all(tx, now=NOW)
+        queues.soil(tx, ["g1"], now=NOW)
+        assert queues.due_counts(tx, now=NOW) == (1, 1, 1)
+
+
+def test_a_derivation_due_again_while_it_was_made_stays(store: Store) -> None:
+    with store.begin() as tx:
+        queues.soil(tx, ["g1", "g2", "g1"], now=NOW)
+        marks = queues.soiled(tx, limit=10)
+        assert set(marks) == {"g1", "g2"}
+        queues.soil(tx, ["g1"], now=NOW)  # by a clock that did not move on
+        queues.clean(tx, marks)
+        assert set(queues.soiled(tx, limit=10)) == {"g1"}
+        queues.clean(tx, queues.soiled(tx, limit=10))
+        assert queues.soiled(tx, limit=10) == {}
+
+
+@pytest.mark.parametrize("back", [timedelta(0), timedelta(minutes=5)])
+def test_marks_rise_even_when_the_clock_goes_back(store: Store, back: timedelta) -> None:
+    with store.begin() as tx:
+        queues.soil(tx, ["g1"], now=NOW)
+        before = queues.soiled(tx, limit=1)["g1"]
+        queues.soil(tx, ["g1"], now=NOW - back)
+        assert queues.soiled(tx, limit=1)["g1"] > before
+
+
+def test_derivations_come_oldest_first_and_limited(store: Store) -> None:
+    with store.begin() as tx:
+        queues.soil(tx, ["late"], now=LATER)
+        queues.soil(tx, ["early"], now=NOW)
+        assert list(queues.soiled(tx, limit=1)) == ["early"]

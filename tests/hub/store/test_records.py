@@ -1,0 +1,158 @@
+"""Golden records, links, fingerprints and edges, by the page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from hub.model.state import LinkState
+from hub.store import records
+from hub.store.engine import Store
+from hub.store.records import Golden, Link
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def golden(golden_id: str, entity: str = "company", **values: Any) -> Golden:
+    return Golden(golden_id, entity, values, "crm", {}, NOW, NOW, "run1")
+
+
+def link(key: str, golden_id: str | None, **more: Any) -> Link:
+    return Link(
+        more.pop("connection", "crm"), more.pop("stream", "companies"), key, golden_id, **more
+    )
+
+
+def test_golden_records_come_back_as_they_were(store: Store) -> None:
+    one = golden("g1", name="Jürgen & Söhne", employees=7, active=True)
+    one.origins = {"name": ["erp", 5, "run0"]}
+    with store.begin() as tx:
+        records.add_golden(tx, [])
+        records.add_golden(tx, [one, golden("g2")])
+        found = records.load(tx, ["g1", "g1", "nobody"], lock=True)
+        assert found == {"g1": one}
+        assert records.load(tx, []) == {}
+
+
+def test_changing_raises_the_revision(store: Store) -> None:
+    with store.begin() as tx:
+        records.add_golden(tx, [golden("g1", name="A"), golden("g2", name="B")])
+        found = records.load(tx, ["g1"])["g1"]
+        found.values["name"], found.origins = "Z", {"name": ["erp", 1, "r"]}
+        records.change_golden(tx, [found])
+        records.change_golden(tx, [])
+        again = records.load(tx, ["g1", "g2"])
+    assert (again["g1"].values, again["g1"].revision) == ({"name": "Z"}, 2)
+    assert (again["g2"].values, again["g2"].revision) == ({"name": "B"}, 1)
+
+
+def test_links_come_back_as_they_were_and_sparse(store: Store) -> None:
+    state = LinkState({"name": "ACME"}, {"name": "Acme"}, {})
+    one = link("1", "g1", state=state, version="v", modified_at=NOW, digest=b"x" * 16)
+    with store.begin() as tx:
+        records.add_links(tx, [one, link("2", None, gone_at=NOW)])
+        records.add_links(tx, [])
+        found = records.links_by_key(tx, "crm", "companies", ["1", "2", "3", "1"])
+        assert records.links_by_key(tx, "crm", "companies", []) == {}
+        assert set(found) == {"1", "2"}
+        stored = found["1"]
+        assert (stored.state, stored.version, stored.digest) == (state, "v", b"x" * 16)
+        assert stored.modified_at == NOW
+        assert records.digests(tx, "crm", "companies", ["1", "2"]) == {"1": b"x" * 16}
+        stored.state, stored.digest = LinkState({"name": "B"}), None
+        records.change_links(tx, [stored])
+        records.change_links(tx, [])
+        again = records.links_by_key(tx, "crm", "companies", ["1"])["1"]
+    assert again == stored
+
+
+def test_a_key_has_one_link(store: Store) -> None:
+    with store.begin() as tx:
+        records.add_links(tx, [link("1", "g1")])
+    with pytest.raises(IntegrityError), store.begin() as tx:
+        records.add_links(tx, [link("1", "g2")])
+
+
+def test_a_golden_record_has_one_written_link_in_a_stream(store: Store) -> None:
+    with store.begin() as tx:
+        records.add_links(tx, [link("1", "g1"), link("gone", None), link("gone2", None)])
+    with pytest.raises(IntegrityError), store.begin() as tx:
+        records.add_links(tx, [link("2", "g1")])
+    with store.begin() as tx:
+        records.add_links(tx, [link("2", "g1", spare=9), link("5", "g1", connection="erp")])
+        mine = records.links_by_golden(tx, ["g1", "g9"])
+        assert [one.key for one in mine["g1"]] == ["1", "5", "2"]
+        only = records.links_by_golden(tx, ["g1"], connection="erp")
+        assert [one.key for one in only["g1"]] == ["5"]
+        assert records.links_by_golden(tx, []) == {}
+
+
+def test_references_are_resolved_both_ways(store: Store) -> None:
+    with store.begin() as tx:
+        some = [
+            link("1", "g1"),
+            link("2", None, gone_at=NOW),
+            link("3", "g3", gone_at=NOW),
+            link("4", "g1", spare=4),
+            link("1", "d1", stream="deals"),
+        ]
+        records.add_links(tx, some)
+        asked = [("companies", "1"), ("companies", "2"), ("companies", "99"), ("deals", "1")]
+        assert records.resolve(tx, "crm", asked) == {
+            ("companies", "1"): "g1",
+            ("companies", "2"): None,
+            ("deals", "1"): "d1",
+        }
+        wanted = {"g1": "companies", "g3": "companies", "d1": "companies"}
+        assert records.keys_of(tx, "crm", wanted) == {"g1": "1"}
+        assert records.keys_of(tx, "crm", {}) == {}
+
+
+def test_fingerprints_find_candidates(store: Store) -> None:
+    with store.begin() as tx:
+        new = [(n, "g1") for n in range(1200)] + [(-(2**62), "g2"), (5, "g2")]
+        records.change_fingerprints(tx, gone=[], new=new)
+        records.change_fingerprints(tx, gone=[(7, "g1")], new=[(5, "g2")])
+        found = records.candidates(tx, [*range(1200), -(2**62), 99_999])
+    assert sorted(found[5]) == ["g1", "g2"]
+    assert found[-(2**62)] == ["g2"]
+    assert 7 not in found
+    assert len(found) == 1200
+
+
+def test_edges_are_replaced_and_walked_backwards(store: Store) -> None:
+    with store.begin() as tx:
+        records.change_edges(tx, {})
+        records.change_edges(
+            tx, {"o1": {"company_id": "c1", "deal_id": "d1"}, "o2": {"company_id": "c1"}}
+        )
+        assert records.referring(tx, ["c1", "d1"]) == {"c1": ["o1", "o2"], "d1": ["o1"]}
+        records.change_edges(tx, {"o1": {"company_id": "c2"}})
+        assert records.referring(tx, ["c1", "c2"], "company_id") == {"c1": ["o2"], "c2": ["o1"]}
+        assert records.referring(tx, ["c1"], "deal_id") == {}
+
+
+def test_entities_are_listed_in_portions(store: Store) -> None:
+    with store.begin() as tx:
+        merged, deleted = golden("g2"), golden("g4")
+        merged.merged_into, deleted.deleted_at = "g1", NOW
+        records.add_golden(tx, [golden("g3"), golden("g1"), merged, deleted, golden("x", "deal")])
+        assert [g.id for g in records.golden_by_entity(tx, "company", limit=1)] == ["g1"]
+        assert [g.id for g in records.golden_by_entity(tx, "company", after="g1")] == ["g3"]
+
+
+def test_a_person_finds_records_by_id_key_or_text(store: Store) -> None:
+    with store.begin() as tx:
+        records.add_golden(tx, [golden("g1", name="Acme 100% \\ Bau"), golden("g2", name="Müller")])
+        records.add_golden(tx, [golden("g3", "contact", name="Acme")])
+        records.add_links(tx, [link("512", "g2")])
+        assert records.find_golden(tx, "company", "g1") == ["g1"]
+        assert records.find_golden(tx, "company", "512") == ["g2"]
+        assert records.find_golden(tx, "company", "acme") == ["g1"]
+        assert records.find_golden(tx, "company", "100%") == ["g1"]
+        assert records.find_golden(tx, "company", "\\") == ["g1"]
+        assert records.find_golden(tx, "company", "m_ller") == []
+        assert records.find_golden(tx, "company", "Müller") == ["g2"]
