@@ -91,19 +91,17 @@ def _matched(stream: str, inputs: Sequence[Json], body: Json) -> list[Result]:
     results, errors = body.get("results"), body.get("errors") or []
     if not isinstance(results, list):
         raise ContractError(f"a batch of {stream} was answered without results")
+    rows = _rows(inputs)
     found: dict[int, Result] = {}
     for thing in results:
-        row = _row(inputs, _marks_of_result(thing))
-        if row is not None:
+        for row in {rows[mark] for mark in _marks_of_result(thing) if mark in rows}:
             found[row] = str(thing["id"])
     nameless = []
     for error in errors:
-        rows = {_row(inputs, {mark}) for mark in _marks_of_error(error)} - {None}
-        for row in rows:
-            if row is not None:
-                key = inputs[row].get("id")
-                found.setdefault(row, refusal(error, stream=stream, key=key))
-        if not rows:
+        named = {rows[mark] for mark in _marks_of_error(error) if mark in rows}
+        for row in named:
+            found.setdefault(row, refusal(error, stream=stream, key=inputs[row].get("id")))
+        if not named:
             nameless.append(error)
     left = [row for row in range(len(inputs)) if row not in found]
     if nameless and len(nameless) == len(left):
@@ -114,12 +112,14 @@ def _matched(stream: str, inputs: Sequence[Json], body: Json) -> list[Result]:
     return [found.get(row, unknown) for row in range(len(inputs))]
 
 
-def _row(inputs: Sequence[Json], marks: set[str]) -> int | None:
+def _rows(inputs: Sequence[Json]) -> dict[str, int]:
+    """Returns by which marks an answer may name an input."""
+    rows: dict[str, int] = {}
     for row, one in enumerate(inputs):
-        own = {one["objectWriteTraceId"], one.get("id"), one["properties"].get(ONCE)}
-        if marks & own:
-            return row
-    return None
+        for mark in (one["objectWriteTraceId"], one.get("id"), one["properties"].get(ONCE)):
+            if mark:
+                rows[mark] = row
+    return rows
 
 
 def _marks_of_result(thing: Json) -> set[str]:

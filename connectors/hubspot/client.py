@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -129,7 +130,7 @@ class HubSpotClient:
         params = {"properties": ",".join(properties)}
         if associations:
             params["associations"] = ",".join(associations)
-        path = f"{self._objects(stream)}/{key}"
+        path = f"{self._objects(stream)}/{quote(key, safe='')}"
         return self._json("GET", path, params=params, repeatable=True, stream=stream, key=key)
 
     def search(
@@ -177,7 +178,7 @@ class HubSpotClient:
 
     def update_row(self, stream: str, row: Json) -> Json:
         """Changes one record, given as a row of a batch update."""
-        path = f"{self._objects(stream)}/{row['id']}"
+        path = f"{self._objects(stream)}/{quote(row['id'], safe='')}"
         body = {"properties": row["properties"]}
         return self._json("PATCH", path, json=body, repeatable=True, stream=stream, key=row["id"])
 
@@ -187,7 +188,7 @@ class HubSpotClient:
         self._call("POST", path, json=body, repeatable=True, stream=stream)
 
     def archive(self, stream: str, key: str) -> None:
-        path = f"{self._objects(stream)}/{key}"
+        path = f"{self._objects(stream)}/{quote(key, safe='')}"
         self._call("DELETE", path, repeatable=True, stream=stream, key=key)
 
     # -- associations

@@ -26,11 +26,18 @@ BUSY = frozenset({408, 425, 429})
 
 
 class KeyAuth(httpx.Auth):
-    """Sends a key in a header."""
+    """Sends a key in a header.
+
+    Raises: CredentialsError when the key has characters that no header can carry.
+    """
 
     def __init__(self, header: str, key: str) -> None:
         self._header = header
-        self._key = key
+        self._key = key.strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise CredentialsError(
+                f"the credential for {header} has characters that no key has; copy it once more"
+            )
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers[self._header] = self._key

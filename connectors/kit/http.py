@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import ssl
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, TypeVar
 
 import httpx
@@ -179,6 +181,12 @@ def _loopback(host: str) -> bool:
         return False
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """Returns the one verifying context: reading all certificates takes longer than a call."""
+    return httpx.create_ssl_context()
+
+
 class Http:
     """Makes calls to one system; thread-safe."""
 
@@ -203,6 +211,7 @@ class Http:
             auth=auth,
             timeout=timeout,
             transport=transport,
+            verify=_tls(),
             headers={"Accept": "application/json", **(headers or {})},
             follow_redirects=False,
         )
@@ -347,7 +356,12 @@ class Http:
         return response
 
     def _followed(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
-        target = request.url.join(response.headers["location"])
+        try:
+            target = request.url.join(response.headers["location"])
+        except httpx.InvalidURL as error:
+            raise ContractError(
+                f"{request.method} {request.url.path} is redirected to what is no address"
+            ) from error
         here = (self._base.scheme, self._base.host, self._base.port)
         if (
             request.method not in ("GET", "HEAD")

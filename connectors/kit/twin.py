@@ -7,6 +7,7 @@ keeps no payloads and no secrets: the log has methods, paths and statuses only.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 import threading
@@ -204,52 +205,44 @@ class Faulty:
         """Answers one request, well or badly."""
         if scope["type"] != "http":
             return
+        struck = self._vices.draw(scope["method"], scope["path"])
+        noted = self._noted(scope, send, struck)
+        await self._answer(struck, (scope, receive, noted))
+
+    def _noted(self, scope: Scope, send: Send, struck: list[Vice]) -> Send:
+        """Logs the answer just before it leaves, and dates it by the twin's clock."""
         begun = time.perf_counter()
-        method, path = scope["method"], scope["path"]
-        struck = self._vices.draw(method, path)
-        status = await self._answer(struck, (scope, receive, self._dated(send)))
-        took = (time.perf_counter() - begun) * 1000
-        self._log.add(Entry(method, path, status, tuple(v.kind for v in struck), took))
+        kinds = tuple(vice.kind for vice in struck)
+        broken = bool({"reset", "timeout"} & {*kinds})
 
-    def _dated(self, send: Send) -> Send:
-        """Adds the Date header by the twin's clock."""
-
-        async def dated(message: Message) -> None:
+        async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
+                took = (time.perf_counter() - begun) * 1000
+                status = 0 if broken else message["status"]
+                self._log.add(Entry(scope["method"], scope["path"], status, kinds, took))
                 date = (b"date", format_datetime(self._clock.now(), usegmt=True).encode())
                 message = {**message, "headers": [*message.get("headers", ()), date]}
             await send(message)
 
-        return dated
+        return noted
 
-    async def _answer(self, struck: list[Vice], call: tuple[Scope, Receive, Send]) -> int:
+    async def _answer(self, struck: list[Vice], call: tuple[Scope, Receive, Send]) -> None:
         scope, receive, send = call
         for vice in struck:
             if vice.kind == "slow":
                 await asyncio.sleep(vice.seconds)
         bad = next((vice for vice in struck if vice.kind != "slow"), None)
         if bad is None:
-            return await self._honest(scope, receive, send)
-        if bad.kind not in EXECUTED:
+            await self._app(scope, receive, send)
+        elif bad.kind not in EXECUTED:
             await _drain(receive)
-            return await self._refuse(bad, send)
-        capture = _Capture()
-        await self._app(scope, receive, capture.send)
-        return await self._spoil(bad, capture, (receive, send))
+            await self._refuse(bad, send)
+        else:
+            capture = _Capture()
+            await self._app(scope, receive, capture.send)
+            await self._spoil(bad, capture, (receive, send))
 
-    async def _honest(self, scope: Scope, receive: Receive, send: Send) -> int:
-        status = 0
-
-        async def note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        await self._app(scope, receive, note)
-        return status
-
-    async def _refuse(self, vice: Vice, send: Send) -> int:
+    async def _refuse(self, vice: Vice, send: Send) -> None:
         page = vice.kind == "html"
         body = _PAGE if page else self._voice(vice)
         kind = b"text/html; charset=utf-8" if page else b"application/json;charset=utf-8"
@@ -257,30 +250,24 @@ class Faulty:
         if vice.retry_after is not None:
             headers.append((b"retry-after", f"{vice.retry_after:g}".encode()))
         await _send(send, vice.code(), headers, body)
-        return vice.code()
 
-    async def _spoil(self, vice: Vice, good: _Capture, ends: tuple[Receive, Send]) -> int:
+    async def _spoil(self, vice: Vice, good: _Capture, ends: tuple[Receive, Send]) -> None:
         receive, send = ends
+        half = good.body[: len(good.body) // 2]
         if vice.kind == "lost":
-            return await self._refuse(vice, send)
-        if vice.kind == "timeout":
+            await self._refuse(vice, send)
+        elif vice.kind == "timeout":
             await _silence(receive, vice.seconds)
             await _send(send, 504, [(b"content-type", b"text/html")], _PAGE)
-            return 504
-        half = good.body[: len(good.body) // 2]
-        if vice.kind == "reset":
-            start = {
-                "type": "http.response.start",
-                "status": good.status,
-                "headers": good.headers,
-            }
+        elif vice.kind == "reset":
+            start = {"type": "http.response.start", "status": good.status, "headers": good.headers}
             await send(start)
             await send({"type": "http.response.body", "body": half, "more_body": True})
-            return 0  # returning with a body promised and not sent closes the connection
-        headers = [h for h in good.headers if h[0].lower() != b"content-length"]
-        headers.append((b"content-length", str(len(half)).encode()))
-        await _send(send, good.status, headers, half)
-        return good.status
+            # returning with a body promised and not sent closes the connection
+        else:
+            headers = [h for h in good.headers if h[0].lower() != b"content-length"]
+            headers.append((b"content-length", str(len(half)).encode()))
+            await _send(send, good.status, headers, half)
 
 
 async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
@@ -302,6 +289,32 @@ async def _silence(receive: Receive, seconds: float) -> None:
                 await asyncio.sleep(0)
     except TimeoutError:
         return
+
+
+class _Prompt(uvicorn.Server):
+    """Ends at once when told to; the original looks up ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Says whether it answers and can be ended."""
+        return self._loop is not None
+
+    async def main_loop(self) -> None:
+        """Waits for the end."""
+        self._loop = asyncio.get_running_loop()
+        await self._end.wait()
+
+    def end(self) -> None:
+        """Ends it, from any thread."""
+        self.should_exit = True
+        if self._loop is not None and not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # closed in this very moment
+                self._loop.call_soon_threadsafe(self._end.set)
 
 
 class Server:
@@ -326,7 +339,8 @@ class Server:
             timeout_graceful_shutdown=1,
         )
         config.load()
-        self._uvicorn = uvicorn.Server(config)
+        self._config = config
+        self._uvicorn = _Prompt(config)
         self._thread: threading.Thread | None = None
 
     def start(self) -> Server:
@@ -336,17 +350,17 @@ class Server:
             target=run, kwargs={"sockets": [self._socket]}, name="twin", daemon=True
         )
         self._thread.start()
-        while not self._uvicorn.started and self._thread.is_alive():
+        while not self._uvicorn.ready and self._thread.is_alive():
             time.sleep(0.005)
         return self
 
     def run(self) -> None:
         """Answers in the foreground until interrupted."""
-        self._uvicorn.run(sockets=[self._socket])
+        uvicorn.Server(self._config).run(sockets=[self._socket])
 
     def stop(self) -> None:
         """Ends the server and frees the port; twice is fine."""
-        self._uvicorn.should_exit = True
+        self._uvicorn.end()
         if self._thread is not None:
             self._thread.join(timeout=10)
         self._socket.close()

@@ -1,4 +1,4 @@
-"""`tulay`: puts the nouns together. Other packages add commands by the entry points `tulay.commands`.
+"""`tulay`: puts the nouns together; other packages add commands by entry points `tulay.commands`.
 
 An entry point names a function that takes this app and adds its commands to it.
 """
@@ -23,7 +23,6 @@ from hub.cli import (
     init,
     letters,
     links,
-    reconcile,
     resume,
     status,
     sync,
@@ -32,7 +31,7 @@ from hub.cli import (
 )
 from hub.cli.exits import epilog
 from hub.cli.screen import complain
-from hub.cli.session import Root, markup
+from hub.cli.session import Root, callback, markup
 
 GROUP = "tulay.commands"
 
@@ -45,7 +44,6 @@ _NOUNS = (
     links,
     conflicts,
     letters,
-    reconcile,
     explain,
     resume,
     connectors,
@@ -73,8 +71,9 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
 
-    @app.callback()
+    @callback(app)
     def tulay(
+        ctx: typer.Context,
         shown: Annotated[
             bool,
             typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),

@@ -8,7 +8,7 @@ import typer
 from sqlalchemy import Connection as Transaction
 
 from hub.cli.screen import shown
-from hub.cli.session import Session, command, group, session
+from hub.cli.session import Session, callback, command, group, session
 from hub.errors import UnknownError
 from hub.store import disputes, records
 from hub.sync.explain import title_of
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     nouns = group("Fields changed on two sides: list, show, resolve.", bare=True)
     app.add_typer(nouns, name="conflicts")
 
-    @nouns.callback()
+    @callback(nouns)
     def bare(ctx: typer.Context) -> None:
         """Fields that were changed on two sides."""
         if ctx.invoked_subcommand is None:

@@ -76,9 +76,9 @@ def _place(error: BaseException) -> str:
     """Returns the innermost line of ours that the error passed through."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_ROOT)]
-    frame = (ours or list(frames) or [None])[-1]
-    if frame is None:
+    if not frames:
         return "an unknown place"
+    frame = (ours or list(frames))[-1]
     path = Path(frame.filename)
     shown = path.relative_to(_ROOT) if path.is_relative_to(_ROOT) else path.name
     return f"{shown}:{frame.lineno}"

@@ -87,4 +87,6 @@ def _differs(gap: Gap) -> bool:
 def _verdict(gap: Gap) -> str:
     if gap.conflict is not None:
         return f"conflict {gap.conflict}"
-    return "will be written, where it may be" if _differs(gap) else "in sync, shown its own way"
+    if gap.wanted:
+        return "to be written"
+    return "differs, not written here" if _differs(gap) else "in sync, shown its own way"

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection as Transaction
 
-from hub.cli.session import command, group, session
+from hub.cli.session import callback, command, group, session
 from hub.errors import UnknownError
 from hub.store import letters as store
 from hub.store import queues
@@ -70,7 +70,7 @@ def register(app: typer.Typer) -> None:
     nouns = group("What was set aside: list, show, replay, drop.", bare=True)
     app.add_typer(nouns, name="letters")
 
-    @nouns.callback()
+    @callback(nouns)
     def bare(ctx: typer.Context) -> None:
         """Records and writes that were set aside, with the reason."""
         if ctx.invoked_subcommand is None:

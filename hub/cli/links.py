@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection as Transaction
 
-from hub.cli.session import Session, command, group, session
+from hub.cli.session import Session, callback, command, group, session
 from hub.errors import UnknownError
 from hub.store import disputes, records
 from hub.store.records import Golden, Link
@@ -20,7 +20,7 @@ from mappings.kit.files import nearest
 #: Golden records of one query.
 _PORTION = 500
 
-Entity = Annotated[str | None, typer.Option("--entity", help="Only this entity.")]
+Entity = Annotated[str | None, typer.Argument(help="Only this entity, such as company.")]
 Where = Annotated[str | None, typer.Option("--connection", help="Only with a record there.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
 #: Found at most, when nobody says.
@@ -29,8 +29,14 @@ _LIMIT = 100
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    nouns = group("Which records belong together: list, show, review, decide.")
+    nouns = group("Which records belong together: list, show, review, decide.", bare=True)
     app.add_typer(nouns, name="links")
+
+    @callback(nouns)
+    def bare(ctx: typer.Context) -> None:
+        """Which records belong together."""
+        if ctx.invoked_subcommand is None:
+            _list(session(ctx), None, None, limit=_LIMIT)
 
     @command(nouns, "list")
     def listing(
@@ -85,7 +91,7 @@ def _list(session: Session, entity: str | None, connection: str | None, *, limit
         empty="nothing is linked yet; `tulay sync --once` reads all sides",
     )
     if more:
-        session.screen.note(f"there are more than {limit}; see --limit, --entity, --connection")
+        session.screen.note(f"there are more than {limit}; see --limit and --connection")
 
 
 def _golden(hub: Hub, tx: Transaction, entity: str | None) -> Iterator[tuple[Golden, list[Link]]]:

@@ -63,6 +63,11 @@ class Screen:
         else:
             print("\n".join(wrapped(text)))
 
+    def raw(self, text: str) -> None:
+        """Prints text that has a layout of its own; nothing when JSON was asked for."""
+        if not self.json:
+            print(text)
+
     def note(self, text: str) -> None:
         """Prints a remark that is no result: left out with --quiet."""
         if not self.quiet:
@@ -158,7 +163,7 @@ def shown(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
         case list() | tuple():
             return ", ".join(shown(part) for part in value) or "-"
         case _:

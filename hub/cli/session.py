@@ -5,16 +5,18 @@ The global options may stand before or after any command's name.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperGroup
 
 from hub.cli import exits
 from hub.cli.screen import Screen, complain
@@ -62,45 +64,48 @@ def session(ctx: typer.Context) -> Session:
     return found
 
 
-def _options() -> list[Any]:
-    """Returns the global options, for every command."""
+#: The global options, as every command takes them.
+_GLOBAL = {
+    "config": Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="tulay.yaml to use (or TULAY_CONFIG)."),
+    ],
+    "json": Annotated[bool, typer.Option("--json", help="Print one JSON document.")],
+    "quiet": Annotated[bool, typer.Option("--quiet", help="Print results only.")],
+    "debug": Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")],
+}
 
-    def note(ctx: Any, param: Any, value: Any) -> None:
+
+def everywhere(function: Done) -> Done:
+    """Gives a command, whose first parameter must be `ctx`, the global options."""
+    own = inspect.signature(function, eval_str=True)
+
+    @functools.wraps(function)
+    def wrapper(ctx: typer.Context, **options: Any) -> Any:
         root = ctx.find_root()
         root.obj = root.obj if isinstance(root.obj, Session) else Session()
-        if value:
-            setattr(root.obj, param.name, value)
+        for name in _GLOBAL:
+            if value := options.pop(name):
+                setattr(root.obj, name, value)
+        return function(ctx, **options)
 
-    def option(name: str, words: str, **more: Any) -> TyperOption:
-        return TyperOption(
-            param_decls=[f"--{name}"], help=words, expose_value=False, callback=note, **more
+    more = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None if name == "config" else False,
+            annotation=annotation,
         )
-
-    return [
-        option("config", "tulay.yaml to use (TULAY_CONFIG).", type=Path, metavar="FILE"),
-        option("json", "Print one JSON document.", is_flag=True, default=False),
-        option("quiet", "Print results only.", is_flag=True, default=False),
-        option("debug", "Show where an error comes from.", is_flag=True, default=False),
+        for name, annotation in _GLOBAL.items()
     ]
+    parameters = [*own.parameters.values(), *more]
+    # Typer reads both.
+    wrapper.__dict__["__signature__"] = own.replace(parameters=parameters)
+    wrapper.__annotations__ = {one.name: one.annotation for one in parameters}
+    return cast(Done, wrapper)
 
 
-class Command(TyperCommand):
-    """A command that takes the global options, too."""
-
-    def __init__(self, name: str | None, **attributes: Any) -> None:
-        attributes["params"] = [*(attributes.get("params") or ()), *_options()]
-        super().__init__(name, **attributes)
-
-
-class Group(TyperGroup):
-    """A noun with commands; takes the global options, too."""
-
-    def __init__(self, **attributes: Any) -> None:
-        attributes["params"] = [*(attributes.get("params") or ()), *_options()]
-        super().__init__(**attributes)
-
-
-class Root(Group):
+class Root(TyperGroup):
     """`tulay`: the one place where errors become messages and exit codes."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -121,7 +126,6 @@ class Root(Group):
 def group(help_text: str, *, bare: bool = False) -> typer.Typer:
     """Returns a noun. With `bare` it does something without a command's name, too."""
     return typer.Typer(
-        cls=Group,
         help=help_text,
         invoke_without_command=bare,
         no_args_is_help=not bare,
@@ -136,4 +140,9 @@ def markup() -> Any:
 
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Done], Done]:
     """Adds a function as a command that takes the global options."""
-    return app.command(name, cls=Command)
+    return lambda function: app.command(name)(everywhere(function))
+
+
+def callback(app: typer.Typer) -> Callable[[Done], Done]:
+    """Makes a function what a noun does before its commands; takes the global options."""
+    return lambda function: app.callback()(everywhere(function))

@@ -14,9 +14,10 @@ from sqlalchemy import Connection as Transaction
 
 from hub.errors import UnknownError
 from hub.model.policy import FieldPolicy
+from hub.model.want import wanted
 from hub.store import disputes, queues, records
 from hub.store.records import Golden, Link
-from hub.sync.hub import Hub
+from hub.sync.hub import Channel, Hub
 from mappings.canonical.values import Entity, Scalar
 from mappings.kit.files import nearest
 
@@ -61,7 +62,10 @@ class Gap:
     seen: Scalar
     agreed: Scalar
     shown: Scalar
+    #: Number of the open conflict about it.
     conflict: int | None
+    #: The next push writes it.
+    wanted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def _found(tx: Transaction, entity: Entity, key: str) -> Golden:
     if not alive:
         raise UnknownError(
             f"there is no {entity.name} {key!r}; write its id, its key over there, or part"
-            f" of its text; `tulay links {entity.name}` lists them"
+            f" of its text; `tulay links list {entity.name}` lists them"
         )
     exact = [one for one in alive.values() if title_of(entity, one).casefold() == key.casefold()]
     if len(exact) == 1:
@@ -184,7 +188,7 @@ def _paths(entity: Entity, golden: Golden, links: Sequence[Link], field: str | N
 
 def _values(hub: Hub, tx: Transaction, golden: Golden, paths: Iterable[str]) -> list[Value]:
     entity, policy = hub.entities[golden.entity], hub.policy(golden.entity)
-    lost = _lost(disputes.past(tx, golden.id))
+    lost = _lost(disputes.past(tx, golden.id), golden.origin)
     titles = _titles(hub, tx, golden)
     found = []
     for path in paths:
@@ -198,12 +202,21 @@ def _values(hub: Hub, tx: Transaction, golden: Golden, paths: Iterable[str]) -> 
     return found
 
 
-def _lost(history: Iterable[Mapping[str, Any]]) -> dict[str, list[Lost]]:
+def _lost(history: Iterable[Mapping[str, Any]], origin: str) -> dict[str, list[Lost]]:
+    """Returns path -> values that lost; `origin` set all values at first."""
     lost: dict[str, list[Lost]] = {}
+    holder: dict[str, str] = {}
+    before: dict[str, tuple[Any, str]] = {}
     for row in history:
-        if row["decision"] == "superseded":
-            entry = Lost(row["old"], row["connection"], row["at"], row["why"])
-            lost.setdefault(row["path"], []).append(entry)
+        path, change = row["path"], (row["run"], row["old"], row["new"])
+        if row["decision"] == "taken":
+            before[path] = (change, holder.get(path, origin))
+            holder[path] = row["connection"]
+            continue
+        # What was taken from here made the hub's value lose, otherwise the value here has lost.
+        taken = before.get(path)
+        loser = taken[1] if taken and taken[0] == change else row["connection"]
+        lost.setdefault(path, []).append(Lost(row["old"], loser, row["at"], row["why"]))
     return lost
 
 
@@ -239,6 +252,32 @@ def _words(policy: FieldPolicy, *, stated: object) -> str:
     return f"{who}{unit}{blank}{'; moves forward only' if stated else ''}"
 
 
+def _gaps(
+    hub: Hub,
+    channel: Channel,
+    golden: Golden,
+    link: Link,
+    paths: Iterable[str],
+    conflicts: Mapping[tuple[int | None, str], int],
+) -> list[Gap]:
+    numbers = {path: number for (link_id, path), number in conflicts.items() if link_id == link.id}
+    writes = wanted(
+        golden.values,
+        link.state,
+        hub.policy(golden.entity),
+        writable=channel.mapping.writable,
+        conflicts=frozenset(numbers),
+    )
+    gaps = []
+    for path in paths:
+        state, value = link.state, golden.values.get(path)
+        seen, agreed, shown = state.seen_at(path), state.agreed_at(path), state.shown_at(path)
+        if value == agreed == seen == shown or not channel.mapping.mapped(path):
+            continue
+        gaps.append(Gap(path, value, seen, agreed, shown, numbers.get(path), path in writes))
+    return gaps
+
+
 def _place(
     hub: Hub,
     golden: Golden,
@@ -249,15 +288,9 @@ def _place(
 ) -> Place:
     connection = hub.connections.get(link.connection)
     channel = connection.channels.get(link.stream) if connection else None
-    gaps = []
-    for path in paths if channel is not None and link.gone_at is None else ():
-        state, value = link.state, golden.values.get(path)
-        seen, agreed, shown = state.seen_at(path), state.agreed_at(path), state.shown_at(path)
-        if value == agreed == seen == shown:
-            continue
-        if channel is not None and channel.mapping.mapped(path):
-            number = conflicts.get((link.id, path))
-            gaps.append(Gap(path, value, seen, agreed, shown, number))
+    gaps: list[Gap] = []
+    if channel is not None and link.gone_at is None:
+        gaps = _gaps(hub, channel, golden, link, paths, conflicts)
     return Place(
         connection=link.connection,
         stream=link.stream,

@@ -69,8 +69,8 @@ def _lacking(
         if missing:
             kind, title = golden.entity.replace("_", " "), mapping.describe(golden.values)
             return Waiting(
-                f"{kind} {title!r} needs {', '.join(missing)} before {channel.connection} can"
-                " have it: fill it in"
+                f"{kind} {title!r} has no {' and no '.join(missing)} yet, which"
+                f" {channel.connection} needs"
             )
         job.values = {p: v for p, v in golden.values.items() if mapping.writable(p)}
     elif job.record is not None and channel.facts.update and golden.deleted_at is None:

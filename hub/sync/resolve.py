@@ -195,7 +195,8 @@ def _check_reference(tx: Transaction, path: str, declared: Field, target: str) -
     found = records.load(tx, [target]).get(target)
     if found is None or found.entity != declared.entity:
         raise DecisionError(
-            f"{path} must be the id of a {declared.entity}; see `tulay links {declared.entity}`"
+            f"{path} must be the id of a {declared.entity};"
+            f" see `tulay links list {declared.entity}`"
         )
 
 

@@ -5,6 +5,8 @@ Dated paths (2026-09) and the older v3 and v4 ones answer alike. It serves on lo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from connectors.hubspot.twin.account import Settings
 from connectors.hubspot.twin.control import TOKEN, Twin, build
 
@@ -35,6 +37,8 @@ def serve(
     token: str = TOKEN,
     won: int = 0,
     settings: Settings | None = None,
+    ready: Callable[[Twin], None] | None = None,
 ) -> None:
-    """Serves a twin in the foreground until interrupted."""
-    build(seed=seed, records=records, token=token, won=won, settings=settings).run(port)
+    """Serves a twin in the foreground until interrupted; `ready` is called with it first."""
+    twin = build(seed=seed, records=records, token=token, won=won, settings=settings)
+    twin.run(port, ready=ready)

@@ -323,7 +323,7 @@ class Account(Shelves):
         known = other.id in one.links.get(other.kind.name, {})
         types = self.links.add(one, other, labels)
         if not known:
-            self._tell_link(one, other, (types[0].primary, False), source)
+            self._tell_link(one, other, (any(t.primary for t in types), False), source)
 
     def unlink(
         self, one: Record, other: Record, labels: Sequence[Label] = (), *, source: Source = API

@@ -19,7 +19,7 @@ from connectors.hubspot.twin import (
     pipeline_routes,
     portal,
     properties,
-    webhooks,
+    webhook_routes,
 )
 from connectors.hubspot.twin.account import Account
 from connectors.hubspot.twin.calls import Call, Reply
@@ -34,6 +34,12 @@ Row = tuple[str, str, Answer]
 #: A dated version, such as 2026-09; any is answered the same.
 DATED = "{version}"
 
+_LINKS: list[Row] = [
+    ("PUT", "/{type}/{id}/associations/default/{to_type}/{to_id}", associations.put_default),
+    ("GET", "/{type}/{id}/associations/{to_type}", associations.read),
+    ("PUT", "/{type}/{id}/associations/{to_type}/{to_id}", associations.put),
+    ("DELETE", "/{type}/{id}/associations/{to_type}/{to_id}", associations.remove),
+]
 _OBJECTS: list[Row] = [
     ("GET", "/{type}", objects.list_page),
     ("POST", "/{type}", objects.create),
@@ -48,10 +54,11 @@ _OBJECTS: list[Row] = [
     ("GET", "/{type}/{id}", objects.read),
     ("PATCH", "/{type}/{id}", objects.update),
     ("DELETE", "/{type}/{id}", objects.archive),
-    ("PUT", "/{type}/{id}/associations/default/{to_type}/{to_id}", associations.put_default),
-    ("GET", "/{type}/{id}/associations/{to_type}", associations.read),
-    ("PUT", "/{type}/{id}/associations/{to_type}/{to_id}", associations.put),
-    ("DELETE", "/{type}/{id}/associations/{to_type}/{to_id}", associations.remove),
+]
+_LINKS_V3: list[Row] = [
+    ("GET", "/{type}/{id}/associations/{to_type}", associations.v3_read),
+    ("PUT", "/{type}/{id}/associations/{to_type}/{to_id}/{name}", associations.v3_put),
+    ("DELETE", "/{type}/{id}/associations/{to_type}/{to_id}/{name}", associations.remove),
 ]
 _ASSOCIATIONS: list[Row] = [
     ("POST", "/{type}/{to_type}/batch/read", associations.batch_read),
@@ -91,14 +98,16 @@ _OWNERS: list[Row] = [
 ]
 #: Path prefixes of the generations, and the rows below them.
 _FAMILIES: list[tuple[tuple[str, ...], list[Row]]] = [
-    (("/crm/v3/objects", "/crm/v4/objects", f"/crm/objects/{DATED}"), _OBJECTS),
+    (("/crm/v3/objects", f"/crm/objects/{DATED}"), _OBJECTS),
+    (("/crm/v4/objects", f"/crm/objects/{DATED}"), _LINKS),
+    (("/crm/v3/objects",), _LINKS_V3),
     (("/crm/v4/associations", f"/crm/associations/{DATED}"), _ASSOCIATIONS),
     (("/crm/v3/associations",), _ASSOCIATIONS_V3),
     (("/crm/v3/properties", f"/crm/properties/{DATED}"), _PROPERTIES),
     (("/crm/v3/pipelines", f"/crm/pipelines/{DATED}"), pipeline_routes.ROWS),
     (("/crm/v3/owners", f"/crm/owners/{DATED}"), _OWNERS),
     (("/account-info/v3", f"/account-info/{DATED}"), [("GET", "/details", portal.details)]),
-    (("/webhooks/v3", f"/app-webhooks/{DATED}"), webhooks.ROWS),
+    (("/webhooks/v3", f"/app-webhooks/{DATED}"), webhook_routes.ROWS),
 ]
 
 

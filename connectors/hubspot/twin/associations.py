@@ -17,6 +17,7 @@ from connectors.hubspot.twin.links import CUSTOM, LinkType
 from connectors.hubspot.twin.objects import Row, labels_of
 from connectors.hubspot.twin.records import Label, Record
 from connectors.hubspot.twin.refusals import Refusal, invalid, missing
+from connectors.hubspot.twin.render import View, show
 from connectors.hubspot.twin.schema import Kind
 
 MOST_READ, MOST_WRITTEN, PAGE = 1_000, 2_000, 500
@@ -260,15 +261,37 @@ def v3_types(call: Call) -> Reply:
     )
 
 
+def v3_read(call: Call) -> Reply:
+    """Lists the links of one record, each with one type name."""
+    here, there = _ends(call)
+    one = call.account.need(here, call.params["id"])
+    return Reply(200, {"results": _v3_targets(call, one, there)})
+
+
+def v3_put(call: Call) -> Reply:
+    """Links two records by type name or number; answers the first one."""
+    pair, name = _pair(call), call.params["name"]
+    one, other = pair
+    here, there = one.kind, other.kind
+    for link in call.account.links.types.between(here.name, there.name):
+        if name in (str(link.id), _v3_name(here, there, link)):
+            _link(call, pair, [(link.category, link.id)])
+            return Reply(200, show(call.account, one, View(associations=[there.name])))
+    raise invalid(f"{name} is not an association type of {here.name} and {there.name}")
+
+
+def _v3_targets(call: Call, one: Record, there: Kind) -> list[Row]:
+    name = f"{one.kind.facts.singular}_to_{there.facts.singular}"
+    return [{"id": row["toObjectId"], "type": name} for row in _targets(call, one, there)]
+
+
 def v3_batch_read(call: Call) -> Reply:
     """Lists the links of many records, each with one type name."""
     here, there = _ends(call)
     results = []
     for row in call.inputs(MOST_READ):
         one = call.account.find(here, text_field(row, "id"))
-        targets = _targets(call, one, there) if one is not None else []
-        name = f"{here.facts.singular}_to_{there.facts.singular}"
-        shown = [{"id": target["toObjectId"], "type": name} for target in targets]
+        shown = _v3_targets(call, one, there) if one is not None else []
         if shown:
             results.append({"from": {"id": text_field(row, "id")}, "to": shown})
     return batch_reply(call, results, [])

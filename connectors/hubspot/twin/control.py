@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -82,12 +82,16 @@ class Twin:
         self.webhooks.start()
         return self
 
-    def run(self, port: int) -> None:
-        """Answers in the foreground until interrupted."""
+    def run(self, port: int, *, ready: Callable[[Twin], None] | None = None) -> None:
+        """Answers in the foreground until interrupted; `ready` is called when the url is known."""
         self._server = Server(self._app, port=port)
         self.webhooks.start()
-        self._server.run()
-        self.stop()
+        if ready is not None:
+            ready(self)
+        try:
+            self._server.run()
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         """Ends server and deliveries; twice is fine."""
@@ -145,7 +149,12 @@ class Twin:
         }
 
     def create(
-        self, name: str, /, *, associations: Mapping[str, Sequence[str]] | None = None, **values: Any
+        self,
+        name: str,
+        /,
+        *,
+        associations: Mapping[str, Sequence[str]] | None = None,
+        **values: Any,
     ) -> str:
         """Makes a record as a user does and returns its id. Raises: Refusal."""
         with self.account.lock, self.webhooks.together():

@@ -13,7 +13,7 @@ import phonenumbers
 from connectors.hubspot.twin.account import Account, Owner
 from connectors.hubspot.twin.places import COUNTRIES, PRODUCTS, TITLES, City, Country
 from connectors.hubspot.twin.records import Label, Record
-from connectors.hubspot.twin.values import iso
+from connectors.hubspot.twin.values import stored_moment
 
 _OWNERS = (
     (501_100_001, "anna.berg@twin.example", "Anna", "Berg"),
@@ -159,7 +159,7 @@ class _Sower:
             "amount": f"{amount.normalize():f}",
             "pipeline": "default",
             "dealstage": stage,
-            "closedate": iso(at + self.dice.randint(14, 120) * _DAY),
+            "closedate": stored_moment(at + self.dice.randint(14, 120) * _DAY),
             "deal_currency_code": self.account.settings.currency,
             "hubspot_owner_id": company.values["hubspot_owner_id"],
             "dealtype": self.dice.choice(("newbusiness", "existingbusiness")),

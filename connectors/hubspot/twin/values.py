@@ -26,6 +26,15 @@ def iso(ms: int) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
 
 
+def stored_moment(ms: int) -> str:
+    """Returns a time as the value of a property: whole seconds go without a fraction.
+
+    >>> stored_moment(1757318400000)
+    '2025-09-08T08:00:00Z'
+    """
+    return iso(ms).replace(".000Z", "Z")
+
+
 def moment(text: str) -> int | None:
     """Reads epoch milliseconds or ISO 8601 as milliseconds; None when it is neither.
 
@@ -104,7 +113,7 @@ def _datetime(prop: Property, text: str) -> Verdict:
     ms = moment(text.strip())
     if ms is None:
         return None, Issue(prop.name, "INVALID_LONG", f"{text} was not a valid long.")
-    return (iso(ms).replace(".000Z", "Z") if ms % 1000 == 0 else iso(ms)), None
+    return stored_moment(ms), None
 
 
 def _date(prop: Property, text: str) -> Verdict:

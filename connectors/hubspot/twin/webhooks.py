@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 import orjson
 
 from connectors.hubspot.twin.account import Account, Event
-from connectors.hubspot.twin.calls import Call, Reply, batch_reply, text_field
 from connectors.hubspot.twin.objects import Row
-from connectors.hubspot.twin.refusals import invalid, missing
+from connectors.hubspot.twin.refusals import invalid
 from connectors.hubspot.twin.values import iso
 
 APP_ID = 880_011
@@ -137,7 +135,7 @@ class Webhooks:
             message["objectTypeId"] = subscription.object_type_id
         return {**message, **_details(event)}
 
-    @contextmanager
+    @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """Holds deliveries back while one call is answered, so its events leave in one batch."""
         with self._news:
@@ -170,8 +168,10 @@ class Webhooks:
             return self._news.wait_for(lambda: not (self._waiting or self._busy), seconds)
 
     def _deliver(self) -> None:
-        with httpx.Client(timeout=5.0) as client:
+        with contextlib.ExitStack() as stack:
+            client: httpx.Client | None = None
             while (batch := self._next()) is not None:
+                client = client or stack.enter_context(httpx.Client(timeout=5.0))
                 self._send(client, batch)
                 with self._news:
                     self._busy = False
@@ -256,114 +256,3 @@ def _details(event: Event) -> Row:
     if event.action == "merge":
         return {**event.details, "objectId": event.details["primaryObjectId"]}
     return dict(event.details)
-
-
-# -- routes ----------------------------------------------------------------------------------------
-
-
-def _hooks(call: Call) -> Webhooks:
-    hooks = call.account.webhooks
-    if call.params["app"] != str(APP_ID) or not isinstance(hooks, Webhooks):
-        raise missing(f"App {call.params['app']} does not exist")
-    return hooks
-
-
-def _settings(hooks: Webhooks) -> Reply:
-    if hooks.target is None:
-        raise missing("No webhook settings")
-    row = {
-        "targetUrl": hooks.target,
-        "throttling": {"maxConcurrentRequests": hooks.concurrent},
-        "createdAt": iso(hooks.created),
-        "updatedAt": iso(hooks.created),
-    }
-    return Reply(200, row)
-
-
-def read_settings(call: Call) -> Reply:
-    """Answers where deliveries go."""
-    return _settings(_hooks(call))
-
-
-def put_settings(call: Call) -> Reply:
-    """Sets where deliveries go; loopback addresses need no TLS."""
-    hooks, row = _hooks(call), call.json()
-    target = text_field(row, "targetUrl")
-    if not target.startswith(("https://", "http://127.0.0.1", "http://localhost")):
-        raise invalid("targetUrl must be an https address")
-    throttling: dict[str, Any] = row.get("throttling") or {}
-    hooks.target, hooks.created = target, call.account.clock.ms()
-    hooks.concurrent = int(throttling.get("maxConcurrentRequests", 10))
-    return _settings(hooks)
-
-
-def delete_settings(call: Call) -> Reply:
-    """Switches deliveries off."""
-    _hooks(call).target = None
-    return Reply(204)
-
-
-def listing(call: Call) -> Reply:
-    """Lists the subscriptions."""
-    return Reply(200, {"results": [s.shown() for s in _hooks(call).subscriptions.values()]})
-
-
-def create(call: Call) -> Reply:
-    """Adds a subscription; it is paused unless `active` is given."""
-    row = call.json()
-    made = _hooks(call).subscribe(
-        text_field(row, "eventType"),
-        property_name=row.get("propertyName"),
-        object_type_id=row.get("objectTypeId"),
-        active=bool(row.get("active", False)),
-    )
-    return Reply(201, made.shown())
-
-
-def _need(call: Call, number: str) -> Subscription:
-    found = _hooks(call).subscriptions.get(int(number) if number.isdecimal() else -1)
-    if found is None:
-        raise missing(f"Subscription {number} does not exist")
-    return found
-
-
-def read(call: Call) -> Reply:
-    """Answers one subscription."""
-    return Reply(200, _need(call, call.params["id"]).shown())
-
-
-def _activate(call: Call, subscription: Subscription, row: Row) -> Row:
-    subscription.active = bool(row.get("active", subscription.active))
-    subscription.updated = call.account.clock.ms()
-    return subscription.shown()
-
-
-def update(call: Call) -> Reply:
-    """Pauses or resumes a subscription."""
-    return Reply(200, _activate(call, _need(call, call.params["id"]), call.json()))
-
-
-def batch_update(call: Call) -> Reply:
-    """Pauses or resumes many subscriptions."""
-    rows = [_activate(call, _need(call, text_field(r, "id")), r) for r in call.inputs()]
-    return batch_reply(call, rows, [])
-
-
-def delete(call: Call) -> Reply:
-    """Ends a subscription."""
-    subscription = _need(call, call.params["id"])
-    del _hooks(call).subscriptions[subscription.id]
-    return Reply(204)
-
-
-ROWS: list[tuple[str, str, Callable[[Call], Reply]]] = [
-    ("GET", "/{app}/settings", read_settings),
-    ("PUT", "/{app}/settings", put_settings),
-    ("DELETE", "/{app}/settings", delete_settings),
-    ("GET", "/{app}/subscriptions", listing),
-    ("POST", "/{app}/subscriptions", create),
-    ("POST", "/{app}/subscriptions/batch/update", batch_update),
-    ("GET", "/{app}/subscriptions/{id}", read),
-    ("PATCH", "/{app}/subscriptions/{id}", update),
-    ("DELETE", "/{app}/subscriptions/{id}", delete),
-]

@@ -14,7 +14,6 @@ import pytest
 from connectors.hubspot.connector import HubSpotConnector
 from connectors.hubspot.facts import STREAMS
 from connectors.hubspot.twin import Twin, start
-from connectors.hubspot.twin.account import UI
 from connectors.kit.auth import MemoryTokens
 from connectors.kit.budget import Budget
 from connectors.kit.contract import (
@@ -57,13 +56,6 @@ def connect(twin: Twin, **settings: Any) -> HubSpotConnector:
     time = Time()
     budget = Budget(lanes={"search": (100_000, 1.0)}, clock=time, sleep=time.sleep)
     return HubSpotConnector(known, budget)
-
-
-def create(twin: Twin, stream: str, /, **values: str) -> str:
-    """Makes a record as a person does over there."""
-    with twin.account.lock, twin.webhooks.together():
-        record = twin.account.create(twin.account.catalogue[stream], values, source=UI)
-        return str(record.id)
 
 
 @pytest.fixture
@@ -135,8 +127,8 @@ def test_changes_deletions_and_merges_come_with_the_next_read(
     ids = sorted((one["id"] for one in twin.objects("companies")), key=int)
     _, cursor = read(hubspot, "companies", None)
     twin.clock.advance(timedelta(seconds=90))
-    twin.edit("companies", ids[0], city="Elsewhere")
-    new = create(twin, "companies", name="New")
+    twin.edit("companies", ids[0], name="Renamed")
+    new = twin.create("companies", name="New")
     twin.archive("companies", ids[1])
     survivor = twin.merge("companies", ids[2], ids[3])
     twin.clock.advance(timedelta(seconds=90))
@@ -153,7 +145,7 @@ def test_more_records_than_a_page_that_share_one_moment_all_come(
 ) -> None:
     _, cursor = read(hubspot, "products", None)
     for number in range(450):
-        create(twin, "products", name=f"Part {number}", price="1")
+        twin.create("products", name=f"Part {number}", price="1")
     twin.touch("products")
     pages, _ = read(hubspot, "products", cursor)
     assert keys(pages) == {one["id"] for one in twin.objects("products")}
@@ -166,7 +158,7 @@ def test_changes_that_are_not_searchable_yet_are_not_lost(twin: Twin) -> None:
     hubspot = connect(twin, search_lag_seconds=30)
     _, cursor = read(hubspot, "companies", None)
     twin.clock.advance(timedelta(seconds=60))
-    new = create(twin, "companies", name="New")
+    new = twin.create("companies", name="New")
     twin.clock.advance(timedelta(seconds=10))
     early, cursor = read(hubspot, "companies", cursor)
     assert new not in keys(early)
@@ -177,9 +169,9 @@ def test_changes_that_are_not_searchable_yet_are_not_lost(twin: Twin) -> None:
 
 
 def test_a_merged_key_is_fetched_as_its_survivor(twin: Twin, hubspot: HubSpotConnector) -> None:
-    one = create(twin, "contacts", email="a@one.example")
-    other = create(twin, "contacts", email="b@one.example")
-    gone = create(twin, "contacts", email="c@one.example")
+    one = twin.create("contacts", email="a@one.example")
+    other = twin.create("contacts", email="b@one.example")
+    gone = twin.create("contacts", email="c@one.example")
     survivor = twin.merge("contacts", one, other)
     twin.archive("contacts", gone)
     page = hubspot.fetch("contacts", [one, other, gone])
@@ -266,7 +258,7 @@ def test_a_create_that_happened_before_is_recognised(twin: Twin, as_409: bool) -
 
 
 def test_a_strangers_email_address_is_not_taken_over(twin: Twin, ready: HubSpotConnector) -> None:
-    create(twin, "contacts", email="ann@acme.example")
+    twin.create("contacts", email="ann@acme.example")
     (outcome,) = ready.write(
         "contacts", [Create("h-1", {"properties": {"email": "ann@acme.example"}})]
     )
@@ -299,7 +291,7 @@ def test_an_update_that_expects_another_version_is_stale(
     twin: Twin, ready: HubSpotConnector
 ) -> None:
     twin.clock.set(datetime(2027, 1, 1, tzinfo=UTC))
-    key = create(twin, "contacts", email="ann@acme.example", firstname="Ann")
+    key = twin.create("contacts", email="ann@acme.example", firstname="Ann")
     (record,) = ready.fetch("contacts", [key]).records
     rename = Update(key, {"properties": {"firstname": "Anna"}}, record.version)
     twin.clock.advance(timedelta(seconds=1))
@@ -313,8 +305,8 @@ def test_an_update_that_expects_another_version_is_stale(
 
 
 def test_the_primary_company_of_a_contact_moves(twin: Twin, ready: HubSpotConnector) -> None:
-    one, other = create(twin, "companies", name="One"), create(twin, "companies", name="Other")
-    key = create(twin, "contacts", email="ann@acme.example")
+    one, other = twin.create("companies", name="One"), twin.create("companies", name="Other")
+    key = twin.create("contacts", email="ann@acme.example")
     for company in (one, other):
         patch = {"associations": {"companies": [company]}}
         key_of(ready.write("contacts", [Update(key, patch, None)])[0])
@@ -324,7 +316,7 @@ def test_the_primary_company_of_a_contact_moves(twin: Twin, ready: HubSpotConnec
 
 
 def test_the_company_of_an_order_is_replaced(twin: Twin, ready: HubSpotConnector) -> None:
-    one, other = create(twin, "companies", name="One"), create(twin, "companies", name="Other")
+    one, other = twin.create("companies", name="One"), twin.create("companies", name="Other")
     new = Create(
         "h-1",
         {"properties": {"hs_order_name": "SO-1"}, "associations": {"companies": [one]}},
@@ -349,9 +341,9 @@ def test_what_hangs_on_partners_is_created_with_them(
     twin: Twin, ready: HubSpotConnector, stream: str, values: dict[str, str]
 ) -> None:
     partners = {
-        "companies": [create(twin, "companies", name="ACME")],
-        "contacts": [create(twin, "contacts", email="ann@acme.example")],
-        "deals": [create(twin, "deals", dealname="Big", dealstage="closedwon")],
+        "companies": [twin.create("companies", name="ACME")],
+        "contacts": [twin.create("contacts", email="ann@acme.example")],
+        "deals": [twin.create("deals", dealname="Big", dealstage="closedwon")],
     }
     new = Create("h-1", {"properties": values, "associations": partners})
     key = key_of(ready.write(stream, [new])[0])
@@ -361,7 +353,7 @@ def test_what_hangs_on_partners_is_created_with_them(
 def test_a_deleted_record_is_gone_and_cannot_be_written(
     twin: Twin, ready: HubSpotConnector
 ) -> None:
-    key = create(twin, "products", name="Widget")
+    key = twin.create("products", name="Widget")
     key_of(ready.write("products", [Delete(key, None)])[0])
     assert ready.fetch("products", [key]).gone == [key]
     (outcome,) = ready.write("products", [Update(key, {"properties": {"name": "X"}}, None)])
@@ -409,7 +401,7 @@ def test_a_webhook_of_the_twin_is_genuine_and_points_at_the_record(twin: Twin) -
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         twin.subscribe(f"http://127.0.0.1:{server.server_port}/in?a=%3A", "company.creation")
-        key = create(twin, "companies", name="ACME")
+        key = twin.create("companies", name="ACME")
         request = deliveries.get(timeout=10)
         server.shutdown()
         thread.join()

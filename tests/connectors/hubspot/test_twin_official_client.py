@@ -1,4 +1,4 @@
-"""HubSpot's own Python client works on the twin: it sends v3 and v4 paths and checks the answers."""
+"""HubSpot's own Python client works on the twin: it sends v3 and v4 paths, checks the answers."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_read_with_associations_and_history(twin, hubspot) -> None:
         "deal_to_company_unlabeled",
     }
     history = deal.properties_with_history["dealstage"]
-    assert [entry.value for entry in history][0] == "closedwon"
+    assert history[0].value == "closedwon"
     assert history[0].source_type == "CRM_UI"
     assert len(history) == 2
 
@@ -312,9 +312,7 @@ def test_associations_v4_one_by_one(twin, hubspot) -> None:
     first, second = (twin.create("companies", name=name) for name in ("One", "Two"))
     api = hubspot.crm.associations.v4.basic_api
     api.create_default("contacts", person, "companies", first)
-    primary = links.AssociationSpec(
-        association_category="HUBSPOT_DEFINED", association_type_id=1
-    )
+    primary = links.AssociationSpec(association_category="HUBSPOT_DEFINED", association_type_id=1)
     answer = api.create("contacts", person, "companies", second, [primary])
     assert answer.labels == ["Primary"]
     rows = api.get_page("contacts", person, "companies").results
@@ -417,9 +415,7 @@ def test_line_items_come_with_their_deal(twin, hubspot) -> None:
     made = hubspot.crm.line_items.basic_api.create(
         line_items.SimplePublicObjectInputForCreate(
             properties={"hs_product_id": product["id"], "quantity": "2"},
-            associations=[
-                line_items.PublicAssociationsForObject(to={"id": deal}, types=[spec])
-            ],
+            associations=[line_items.PublicAssociationsForObject(to={"id": deal}, types=[spec])],
         )
     )
     assert made.properties["hs_sku"] == product["properties"]["hs_sku"]
@@ -436,9 +432,12 @@ def test_generic_objects_have_three_names(twin, hubspot, name) -> None:
             properties={"hs_order_name": "SO-1", "hs_currency_code": "EUR"}, associations=[]
         ),
     )
-    assert api.basic_api.get_by_id(name, made.id, properties=["hs_order_name"]).properties[
-        "hs_order_name"
-    ] == "SO-1"
+    assert (
+        api.basic_api.get_by_id(name, made.id, properties=["hs_order_name"]).properties[
+            "hs_order_name"
+        ]
+        == "SO-1"
+    )
     assert twin.count("orders") == 1
 
 

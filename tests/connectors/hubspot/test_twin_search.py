@@ -1,4 +1,4 @@
-"""Search on the twin: every operator against a naive filter, caps, sorting, query, a lagging index."""
+"""Search on the twin: operators against a naive filter, caps, sorts, query, a lagging index."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def twin() -> Iterator[Twin]:
 @pytest.fixture(scope="module")
 def http(twin: Twin) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {twin.token}"}
-    with httpx.Client(base_url=twin.url, headers=headers) as client:
+    with httpx.Client(base_url=twin.url, verify=False, headers=headers) as client:
         yield client
 
 
@@ -58,7 +58,7 @@ def ids(found: dict[str, Any]) -> list[str]:
     return [row["id"] for row in found["results"]]
 
 
-# -- a naive reading of the documentation, written without looking at the twin's
+# -- a naive reading of the documentation, written without looking at the twin -------------------
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "EQ": operator.eq,
@@ -143,12 +143,8 @@ def filters() -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    groups=st.lists(
-        st.lists(filters(), min_size=1, max_size=3), min_size=1, max_size=4
-    )
-)
+@settings(max_examples=100, deadline=None)
+@given(groups=st.lists(st.lists(filters(), min_size=1, max_size=3), min_size=1, max_size=4))
 def test_filters_find_what_a_naive_reading_finds(twin, http, groups) -> None:
     found = search(http, filterGroups=[{"filters": group} for group in groups])
     expected = [
@@ -160,7 +156,7 @@ def test_filters_find_what_a_naive_reading_finds(twin, http, groups) -> None:
     assert found["total"] == len(expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     limit=st.integers(1, 200),
     down=st.booleans(),
@@ -191,7 +187,9 @@ def test_times_compare_as_milliseconds_or_iso(twin, http) -> None:
     ms = str(int(at.timestamp() * 1000))
     for value in (ms, row["updatedAt"]):
         found = search(http, filterGroups=one("hs_lastmodifieddate", "GTE", value=value))
-        expected = [r["id"] for r in twin.objects("companies") if r["updatedAt"] >= row["updatedAt"]]
+        expected = [
+            r["id"] for r in twin.objects("companies") if r["updatedAt"] >= row["updatedAt"]
+        ]
         assert ids(found) == expected
 
 
@@ -205,9 +203,7 @@ def test_keyset_by_id_walks_through_equal_times(twin, http) -> None:
             {"propertyName": "hs_lastmodifieddate", "operator": "EQ", "value": at},
             {"propertyName": "hs_object_id", "operator": "GT", "value": last},
         ]
-        page = search(
-            http, filterGroups=[{"filters": filters}], sorts=["hs_object_id"], limit=25
-        )
+        page = search(http, filterGroups=[{"filters": filters}], sorts=["hs_object_id"], limit=25)
         if not page["results"]:
             break
         seen += ids(page)
@@ -267,7 +263,7 @@ def test_searches_that_are_refused(http, body) -> None:
 def test_more_than_ten_thousand_results_cannot_be_paged() -> None:
     with start(seed=1, records=10_050) as big:
         headers = {"Authorization": f"Bearer {big.token}"}
-        with httpx.Client(base_url=big.url, headers=headers) as client:
+        with httpx.Client(base_url=big.url, verify=False, headers=headers) as client:
             page = client.post(PATH, json={"limit": 200, "after": "9800"}).json()
             assert page["total"] == 10_050
             assert page["paging"]["next"]["after"] == "10000"
@@ -279,7 +275,7 @@ def test_the_index_lags_when_it_is_told_to() -> None:
     with start(seed=1) as late:
         late.clock.set(datetime(2026, 5, 1, 9, tzinfo=UTC))
         headers = {"Authorization": f"Bearer {late.token}"}
-        with httpx.Client(base_url=late.url, headers=headers) as client:
+        with httpx.Client(base_url=late.url, verify=False, headers=headers) as client:
             key = late.create("companies", name="Old")
             late.settings.search_lag_ms = 5_000
 
@@ -304,7 +300,7 @@ def test_a_lagging_index_shows_the_old_values_whole() -> None:
         before = late.get("companies", key)
         late.edit("companies", key, city="Graz")
         headers = {"Authorization": f"Bearer {late.token}"}
-        with httpx.Client(base_url=late.url, headers=headers) as client:
+        with httpx.Client(base_url=late.url, verify=False, headers=headers) as client:
             row = search(client, properties=["city"])["results"][0]
         assert row["properties"]["city"] == "Linz"
         assert row["updatedAt"] == before["updatedAt"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 
@@ -108,6 +109,23 @@ def test_a_new_refresh_token_in_the_settings_replaces_a_revoked_stored_one(clock
     with httpx.Client(auth=oauth(clock, store)) as client:
         client.get(API)
     assert [sent(call)["refresh_token"] for call in tokens.calls] == [["revoked"], ["first"]]
+
+
+@respx.mock
+def test_many_threads_renew_a_token_once(clock: Clock) -> None:
+    tokens = respx.post(TOKENS).mock(side_effect=[answer("one"), answer("two")])
+    respx.get(API).mock(return_value=Response(200))
+    auth = oauth(clock, MemoryTokens())
+    with httpx.Client(auth=auth) as client, ThreadPoolExecutor(8) as pool:
+        list(pool.map(client.get, [API] * 24))
+    assert tokens.call_count == 1
+
+
+@pytest.mark.parametrize("key", ["pat\nna1", "pät"])
+def test_a_key_that_no_header_can_carry_is_refused(key: str) -> None:
+    with pytest.raises(CredentialsError) as raised:
+        BearerAuth(key)
+    assert key not in str(raised.value)
 
 
 @respx.mock

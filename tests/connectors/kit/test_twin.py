@@ -128,7 +128,7 @@ def test_truncated_json_is_complete_http(counter, client) -> None:
     counter.vices.add("truncated", times=1)
     answer = client.post("/count")
     assert answer.status_code == 201
-    with pytest.raises(ValueError, match="Unterminated|Expecting"):
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         answer.json()
     assert counter.count == 1
 

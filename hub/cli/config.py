@@ -1,0 +1,114 @@
+"""`tulay config`: what holds after tulay.yaml, environment and shipped policies; never a secret."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+import yaml
+from sqlalchemy.engine import make_url
+
+from hub.cli.screen import plain
+from hub.cli.session import command, group, session
+from hub.errors import UnknownError
+from hub.model.policy import EntityPolicy, FieldPolicy
+from hub.settings import Settings, default_path, json_schema, resolve_policies
+from hub.settings.connections import ConnectionSettings
+from hub.wiring import entities_of, load_mappings
+from mappings.kit.files import nearest
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    nouns = group("What is configured: show, policies, schema.")
+    app.add_typer(nouns, name="config")
+
+    @command(nouns)
+    def show(ctx: typer.Context) -> None:
+        """Show the settings that hold; secrets only by where they come from."""
+        found = shown_settings(session(ctx).settings())
+        screen = session(ctx).screen
+        screen.document(found)
+        screen.raw(_yaml(found))
+
+    @command(nouns)
+    def policies(
+        ctx: typer.Context,
+        entity: Annotated[str | None, typer.Argument(help="Only this entity.")] = None,
+    ) -> None:
+        """Show the policies that hold, with connections in the place of roles."""
+        settings = session(ctx).settings()
+        entities = entities_of(load_mappings(settings))
+        if entity is not None and entity not in entities:
+            raise UnknownError(f"there is no entity {entity!r}{nearest(entity, entities)}")
+        found = {
+            name: shown_policy(policy)
+            for name, policy in resolve_policies(
+                settings.policies, settings.connections, entities
+            ).items()
+            if entity in (None, name)
+        }
+        screen = session(ctx).screen
+        screen.document(found)
+        screen.raw(_yaml(found))
+
+    @command(nouns)
+    def schema(ctx: typer.Context) -> None:
+        """Print the JSON Schema of tulay.yaml, for editors."""
+        path = session(ctx).config or default_path()
+        folders = session(ctx).settings().connector_folders if path.is_file() else ()
+        typer.echo(json.dumps(json_schema(folders), indent=2))
+
+
+def shown_settings(settings: Settings) -> dict[str, Any]:
+    """Returns the settings that hold, fit to be shown."""
+    return {
+        "file": str(settings.path),
+        "database": make_url(settings.database).render_as_string(hide_password=True),
+        "redis_url": None if settings.redis_url is None else str(settings.redis_url),
+        "connectors": [str(folder) for folder in settings.connector_folders],
+        "mappings": [str(folder) for folder in settings.mapping_folders],
+        "connections": {name: _connection(one) for name, one in settings.connections.items()},
+        "flows": settings.flows.model_dump(),
+        "schedules": plain(settings.schedules.model_dump()),
+        "limits": settings.limits.model_dump(),
+        "web": settings.web.model_dump(),
+    }
+
+
+def _connection(one: ConnectionSettings) -> dict[str, Any]:
+    """Returns a connection as it was written, with the defaults of its system."""
+    return {
+        "system": one.system,
+        "role": one.role,
+        **({} if one.budget is None else {"budget": one.budget.model_dump()}),
+        **{name: one.written.get(name, plain(value)) for name, value in one.settings.items()},
+    }
+
+
+def shown_policy(policy: EntityPolicy) -> dict[str, Any]:
+    """Returns a policy in the words of tulay.yaml."""
+    return {
+        "create": sorted(policy.create),
+        **({} if policy.adopt is None else {"adopt": sorted(policy.adopt)}),
+        "delete": policy.delete,
+        "default": _field(policy.fields.get("", FieldPolicy())),
+        "fields": {path: _field(one) for path, one in policy.fields.items() if path},
+    }
+
+
+def _field(policy: FieldPolicy) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "owner": "any" if policy.owners is None else sorted(policy.owners),
+        "both": policy.both,
+        "first": policy.first,
+        "blank": policy.blank,
+    }
+    return said if policy.unit is None else {**said, "unit": policy.unit}
+
+
+def _yaml(found: Mapping[str, Any]) -> str:
+    text: str = yaml.safe_dump(dict(found), sort_keys=False, width=78)
+    return text.rstrip()

@@ -1,0 +1,66 @@
+"""`tulay twin SYSTEM`: a local stand-in for a system, to try things out without an account."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import threading
+from typing import Annotated, Any
+
+import typer
+
+from connectors.kit.registry import Found, RegistryError, adopt, catalogue
+from hub.cli.session import Session, command, session
+from hub.errors import SettingsError, UnknownError
+from hub.settings import default_path
+from mappings.kit.files import nearest
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+
+    @command(app)
+    def twin(
+        ctx: typer.Context,
+        system: Annotated[str, typer.Argument(help="Such as hubspot.")],
+        port: Annotated[int, typer.Option("--port", min=0, help="0: any free one.")] = 0,
+        seed: Annotated[int, typer.Option("--seed", help="Other figure, other data.")] = 0,
+        records: Annotated[int, typer.Option("--records", min=0, help="Companies in it.")] = 0,
+    ) -> None:
+        """Run a local stand-in for a system until Ctrl-C."""
+        running = _start(_found(session(ctx), system), port=port, seed=seed, records=records)
+        screen = session(ctx).screen
+        token = getattr(running, "token", None)
+        screen.document({"system": system, "url": running.url, "token": token})
+        screen.say(f"{system} answers at {running.url}")
+        if token is not None:
+            screen.say(f"its token is {token}")
+        screen.note("stop it with Ctrl-C")
+        try:
+            threading.Event().wait()
+        finally:
+            running.stop()
+
+
+def _found(session: Session, system: str) -> Found:
+    path = session.config or default_path()
+    found = catalogue(session.settings().connector_folders if path.is_file() else ()).found
+    if system not in found:
+        raise UnknownError(f"there is no connector {system!r}{nearest(system, found)}")
+    with_twin = [name for name, one in found.items() if one.manifest.twin]
+    if found[system].manifest.twin is None:
+        raise UnknownError(f"{system} has no twin; there are: {', '.join(with_twin) or 'none'}")
+    return found[system]
+
+
+def _start(one: Found, **options: int) -> Any:
+    """Starts a twin with those of the options that it takes."""
+    module, _, name = str(one.manifest.twin).partition(":")
+    try:
+        if one.plain:
+            adopt(one.folder)
+        start = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, RegistryError) as error:
+        raise SettingsError(f"{one.folder}: the twin cannot be loaded: {error}") from error
+    taken = inspect.signature(start).parameters
+    return start(**{key: value for key, value in options.items() if key in taken})
