@@ -20,6 +20,7 @@ from hub.settings.connections import ConnectionSettings
 from hub.settings.loading import Settings
 from hub.settings.policies import check_policies, resolve_policies
 from hub.store.engine import Store, open_store
+from hub.store.migrate import migrate
 from hub.sync.hub import Channel, Connection, Hub
 from mappings.canonical.entities import ENTITIES
 from mappings.canonical.values import Entity
@@ -81,7 +82,10 @@ def worker_name() -> str:
 def prepared_store(settings: Settings) -> Store:
     """Opens the store, with its tables up to date. Raises: SettingsError."""
     store = open_store(settings.database)
-    store.create()
+    with ExitStack() as opened:
+        opened.callback(store.close)
+        migrate(store)
+        opened.pop_all()
     return store
 
 

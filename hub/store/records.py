@@ -7,28 +7,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-<<<<<<< HEAD
-=======
 import orjson
->>>>>>> worker
 from sqlalchemy import (
     Connection,
     Row,
     Text,
     and_,
     bindparam,
-<<<<<<< HEAD
+    cast,
     delete,
     exists,
     func,
     select,
-    type_coerce,
-=======
-    cast,
-    delete,
-    insert,
-    select,
->>>>>>> worker
     update,
 )
 
@@ -405,20 +395,10 @@ def find_golden(tx: Connection, entity: str, name: str) -> list[str]:
         .join(golden, golden.c.id == links.c.golden_id)
         .where(golden.c.entity == entity, links.c.key == name)
     )
-<<<<<<< HEAD
-    pattern = "%" + name.replace("%", r"\%").replace("_", r"\_") + "%"
-    text = type_coerce(golden.c.data, Text)  # or the pattern would be quoted as JSON
-    by_text = (
-        select(golden.c.id)
-        .where(golden.c.entity == entity, text.ilike(pattern, escape="\\"))
-        .limit(20)
-    )
-=======
     # As it stands in the stored JSON, of which `data` would make JSON once more without the cast.
     written = orjson.dumps(name).decode()[1:-1]
     text = cast(golden.c.data, Text).icontains(written, autoescape=True)
     by_text = select(golden.c.id).where(golden.c.entity == entity, text).limit(20)
->>>>>>> worker
     for query in (by_id, by_key, by_text):
         found = [row[0] for row in tx.execute(query)]
         if found:
