@@ -119,6 +119,12 @@ class Stream:
         lists = [name for name, part in self.parts.items() if isinstance(part, Many)]
         return (*lists, *self.covers)
 
+    def models(self) -> list[str]:
+        """Returns the models of which reading the stream reads rows, its own first."""
+        lists = [part.model for part in self.parts.values() if isinstance(part, Many)]
+        traced = ["sale.line"] if self.trace is not None else []
+        return list(dict.fromkeys([self.model, *lists, *self.covers.values(), *traced]))
+
     def rows(self, row: Row) -> Iterator[tuple[str, Row]]:
         """Yields the record's own row and all others that its version covers."""
         yield self.model, row

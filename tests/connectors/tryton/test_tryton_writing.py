@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from connectors.kit.budget import Budget
-from connectors.kit.contract import Act, Create, Delete, Update
+from connectors.kit.contract import Act, Create, Delete, Outcome, Update
 from connectors.kit.errors import (
     CredentialsError,
     RecordMissingError,
@@ -264,6 +265,17 @@ def test_a_session_that_ended_over_there_is_opened_again(tryton: Sandbox) -> Non
     (outcome,) = connector.write("party.party", [Create("again", {"name": "Again"})])
     assert outcome.error is None
     connector.close()
+
+
+def test_parallel_writers_do_not_sink_each_other(connector: TrytonConnector) -> None:
+    def write(writer: int) -> list[Outcome]:
+        writes = [Create(f"w{writer}-{n}", {"name": f"Twin {n}"}) for n in range(5)]
+        return list(connector.write("party.party", writes))
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = [each for found in pool.map(write, range(4)) for each in found]
+    assert [outcome.error for outcome in outcomes] == [None] * 20
+    assert len({outcome.key for outcome in outcomes}) == 20
 
 
 def test_a_wrong_password_needs_a_person(tryton: Sandbox) -> None:
