@@ -14,20 +14,14 @@ from connectors.kit.suite import ConnectorContract
 from connectors.tryton.connector import TrytonConnector
 from connectors.tryton.sandbox import Sandbox
 
+#: The suite asks for some fixtures by name only: pytest must know of the engines beforehand.
+pytestmark = pytest.mark.usefixtures("tryton")
+
 
 class OnTryton(ConnectorContract):
     """What the streams have in common; its name keeps pytest from running it by itself."""
 
     party: ClassVar[str] = ""
-
-    @pytest.fixture(scope="class")
-    def opened(self, tryton: Sandbox, request: pytest.FixtureRequest) -> Iterator[TrytonConnector]:
-        connector = TrytonConnector({**tryton.settings(), "overlap_seconds": 0}, fresh_budget())
-        values = {"name": "Contract party", "addresses": [{"city": "Bonn"}]}
-        (outcome,) = connector.write("party.party", [Create("contract-party", values)])
-        request.cls.party = outcome.key
-        yield connector
-        connector.close()
 
     @pytest.fixture
     def connector(
@@ -59,6 +53,17 @@ class OnTryton(ConnectorContract):
 
     def shows(self, payload: Mapping[str, Any], patch: Mapping[str, Any]) -> bool:
         return _shows(payload, patch)
+
+
+@pytest.fixture(scope="session")
+def opened(tryton: Sandbox) -> Iterator[TrytonConnector]:
+    """One conversation for all tests: logging in is slow."""
+    connector = TrytonConnector({**tryton.settings(), "overlap_seconds": 0}, fresh_budget())
+    values = {"name": "Contract party", "addresses": [{"city": "Bonn"}]}
+    (outcome,) = connector.write("party.party", [Create("contract-party", values)])
+    OnTryton.party = outcome.key or ""
+    yield connector
+    connector.close()
 
 
 def fresh_budget() -> Budget:
