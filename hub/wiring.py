@@ -75,11 +75,10 @@ def open_hub(
 def prepared_store(settings: Settings) -> Store:
     """Opens the store, with its tables up to date. Raises: SettingsError."""
     store = open_store(settings.database)
-    try:
+    with ExitStack() as opened:
+        opened.callback(store.close)
         migrate(store)
-    except BaseException:
-        store.close()
-        raise
+        opened.pop_all()
     return store
 
 

@@ -79,23 +79,32 @@ class TrytonConnector:
         return [*findings, *(self._access(stream) for stream in STREAMS.values())]
 
     def _access(self, stream: Stream) -> Finding:
-        wanted = {"read": True, "create": stream.create, "write": stream.update}
+        """Says whether the user may read all that a stream is made of, and write it."""
+        models = stream.models()
         try:
-            found = self._client.call(
-                "model.ir.model.access.get_access", [stream.model], repeatable=True
-            )[stream.model]
-        except ContractError:
+            found: dict[str, dict[str, bool]] = self._client.call(
+                "model.ir.model.access.get_access", models, repeatable=True
+            )
+        except ContractError as error:
             return Finding(
                 "error",
-                f"{stream.model} does not exist",
+                f"{stream.model}: {error}",
                 "activate the module that has it, or leave the stream out",
             )
-        missing = [right for right, needed in wanted.items() if needed and not found.get(right)]
-        if missing:
+        unread = [model for model in models if not found[model]["read"]]
+        if unread:
             return Finding(
                 "error",
-                f"{stream.model}: no right to {', '.join(missing)}",
-                "add the user to a group that has it",
+                f"{stream.model}: no right to read {', '.join(unread)}",
+                "add the user to a group that has it, or leave the stream out",
+            )
+        wanted = {"create": stream.create, "write": stream.update}
+        missing = [right for right, can in wanted.items() if can and not found[stream.model][right]]
+        if missing:
+            return Finding(
+                "warning",
+                f"{stream.model}: no right to {' or '.join(missing)}",
+                "add the user to a group that has it, if the hub is to write there",
             )
         return Finding("ok", f"{stream.model}: rights suffice")
 

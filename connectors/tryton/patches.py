@@ -20,11 +20,9 @@ NAMES = ("code", "number", "name")
 Values = dict[str, Any]
 
 
-class PatchError(RecordRejectedError):
-    """A patch cannot be written: names the field and why."""
-
-    def __init__(self, stream: str, name: str, why: str) -> None:
-        super().__init__(f"{name}: {why}", stream=stream, fields={name: why})
+def refusal(model: str, name: str, why: str) -> RecordRejectedError:
+    """Returns the error for a field of a patch that cannot be written."""
+    return RecordRejectedError(f"{name}: {why}", stream=model, fields={name: why})
 
 
 class Translator:
@@ -62,26 +60,26 @@ class Translator:
                 return {name: self._reference(model, name, value)}
             case Many():
                 return {name: self._commands(name, part, value, current)}
-        raise PatchError(model, name, "Tryton computes it; it cannot be written")
+        raise refusal(model, name, "Tryton computes it; it cannot be written")
 
     def _scalar(self, model: str, target: str, value: Any) -> Any:
         where = "product.template" if target.startswith("template.") else model
         facts = self.fields(where).get(target.removeprefix("template."))
         if facts is None:
-            raise PatchError(model, target, f"{where} has no such field")
+            raise refusal(model, target, f"{where} has no such field")
         if isinstance(value, dict | list):
-            raise PatchError(model, target, "takes a single value")
+            raise refusal(model, target, "takes a single value")
         try:
             return to_wire(value, facts["type"])
         except ValueError as error:
-            raise PatchError(model, target, f"takes a value of type {facts['type']}") from error
+            raise refusal(model, target, f"takes a value of type {facts['type']}") from error
 
     def _reference(self, model: str, name: str, value: Any) -> int | None:
         if value is None:
             return None
         facts = self.fields(model).get(name)
         if facts is None or not isinstance(value, Mapping):
-            raise PatchError(model, name, 'takes a reference such as {"id": "5"}')
+            raise refusal(model, name, 'takes a reference such as {"id": "5"}')
         if key := value.get("id"):
             return self._id(model, name, str(key))
         found = next(((by, str(value[by])) for by in NAMES if value.get(by)), None)
@@ -92,7 +90,7 @@ class Translator:
     @staticmethod
     def _id(model: str, name: str, key: str) -> int:
         if not key.isdecimal():
-            raise PatchError(model, name, "takes the id of a record, which is a number")
+            raise refusal(model, name, "takes the id of a record, which is a number")
         return int(key)
 
     def _look_up(self, relation: str, found: tuple[str, str], *, about: tuple[str, str]) -> int:
@@ -100,13 +98,13 @@ class Translator:
         if place not in self._ids:
             ids = self._client.search(relation, [[found[0], "=", found[1]]], limit=1)
             if not ids:
-                raise PatchError(*about, f"there is no {relation} with this {found[0]}")
+                raise refusal(*about, f"there is no {relation} with this {found[0]}")
             self._ids[place] = ids[0]
         return self._ids[place]
 
     def _commands(self, name: str, part: Many, value: Any, current: Row | None) -> list[Any]:
         if not isinstance(value, list):
-            raise PatchError(part.model, name, "takes a list of items")
+            raise refusal(part.model, name, "takes a list of items")
         known = {str(item["id"]) for item in items_at(current or {}, name)}
         commands: list[Any] = []
         fresh: list[Values] = []
@@ -115,7 +113,7 @@ class Translator:
             if key is None:
                 fresh.append(self.item(part, item))
             elif str(key) not in known:
-                raise PatchError(part.model, name, f"has no item {key} any more; read it again")
+                raise refusal(part.model, name, f"has no item {key} any more; read it again")
             else:
                 commands.append(self._change(part, int(key), item))
         return [*commands, ["create", fresh]] if fresh else commands

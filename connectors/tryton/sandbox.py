@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
+import inspect
 import os
 import shutil
 import socket
@@ -35,10 +36,6 @@ from connectors.tryton.seed import MODULES, Seed
 DATABASE = "tulay"
 #: Longest that a server may take to load its modules, in seconds.
 PATIENCE = 120.0
-
-
-class SandboxError(Exception):
-    """The sandbox cannot be built or started; the message says what to do."""
 
 
 @dataclass
@@ -98,7 +95,7 @@ def default_cache() -> Path:
 def build(cache: Path | None = None, *, like: Seed | None = None) -> Path:
     """Returns a seeded SQLite database, building it when the cache has none (about a minute).
 
-    Raises: SandboxError.
+    Raises: UnavailableError.
     """
     like = like or Seed()
     cache = cache or default_cache()
@@ -115,7 +112,7 @@ def build_postgres(uri: str, *, like: Seed | None = None, cache: Path | None = N
     """Returns the name of a seeded template database on a PostgreSQL server, building it once.
 
     `uri` is one that libpq understands and whose user may create databases.
-    Raises: SandboxError.
+    Raises: UnavailableError.
     """
     like = like or Seed()
     name = f"tulay_seed_{fingerprint(like)}"
@@ -150,7 +147,7 @@ def start(
 
     `directory` is where the copy goes (default: a temporary one), `postgres` the URI of a
     PostgreSQL server to use instead of SQLite, port 0 any free one.
-    Raises: SandboxError.
+    Raises: UnavailableError.
     """
     like = like or Seed()
     home = Path(tempfile.mkdtemp(prefix="tryton-", dir=directory))
@@ -173,8 +170,8 @@ def start(
 def fingerprint(like: Seed) -> str:
     """Returns what must be equal for a cached database to be the wanted one."""
     digest = hashlib.sha256(f"{like!r} {like.password}".encode())
-    for module in (sys.modules[__name__], seed):
-        digest.update(Path(str(module.__file__)).read_bytes())
+    for source in (_make, seed):
+        digest.update(inspect.getsource(source).encode())
     for found in sorted(importlib.metadata.distributions(), key=lambda each: each.name):
         if found.name.startswith("trytond"):
             digest.update(f"{found.name} {found.version};".encode())
@@ -214,7 +211,7 @@ def _make(home: Path, like: Seed, uri: str, database: str) -> None:
         check=False,
     )
     if done.returncode:
-        raise SandboxError(f"trytond-admin failed: {done.stderr.strip()[-500:]}")
+        raise UnavailableError(f"trytond-admin failed: {done.stderr.strip()[-500:]}")
     port = _free_port()
     sandbox = _run(home / "server", like, uri, database, port=port, data=home)
     try:
@@ -257,9 +254,9 @@ def _wait(sandbox: Sandbox) -> None:
         except UnavailableError as error:
             if sandbox._process.poll() is not None:
                 log = (sandbox._home / "trytond.log").read_text(errors="replace")
-                raise SandboxError(f"trytond ended: {log.strip()[-500:]}") from error
+                raise UnavailableError(f"trytond ended: {log.strip()[-500:]}") from error
             if time.monotonic() > until:
-                raise SandboxError(f"trytond is not ready after {PATIENCE:.0f} s") from error
+                raise UnavailableError(f"trytond is not ready after {PATIENCE:.0f} s") from error
             time.sleep(0.1)
         else:
             break
@@ -291,7 +288,7 @@ def _program(name: str) -> str:
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise SandboxError(f"{name} is not installed: pip install 'tulay[tryton]'")
+        raise UnavailableError(f"{name} is not installed: pip install 'tulay[tryton]'")
     return found
 
 

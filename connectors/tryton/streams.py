@@ -99,7 +99,7 @@ class Stream:
     actions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     create: bool = False
     update: bool = False
-    #: Deleting makes inactive.
+    #: `Delete` makes inactive; where a payload shows `active`, that field does it instead.
     archive: bool = False
 
     def fields(self) -> list[str]:
@@ -118,6 +118,12 @@ class Stream:
             return self.watch
         lists = [name for name, part in self.parts.items() if isinstance(part, Many)]
         return (*lists, *self.covers)
+
+    def models(self) -> list[str]:
+        """Returns the models of which reading the stream reads rows, its own first."""
+        lists = [part.model for part in self.parts.values() if isinstance(part, Many)]
+        traced = ["sale.line"] if self.trace is not None else []
+        return list(dict.fromkeys([self.model, *lists, *self.covers.values(), *traced]))
 
     def rows(self, row: Row) -> Iterator[tuple[str, Row]]:
         """Yields the record's own row and all others that its version covers."""
@@ -295,7 +301,6 @@ PARTY = Stream(
     finish=_finish_party,
     create=True,
     update=True,
-    archive=True,
 )
 
 CONTACT = Stream(
@@ -329,7 +334,6 @@ PRODUCT = Stream(
     },
     by_company=False,
     update=True,
-    archive=True,
 )
 
 SALE = Stream(

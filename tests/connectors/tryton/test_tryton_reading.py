@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors.kit.budget import Budget
 from connectors.kit.contract import Delete, Merge, Record
-from connectors.kit.errors import ContractError, CursorExpiredError
+from connectors.kit.errors import ContractError, CredentialsError, CursorExpiredError
 from connectors.kit.manifest import read_manifest
 from connectors.tryton import connector as module
 from connectors.tryton.client import TrytonClient
@@ -27,9 +28,35 @@ def test_the_connection_is_found_healthy(connector: TrytonConnector) -> None:
     assert len(findings) == 1 + len(STREAMS)
 
 
-def test_the_manifest_names_the_streams_and_what_they_can() -> None:
-    from pathlib import Path
+def test_missing_rights_are_named(tryton: Sandbox, office: Office, client: TrytonClient) -> None:
+    groups = client.search("res.group", [["name", "in", ["Sales", "Stock"]]])
+    (company,) = client.search("company.company", [])
+    secret = "Quite-long-42"
+    office.create(
+        "res.user",
+        {
+            "name": "Seller",
+            "login": "seller",
+            "password": secret,
+            "companies": [["add", [company]]],
+            "company": company,
+            "groups": [["add", groups]],
+        },
+    )
+    limited = TrytonConnector(
+        {**tryton.settings(), "login": "seller", "password": secret}, Budget(1000, 1.0)
+    )
+    found = {finding.what.partition(":")[0]: finding for finding in limited.check()}
+    assert found["sale.sale"].level == "ok"
+    assert found["product.product"].level == "warning"
+    assert found["account.invoice"].level == "error"
+    assert "account.move.line" in found["account.invoice"].what
+    with pytest.raises(CredentialsError, match="may not read account"):
+        next(limited.pages("account.invoice", None))
+    limited.close()
 
+
+def test_the_manifest_names_the_streams_and_what_they_can() -> None:
     facts = read_manifest(Path(str(module.__file__)).with_name("manifest.yaml"))
     assert set(facts.streams) == set(STREAMS)
     for name, stream in STREAMS.items():
