@@ -57,12 +57,10 @@ def web(settings: Settings) -> None:
             lifespan="off",
             timeout_graceful_shutdown=10,
         )
-        server = uvicorn.Server(config)
-        try:
-            server.run()
-        except KeyboardInterrupt:
-            # uvicorn ends in order and then repeats the signal it was ended by.
-            log.info("the receivers have ended")
+        # uvicorn ends in order and then repeats the signal it was ended by: it finds our handler.
+        with _stopped_by_signals():
+            uvicorn.Server(config).run()
+        log.info("the receivers have ended")
 
 
 def run_worker(settings: Settings, burst: bool = False) -> None:
@@ -121,7 +119,8 @@ def end_with_parent() -> None:
     """Ends this process in order when the one that holds its standard input has died."""
 
     def wait() -> None:
-        while sys.stdin.buffer.read(1024):
+        # Not sys.stdin: a thread that waits in it cannot be left alone when the process ends.
+        while os.read(0, 1024):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 
