@@ -21,6 +21,7 @@ from hub.store.records import Link
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import Written, take_in
 from hub.sync.plan import Job, Waiting, plan
+from hub.sync.prepare import prepare_once
 from hub.sync.progress import Progress, Silence
 from hub.sync.pull import pause_connection
 from mappings.kit.errors import LensError
@@ -78,6 +79,7 @@ class _Batch:
     def work(self) -> None:
         """Does all of it; whatever happens, no wish is lost."""
         try:
+            prepare_once(self.hub, self.target)
             for channel, jobs in self._by_channel().items():
                 for start in range(0, len(jobs), channel.facts.batch):
                     self._work_channel(channel, jobs[start : start + channel.facts.batch])

@@ -20,9 +20,13 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.begin() as tx:
-        upsert(tx, dirty, [{"golden_id": "a", "mark": 1.0}], key=["golden_id"], update=[])
-        raise RuntimeError("power cut")
+    def cut_off() -> None:
+        with store.begin() as tx:
+            upsert(tx, dirty, [{"golden_id": "a", "mark": 1.0}], key=["golden_id"], update=[])
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        cut_off()
     with store.read() as tx:
         assert tx.execute(select(dirty)).all() == []
 
