@@ -13,6 +13,8 @@ import httpx
 
 from connectors.memory.webhooks import delivery
 from hub.store import leases, progress
+from hub.store.engine import open_store
+from hub.store.migrate import is_current
 
 
 def children(pid: int) -> dict[str, int]:
@@ -104,6 +106,40 @@ def test_children_end_with_a_killed_parent_and_the_next_start_takes_over(shop: A
     again.send_signal(signal.SIGINT)
     assert again.wait(timeout=60) == 0, shop.log()
     assert len(shop.erp.records("companies")) == 30
+
+
+def test_a_worker_killed_in_the_middle_of_a_read_is_followed_at_once(shop: Any) -> None:
+    shop.write(pull="1h", page=1)
+    for number in range(200):
+        shop.crm.create("companies", name=f"Company {number}")
+    worker = shop.run("worker")
+    shop.until(lambda: seen(shop) > 5)
+    worker.kill()
+    worker.wait()
+    assert "running" in states(shop)
+    shop.run("worker")
+    shop.until(lambda: len(shop.names(shop.erp)) == 200)
+    assert len(shop.erp.records("companies")) == 200
+    assert "stopped" in states(shop)
+    assert "running" not in states(shop)
+
+
+def listed(shop: Any) -> list[dict[str, Any]]:
+    store = open_store(shop.settings().database)
+    if not is_current(store):
+        return []
+    with store.read() as tx:
+        found = progress.recent_runs(tx)
+    store.close()
+    return found
+
+
+def seen(shop: Any) -> int:
+    return sum(run["seen"] for run in listed(shop))
+
+
+def states(shop: Any) -> set[str]:
+    return {run["state"] for run in listed(shop)}
 
 
 def test_leases_of_a_killed_worker_are_free_at_once(shop: Any) -> None:
