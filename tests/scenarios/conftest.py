@@ -112,9 +112,7 @@ class World:
                 m.stream: Channel(name, m.stream, connector, m, manifest.streams[m.stream])
                 for m in mappings[system.name]
             }
-            connections[name] = Connection(
-                name, system.name, self.roles[name], connector, channels
-            )
+            connections[name] = Connection(name, system.name, self.roles[name], connector, channels)
         said = TypeAdapter(dict[str, EntityPolicyText]).validate_python(self.policies)
         self.hub = Hub(
             store=self.store,

@@ -20,6 +20,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
+<<<<<<< HEAD
     def cut_off() -> None:
         with store.begin() as tx:
             upsert(tx, dirty, [{"golden_id": "a", "mark": 1.0}], key=["golden_id"], update=[])
@@ -27,6 +28,17 @@ def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
 
     with pytest.raises(RuntimeError):
         cut_off()
+=======
+    row = {"golden_id": "a", "mark": 1.0}
+
+    def write_twice() -> None:
+        with store.begin() as tx:
+            upsert(tx, dirty, [row], key=["golden_id"], update=[])
+            tx.execute(dirty.insert().values(**row))
+
+    with pytest.raises(DBAPIError):
+        write_twice()
+>>>>>>> worker
     with store.read() as tx:
         assert tx.execute(select(dirty)).all() == []
 
