@@ -20,15 +20,6 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
-<<<<<<< HEAD
-    def cut_off() -> None:
-        with store.begin() as tx:
-            upsert(tx, dirty, [{"golden_id": "a", "mark": 1.0}], key=["golden_id"], update=[])
-            raise RuntimeError("power cut")
-
-    with pytest.raises(RuntimeError):
-        cut_off()
-=======
     row = {"golden_id": "a", "mark": 1.0}
 
     def write_twice() -> None:
@@ -38,7 +29,6 @@ def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
 
     with pytest.raises(DBAPIError):
         write_twice()
->>>>>>> worker
     with store.read() as tx:
         assert tx.execute(select(dirty)).all() == []
 
