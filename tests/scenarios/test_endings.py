@@ -43,9 +43,13 @@ def restore(system, stream, key, **fields):
     """Brings a deleted record back, as the recycle bin of a system does."""
     with system.tables.transaction():
         row = system.row(stream, key)
-        system.tables.put(stream, type(row)(**{
-            name: getattr(row, name) for name in row.__slots__
-        } | {"fate": "live", "modified_at": system.now(), "version": row.version + 1000}))
+        system.tables.put(
+            stream,
+            type(row)(
+                **{name: getattr(row, name) for name in row.__slots__}
+                | {"fate": "live", "modified_at": system.now(), "version": row.version + 1000}
+            ),
+        )
     system.edit(stream, key, **fields)
 
 
