@@ -24,11 +24,11 @@ from connectors.tryton import sandbox
 from connectors.tryton.office_day import OfficeDay
 from connectors.tryton.sandbox import Sandbox
 from connectors.tryton.seed import Seed
-from hub.cli.check import needs
 from hub.demo.catalogue import articles
 from hub.errors import SettingsError
 from hub.settings import load_settings
 from hub.sync.hub import Hub
+from hub.sync.prepare import needs
 from hub.sync.progress import Progress
 from hub.wiring import open_hub
 
