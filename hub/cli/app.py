@@ -19,6 +19,7 @@ from hub.cli import (
     config,
     conflicts,
     connectors,
+    demo,
     explain,
     init,
     letters,
@@ -50,6 +51,7 @@ _NOUNS = (
     resume,
     connectors,
     twin,
+    demo,
     config,
     version,
 )

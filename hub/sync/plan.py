@@ -66,7 +66,7 @@ def plan(
 
 def _reviews(tx: Transaction, channel: Channel) -> dict[str, Mapping[str, Any]]:
     """Returns golden id -> open review that may find its record over there."""
-    if not disputes.any_reviews(tx, channel.connection):
+    if not disputes.pending(tx, channel.connection).reviews:
         return {}
     return {
         golden_id: review
