@@ -73,15 +73,9 @@ def test_init_asks_when_nobody_says(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "Which system is the CRM" in result.output
     assert "Set MY_PW in the environment" in result.output
-    assert (
-        yaml.safe_load(config.read_text(encoding="utf-8"))["connections"]["crm"]
-        == {
-            "system": "memory",
-            "password": "${MY_PW}",
-            "page": 100,
-        }
-        or load_settings(config, environ={"MY_PW": "x"}).connections["crm"].revealed()["password"]
-    )
+    written = yaml.safe_load(config.read_text(encoding="utf-8"))["connections"]
+    assert written["crm"] == {"system": "memory", "password": "${MY_PW}"}
+    assert written["erp"] == {"system": "memory"}
 
 
 @pytest.mark.parametrize(
@@ -231,7 +225,7 @@ def test_a_mistake_in_the_file_ends_with_2_and_its_line(office: Any) -> None:
     office.config.write_text(text, encoding="utf-8")
     for words in (["status"], ["sync", "--once"], ["check"], ["config", "show"], ["letters"]):
         result = office.run(*words, code=2)
-        assert "tulay.yaml:9: unknown setting 'polices'; did you mean policies?" in result.stderr
+        assert "tulay.yaml:10: unknown setting 'polices'; did you mean policies?" in result.stderr
         assert result.stdout == ""
 
 
@@ -291,7 +285,7 @@ def test_errors_go_to_stderr_without_a_traceback(office: Any, shell: Shell) -> N
     loud = shell("status", "--debug", cwd=office.folder)
     assert "Traceback" in loud.stderr
     wrong = shell("sync", "--once", cwd=office.folder, CRM_PASSWORD="wrong-secret")
-    assert wrong.returncode == exits.UNAVAILABLE
+    assert wrong.returncode == exits.CONNECTION
     assert "wrong-secret" not in wrong.stdout + wrong.stderr
 
 
@@ -323,7 +317,5 @@ def test_every_command_takes_the_global_options(office: Any) -> None:
 
     for command in walk(build()):
         text = CliRunner().invoke(build(), [*command, "--help"]).stdout
-        if command[0] in ("serve", "web", "worker", "scheduler", "demo"):
-            continue
         for option in ("--config", "--json", "--quiet", "--debug"):
             assert option in text, command
