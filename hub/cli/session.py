@@ -119,8 +119,9 @@ class Root(TyperGroup):
             asked = isinstance(ctx.obj, Session) and ctx.obj.debug
             if asked:
                 traceback.print_exc(file=sys.stderr)
-            complain(exits.message_of(error))
-            raise typer.Exit(exits.code_of(error)) from error
+            code = exits.code_of(error)
+            complain(exits.message_of(error), "note" if code == exits.STOPPED else "error")
+            raise typer.Exit(code) from error
 
 
 def group(help_text: str, *, bare: bool = False) -> typer.Typer:
