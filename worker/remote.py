@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import signal
 import uuid
 from collections.abc import Sequence
 from threading import Event, Thread
@@ -130,4 +129,5 @@ def _beat(hub: Hub, worker: LeasedWorker, ended: Event, stop: Event) -> None:
         if late > _GRACE:
             # Its leases are freed by whoever sees that this process is gone.
             log.warning("the current work does not come to an end; leaving it to the next worker")
-            os.kill(os.getpid(), signal.SIGKILL)
+            logging.shutdown()
+            os._exit(0)

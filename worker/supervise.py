@@ -50,7 +50,9 @@ class Child:
     def _start(self, now: float) -> None:
         # A session of its own: Ctrl-C reaches the parent, which ends its children in order. The
         # pipe tells a child that the parent has died, however that happened.
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, start_new_session=True)
+        self.process = subprocess.Popen(  # noqa: S603 - the command is ours
+            self.command, stdin=subprocess.PIPE, start_new_session=True
+        )
         self.started_at = now
         log.info("%s runs as process %d", self.name, self.process.pid)
 

@@ -64,10 +64,17 @@ def deliver(tx: Connection, kind: str, source: str, *, stream: str, keys: Iterab
     )
 
 
-def any_for(tx: Connection, kind: str, source: str) -> bool:
-    """Says cheaply whether a source has letters at all."""
-    query = select(letters.c.id).where(letters.c.kind == kind, letters.c.source == source).limit(1)
-    return tx.execute(query).first() is not None
+def keys_set_aside(
+    tx: Connection, kind: str, source: str, *, stream: str, keys: Iterable[str]
+) -> set[str]:
+    """Returns which of these items have a letter."""
+    query = select(letters.c.key).where(
+        letters.c.kind == kind,
+        letters.c.source == source,
+        letters.c.stream == stream,
+        among(tx, letters.c.key, keys),
+    )
+    return set(tx.execute(query).scalars())
 
 
 def due(tx: Connection, kind: str, *, now: datetime, limit: int) -> list[dict[str, Any]]:

@@ -1,0 +1,354 @@
+"""The world of the scenarios: a CRM, an ERP, a hub between them, and a clock that we move.
+
+`world.quiet()` syncs until all is quiet, `world.agree()` proves that both sides show the same and
+that a further sync writes nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from connectors.kit.manifest import StreamFacts
+from connectors.memory import MemoryConnector, MemorySystem, manifest_of
+from hub.flows.settings import FlowSettings
+from hub.model.surprise import Limit
+from hub.settings.connections import ConnectionSettings
+from hub.settings.policies import resolve_policies
+from hub.settings.shape import EntityPolicyText
+from hub.store import disputes, letters, progress, queues, records
+from hub.store.engine import Store, open_store
+from hub.store.records import Golden, Link
+from hub.sync.hub import Channel, Connection, Hub
+from hub.sync.round import Report, sync
+from mappings.canonical.entities import ENTITIES
+from mappings.kit.loader import load_all
+
+MAPPINGS = Path(__file__).with_name("mappings")
+ACTIONS = ("quote", "confirm", "process", "complete", "cancel")
+#: What each system has.
+STREAMS = {
+    "sales": "companies contacts products deals orders invoices tasks notes".split(),
+    "works": "parties people articles sales bills jobs".split(),
+}
+
+ALL = {stream for streams in STREAMS.values() for stream in streams}
+
+
+class Clock:
+    """Moves a millisecond at every look, and as far as a test wants."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 11, 23, 8, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.at += timedelta(milliseconds=1)
+        return self.at
+
+    def later(self, **by: float) -> None:
+        """Lets time pass: `later(minutes=10)`."""
+        self.at += timedelta(**by)
+
+
+def made(name: str, clock: Clock) -> MemorySystem:
+    """Returns an empty system with the streams of `sales` or `works`."""
+    streams = {}
+    for stream in STREAMS[name]:
+        actions = ACTIONS if stream == "sales" else ()
+        streams[stream] = StreamFacts(
+            title=stream,
+            create=True,
+            update=True,
+            delete=True,
+            actions=actions,
+            lock="native",
+            once="once",
+            deletions="pages",
+        )
+    return MemorySystem(name, streams=streams, clock=clock)
+
+
+class World:
+    """A CRM and an ERP, and the hub between them."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.clock = Clock()
+        self.random = random.Random(7)
+        self.crm, self.erp = made("sales", self.clock), made("works", self.clock)
+        self.systems = {"crm": self.crm, "erp": self.erp}
+        self.roles = {"crm": "crm", "erp": "erp"}
+        self.policies: dict[str, Any] = {}
+        self.extra: list[Path] = [MAPPINGS]
+        #: Streams that are mapped: the fewer, the faster.
+        self.streams = {"companies", "parties"}
+        self.limit = Limit()
+        self.flows = FlowSettings()
+        #: Wraps each connector, when a test wants to stand between.
+        self.wrap: Callable[[Any], Any] = lambda connector: connector
+        self._workers = itertools.count(1)
+        self.hub = self.restart()
+
+    # --- the hub --------------------------------------------------------------------------------
+
+    def restart(self, **changes: Any) -> Hub:
+        """Starts a fresh hub on the same database; `changes` are attributes of the world."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        mappings = load_all({s.name for s in self.systems.values()}, self.extra)
+        extended = {m.entity.name: m.entity for found in mappings.values() for m in found}
+        entities = {name: extended.get(name, entity) for name, entity in ENTITIES.items()}
+        settings, connections = {}, {}
+        for name, system in self.systems.items():
+            manifest = manifest_of(system)
+            settings[name] = ConnectionSettings(name, manifest, self.roles[name], {}, {})
+            connector = self.wrap(MemoryConnector.of(system, page=50))
+            channels = {
+                m.stream: Channel(name, m.stream, connector, m, manifest.streams[m.stream])
+                for m in mappings[system.name]
+                if m.stream in self.streams
+            }
+            connections[name] = Connection(name, system.name, self.roles[name], connector, channels)
+        said = TypeAdapter(dict[str, EntityPolicyText]).validate_python(self.policies)
+        self.hub = Hub(
+            store=self.store,
+            connections=connections,
+            entities=entities,
+            policies=resolve_policies(said, settings, entities),
+            flows=self.flows,
+            limit=self.limit,
+            worker=f"worker-{next(self._workers)}",
+            clock=self.clock,
+            fresh_id=lambda: f"{self.random.getrandbits(128):032x}",
+        )
+        return self.hub
+
+    def map(self, *streams: str) -> None:
+        """Maps more streams."""
+        self.restart(streams=self.streams | set(streams))
+
+    def another_worker(self) -> Hub:
+        """Returns the same hub as another process has it."""
+        return replace(self.hub, worker=f"worker-{next(self._workers)}")
+
+    def sync(self) -> Report:
+        """Syncs once, as a person would by hand, a minute later."""
+        self.clock.later(minutes=1)
+        return sync(self.hub)
+
+    def quiet(self) -> Report:
+        """Syncs; everybody answers, all is quiet afterwards and all counts add up."""
+        report = self.sync()
+        assert report.failed == {}
+        assert report.quiet, "still not quiet after the most rounds"
+        assert report.rounds <= 5
+        self.add_up()
+        return report
+
+    def add_up(self) -> None:
+        """All counts of all runs add up."""
+        with self.store.read() as tx:
+            runs = progress.recent_runs(tx, limit=10_000)
+        assert [r for r in runs if r["state"] == "red"] == []
+        for run in runs:
+            explained = run["same"] + run["changed"] + run["buried"]
+            assert run["seen"] == explained + sum((run["skipped"] or {}).values()), run
+
+    def agree(self) -> None:
+        """Both sides show the same, and a further sync writes nothing."""
+        self.quiet()
+        for system in self.systems.values():
+            system.forget_writes()
+        report = self.quiet()
+        assert {n: s.writes for n, s in self.systems.items()} == {n: [] for n in self.systems}
+        assert report.written == 0
+        assert report.rounds == 1
+        self.same_everywhere()
+
+    def same_everywhere(self) -> None:
+        """Every linked record shows the golden values, in its own system's way of writing."""
+        for golden in self.golden():
+            for link in self.links(golden):
+                if link.gone_at is None and link.spare == 0:
+                    channel = self.hub.connection(link.connection).channel(link.stream)
+                    paths = [p for p in golden.values if channel.mapping.writable(p)]
+                    assert link.state.in_sync(golden.values, paths), (golden.id, link)
+
+    # --- what the hub knows ---------------------------------------------------------------------
+
+    def golden(self, entity: str | None = None) -> list[Golden]:
+        """Returns the living golden records, of one entity or all."""
+        with self.store.read() as tx:
+            names = list(self.hub.entities) if entity is None else [entity]
+            return [g for name in names for g in records.golden_by_entity(tx, name)]
+
+    def links(self, golden: Golden) -> list[Link]:
+        """Returns the links of a golden record."""
+        with self.store.read() as tx:
+            return records.links_by_golden(tx, [golden.id]).get(golden.id, [])
+
+    def conflicts(self) -> list[dict[str, Any]]:
+        """Returns the open conflicts."""
+        with self.store.read() as tx:
+            return disputes.listing(tx)
+
+    def reviews(self) -> list[dict[str, Any]]:
+        """Returns the open reviews."""
+        with self.store.read() as tx:
+            return disputes.open_reviews(tx)
+
+    def letters(self) -> list[dict[str, Any]]:
+        """Returns the letters."""
+        with self.store.read() as tx:
+            return letters.listing(tx)
+
+    def set_aside(self, connection: str | None = None) -> list[dict[str, Any]]:
+        """Returns the wishes that wait or are buried."""
+        with self.store.read() as tx:
+            return queues.set_aside(tx, connection)
+
+    def backlog(self) -> dict[tuple[str, str], int]:
+        """Returns what waits to be done."""
+        with self.store.read() as tx:
+            return queues.backlog(tx)
+
+    def history(self, golden: Golden, path: str) -> list[dict[str, Any]]:
+        """Returns what happened to a value."""
+        with self.store.read() as tx:
+            return disputes.past(tx, golden.id, path)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Returns the runs, newest first."""
+        with self.store.read() as tx:
+            return progress.recent_runs(tx, limit=1000)
+
+    # --- what people do -------------------------------------------------------------------------
+
+    def customer(self, **fields: Any) -> tuple[str, str]:
+        """A customer that both sides know; returns its keys in the CRM and the ERP."""
+        company = {
+            "name": "Acme",
+            "domain": "acme.example",
+            "address": {"street": "Dock 1", "zip": "20095", "city": "Hamburg", "country": "DE"},
+        }
+        before = set(self.erp.records("parties"))
+        key = self.crm.create("companies", {**company, **fields})
+        self.quiet()
+        (other,) = set(self.erp.records("parties")) - before
+        return key, other
+
+    def resume(self, connection: str, stream: str | None = None, *, accept: bool = False) -> None:
+        """Goes on after a pause, as `tulay resume` does."""
+        free = {"paused_at": None, "reason": None}
+        with self.store.begin() as tx:
+            progress.save_connection(tx, connection, **free)
+            if stream is not None:
+                progress.save_stream(tx, connection, stream, **free, accepted=int(accept))
+
+
+def numbering(system: MemorySystem) -> Callable[[str], None]:
+    """Numbers sales when they are quoted, as ERPs do."""
+
+    def number(stream: str) -> None:
+        if stream != "sales":
+            return
+        for key, sale in system.records("sales").items():
+            if sale["state"] != "draft" and not sale.get("number"):
+                system.edit("sales", key, number=f"SO-{key}", total="60", delivery="none")
+
+    return number
+
+
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with all tables, to be copied."""
+    path = tmp_path_factory.mktemp("blank") / "tulay.db"
+    store = open_store(f"sqlite:///{path}")
+    store.create()
+    store.close()
+    return path
+
+
+@pytest.fixture
+def fresh_store(blank: Path, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+    """Makes empty stores on SQLite, as many as a test wants."""
+    opened: list[Store] = []
+
+    def fresh() -> Store:
+        path = tmp_path / f"tulay-{len(opened)}.db"
+        shutil.copyfile(blank, path)
+        opened.append(open_store(f"sqlite:///{path}"))
+        return opened[-1]
+
+    yield fresh
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def fresh_world(fresh_store: Callable[[], Store]) -> Callable[[], World]:
+    """Makes worlds on SQLite, as many as a test wants."""
+    return lambda: World(fresh_store())
+
+
+@pytest.fixture
+def world(fresh_world: Callable[[], World]) -> World:
+    """A CRM, an ERP and a hub on SQLite."""
+    return fresh_world()
+
+
+@pytest.fixture
+def world_on_each(store: Store) -> World:
+    """The same on SQLite and on PostgreSQL."""
+    return World(store)
+
+
+@pytest.fixture
+def shop(world: World) -> Mapping[str, Any]:
+    """A customer and a product that both sides know, and an ERP that numbers its orders."""
+    return open_shop(world)
+
+
+@pytest.fixture
+def open_a_shop() -> Callable[[World], Mapping[str, Any]]:
+    """Opens a shop in any world."""
+    return open_shop
+
+
+def open_shop(world: World) -> Mapping[str, Any]:
+    """Sets up a customer, a product and numbering."""
+    world.restart(streams=ALL)
+    world.erp.hooks.after_write.append(numbering(world.erp))
+    company, party = world.customer(owner="ann")
+    article = world.erp.create("articles", code="WID-1", name="Widget", list_price="30")
+    world.quiet()
+    (product,) = world.crm.records("products")
+
+    def deal(**fields: Any) -> str:
+        line = {"id": "1", "product": product, "sku": "WID-1", "name": "Widget"}
+        whole = {
+            "title": "Two widgets",
+            "stage": "open",
+            "currency": "EUR",
+            "company": company,
+            "owner": "ann",
+            "lines": [{**line, "quantity": "2", "price": "30"}],
+        }
+        return world.crm.create("deals", {**whole, **fields})
+
+    return {
+        "company": company,
+        "party": party,
+        "article": article,
+        "product": product,
+        "deal": deal,
+    }
