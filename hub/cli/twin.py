@@ -12,7 +12,7 @@ import typer
 from connectors.kit.registry import Found, RegistryError, adopt, catalogue
 from hub.cli.session import Session, command, session
 from hub.errors import SettingsError, UnknownError
-from hub.settings import default_path
+from hub.settings import connector_folders
 from mappings.kit.files import nearest
 
 #: What one may need to speak to a stand-in, as its attributes.
@@ -47,8 +47,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _found(session: Session, system: str) -> Found:
-    path = session.config or default_path()
-    found = catalogue(session.settings().connector_folders if path.is_file() else ()).found
+    found = catalogue(connector_folders(session.config)).found
     if system not in found:
         raise UnknownError(f"there is no connector {system!r}{nearest(system, found)}")
     with_twin = [name for name, one in found.items() if one.manifest.twin]
