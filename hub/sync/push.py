@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from connectors.kit.contract import Act, Create, Delete, Page, Write
-from connectors.kit.errors import ConnectorError, RateLimitedError, RecordMissingError
+from connectors.kit.contract import Act, Create, Delete, Outcome, Page, Update, Write
+from connectors.kit.errors import (
+    ConnectorError,
+    RateLimitedError,
+    RecordMissingError,
+    UnavailableError,
+)
 from hub.model.recovery import Bury, Pause, Refresh, Retry, pause, recovery
 from hub.model.want import route_actions
 from hub.store import progress as store
@@ -192,18 +197,22 @@ class _Batch:
 
     def _write(self, channel: Channel, writes: Sequence[tuple[Job, Write]]) -> None:
         creates = {job.wish.id: job.values for job, write in writes if isinstance(write, Create)}
-        if creates:
-            with self.hub.store.begin(durable=True) as tx:
-                queues.mark_sent(tx, creates)
+        updates = {job.wish.id: job.values for job, write in writes if isinstance(write, Update)}
+        with self.hub.store.begin(durable=bool(creates)) as tx:
+            queues.mark_sent(tx, creates=creates, updates=updates)
         try:
             outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
         except RateLimitedError:
             with self.hub.store.begin() as tx:  # the system said that none has happened
-                queues.mark_unsent(tx, creates)
+                queues.mark_unsent(tx, [*creates, *updates])
             raise
         for (job, _), outcome in zip(writes, outcomes, strict=True):
             job.outcome = outcome
         self._read_back(channel, writes)
+        refused = [job.wish.id for job, _ in writes if _surely_not(job.outcome)]
+        if refused:
+            with self.hub.store.begin() as tx:
+                queues.mark_unsent(tx, refused)
         for job, write in writes:
             self._conclude(job, write)
 
@@ -315,6 +324,13 @@ class _Batch:
                 error=type(error).__name__ if error else None,
                 waits_for=waits_for,
             )
+
+
+def _surely_not(outcome: Outcome | None) -> bool:
+    """Says whether a write has certainly not happened."""
+    error = None if outcome is None else outcome.error
+    unknown = isinstance(error, UnavailableError) and not isinstance(error, RateLimitedError)
+    return error is not None and not unknown
 
 
 def _next_act(channel: Channel, job: Job) -> Act | None:
