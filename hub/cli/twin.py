@@ -15,6 +15,9 @@ from hub.errors import SettingsError, UnknownError
 from hub.settings import default_path
 from mappings.kit.files import nearest
 
+#: What one may need to speak to a stand-in, as its attributes.
+_ACCESS = ("token", "database", "login", "password")
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
@@ -30,11 +33,12 @@ def register(app: typer.Typer) -> None:
         """Run a local stand-in for a system until Ctrl-C."""
         running = _start(_found(session(ctx), system), port=port, seed=seed, records=records)
         screen = session(ctx).screen
-        token = getattr(running, "token", None)
-        screen.document({"system": system, "url": running.url, "token": token})
+        # Throw-away credentials of a stand-in on loopback: not secrets.
+        access = {name: value for name in _ACCESS if (value := getattr(running, name, None))}
+        screen.document({"system": system, "url": running.url, **access})
         screen.say(f"{system} answers at {running.url}")
-        if token is not None:
-            screen.say(f"its token is {token}")
+        for name, value in access.items():
+            screen.say(f"its {name} is {value}")
         screen.note("stop it with Ctrl-C")
         try:
             threading.Event().wait()

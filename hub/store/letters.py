@@ -64,6 +64,19 @@ def deliver(tx: Connection, kind: str, source: str, *, stream: str, keys: Iterab
     )
 
 
+def keys_set_aside(
+    tx: Connection, kind: str, source: str, *, stream: str, keys: Iterable[str]
+) -> set[str]:
+    """Returns which of these items have a letter."""
+    query = select(letters.c.key).where(
+        letters.c.kind == kind,
+        letters.c.source == source,
+        letters.c.stream == stream,
+        among(tx, letters.c.key, keys),
+    )
+    return set(tx.execute(query).scalars())
+
+
 def due(tx: Connection, kind: str, *, now: datetime, limit: int) -> list[dict[str, Any]]:
     """Returns waiting letters whose time has come."""
     query = (

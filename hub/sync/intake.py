@@ -19,6 +19,7 @@ from hub.model.observe import Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
 from hub.model.want import agree, route_actions, settle, settle_unheard, wanted
 from hub.store import disputes, letters, queues, records
+from hub.store.engine import lock_identities
 from hub.store.letters import Letter
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
@@ -50,11 +51,13 @@ def take_in(
     tally: Tally,
     written: Mapping[str, Written] | None = None,
     own_wishes: bool = True,
+    fetched: bool = True,
 ) -> None:
     """Takes a page in. With `own_wishes` off, the channel's connection is not told what it lacks:
-    the caller is about to compute just that.
+    the caller is about to compute just that. `fetched` off: the page may be older than what is
+    known, so that it alone does not bring a deleted record back.
     """
-    intake = _Intake(hub, tx, channel, tally, written or {}, own_wishes)
+    intake = _Intake(hub, tx, channel, tally, written or {}, own_wishes, fetched)
     intake.take(page)
 
 
@@ -73,9 +76,10 @@ class _Intake:
         tally: Tally,
         written: Mapping[str, Written],
         own_wishes: bool,
+        fetched: bool,
     ) -> None:
         self.hub, self.tx, self.channel, self.tally = hub, tx, channel, tally
-        self.written, self.own_wishes = dict(written), own_wishes
+        self.written, self.own_wishes, self.fetched = dict(written), own_wishes, fetched
         self.mapping, self.entity = channel.mapping, channel.entity
         self.policy = hub.policy(self.entity.name)
         self.now = hub.clock()
@@ -106,7 +110,9 @@ class _Intake:
     # --- records --------------------------------------------------------------------------------
 
     def _take_records(self, found: Sequence[Record]) -> None:
-        latest = {record.key: record for record in found}
+        latest: dict[str, Record] = {}
+        for record in found:
+            latest[record.key] = _newer(latest.get(record.key), record)
         self.tally.same += len(found) - len(latest)  # the same key twice in one page
         connection, stream = self.channel.connection, self.channel.stream
         known = records.digests(self.tx, connection, stream, list(latest))
@@ -115,6 +121,7 @@ class _Intake:
             return
         met = [f.record.key for f in fresh if f.record.key in known]
         links = records.links_by_key(self.tx, connection, stream, met)
+        links |= self._linked_meanwhile([f.record.key for f in fresh if f.record.key not in links])
         unlinked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is None]
         linked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is not None]
         identities = self._identify(unlinked)
@@ -128,6 +135,14 @@ class _Intake:
         for one in unlinked:
             self._meet(one, links.get(one.record.key), identities, golden)
 
+    def _linked_meanwhile(self, strangers: Sequence[str]) -> dict[str, Link]:
+        """Another worker may be linking the same records: waits for it, and looks again."""
+        if not strangers or self.hub.store.embedded:  # there only one transaction writes
+            return {}
+        lock_identities(self.tx, self.entity.name)
+        connection, stream = self.channel.connection, self.channel.stream
+        return records.links_by_key(self.tx, connection, stream, strangers)
+
     @staticmethod
     def _golden_of(link: Link | None) -> str | None:
         return None if link is None else link.golden_id
@@ -138,8 +153,14 @@ class _Intake:
         fingerprint = self.mapping.fingerprint
         # A conflict may be over because of what happened elsewhere: look at its record anyway.
         unsettled = set(self.written)
+        connection, stream = self.channel.connection, self.channel.stream
         if self.pending.conflicts:
-            unsettled |= disputes.contested(self.tx, self.channel.connection, self.channel.stream)
+            unsettled |= disputes.contested(self.tx, connection, stream)
+        if self.pending.letters:
+            # One that was set aside may show again what it showed before.
+            unsettled |= letters.keys_set_aside(
+                self.tx, "pull", connection, stream=stream, keys=known
+            )
         news = []
         for record in found:
             mark = digest(record.payload, fingerprint)
@@ -353,6 +374,11 @@ class _Intake:
         if golden.deleted_at is not None and link.gone_at is None and link.id is not None:
             self.tally.skip("deleted")
             return
+        if self._may_be_gone(record, link):
+            self.tally.skip("gone when last looked at")
+            nudge = _nudge(link.connection, link.stream, link.key)
+            queues.receive(self.tx, [nudge], now=self.now)
+            return
         ours = self.written.get(record.key)
         if ours is not None:
             link.state = settle(link.state, ours.values, one.values, certain=ours.certain)
@@ -373,6 +399,13 @@ class _Intake:
         self._apply(seen, one, link=link, golden=golden)
         if link.id is not None:
             self._welcome(record.key)
+
+    def _may_be_gone(self, record: Record, link: Link) -> bool:
+        """Says whether a page may have been read before the record was deleted over there."""
+        if self.fetched or link.gone_at is None:
+            return False
+        known = link.modified_at
+        return record.modified_at is None or known is None or record.modified_at <= known
 
     @staticmethod
     def _stale(record: Record, link: Link) -> bool:
@@ -435,6 +468,13 @@ class _Intake:
             self.then.wish(link.connection, golden)
         else:
             self.then.unwish(link.connection, golden.id)
+
+
+def _newer(known: Record | None, found: Record) -> Record:
+    """Returns the newer of two sightings; the later one when their system does not say."""
+    if known is None or known.modified_at is None or found.modified_at is None:
+        return found
+    return known if known.modified_at > found.modified_at else found
 
 
 def _nudge(connection: str, stream: str, key: str) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection as Transaction
 
@@ -51,12 +52,42 @@ def plan(
     """Returns what to do for each job; sets the values that are written."""
     linked = [job.link.id for job in jobs if job.link is not None and job.link.id is not None]
     conflicts = disputes.open_paths(tx, linked) if linked else {}
-    first = [(job, _lacking(hub, channel, job, conflicts)) for job in jobs]
+    reviews = _reviews(tx, channel) if any(job.link is None for job in jobs) else {}
+    first = [
+        (job, _undecided(channel, job, reviews) or _lacking(hub, channel, job, conflicts))
+        for job in jobs
+    ]
     keys = _keys(tx, channel, [job for job, waiting in first if waiting is None])
     planned: list[tuple[Job, Plan]] = []
     for job, waiting in first:
         planned.append((job, waiting or _write(hub, tx, channel, job=job, keys=keys)))
     return planned
+
+
+def _reviews(tx: Transaction, channel: Channel) -> dict[str, Mapping[str, Any]]:
+    """Returns golden id -> open review that may find its record over there."""
+    if not disputes.pending(tx, channel.connection).reviews:
+        return {}
+    return {
+        golden_id: review
+        for review in disputes.open_reviews(tx)
+        if (review["connection"], review["stream"]) == (channel.connection, channel.stream)
+        for golden_id in review["candidates"]
+    }
+
+
+def _undecided(
+    channel: Channel, job: Job, reviews: Mapping[str, Mapping[str, Any]]
+) -> Waiting | None:
+    """A record that perhaps exists over there is not created before a person has decided."""
+    review = reviews.get(job.golden.id) if job.link is None else None
+    if review is None:
+        return None
+    return Waiting(
+        f"may be {review['title']!r} ({channel.connection} {review['stream']} {review['key']});"
+        f" decide with `tulay links decide {review['id']}`",
+        job.golden.id,
+    )
 
 
 def _lacking(

@@ -26,8 +26,8 @@ from hub.sync.progress import Progress, Silence
 Item = TypeVar("Item")
 
 
-class _SurpriseError(Exception):
-    """The run would change more than its limit. Never leaves this module."""
+class SurpriseError(Exception):
+    """The run would change more than its limit. Never leaves the run."""
 
 
 def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = None) -> Tally:
@@ -43,22 +43,24 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             known = records.count_links(tx, connection, stream)
         same_mapping = state.fingerprint == channel.mapping.fingerprint
         since = state.cursor if same_mapping else None
-        accepted = state.accepted
         pages = _ahead(channel.connector.pages(stream, since))
         for page in pages:
             if page.total is not None:
                 show.start(f"{connection}.{stream}", page.total)
             with hub.store.begin() as tx:
-                take_in(hub, tx, channel, page=page, tally=tally)
-                _guard(hub, tally, known=known, accepted=accepted)
-                saved: dict[str, object] = {"fingerprint": channel.mapping.fingerprint}
-                if page.cursor is not None:
-                    saved["cursor"] = page.cursor
+                take_in(hub, tx, channel, page=page, tally=tally, fetched=False)
+                guard(hub, tally, known=known, accepted=state.accepted)
+                # An old cursor must not pass for one earned with the present mapping.
+                since = page.cursor or since
+                saved = {"fingerprint": channel.mapping.fingerprint, "cursor": since}
                 store.save_stream(tx, connection, stream, **saved)
+                store.lease_stream(tx, connection, stream, worker=hub.worker, now=hub.clock())
                 store.save_run(tx, tally)
             show.advance(f"{connection}.{stream}", len(page.records))
         with hub.store.begin() as tx:
-            store.save_stream(tx, connection, stream, read_at=hub.clock(), accepted=0)
+            store.save_stream(tx, connection, stream, read_at=hub.clock())
+            if surprising(tally.touched, known, hub.limit):  # what was accepted has happened
+                store.save_stream(tx, connection, stream, accepted=0)
 
     return _run(hub, channel, "pull", work, progress=progress)
 
@@ -83,7 +85,7 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
             page = channel.connector.fetch(stream, portion)
             with hub.store.begin() as tx:
                 take_in(hub, tx, channel, page=page, tally=tally)
-                _guard(hub, tally, known=len(linked), accepted=accepted)
+                guard(hub, tally, known=len(linked), accepted=accepted)
         with hub.store.begin() as tx:
             gaps = sorted(present - known) if _wants_gaps(hub, channel) else []
             queues.receive(tx, [_gap(connection, stream, key) for key in gaps], now=hub.clock())
@@ -126,8 +128,9 @@ def _run(
     show.start(f"{connection}.{stream}", None)
     try:
         _work_once_more_after_restart(hub, channel, tally, work, show)
-    except _SurpriseError as surprise:
-        _stop(hub, channel, tally, str(surprise))
+    except SurpriseError as surprise:
+        pause_stream(hub, channel, str(surprise))
+        _end(hub, tally, state="paused", reason=str(surprise))
     except ConnectorError as error:
         _fail(hub, channel, tally, error)
         raise
@@ -167,21 +170,22 @@ def _work_once_more_after_restart(
         work(tally, show)
 
 
-def _guard(hub: Hub, tally: Tally, *, known: int, accepted: bool) -> None:
+def guard(hub: Hub, tally: Tally, *, known: int, accepted: bool) -> None:
+    """Lets a page pass, or raises SurpriseError before it is stored."""
     if not accepted and surprising(tally.touched, known, hub.limit):
-        raise _SurpriseError(
+        raise SurpriseError(
             f"this run would change or delete more than {hub.limit.records} records and"
             f" {hub.limit.share:.0%} of {known}; look at {tally.connection}, then run"
             f" `tulay resume {tally.connection} {tally.stream} --accept`"
         )
 
 
-def _stop(hub: Hub, channel: Channel, tally: Tally, reason: str) -> None:
+def pause_stream(hub: Hub, channel: Channel, reason: str) -> None:
+    """Stops a stream until a person resumes it."""
     with hub.store.begin() as tx:
         store.save_stream(
             tx, channel.connection, channel.stream, paused_at=hub.clock(), reason=reason
         )
-    _end(hub, tally, state="paused", reason=reason)
 
 
 def _fail(hub: Hub, channel: Channel, tally: Tally, error: ConnectorError) -> None:

@@ -26,6 +26,7 @@ from hub.store.records import Link
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import Written, take_in
 from hub.sync.plan import Job, Waiting, plan
+from hub.sync.prepare import prepare_once
 from hub.sync.progress import Progress, Silence
 from hub.sync.pull import pause_connection
 from mappings.kit.errors import LensError
@@ -83,6 +84,7 @@ class _Batch:
     def work(self) -> None:
         """Does all of it; whatever happens, no wish is lost."""
         try:
+            prepare_once(self.hub, self.target)
             for channel, jobs in self._by_channel().items():
                 for start in range(0, len(jobs), channel.facts.batch):
                     self._work_channel(channel, jobs[start : start + channel.facts.batch])
@@ -123,7 +125,11 @@ class _Batch:
 
     def _work_channel(self, channel: Channel, jobs: list[Job]) -> None:
         self._probe(channel, [job for job in jobs if job.link is None and job.wish.state == "sent"])
-        self._read(channel, [job for job in jobs if job.link is not None])
+        linked = [job for job in jobs if job.link is not None]
+        self._read(channel, linked)
+        # Merged or moved meanwhile: whatever the survivor lacks is a wish of its own.
+        lost = {job.wish.id for job in linked if job.link is None}
+        jobs = [job for job in jobs if job.wish.id not in lost and _is_alive(job)]
         with self.hub.store.read() as tx:
             plans = plan(self.hub, tx, channel, jobs)
         writes: list[tuple[Job, Write]] = []
@@ -331,6 +337,12 @@ def _surely_not(outcome: Outcome | None) -> bool:
     error = None if outcome is None else outcome.error
     unknown = isinstance(error, UnavailableError) and not isinstance(error, RateLimitedError)
     return error is not None and not unknown
+
+
+def _is_alive(job: Job) -> bool:
+    """Says whether there is anything to tell: a new record must not be deleted or merged by now."""
+    golden = job.golden
+    return golden.merged_into is None and (job.link is not None or golden.deleted_at is None)
 
 
 def _next_act(channel: Channel, job: Job) -> Act | None:

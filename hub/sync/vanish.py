@@ -28,6 +28,8 @@ def take_gone(
     tally: Tally,
 ) -> None:
     """Notes that records are gone; what that does to the other side is for policy to say."""
+    tally.same += len(keys) - len(set(keys))  # the same key twice in one page
+    keys = list(dict.fromkeys(keys))
     links = records.links_by_key(tx, channel.connection, channel.stream, keys)
     ids = [link.golden_id for link in links.values() if link.golden_id]
     golden = records.load(tx, ids, lock=True)
@@ -80,7 +82,8 @@ def take_merge(
     tally.changed += 1
     tally.touched += 1
     if into is None:
-        old.key, old.digest = merge.into, None
+        # What was known of the old record says nothing about the age of the survivor.
+        old.key, old.digest, old.modified_at = merge.into, None, None
         records.change_links(tx, [old])
         return
     old.gone_at, old.digest, old.spare = then.now, None, old.id or 0
@@ -120,11 +123,18 @@ def merge_golden(
 
 def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> None:
     found = records.links_by_golden(tx, [loser_id, winner_id])
-    taken = {(link.connection, link.stream) for link in found.get(winner_id, []) if not link.spare}
+    kept = [link for link in found.get(winner_id, []) if not link.spare]
+    # A record that is gone makes room for one that lives.
+    moved = [link for link in kept if link.gone_at is not None]
+    for link in moved:
+        link.spare = link.id or 0
+    records.change_links(tx, moved)
+    taken = {(link.connection, link.stream) for link in kept if not link.spare}
     moved = []
     for link in found.get(loser_id, []):
         link.golden_id = winner_id
-        if (link.connection, link.stream) in taken and not link.spare:
+        occupied = (link.connection, link.stream) in taken or link.gone_at is not None
+        if occupied and not link.spare:
             # Over there it is still two records: keep both, write to one.
             link.spare = link.id or 0
         moved.append(link)
@@ -136,3 +146,9 @@ def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, then: Co
     for child in records.load(tx, children, lock=True).values():
         values = {p: winner_id for p, v in child.values.items() if v == loser_id}
         then.set_values(child, dict(values), origin=child.origin, at=None)
+    shown = [link for links in records.links_by_golden(tx, children).values() for link in links]
+    for link in shown:
+        # Over there it still shows the same key, which means the winner now.
+        for known in (link.state.seen, link.state.agreed, link.state.shown):
+            known.update({p: winner_id for p, v in known.items() if v == loser_id})
+    records.change_links(tx, shown)

@@ -79,9 +79,11 @@ class Place:
         """Returns how this place shows a value, in canonical form."""
         if value is None or path not in self.ways:
             return value
-        return canonical(path, shown({path: value}, {path: self.ways[path]})[path]) if (
-            "." not in path
-        ) else canonical(path, shown({"x": value}, {"x": self.ways[path]})["x"])
+        return (
+            canonical(path, shown({path: value}, {path: self.ways[path]})[path])
+            if ("." not in path)
+            else canonical(path, shown({"x": value}, {"x": self.ways[path]})["x"])
+        )
 
 
 def canonical(path: str, value: Any) -> Scalar:

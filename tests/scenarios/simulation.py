@@ -32,8 +32,16 @@ from hub.sync.push import push
 from hub.sync.receive import receive
 from hub.sync.round import sync
 from mappings.canonical.values import Scalar
-from tests.scenarios.landscape import ENTITIES, STREAMS, TYPED, Landscape, Place, canonical, draw
-from tests.scenarios.landscape import mapping_of
+from tests.scenarios.landscape import (
+    ENTITIES,
+    STREAMS,
+    TYPED,
+    Landscape,
+    Place,
+    canonical,
+    draw,
+    mapping_of,
+)
 
 #: Verb -> how often it is drawn. People, the far side's messages, the hub.
 _VERBS = {

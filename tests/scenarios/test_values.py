@@ -146,6 +146,7 @@ def test_a_system_with_its_own_way_of_writing_causes_no_ping_pong(world, way):
 
 
 def test_a_system_that_rounds_prices_causes_no_ping_pong(world):
+    world.map("products", "articles")
     world.crm.declare("products", ways={"price": "round:1"})
     article = world.erp.create("articles", code="WID-1", name="Widget", list_price="9.99")
     world.agree()

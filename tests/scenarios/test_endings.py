@@ -1,0 +1,191 @@
+"""Deletes stay deleted, are believed only when certain, and never run over a surprise."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.kit.errors import UnavailableError
+from hub.sync.pull import pull, sweep
+
+
+def test_a_delete_here_keeps_what_is_there_and_does_not_come_back(world):
+    company, party = world.customer()
+    world.crm.delete("companies", company)
+    world.agree()
+    world.erp.edit("parties", party, title="Acme SE")
+    world.agree()
+    assert world.crm.records("companies") == {}
+    assert list(world.erp.records("parties")) == [party]
+
+
+def test_a_delete_travels_where_policy_says_so(world):
+    world.restart(policies={"company": {"delete": "propagate"}})
+    company, party = world.customer()
+    world.crm.delete("companies", company)
+    world.agree()
+    assert world.crm.records("companies") == {}
+    assert world.erp.records("parties") == {}
+    assert world.golden("company") == []
+
+
+def test_a_delete_never_cascades(world):
+    world.restart(policies={"company": {"delete": "propagate"}})
+    world.map("contacts", "people")
+    company, _ = world.customer()
+    world.crm.create("contacts", last="Lee", email="lee@acme.example", company=company)
+    world.quiet()
+    world.crm.delete("companies", company)
+    world.agree()
+    assert len(world.crm.records("contacts")) == len(world.erp.records("people")) == 1
+
+
+def restore(system, stream, key, **fields):
+    """Brings a deleted record back, as the recycle bin of a system does."""
+    with system.tables.transaction():
+        row = system.row(stream, key)
+        system.tables.put(
+            stream,
+            type(row)(
+                **{name: getattr(row, name) for name in row.__slots__}
+                | {"fate": "live", "modified_at": system.now(), "version": row.version + 1000}
+            ),
+        )
+    system.edit(stream, key, **fields)
+
+
+@pytest.mark.parametrize("delete", ["keep", "propagate"])
+def test_a_restored_record_is_welcome_again(world, delete):
+    world.restart(policies={"company": {"delete": delete}})
+    company, party = world.customer()
+    world.crm.delete("companies", company)
+    world.quiet()
+    restore(world.crm, "companies", company, industry="Shipping")
+    world.agree()
+    (golden,) = world.golden("company")
+    assert golden.values["industry"] == "Shipping"
+    if delete == "keep":
+        assert world.erp.get("parties", party)["branch"] == "Shipping"
+
+
+def only_sweeps(world):
+    facts = world.erp.shape("parties").facts.model_copy(update={"deletions": "sweep"})
+    world.erp.declare("parties", facts=facts)
+    world.restart()
+
+
+def test_a_sweep_finds_deletions(world):
+    only_sweeps(world)
+    _, party = world.customer()
+    world.erp.delete("parties", party)
+    world.quiet()
+    (golden,) = world.golden("company")
+    assert [n.gone_at is not None for n in world.links(golden) if n.connection == "erp"] == [True]
+    world.agree()
+    assert world.erp.records("parties") == {}
+
+
+def test_a_sweep_finds_gaps(world):
+    only_sweeps(world)
+    world.quiet()
+    world.clock.later(minutes=-30)
+    party = world.erp.create("parties", title="Late commit", website="late.example")
+    world.clock.later(minutes=30)
+    pull(world.hub, "erp", "parties")
+    assert world.golden("company") == []
+    sweep(world.hub, "erp", "parties")
+    world.agree()
+    (golden,) = world.golden("company")
+    assert party in {link.key for link in world.links(golden)}
+
+
+def test_a_sweep_that_breaks_off_deletes_nothing(world):
+    only_sweeps(world)
+    for n in range(120):
+        world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
+    world.quiet()
+    world.erp.delete("parties", list(world.erp.records("parties"))[-1])
+
+    def break_off(stream):
+        world.erp.misbehave(script=("read",))
+
+    world.erp.hooks.between_pages.append(break_off)
+    with pytest.raises(UnavailableError):
+        sweep(world.hub, "erp", "parties")
+    assert all(
+        link.gone_at is None for golden in world.golden("company") for link in world.links(golden)
+    )
+
+
+@pytest.fixture
+def many(world):
+    """A hundred customers."""
+    for n in range(100):
+        world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
+    world.quiet()
+    return world
+
+
+def test_a_surprising_number_of_changes_waits_for_a_person(many):
+    world = many
+    for key in list(world.crm.records("companies"))[:60]:
+        world.crm.edit("companies", key, name="Oops")
+    report = world.sync()
+    assert list(report.paused) == ["crm.companies"]
+    assert "tulay resume crm companies --accept" in report.paused["crm.companies"]
+    assert sum(p["title"] == "Oops" for p in world.erp.records("parties").values()) <= 50
+    assert world.sync().paused
+    world.resume("crm", "companies", accept=True)
+    world.agree()
+    assert sum(p["title"] == "Oops" for p in world.erp.records("parties").values()) == 60
+    for key in list(world.crm.records("companies"))[:60]:
+        world.crm.edit("companies", key, name="Again")
+    assert list(world.sync().paused) == ["crm.companies"]
+
+
+def test_a_surprising_number_of_deletions_found_by_a_sweep_waits_for_a_person(many):
+    world = many
+    only_sweeps(world)
+    for key in list(world.erp.records("parties"))[:60]:
+        world.erp.delete("parties", key)
+    assert list(world.sync().paused) == ["erp.parties"]
+    world.resume("erp", "parties", accept=True)
+    world.agree()
+    gone = [n for g in world.golden() for n in world.links(g) if n.gone_at is not None]
+    assert len(gone) == 60
+
+
+def test_a_surprising_number_of_nudged_deletions_waits_for_a_person(many):
+    from connectors.kit.contract import Nudge
+    from hub.sync.drain import drain
+    from hub.sync.receive import receive
+
+    world = many
+    world.restart(policies={"company": {"delete": "propagate"}})
+    keys = list(world.crm.records("companies"))[:60]
+    for key in keys:
+        world.crm.delete("companies", key)
+    receive(world.hub, "crm", [Nudge("companies", key, f"e{key}") for key in keys])
+    drain(world.hub, "crm")
+    world.sync()
+    assert len(world.erp.records("parties")) >= 50
+
+
+def test_few_deletions_are_no_surprise(many):
+    world = many
+    for key in list(world.crm.records("companies"))[:20]:
+        world.crm.delete("companies", key)
+    world.agree()
+    assert len(world.crm.records("companies")) == 80
+
+
+def test_the_same_key_gone_twice_in_one_page_is_gone_once(world):
+    from connectors.kit.contract import Page
+    from hub.store.progress import Tally
+    from hub.sync.intake import take_in
+
+    channel = world.hub.connection("crm").channel("companies")
+    tally = Tally("0" * 32, "pull", "crm", "companies", world.clock())
+    with world.store.begin() as tx:
+        take_in(world.hub, tx, channel, page=Page(gone=["77", "77"]), tally=tally)
+    assert tally.adds_up
+    assert tally.seen == 2

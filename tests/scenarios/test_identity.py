@@ -1,0 +1,235 @@
+"""Who is who: the same company on both sides, two candidates, contradictions, parents, merges."""
+
+from __future__ import annotations
+
+from threading import Barrier, Thread
+
+import pytest
+
+from hub.store import records
+from hub.sync.pull import pull
+from hub.sync.resolve import decide_review
+
+ADDRESS = {"street": "Dock 1", "zip": "20095", "city": "Hamburg", "country": "DE"}
+THEIRS = {"street": "Dock 1", "postcode": "20095", "town": "Hamburg", "country": "DE"}
+
+
+@pytest.mark.parametrize(
+    ("in_the_crm", "in_the_erp"),
+    [
+        ({"tax_id": "DE136695976"}, {"vat": "DE 136 695 976"}),
+        ({"domain": "acme.example"}, {"website": "https://www.acme.example/"}),
+        ({"email": "Info@acme.example"}, {"mail": "info@acme.example"}),
+        ({"address": ADDRESS}, {"address": THEIRS}),
+    ],
+)
+def test_a_company_that_both_sides_have_is_recognised(world, in_the_crm, in_the_erp):
+    company = world.crm.create("companies", name="Acme GmbH", **in_the_crm)
+    party = world.erp.create("parties", title="ACME", branch="Shipping", **in_the_erp)
+    world.agree()
+    assert list(world.crm.records("companies")) == [company]
+    assert list(world.erp.records("parties")) == [party]
+    assert world.crm.get("companies", company)["industry"] == "Shipping"
+    assert world.erp.get("parties", party)["title"] == "Acme GmbH"
+
+
+def test_the_same_name_alone_is_left_to_a_person(world):
+    world.crm.create("companies", name="Acme")
+    world.erp.create("parties", title="Acme")
+    world.quiet()
+    assert len(world.crm.records("companies")) == 1
+    (review,) = world.reviews()
+    assert (review["connection"], review["title"]) == ("erp", "Acme")
+    assert world.erp.writes == [] or {w.op for w in world.erp.writes} == {"create"}
+
+
+@pytest.fixture
+def two_candidates(world):
+    """The CRM has the company twice, the ERP once."""
+    keys = [world.crm.create("companies", name=f"Acme {n}", domain="acme.example") for n in "AB"]
+    world.restart(policies={"company": {"create": ["crm"]}})
+    world.quiet()
+    party = world.erp.create("parties", title="Acme", website="acme.example")
+    world.quiet()
+    (review,) = world.reviews()
+    return keys, party, review
+
+
+def test_two_candidates_are_left_to_a_person(world, two_candidates):
+    keys, _, review = two_candidates
+    assert list(world.crm.records("companies")) == keys
+    assert len(review["candidates"]) == 2
+    world.agree()
+    assert len(world.reviews()) == 1
+
+
+def test_a_person_says_which_candidate_it_is(world, two_candidates):
+    keys, party, review = two_candidates
+    golden_of = {link.key: g.id for g in world.golden() for link in world.links(g)}
+    decide_review(world.hub, review["id"], golden_of[keys[1]])
+    world.agree()
+    assert world.reviews() == []
+    assert list(world.crm.records("companies")) == keys
+    assert world.erp.get("parties", party)["title"] == "Acme B"
+
+
+def test_a_person_says_that_it_is_neither(world, two_candidates):
+    _, party, review = two_candidates
+    decide_review(world.hub, review["id"], "new")
+    world.agree()
+    assert world.reviews() == []
+    assert len(world.crm.records("companies")) == 3
+    assert world.erp.get("parties", party)["title"] == "Acme"
+
+
+def test_a_contradiction_outweighs_a_match(world):
+    world.crm.create("companies", name="Acme", domain="acme.example", tax_id="DE136695976")
+    world.erp.create("parties", title="Acme", website="acme.example", vat="DE129273398")
+    world.agree()
+    assert len(world.golden("company")) == 2
+    assert {c["tax_id"] for c in world.crm.records("companies").values()} == {
+        "DE136695976",
+        "DE129273398",
+    }
+
+
+def bring_at_once(world, tasks):
+    """Runs each task in a thread, started together; returns what went wrong."""
+    gate, wrong = Barrier(len(tasks)), []
+
+    def run(task):
+        gate.wait()
+        try:
+            task()
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            wrong.append(error)
+
+    threads = [Thread(target=run, args=(task,)) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return wrong
+
+
+def test_two_connections_bring_the_same_new_company_at_the_same_moment(world_on_each):
+    world = world_on_each
+    for n in range(30):
+        world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
+        world.erp.create("parties", title=f"Acme {n}", website=f"acme{n}.example")
+    other = world.another_worker()
+    wrong = bring_at_once(
+        world,
+        [lambda: pull(world.hub, "crm", "companies"), lambda: pull(other, "erp", "parties")],
+    )
+    assert wrong == []
+    assert len(world.golden("company")) == 30
+    world.agree()
+    assert len(world.crm.records("companies")) == len(world.erp.records("parties")) == 30
+
+
+def test_a_contact_before_its_company_waits_for_it(world):
+    world.map("contacts", "people")
+    party = world.erp.create("parties", title="Acme", website="acme.example")
+    world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example", party=party)
+    pull(world.hub, "erp", "people")
+    assert world.golden() == []
+    (letter,) = world.letters()
+    assert "parties" in letter["reason"]
+    world.agree()
+    assert world.letters() == []
+    (contact,) = world.crm.records("contacts").values()
+    (company,) = world.crm.records("companies")
+    assert (contact["last"], contact["company"]) == ("Lee", company)
+
+
+def test_a_contact_whose_company_is_gone_does_not_wait_for_ever(world):
+    world.map("contacts", "people")
+    party = world.erp.create("parties", title="Acme")
+    world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example", party=party)
+    world.erp.delete("parties", party)
+    world.agree()
+    (contact,) = world.crm.records("contacts").values()
+    assert contact.get("company") is None
+
+
+def test_a_record_that_got_a_new_key_keeps_its_link(world):
+    company, party = world.customer()
+    new = world.crm.create("companies", name="Acme Group", domain="acme-group.example")
+    world.crm.merge("companies", company, into=new)
+    world.agree()
+    assert list(world.crm.records("companies")) == [new]
+    assert list(world.erp.records("parties")) == [party]
+    assert world.erp.get("parties", party)["title"] == "Acme Group"
+
+
+@pytest.fixture
+def two_customers(world):
+    """Two customers that both sides know, each with a contact."""
+    world.map("contacts", "people")
+    first, party = world.customer()
+    second, other = world.customer(name="Zenith", domain="zenith.example", industry="Shipping")
+    for name, company in (("Lee", first), ("Kim", second)):
+        world.crm.create("contacts", last=name, email=f"{name}@x.example", company=company)
+    world.agree()
+    return first, party, second, other
+
+
+def test_two_customers_merged_in_the_crm_are_one(world, two_customers):
+    first, party, second, other = two_customers
+    world.crm.merge("companies", second, into=first)
+    for key, contact in world.crm.records("contacts").items():
+        if contact["company"] == second:
+            world.crm.edit("contacts", key, company=first)
+    world.agree()
+    (golden,) = world.golden("company")
+    assert golden.values["name"] == "Acme"
+    assert golden.values["industry"] == "Shipping"
+    assert world.erp.get("parties", party)["branch"] == "Shipping"
+    assert {c.values["company"] for c in world.golden("contact")} == {golden.id}
+    assert "Zenith" in {row["old"] for row in world.history(golden, "name")}
+    assert list(world.crm.records("companies")) == [first]
+    assert set(world.erp.records("parties")) == {party, other}
+
+
+def test_a_merge_that_the_push_finds_first_makes_no_duplicate(world, two_customers):
+    first, party, second, other = two_customers
+    # The CRM is read before people merge there; the ERP's edit must go to what is left of it.
+    world.erp.edit("parties", other, title="Zenith AG")
+    merged = []
+
+    def merge(stream):
+        if stream == "companies" and not merged:
+            merged.append(world.crm.merge("companies", second, into=first))
+
+    pull(world.hub, "crm", "companies")
+    pull(world.hub, "erp", "parties")
+    merge("companies")
+    from hub.sync.push import push
+
+    push(world.hub, "crm")
+    assert list(world.crm.records("companies")) == [first]
+    world.agree()
+    assert list(world.crm.records("companies")) == [first]
+    assert set(world.erp.records("parties")) == {party, other}
+
+
+def test_links_of_a_merged_customer_that_is_gone_elsewhere_make_room(world, two_customers):
+    first, party, second, other = two_customers
+    world.erp.delete("parties", party)
+    world.quiet()
+    world.crm.merge("companies", second, into=first)
+    world.quiet()
+    world.crm.edit("companies", first, name="Acme SE")
+    world.agree()
+    assert world.erp.get("parties", other)["title"] == "Acme SE"
+
+
+def test_every_key_has_one_link(world, two_customers):
+    with world.store.read() as tx:
+        keys = [
+            (link.connection, link.stream, link.key)
+            for links in records.links_by_golden(tx, [g.id for g in world.golden()]).values()
+            for link in links
+        ]
+    assert len(keys) == len(set(keys)) == 8
