@@ -5,9 +5,6 @@ The only place that knows how the pieces are put together; it names no system.
 
 from __future__ import annotations
 
-import os
-import socket
-import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -20,6 +17,8 @@ from hub.settings.connections import ConnectionSettings
 from hub.settings.loading import Settings
 from hub.settings.policies import check_policies, resolve_policies
 from hub.store.engine import Store, open_store
+from hub.store.holders import worker_name
+from hub.store.migrate import migrate
 from hub.sync.hub import Channel, Connection, Hub
 from mappings.canonical.entities import ENTITIES
 from mappings.canonical.values import Entity
@@ -73,15 +72,13 @@ def open_hub(
     )
 
 
-def worker_name() -> str:
-    """Returns a name that no other process has, for leases."""
-    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-
-
 def prepared_store(settings: Settings) -> Store:
     """Opens the store, with its tables up to date. Raises: SettingsError."""
     store = open_store(settings.database)
-    store.create()
+    with ExitStack() as opened:
+        opened.callback(store.close)
+        migrate(store)
+        opened.pop_all()
     return store
 
 

@@ -96,6 +96,8 @@ class Reader:
     def rows(self, stream: Stream, keys: Sequence[str]) -> dict[str, Row]:
         """Returns the rows that exist, by key."""
         ids = [int(key) for key in keys if key.isdecimal()]
+        if not ids:
+            return {}
         # quirk(tryton): reading a missing id refuses all of them; searching does not.
         # Source: trytond 8.2, seen live
         rows = self._rows(stream, [*self._scope(stream), ["id", "in", ids]])

@@ -50,6 +50,8 @@ class Sandbox:
     _home: Path = field(repr=False)
     #: SQLite: writers must take turns.
     serial_writes: bool = True
+    #: The PostgreSQL server that has the copy of the data; None: it is a file.
+    postgres: str | None = field(default=None, repr=False)
 
     def stop(self) -> None:
         """Ends the server and removes its copy of the data; twice is fine."""
@@ -61,6 +63,9 @@ class Sandbox:
                 self._process.kill()
                 self._process.wait()
         shutil.rmtree(self._home, ignore_errors=True)
+        if self.postgres is not None:
+            with psycopg.connect(self.postgres, autocommit=True) as server:
+                _drop(server, self.database)
 
     def settings(self) -> dict[str, object]:
         """Returns the connection settings for this server."""
@@ -164,7 +169,9 @@ def start(
                 sql.Identifier(database), sql.Identifier(template)
             )
         )
-    return _run(home, like, _tryton_uri(postgres), database, port=port)
+    sandbox = _run(home, like, _tryton_uri(postgres), database, port=port)
+    sandbox.postgres = postgres
+    return sandbox
 
 
 def fingerprint(like: Seed) -> str:

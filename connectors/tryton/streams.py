@@ -99,7 +99,7 @@ class Stream:
     actions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     create: bool = False
     update: bool = False
-    #: Deleting makes inactive.
+    #: `Delete` makes inactive; where a payload shows `active`, that field does it instead.
     archive: bool = False
 
     def fields(self) -> list[str]:
@@ -301,7 +301,6 @@ PARTY = Stream(
     finish=_finish_party,
     create=True,
     update=True,
-    archive=True,
 )
 
 CONTACT = Stream(
@@ -335,7 +334,6 @@ PRODUCT = Stream(
     },
     by_company=False,
     update=True,
-    archive=True,
 )
 
 SALE = Stream(

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from connectors.kit.contract import Act, Create, Delete, Outcome, Payload, Update, Write
+from connectors.kit.contract import Act, Create, Delete, Outcome, Update, Write
 from connectors.kit.errors import (
     ConnectorError,
     ContractError,
@@ -89,8 +89,13 @@ class Writer:
         return outcomes
 
     def _create(self, stream: Stream, writes: list[tuple[int, Create]], batch: _Batch) -> None:
+        # Tryton does not keep hub ids unique: look first, so that twice makes one record
+        known = {} if batch.broken else self._reader.find(stream, [each.once for _, each in writes])
         jobs: list[_Job] = []
         for place, write in writes:
+            if (found := known.get(write.once)) is not None:
+                batch.outcomes[place] = Outcome(key=found.key)
+                continue
             try:
                 values = self._creation(stream, write, batch.clerk)
             except RecordError as error:
@@ -154,7 +159,6 @@ class Writer:
     def _job(
         self, stream: Stream, write: Update | Delete, row: Row, *, place: int, clerk: Clerk
     ) -> _Job:
-        payload: Payload = {"active": False} if isinstance(write, Delete) else write.payload
         if not (stream.archive if isinstance(write, Delete) else stream.update):
             raise RecordRejectedError(
                 f"{stream.model} {write.key} cannot be changed from outside",
@@ -162,10 +166,10 @@ class Writer:
                 key=write.key,
             )
         stamps = orjson.loads(write.expected) if write.expected else {}
-        if isinstance(write, Delete) and stream.model != PRODUCT:
+        if isinstance(write, Delete):
             values: Values = {"active": False}
         else:
-            values = self._translator.values(stream, payload, row)
+            values = self._translator.values(stream, write.payload, row)
         model, target = stream.model, int(write.key)
         if stream.model == PRODUCT:
             model, target = "product.template", int(row["template."]["id"])

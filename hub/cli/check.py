@@ -173,4 +173,4 @@ def _webhooks(settings: Settings, one: Connection) -> Iterator[Finding]:
         yield Finding("ok", "webhooks are off: web.public_url is not set; read by schedule")
     else:
         base = settings.web.public_url.rstrip("/")
-        yield Finding("ok", f"webhooks are received at {base}/hooks/{one.name}")
+        yield Finding("ok", f"webhooks are received at {base}/webhooks/{one.name}")

@@ -216,9 +216,10 @@ class _Watch:
             return
         self.screen.document(summed([tally])[0])
         where = ".".join(part for part in (tally.connection, tally.stream) if part)
+        at = self.hub.clock().strftime("%H:%M:%S")
         self.screen.say(
-            f"{self.hub.clock().strftime('%H:%M:%S')}  {tally.kind} {where}: {tally.changed} changed,"
-            f" {tally.written} written, {tally.buried} set aside"
+            f"{at}  {tally.kind} {where}: {tally.changed} changed, {tally.written} written,"
+            f" {tally.buried} set aside"
         )
 
     def _complain(self, connection: str, error: ConnectorError) -> None:

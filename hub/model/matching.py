@@ -91,22 +91,39 @@ def fingerprints(entity: Entity, values: Mapping[str, Scalar]) -> list[Fingerpri
     [True]
     """
     found = []
-    for number, rule in enumerate((*entity.match, *entity.suggest)):
-        parts = [values.get(path) for path in rule]
-        if None in parts:
-            continue
-        text = "\x1f".join(_plain(*pair) for pair in zip(rule, parts, strict=True))
-        digest = blake2b(f"{entity.name}\x1f{number}\x1f{text}".encode(), digest_size=8).digest()
-        value = int.from_bytes(digest, "big", signed=True)
-        found.append(Fingerprint(value, number < len(entity.match), number))
+    for number, prefix, strong, parts in _rules(entity.name, entity.match, entity.suggest):
+        text = prefix
+        for path, is_name in parts:
+            value = values.get(path)
+            if value is None:
+                break
+            # Only names have legal forms: acme.se is not acme.co, article CO-1 is not SE-1.
+            plain = plain_name(str(value)) if is_name else str(value).casefold()
+            text += "\x1f" + (plain or str(value))
+        else:
+            digest = blake2b(text.encode(), digest_size=8).digest()
+            value_of = int.from_bytes(digest, "big", signed=True)
+            found.append(Fingerprint(value_of, strong, number))
     return found
 
 
-def _plain(path: str, value: Scalar) -> str:
-    # Only names have legal forms: acme.se is not acme.co, article CO-1 is not SE-1.
-    if path.rpartition(".")[2].endswith("name"):
-        return plain_name(str(value)) or str(value)
-    return str(value).casefold()
+Rule = tuple[int, str, bool, tuple[tuple[str, bool], ...]]
+
+
+@lru_cache(maxsize=64)
+def _rules(
+    name: str, match: tuple[tuple[str, ...], ...], suggest: tuple[tuple[str, ...], ...]
+) -> tuple[Rule, ...]:
+    """The rules of an entity, prepared: number, prefix, strong, (path, is it a name)."""
+    return tuple(
+        (
+            number,
+            f"{name}\x1f{number}",
+            number < len(match),
+            tuple((path, path.rpartition(".")[2].endswith("name")) for path in rule),
+        )
+        for number, rule in enumerate((*match, *suggest))
+    )
 
 
 def decide(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, exists, insert, select, update
 
 from hub.store.engine import among, upsert
-from hub.store.tables import conflicts, history, links, reviews
+from hub.store.tables import conflicts, history, letters, links, reviews
 from mappings.canonical.values import Scalar
 
 
@@ -117,10 +118,22 @@ def decisions(
     return {key: decision for key, decision in tx.execute(query)}
 
 
-def any_reviews(tx: Connection, connection: str) -> bool:
-    """Says cheaply whether a connection has reviews at all."""
-    query = select(reviews.c.id).where(reviews.c.connection == connection).limit(1)
-    return tx.execute(query).first() is not None
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Whether anything of a connection waits for somebody: most of the time nothing does."""
+
+    letters: bool
+    reviews: bool
+    conflicts: bool
+
+
+def pending(tx: Connection, connection: str) -> Pending:
+    """Says in one cheap question what of a connection is set aside."""
+    waiting = exists().where(letters.c.kind == "pull", letters.c.source == connection)
+    asked = exists().where(reviews.c.connection == connection)
+    disputed = exists().where(conflicts.c.connection == connection, conflicts.c.closed_at.is_(None))
+    row = tx.execute(select(waiting, asked, disputed)).one()
+    return Pending(*map(bool, row))
 
 
 def open_reviews(tx: Connection) -> list[dict[str, Any]]:

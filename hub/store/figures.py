@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from hub.store.queues import backlog
 from hub.store.tables import conflicts, dirty, letters, reviews, runs, streams
@@ -65,12 +66,16 @@ def figures(tx: Connection, *, since: datetime) -> Figures:
     return Figures(
         backlog=backlog(tx),
         letters={(kind, source, state): n for kind, source, state, n in tx.execute(by_letter)},
-        conflicts=dict(tx.execute(by_conflict).tuples().all()),
-        reviews=dict(tx.execute(by_review).tuples().all()),
+        conflicts=_counts(tx, by_conflict),
+        reviews=_counts(tx, by_review),
         derivations=int(tx.execute(select(func.count()).select_from(dirty)).scalar_one()),
         runs=_runs(tx, since),
         read_at={(name, stream): at for name, stream, at in tx.execute(read)},
     )
+
+
+def _counts(tx: Connection, query: Select[Any]) -> dict[str, int]:
+    return {str(name): int(number) for name, number in tx.execute(query)}
 
 
 def _runs(tx: Connection, since: datetime) -> list[RunFigures]:

@@ -49,3 +49,12 @@ def release(tx: Connection, worker: str, *, now: datetime, reason: str) -> None:
             .where(table.c.leased_by == worker)
             .values(leased_by=None, leased_until=None)
         )
+
+
+def end_runs(tx: Connection, connection: str, stream: str, *, now: datetime, reason: str) -> None:
+    """Ends the runs of a stream that were broken off."""
+    tx.execute(
+        update(runs)
+        .where(runs.c.connection == connection, runs.c.stream == stream, runs.c.state == "running")
+        .values(state="stopped", finished_at=now, reason=reason)
+    )

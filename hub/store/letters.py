@@ -64,6 +64,7 @@ def deliver(tx: Connection, kind: str, source: str, *, stream: str, keys: Iterab
     )
 
 
+<<<<<<< HEAD
 def any_for(tx: Connection, kind: str, source: str) -> bool:
     """Says cheaply whether a source has letters at all."""
     query = select(letters.c.id).where(letters.c.kind == kind, letters.c.source == source).limit(1)
@@ -83,6 +84,8 @@ def keys_set_aside(
     return set(tx.execute(query).scalars())
 
 
+=======
+>>>>>>> main
 def due(tx: Connection, kind: str, *, now: datetime, limit: int) -> list[dict[str, Any]]:
     """Returns waiting letters whose time has come."""
     query = (

@@ -6,6 +6,7 @@ Put together by hub.wiring; nothing here decides or writes.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -88,8 +89,8 @@ class Hub:
     #: Who holds leases: unique per process.
     worker: str = "worker"
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    #: 32 hex digits. They need not be secret, and `random` reseeds itself in forked children.
-    fresh_id: Callable[[], str] = lambda: f"{random.getrandbits(128):032x}"
+    #: 32 hex digits, see `fresh_id`.
+    fresh_id: Callable[[], str] = lambda: fresh_id()
 
     def connection(self, name: str) -> Connection:
         """Returns a connection. Raises: UnknownError."""
@@ -110,3 +111,11 @@ class Hub:
         for connection in self.connections.values():
             connection.connector.close()
         self.store.close()
+
+
+def fresh_id() -> str:
+    """Returns a new id of 32 hex digits, later ones after earlier ones: indexes grow at their end.
+
+    It need not be secret, and `random` seeds itself anew in forked children.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{random.getrandbits(80):020x}"

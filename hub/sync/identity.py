@@ -48,7 +48,9 @@ class Identities:
     unclear: dict[str, Unclear] = field(default_factory=dict)
 
 
-def identify(tx: Transaction, channel: Channel, fresh: Sequence[Fresh]) -> Identities:
+def identify(
+    tx: Transaction, channel: Channel, fresh: Sequence[Fresh], *, reviewed: bool = True
+) -> Identities:
     """Returns which golden records these records belong to; the rest is unknown to us.
 
     Holds the entity's identity lock until the transaction ends, so that two connections that bring
@@ -58,9 +60,8 @@ def identify(tx: Transaction, channel: Channel, fresh: Sequence[Fresh]) -> Ident
     found = Identities()
     taken: set[str] = set()
     _by_once(tx, channel, fresh, found=found, taken=taken)
-    decided = disputes.decisions(
-        tx, channel.connection, channel.stream, [f.record.key for f in fresh]
-    )
+    keys = [f.record.key for f in fresh]
+    decided = disputes.decisions(tx, channel.connection, channel.stream, keys) if reviewed else {}
     for key, decision in decided.items():
         if decision is not None and decision != "new" and key not in found.known:
             found.known[key] = decision

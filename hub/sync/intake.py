@@ -84,8 +84,8 @@ class _Intake:
         self.policy = hub.policy(self.entity.name)
         self.now = hub.clock()
         self.then = Consequences(hub, tally.id, self.now)
-        #: Whether anything of this connection is set aside, and under review; asked once a page.
-        self._arrivals: tuple[bool, bool] | None = None
+        #: Asked once a page: mostly nothing is set aside, and much need not be looked up.
+        self.pending = disputes.pending(tx, channel.connection)
 
     def take(self, page: Page) -> None:
         for merge in page.merges:
@@ -149,13 +149,15 @@ class _Intake:
     ) -> list[tuple[Record, bytes]]:
         fingerprint = self.mapping.fingerprint
         # A conflict may be over because of what happened elsewhere: look at its record anyway.
-        unsettled = disputes.contested(self.tx, self.channel.connection, self.channel.stream)
-        unsettled.update(self.written)
-        # One that was set aside may show again what it showed before.
+        unsettled = set(self.written)
         connection, stream = self.channel.connection, self.channel.stream
-        unsettled |= letters.keys_set_aside(
-            self.tx, "pull", connection, stream=stream, keys=known
-        )
+        if self.pending.conflicts:
+            unsettled |= disputes.contested(self.tx, connection, stream)
+        if self.pending.letters:
+            # One that was set aside may show again what it showed before.
+            unsettled |= letters.keys_set_aside(
+                self.tx, "pull", connection, stream=stream, keys=known
+            )
         news = []
         for record in found:
             mark = digest(record.payload, fingerprint)
@@ -249,7 +251,7 @@ class _Intake:
             else:
                 strangers.append(one)
         if strangers:
-            recognised = identify(self.tx, self.channel, strangers)
+            recognised = identify(self.tx, self.channel, strangers, reviewed=self.pending.reviews)
             found.known |= recognised.known
             found.unclear, found.created = recognised.unclear, recognised.created
             self._recall(found)
@@ -334,13 +336,10 @@ class _Intake:
     def _welcome(self, key: str) -> None:
         """A record that has a link now is no longer set aside or under review."""
         connection, stream = self.channel.connection, self.channel.stream
-        if self._arrivals is None:
-            waiting = letters.any_for(self.tx, "pull", connection)
-            self._arrivals = (waiting, disputes.any_reviews(self.tx, connection))
-        if self._arrivals[0]:
+        if self.pending.letters:
             letters.deliver(self.tx, "pull", connection, stream=stream, keys=[key])
             letters.wake(self.tx, [derived_id(connection, stream, key)], now=self.now)
-        if self._arrivals[1]:
+        if self.pending.reviews:
             disputes.drop_reviews(self.tx, connection, stream, [key])
 
     # --- observing ------------------------------------------------------------------------------

@@ -112,37 +112,41 @@ def batch_update(call: Call) -> Reply:
     """Changes many records; unknown ids come back in one error row, the others are changed."""
     account, kind, inputs = call.account, call.kind, call.inputs()
     _refuse_twins([text_field(row, "id") for row in inputs])
-    found = {
-        text_field(row, "id"): account.find(kind, text_field(row, "id"), by=row.get("idProperty"))
-        for row in inputs
-    }
+    known: list[tuple[Row, Record]] = []
+    lost: list[Row] = []
+    for row in inputs:
+        record = account.find(kind, text_field(row, "id"), by=row.get("idProperty"))
+        if record is None:
+            lost.append(row)
+        else:
+            known.append((row, record))
     traced = _traced(inputs)
-    known = [row for row in inputs if found[text_field(row, "id")] is not None]
-    for row in () if traced else known:
-        record = found[text_field(row, "id")]
-        account.rehearse(kind, properties_of(row), record)
+    if not traced:
+        for row, record in known:
+            account.rehearse(kind, properties_of(row), record)
     results: list[Row] = []
     errors: list[Row] = []
-    for row in known:
-        record = found[text_field(row, "id")]
+    for row, record in known:
         try:
-            changed = account.update(record, properties_of(row)) if record else {}
+            changed = account.update(record, properties_of(row))
         except Refusal as refusal:
             if not traced:
                 raise
             errors.append(refusal.row({"id": [str(row["id"])], TRACE: [str(row[TRACE])]}))
             continue
-        if record is not None:
-            shown = written(record, changed)
-            results.append({**shown, TRACE: row[TRACE]} if TRACE in row else shown)
-    missing = [key for key, record in found.items() if record is None]
-    if missing:
-        error = missing_rows(kind.facts.singular, missing)
-        traces = [str(row[TRACE]) for row in inputs if TRACE in row and str(row["id"]) in missing]
-        if traces:
-            error["context"][TRACE] = traces
-        errors.append(error)
-    return batch_reply(call, results, errors)
+        shown = written(record, changed)
+        results.append({**shown, TRACE: row[TRACE]} if TRACE in row else shown)
+    return batch_reply(call, results, errors + _lost_rows(call, lost))
+
+
+def _lost_rows(call: Call, lost: list[Row]) -> list[Row]:
+    if not lost:
+        return []
+    error = missing_rows(call.kind.facts.singular, [text_field(row, "id") for row in lost])
+    traces = [str(row[TRACE]) for row in lost if TRACE in row]
+    if traces:
+        error["context"][TRACE] = traces
+    return [error]
 
 
 def batch_upsert(call: Call) -> Reply:

@@ -11,10 +11,13 @@ import orjson
 from connectors.hubspot.twin.account import Account
 from connectors.hubspot.twin.refusals import invalid, lacking
 from connectors.hubspot.twin.schema import Kind
+from connectors.hubspot.twin.shapes import check_shape
 from connectors.hubspot.twin.values import iso
 
 #: Most inputs of a batch call.
 BATCH = 100
+#: Digits of the longest number that is taken for an id or a cursor.
+LONGEST = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Call:
             raise invalid("Invalid input JSON on line 1, column 1: not valid JSON") from error
         if not isinstance(body, dict):
             raise invalid("Invalid input JSON on line 1, column 1: an object is expected")
+        check_shape(body)
         return body
 
     def json_list(self) -> list[Any]:
@@ -51,6 +55,7 @@ class Call:
             raise invalid("Invalid input JSON on line 1, column 1: not valid JSON") from error
         if not isinstance(body, list):
             raise invalid("Invalid input JSON on line 1, column 1: a list is expected")
+        check_shape({"types": body})
         return body
 
     def inputs(self, most: int = BATCH) -> list[dict[str, Any]]:
@@ -105,7 +110,7 @@ def batch_reply(
 
 def whole_number(text: str) -> int:
     """Returns a number given as text. Raises: Refusal (400)."""
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > LONGEST:
         raise invalid(f"{text} is not a valid number")
     return int(text)
 

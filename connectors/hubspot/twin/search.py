@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from fnmatch import translate
 from typing import Any
 
-from connectors.hubspot.twin.calls import Call, Reply
+from connectors.hubspot.twin.calls import Call, Reply, whole_number
 from connectors.hubspot.twin.records import Record
 from connectors.hubspot.twin.refusals import Refusal, invalid
 from connectors.hubspot.twin.render import View, show
@@ -41,11 +41,10 @@ def search(call: Call) -> Reply:
 
 def _window(body: dict[str, Any]) -> tuple[int, int]:
     limit, after = body.get("limit") or 10, body.get("after") or 0
-    if not isinstance(limit, int) or not 0 < limit <= PAGE:
+    limit = int(limit)
+    if not 0 < limit <= PAGE:
         raise invalid(f"The limit must be between 1 and {PAGE}, not {limit}")
-    if not str(after).isdecimal():
-        raise invalid(f"The paging cursor {after} is not valid")
-    if int(after) >= WINDOW:
+    if whole_number(str(after)) >= WINDOW:
         raise invalid(f"Search results are limited to {WINDOW}; the cursor {after} is beyond them")
     return limit, int(after)
 
@@ -156,9 +155,10 @@ def comparable(prop: Property, text: str) -> Comparable | None:
         return moment(text)
     if prop.type == "number":
         try:
-            return Decimal(text)
+            number = Decimal(text)
         except InvalidOperation:
             return None
+        return number if number.is_finite() else None
     return text if prop.type == "enumeration" else text.lower()
 
 

@@ -61,7 +61,7 @@ class Shelves:
 
     def _number(self, kind: Kind, key: str, by: str | None) -> int | None:
         if by is None or by == "hs_object_id":
-            return int(key) if key.isdecimal() else None
+            return int(key) if key.isdecimal() and len(key) <= 18 else None
         prop = kind.live(by)
         if prop is None or not prop.unique:
             raise invalid(f"Property {by} is not a unique identifier of {kind.name}")

@@ -14,6 +14,8 @@ _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _DAY_MS = 86_400_000
 MAX_TEXT = 65_536
+#: The years 1 to 9999, which is what a date can say.
+_EARLIEST, _LATEST = -62_135_596_800_000, 253_402_300_799_999
 
 
 def iso(ms: int) -> str:
@@ -41,14 +43,14 @@ def moment(text: str) -> int | None:
     >>> moment("2025-09-08T08:00:00Z"), moment("1757318400000"), moment("soon")
     (1757318400000, 1757318400000, None)
     """
-    if re.fullmatch(r"-?\d+", text):
-        return int(text)
+    if re.fullmatch(r"-?[0-9]{1,15}", text):
+        return int(text) if _EARLIEST <= int(text) <= _LATEST else None
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return round(at.timestamp() * 1000)
+    return min(max(round(at.timestamp() * 1000), _EARLIEST), _LATEST)
 
 
 def as_text(value: Any) -> str | None:

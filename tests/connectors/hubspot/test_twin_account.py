@@ -251,7 +251,12 @@ def test_the_v3_way_of_one_association(twin, http) -> None:
 # -- limits and usage ------------------------------------------------------------------------------
 
 
+def test_headers_allow_everything_when_nothing_is_enforced(twin, http) -> None:
+    assert int(http.get(f"{OBJECTS}/companies").headers["x-hubspot-ratelimit-max"]) >= 1_000_000
+
+
 def test_headers_count_down_but_not_on_search(twin, http) -> None:
+    twin.limits.enforced = True
     first = http.get(f"{OBJECTS}/companies").headers
     second = http.get(f"{OBJECTS}/companies").headers
     assert first["x-hubspot-ratelimit-max"] == "100"

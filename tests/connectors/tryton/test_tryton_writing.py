@@ -16,6 +16,7 @@ from connectors.kit.errors import (
     RecordStaleError,
     UnavailableError,
 )
+from connectors.tryton.client import TrytonClient
 from connectors.tryton.connector import TrytonConnector
 from connectors.tryton.office import Office
 from connectors.tryton.sandbox import Sandbox
@@ -173,10 +174,30 @@ def test_computed_fields_cannot_be_written(hands: Any) -> None:
         hands.update(sale, "sale.sale", total_amount="1")
 
 
-def test_deleting_a_party_archives_it(hands: Any) -> None:
+def test_deleting_a_contact_archives_it(
+    connector: TrytonConnector, hands: Any, client: TrytonClient
+) -> None:
     party = hands.party("Farewell")
-    hands.write("party.party", Delete(party.key, party.version))
-    assert hands.read("party.party", party.key).payload["active"] is False
+    values = {"value": "bye@x.example", "name": "Bye", "party": {"id": party.key}}
+    contact = hands.create("party.contact_mechanism", values)
+    hands.write("party.contact_mechanism", Delete(contact.key, contact.version))
+    assert connector.fetch("party.contact_mechanism", [contact.key]).gone == [contact.key]
+    domain = [["id", "=", int(contact.key)]]
+    (row,) = client.search_read("party.contact_mechanism", domain, ["active", "value"])
+    assert (bool(row["active"]), row["value"]) == (False, "bye@x.example")
+
+
+def test_a_party_is_archived_by_its_field_and_never_deleted(hands: Any) -> None:
+    party = hands.party("Staying")
+    with pytest.raises(RecordRejectedError):
+        hands.write("party.party", Delete(party.key, None))
+    assert hands.update(party, "party.party", active=False).payload["active"] is False
+
+
+def test_a_create_that_has_happened_is_not_repeated(connector: TrytonConnector, hands: Any) -> None:
+    first = hands.create("party.party", {"name": "Once"}, once="once-only")
+    (outcome,) = connector.write("party.party", [Create("once-only", {"name": "Once"})])
+    assert outcome.key == first.key
 
 
 def test_a_product_is_changed_on_both_its_halves(hands: Any) -> None:

@@ -31,6 +31,7 @@ ANSWERS: list[tuple[Exception, Recovery]] = [
     (hub.HubError("?"), Halt()),
     (hub.SettingsError("no such system"), Halt()),
     (hub.UnknownError("no such run"), Halt()),
+    (hub.DecisionError("cannot be decided so"), Halt()),
     (hub.LinkError("two claim one"), Bury()),
     (ZeroDivisionError(), Halt()),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hub.store import letters
+from hub.store import disputes, letters
 from hub.store.engine import Store
 from hub.store.letters import Letter
 
@@ -46,8 +46,8 @@ def test_delivered_letters_are_gone(store: Store) -> None:
         letters.deliver(tx, "pull", "erp", stream="companies", keys=["2"])
         letters.deliver(tx, "flow", "crm", stream="companies", keys=["2"])
         assert [row["key"] for row in letters.listing(tx)] == ["2"]
-        assert letters.any_for(tx, "pull", "crm")
-        assert not letters.any_for(tx, "pull", "erp")
+        assert disputes.pending(tx, "crm").letters
+        assert not disputes.pending(tx, "erp").letters
 
 
 def test_what_it_waits_for_wakes_it(store: Store) -> None:

@@ -203,6 +203,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("error", sa.String(length=60), nullable=True),
         sa.Column("waits_for", sa.String(length=32), nullable=True),
+        sa.Column("sent", sa.Text(), nullable=True),
         sa.Column("leased_by", sa.String(length=80), nullable=True),
         sa.Column("leased_until", sa.BigInteger(), nullable=True),
         sa.Column("first_at", sa.BigInteger(), nullable=False),

@@ -1,0 +1,132 @@
+"""A CRM and an ERP, both memory systems in files, and the command line beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from connectors.memory import MemorySystem
+from hub.cli.app import build
+
+ROOT = Path(__file__).resolve().parents[3]
+SECRET = "pa55-w0rd-that-nobody-may-see"
+
+CONFIG = """\
+mappings: [maps]
+connections:
+  crm:
+    system: memory
+    path: {folder}/crm.db
+    password: ${{CRM_PASSWORD}}
+  erp:
+    system: memory
+    path: {folder}/erp.db
+policies:
+  company:
+    default: {{first: ask}}
+"""
+
+COMPANY = """\
+entity: company
+stream: companies
+requires: [name]
+fields:
+  name: name
+  domain: domain
+  phone: phone
+  industry: {field: industry, custom: true}
+"""
+
+
+@dataclass
+class Office:
+    """The two systems, and what a person types."""
+
+    folder: Path
+    crm: MemorySystem
+    erp: MemorySystem
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "tulay.yaml"
+
+    def run(self, *words: str, code: int | None = 0, text: str | None = None) -> Result:
+        """Runs a command in this process; `text` is what the person answers."""
+        result = CliRunner().invoke(build(), [*words, "--config", str(self.config)], input=text)
+        if code is not None:
+            assert result.exit_code == code, result.output
+        assert SECRET not in result.output
+        assert "Traceback" not in result.output
+        return result
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        """Runs a command and reads its one JSON document."""
+        return json.loads(self.run(*words, "--json", code=code).stdout)
+
+    def lines(self, *words: str, code: int = 0) -> list[str]:
+        """Runs a command in a pipe; checks that its lines are plain and fit into 80 columns."""
+        lines = self.run(*words, code=code).stdout.splitlines()
+        for line in lines:
+            assert len(line) <= 80, line
+            assert "\t" not in line
+            assert "\x1b" not in line
+        return lines
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """A CRM with a password and an ERP without; nothing is in sync yet."""
+    for name in ("TULAY_CONFIG", "TULAY_DATABASE", "TULAY_REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CRM_PASSWORD", SECRET)
+    (tmp_path / "maps" / "memory").mkdir(parents=True)
+    (tmp_path / "maps" / "memory" / "company.yaml").write_text(COMPANY, encoding="utf-8")
+    (tmp_path / "tulay.yaml").write_text(CONFIG.format(folder=tmp_path), encoding="utf-8")
+    crm = MemorySystem.named("memory", path=str(tmp_path / "crm.db"))
+    crm.password = SECRET
+    return Office(tmp_path, crm, MemorySystem.named("memory", path=str(tmp_path / "erp.db")))
+
+
+@pytest.fixture
+def agreed(office: Office) -> Office:
+    """One company that both sides have and agree on."""
+    office.crm.create("companies", name="ACME", domain="acme.example", phone="+4930111111")
+    office.run("sync", "--once")
+    return office
+
+
+@pytest.fixture
+def clash(agreed: Office) -> Office:
+    """Its name was changed on both sides; nobody knows which is right."""
+    agreed.crm.edit("companies", "1", name="Acme SE")
+    agreed.erp.edit("companies", "1", name="Acme AG")
+    agreed.run("sync", "--once")
+    return agreed
+
+
+@pytest.fixture
+def shell() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `tulay` as a process of its own, in a pipe."""
+
+    def run(*words: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return subprocess.run(
+            [sys.executable, "-m", "hub.cli", *words],
+            cwd=cwd,
+            env={**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,130 @@
+"""A CRM and an ERP of our own in files, and a tulay.yaml that connects them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from connectors.memory.system import MemorySystem
+from hub.settings import Settings, load_settings
+from hub.sync.hub import Hub
+from hub.wiring import open_hub
+
+ROOT = Path(__file__).parents[2]
+SECRET = "open sesame"
+
+_MAPPING = """
+entity: company
+stream: companies
+requires: [name]
+fields:
+  name: name
+"""
+
+
+def free_port() -> int:
+    """Returns a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Shop:
+    """Both systems, the settings between them, and the processes that a test has started."""
+
+    folder: Path
+    database: str
+    redis_url: str | None = None
+    port: int = field(default_factory=free_port)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        (self.folder / "maps" / "memory").mkdir(parents=True)
+        (self.folder / "maps" / "memory" / "company.yaml").write_text(_MAPPING)
+        self.crm = MemorySystem("crm", path=self.folder / "crm.db")
+        self.erp = MemorySystem("erp", path=self.folder / "erp.db")
+        self.write()
+
+    def write(self, pull: str = "1s", page: int = 100) -> None:
+        """Writes tulay.yaml."""
+        redis = f"redis_url: {self.redis_url}\n" if self.redis_url else ""
+        one = f"system: memory, overlap: 0.2, page: {page}"
+        (self.folder / "tulay.yaml").write_text(
+            f"database: {self.database}\n{redis}mappings: [./maps]\nconnections:\n"
+            f"  crm: {{{one}, path: {self.folder}/crm.db, webhook_secret: '${{HOOK}}'}}\n"
+            f"  erp: {{{one}, path: {self.folder}/erp.db}}\n"
+            f"schedules: {{pull: {pull}, sweep: 24h}}\nweb: {{port: {self.port}}}\n"
+        )
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What processes find in their environment."""
+        return {**os.environ, "HOOK": SECRET, "PYTHONPATH": str(ROOT)}
+
+    def settings(self) -> Settings:
+        """Reads tulay.yaml."""
+        return load_settings(self.folder / "tulay.yaml", environ=self.environ)
+
+    def hub(self) -> Hub:
+        """Opens the hub in this process."""
+        return open_hub(self.settings())
+
+    def run(self, command: str) -> subprocess.Popen[str]:
+        """Starts `tulay COMMAND`."""
+        args = [sys.executable, "-m", "hub.cli", "--config", str(self.folder / "tulay.yaml")]
+        log = (self.folder / f"{command}-{len(self.started)}.log").open("w")
+        with log:
+            process = subprocess.Popen(
+                [*args, command], env=self.environ, stderr=log, stdout=log, text=True, cwd=ROOT
+            )
+        self.started.append(process)
+        return process
+
+    def log(self) -> str:
+        """Returns what all processes have said."""
+        return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+
+    def names(self, system: MemorySystem) -> set[str]:
+        """Returns the names of the companies in a system."""
+        return {str(one["name"]) for one in system.records("companies").values()}
+
+    def until(self, true: Callable[[], object], seconds: float = 60) -> None:
+        """Waits until something is so."""
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, self.log()[-4000:]
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def shops(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
+    """Makes shops; ends what they have started."""
+    made: list[Shop] = []
+
+    def make(database: str | None = None, redis_url: str | None = None) -> Shop:
+        folder = tmp_path / f"shop{len(made)}"
+        folder.mkdir()
+        made.append(Shop(folder, database or "sqlite:///tulay.db", redis_url))
+        return made[-1]
+
+    yield make
+    for shop in made:
+        for process in shop.started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def shop(shops: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A shop on SQLite without Redis."""
+    return shops()

@@ -1,0 +1,198 @@
+"""What is due is found in the database, and work that is taken is not offered again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+
+from connectors.kit.errors import UnavailableError
+from hub.store import leases, progress, queues
+from hub.store import work as store_work
+from hub.sync.hub import Hub
+from worker import local
+from worker.dispatch import Work, due_work
+from worker.perform import perform, take_over
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def hub(shop: Any) -> Iterator[Hub]:
+    opened = shop.hub()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def due(shop: Any, hub: Hub) -> Callable[..., list[str]]:
+    settings = shop.settings()
+    return lambda later=timedelta(0): [
+        work.name for work in due_work(hub, settings, hub.clock() + later)
+    ]
+
+
+def read_all(hub: Hub) -> None:
+    with hub.store.begin() as tx:
+        for name in ("crm", "erp"):
+            progress.save_stream(tx, name, "companies", read_at=hub.clock() + timedelta(hours=1))
+        assert store_work.take(tx, "tidy", worker="t", now=hub.clock())
+        store_work.done(tx, "tidy", worker="t", now=hub.clock())
+
+
+def test_everything_is_read_first(hub: Hub, shop: Any, due: Callable[..., list[str]]) -> None:
+    works = due_work(hub, shop.settings(), hub.clock())
+    assert [w.name for w in works] == ["pull crm companies", "pull erp companies", "tidy"]
+    assert [w.lane for w in works] == ["bulk", "bulk", "live"]
+
+
+def test_nothing_is_written_before_the_target_was_read(
+    hub: Hub, due: Callable[..., list[str]]
+) -> None:
+    with hub.store.begin() as tx:
+        queues.want(tx, [("erp", "company", "g1")], now=hub.clock())
+        queues.soil(tx, ["g1"], now=hub.clock())
+        progress.save_stream(tx, "crm", "companies", read_at=hub.clock())
+    assert {"push erp", "derive"}.isdisjoint(due())
+    with hub.store.begin() as tx:
+        progress.save_stream(tx, "erp", "companies", read_at=hub.clock())
+    assert due()[:2] == ["derive", "push erp"]
+
+
+def test_streams_are_due_by_schedule_and_sweeps_after(
+    hub: Hub, due: Callable[..., list[str]]
+) -> None:
+    with hub.store.begin() as tx:
+        progress.save_stream(tx, "crm", "companies", read_at=hub.clock())
+    assert "pull crm companies" not in due()
+    assert "pull crm companies" in due(SECOND * 2)
+    assert "sweep crm companies" not in due(timedelta(hours=23))
+    assert "sweep crm companies" in due(timedelta(hours=25))
+    assert "sweep erp companies" not in due(timedelta(hours=25))
+
+
+def test_nudges_and_paused_connections(hub: Hub, due: Callable[..., list[str]]) -> None:
+    nudge = {"connection": "crm", "stream": "companies", "key": "1", "event_id": "e"}
+    with hub.store.begin() as tx:
+        queues.receive(tx, [{**nudge, "merged_into": None}], now=hub.clock())
+    assert due()[0] == "drain crm"
+    with hub.store.begin() as tx:
+        progress.save_connection(tx, "crm", paused_at=hub.clock(), reason="token revoked")
+    assert due() == ["pull erp companies", "tidy"]
+
+
+def test_a_paused_or_leased_stream_is_left_alone(hub: Hub, due: Callable[..., list[str]]) -> None:
+    with hub.store.begin() as tx:
+        progress.save_stream(tx, "crm", "companies", paused_at=hub.clock(), reason="surprise")
+        progress.lease_stream(tx, "erp", "companies", worker="cli", now=hub.clock())
+    assert due() == ["tidy"]
+    assert due(progress.STREAM_LEASE + SECOND) == ["pull erp companies", "tidy"]
+
+
+def test_taken_work_is_not_offered_until_its_lease_ends(
+    hub: Hub, due: Callable[..., list[str]]
+) -> None:
+    with hub.store.begin() as tx:
+        store_work.take(tx, "pull crm companies", worker="other", now=hub.clock())
+    assert "pull crm companies" not in due()
+    assert "pull crm companies" in due(leases.WORK_LEASE + SECOND)
+    assert not perform(hub, Work("pull", "crm", "companies"), Event())
+
+
+def test_a_system_that_is_away_is_tried_again_after_a_pause(
+    hub: Hub, shop: Any, due: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(stream: str, since: str | None) -> Any:
+        raise UnavailableError("the CRM does not answer; wait")
+
+    monkeypatch.setattr(hub.connections["crm"].connector, "pages", away)
+    assert not perform(hub, Work("pull", "crm", "companies"), Event())
+    assert "pull crm companies" not in due()
+    assert "pull crm companies" in due(SECOND * 6)
+    monkeypatch.undo()
+    with hub.store.begin() as tx:
+        state = store_work.states(tx)["pull crm companies"]
+    assert state.failures == 1
+
+
+def test_a_mistake_of_ours_shows_itself_and_rests(
+    hub: Hub, due: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(stream: str, since: str | None) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(hub.connections["crm"].connector, "pages", broken)
+    with pytest.raises(ZeroDivisionError):
+        perform(hub, Work("pull", "crm", "companies"), Event())
+    assert "pull crm companies" not in due()
+
+
+def test_a_stop_comes_between_two_pages_and_keeps_what_was_read(shop: Any) -> None:
+    shop.write(page=1)
+    for number in range(3):
+        shop.crm.create("companies", name=f"Company {number}")
+    stop = Event()
+    stop.set()
+    hub = shop.hub()
+    assert not perform(hub, Work("pull", "crm", "companies"), stop)
+    with hub.store.read() as tx:
+        (run,) = progress.recent_runs(tx)
+        assert (run["state"], run["seen"]) == ("stopped", 1)
+        assert progress.stream_state(tx, "crm", "companies").cursor is not None
+        assert leases.holders(tx) == set()
+    assert perform(hub, Work("pull", "crm", "companies"), Event())
+    with hub.store.read() as tx:
+        seen = sum(run["seen"] for run in progress.recent_runs(tx))
+    assert seen >= 3
+    hub.close()
+
+
+def test_only_the_dead_are_taken_over(hub: Hub) -> None:
+    place = hub.worker.rpartition(":")[0]
+    dead, far = f"{place}:1", "elsewhere:0123456789:1:1"
+    with hub.store.begin() as tx:
+        for stream, worker in (("a", dead), ("b", far), ("c", hub.worker), ("d", "a-person")):
+            progress.lease_stream(tx, "crm", stream, worker=worker, now=hub.clock())
+    take_over(hub)
+    with hub.store.read() as tx:
+        assert leases.holders(tx) == {far, hub.worker, "a-person"}
+
+
+def test_in_one_process_until_nothing_is_due(shop: Any, hub: Hub) -> None:
+    shop.crm.create("companies", name="From the CRM")
+    shop.erp.create("companies", name="From the ERP")
+    shop.write(pull="1h")
+    assert local.loop(hub, shop.settings(), Event(), burst=True)
+    both = {"From the CRM", "From the ERP"}
+    assert (shop.names(shop.crm), shop.names(shop.erp)) == (both, both)
+    with hub.store.read() as tx:
+        assert leases.holders(tx) == set()
+
+
+def test_two_loops_on_one_database_write_nothing_twice(shops: Any, postgresql_url: str) -> None:
+    import threading
+
+    shop = shops(postgresql_url)
+    shop.write(pull="1h", page=5)
+    for number in range(40):
+        shop.crm.create("companies", name=f"Company {number}")
+    hubs = [shop.hub(), shop.hub()]
+    hubs[1].worker = "another"
+    threads = [
+        threading.Thread(
+            target=local.loop, args=(hub, shop.settings(), Event()), kwargs={"burst": True}
+        )
+        for hub in hubs
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    local.loop(hubs[0], shop.settings(), Event(), burst=True)
+    made = [str(one["name"]) for one in shop.erp.records("companies").values()]
+    assert sorted(made) == sorted(f"Company {n}" for n in range(40))
+    for hub in hubs:
+        hub.close()

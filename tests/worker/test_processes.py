@@ -1,0 +1,156 @@
+"""Real processes: served, killed, ended in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from connectors.memory.webhooks import delivery
+from hub.store import leases, progress
+
+
+def children(pid: int) -> dict[str, int]:
+    """Returns name -> process id of the children of `tulay serve`."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            words = (stat.parent / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if int(fields[1]) == pid and b"worker.child" in words and fields[0] != "Z":
+            found[words[words.index(b"worker.child") + 1].decode()] = int(stat.parent.name)
+    return found
+
+
+def runs(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+def ask(shop: Any, path: str) -> int:
+    try:
+        return httpx.get(f"http://127.0.0.1:{shop.port}{path}").status_code
+    except httpx.TransportError:
+        return 0
+
+
+def deliver(shop: Any, key: str) -> int:
+    made = delivery([("companies", key)], secret="open sesame", at=datetime.now(UTC))
+    return httpx.post(
+        f"http://127.0.0.1:{shop.port}/webhooks/crm",
+        content=made.body,
+        headers={**made.headers, "content-type": "application/json"},
+    ).status_code
+
+
+def test_serve_keeps_both_in_sync_through_kills_and_ends_in_order(shop: Any) -> None:
+    shop.crm.create("companies", name="First")
+    served = shop.run("serve")
+    shop.until(lambda: shop.names(shop.erp) == {"First"})
+    shop.until(lambda: ask(shop, "/readyz") == 200)
+
+    key = shop.crm.create("companies", name="Second")
+    assert deliver(shop, key) == 202
+    shop.until(lambda: "Second" in shop.names(shop.erp))
+
+    before = children(served.pid)
+    assert set(before) == {"web", "worker"}
+    os.kill(before["worker"], signal.SIGKILL)
+    os.kill(before["web"], signal.SIGKILL)
+    shop.crm.create("companies", name="Third")
+    shop.until(lambda: "Third" in shop.names(shop.erp))
+    shop.until(lambda: ask(shop, "/healthz") == 200)
+    after = children(served.pid)
+    assert set(after) == {"web", "worker"}
+    assert set(after.values()).isdisjoint(before.values())
+
+    served.send_signal(signal.SIGTERM)
+    assert served.wait(timeout=60) == 0, shop.log()
+    assert not any(runs(pid) for pid in after.values())
+    made = [str(one["name"]) for one in shop.erp.records("companies").values()]
+    assert sorted(made) == ["First", "Second", "Third"]
+    hub = shop.hub()
+    with hub.store.read() as tx:
+        assert leases.holders(tx) == set()
+    hub.close()
+    assert "Second" not in shop.log()
+
+
+def test_children_end_with_a_killed_parent_and_the_next_start_takes_over(shop: Any) -> None:
+    shop.write(page=1)
+    for number in range(30):
+        shop.crm.create("companies", name=f"Company {number}")
+    served = shop.run("serve")
+    shop.until(lambda: len(children(served.pid)) == 2)
+    shop.until(lambda: (shop.folder / "tulay.db").exists())
+    own = children(served.pid)
+    for pid in (own["worker"], served.pid):
+        os.kill(pid, signal.SIGKILL)
+    served.wait()
+    shop.until(lambda: not any(runs(pid) for pid in own.values()))
+    again = shop.run("serve")
+    shop.until(lambda: len(shop.names(shop.erp)) == 30)
+    again.send_signal(signal.SIGINT)
+    assert again.wait(timeout=60) == 0, shop.log()
+    assert len(shop.erp.records("companies")) == 30
+
+
+def test_leases_of_a_killed_worker_are_free_at_once(shop: Any) -> None:
+    hub = shop.hub()
+    place, pid = hub.worker.rpartition(":")[0].rpartition(":")[0], 2**22 - 3
+    with hub.store.begin() as tx:
+        progress.lease_stream(tx, "crm", "companies", worker=f"{place}:{pid}:1", now=hub.clock())
+    hub.close()
+    shop.crm.create("companies", name="ACME")
+    shop.run("worker")
+    shop.until(lambda: shop.names(shop.erp) == {"ACME"})
+
+
+def test_scheduler_and_worker_over_redis_survive_a_flush_and_end_in_order(
+    shops: Callable[..., Any], redis_url: str, postgresql_url: str
+) -> None:
+    import redis
+
+    shop = shops(postgresql_url, redis_url)
+    shop.crm.create("companies", name="First")
+    started = [shop.run("scheduler"), shop.run("worker"), shop.run("worker")]
+    shop.until(lambda: shop.names(shop.erp) == {"First"})
+    client: Any = redis.Redis.from_url(redis_url)
+    client.flushdb()
+    shop.crm.create("companies", name="Second")
+    client.flushdb()
+    client.close()
+    shop.until(lambda: "Second" in shop.names(shop.erp))
+    started[1].kill()
+    shop.crm.create("companies", name="Third")
+    shop.until(lambda: "Third" in shop.names(shop.erp))
+    for process in (started[0], started[2]):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0, shop.log()
+    assert len(shop.erp.records("companies")) == 3
+
+
+def test_receivers_need_no_redis(shops: Callable[..., Any]) -> None:
+    shop = shops(redis_url="redis://127.0.0.1:1/0")
+    key = shop.crm.create("companies", name="ACME")
+    web = shop.run("web")
+    shop.until(lambda: ask(shop, "/readyz") == 200)
+    assert deliver(shop, key) == 202
+    web.send_signal(signal.SIGTERM)
+    assert web.wait(timeout=30) == 0, shop.log()
+
+
+def test_a_scheduler_without_redis_refuses_to_start(shop: Any) -> None:
+    process = shop.run("scheduler")
+    assert process.wait(timeout=60) != 0
+    assert "redis_url" in shop.log()
+    assert "Traceback" not in shop.log()

@@ -1,0 +1,117 @@
+"""Over a real Valkey: it only carries names, may be flushed, and cannot choose what runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from threading import Event
+from typing import Any
+
+import pytest
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from hub.store import leases
+from hub.sync.hub import Hub
+from worker.dispatch import Work, due_work
+from worker.jobs import run
+from worker.queues import LANES, connect, queue
+from worker.remote import enqueue, work
+
+
+@pytest.fixture
+def shop(shops: Callable[..., Any], redis_url: str) -> Any:
+    made = shops(redis_url=redis_url)
+    made.write(pull="1h")
+    return made
+
+
+@pytest.fixture
+def hub(shop: Any) -> Iterator[Hub]:
+    opened = shop.hub()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Any]:
+    opened = connect(redis_url)
+    yield opened
+    opened.close()
+
+
+def queued(redis: Any) -> int:
+    return sum(len(queue(lane, redis)) for lane in LANES)
+
+
+def rounds(shop: Any, hub: Hub, redis: Any, *, most: int = 10) -> None:
+    """Schedules and works until nothing is due."""
+    for _ in range(most):
+        works = due_work(hub, shop.settings(), hub.clock())
+        if not works:
+            return
+        enqueue(works, redis)
+        work(hub, shop.redis_url, Event(), burst=True)
+    raise AssertionError(f"still due: {works}")
+
+
+def test_work_is_queued_once_however_often_it_is_found(shop: Any, hub: Hub, redis: Any) -> None:
+    works = due_work(hub, shop.settings(), hub.clock())
+    assert enqueue(works, redis) == len(works) == 3
+    assert enqueue(works, redis) == 0
+    assert queued(redis) == 3
+
+
+def test_jobs_carry_names_only_as_json(shop: Any, hub: Hub, redis: Any) -> None:
+    enqueue([Work("pull", "crm", "companies")], redis)
+    (job,) = queue(LANES[1], redis).jobs
+    assert job.args == ["pull", "crm", "companies"]
+    assert JSONSerializer.loads(job.data)[3] == {}
+
+
+def test_both_sides_agree_and_nothing_stays_in_redis(shop: Any, hub: Hub, redis: Any) -> None:
+    shop.crm.create("companies", name="From the CRM")
+    shop.erp.create("companies", name="From the ERP")
+    rounds(shop, hub, redis)
+    both = {"From the CRM", "From the ERP"}
+    assert (shop.names(shop.crm), shop.names(shop.erp)) == (both, both)
+    assert [key for key in redis.keys("rq:job:*")] == []
+    with hub.store.read() as tx:
+        assert leases.holders(tx) == set()
+
+
+def test_a_flushed_redis_loses_nothing(shop: Any, hub: Hub, redis: Any) -> None:
+    shop.crm.create("companies", name="ACME")
+    enqueue(due_work(hub, shop.settings(), hub.clock()), redis)
+    redis.flushdb()
+    assert queued(redis) == 0
+    rounds(shop, hub, redis)
+    assert shop.names(shop.erp) == {"ACME"}
+
+
+def test_the_same_job_twice_is_work_done_once(shop: Any, hub: Hub, redis: Any) -> None:
+    shop.crm.create("companies", name="ACME")
+    lane = queue(LANES[0], redis)
+    for _ in range(2):
+        lane.enqueue(run, args=("pull", "crm", "companies"))
+        lane.enqueue(run, args=("pull", "erp", "companies"))
+        lane.enqueue(run, args=("push", "erp", ""))
+    work(hub, shop.redis_url, Event(), burst=True)
+    assert [one["name"] for one in shop.erp.records("companies").values()] == ["ACME"]
+
+
+def test_a_job_of_a_stranger_does_not_run(
+    shop: Any, hub: Hub, redis: Any, tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = tmp_path / "made"
+    Queue("tulay-live", connection=redis, serializer=JSONSerializer).enqueue(
+        os.mkdir, args=(str(target),)
+    )
+    work(hub, shop.redis_url, Event(), burst=True)
+    assert not target.exists()
+    assert "refused a job" in caplog.text
+
+
+def test_jobs_outside_a_worker_say_what_to_start() -> None:
+    with pytest.raises(RuntimeError, match="tulay worker"):
+        run("pull", "crm", "companies")

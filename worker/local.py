@@ -1,0 +1,105 @@
+"""Work without Redis: one loop finds what is due, a thread for each lane does it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread
+
+from sqlalchemy.exc import DBAPIError
+
+from hub.sync.hub import Hub
+from worker.dispatch import Timed, Work, due_work
+from worker.perform import give_back, keep_leases, perform, take_over
+from worker.queues import LANES
+
+log = logging.getLogger("tulay.worker")
+
+#: Seconds between two looks at what is due, and between two prolongations of leases.
+TICK = 1.0
+HEARTBEAT = 20.0
+#: Seconds that pages and batches may take to come to an end.
+GRACE = 20.0
+
+
+class Lanes:
+    """Threads that do work; the same work is never in two of them."""
+
+    def __init__(self, hub: Hub, stop: Event) -> None:
+        self._hub = hub
+        self._stop = stop
+        self._queues: dict[str, SimpleQueue[Work]] = {lane.name: SimpleQueue() for lane in LANES}
+        self._names: set[str] = set()
+        self._lock = Lock()
+        self._threads = [
+            Thread(target=self._run, args=(name,), name=f"tulay-{name}", daemon=True)
+            for name in self._queues
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def offer(self, works: list[Work]) -> None:
+        """Queues work that is not queued or being done."""
+        for work in works:
+            with self._lock:
+                if work.name in self._names:
+                    continue
+                self._names.add(work.name)
+            self._queues[work.lane].put(work)
+
+    @property
+    def idle(self) -> bool:
+        """Says whether nothing is queued or being done."""
+        with self._lock:
+            return not self._names
+
+    def join(self, seconds: float) -> bool:
+        """Waits for the threads to end; says whether all did."""
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(timeout=max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _run(self, name: str) -> None:
+        while not self._stop.is_set():
+            try:
+                work = self._queues[name].get(timeout=0.2)
+            except Empty:
+                continue
+            try:
+                perform(self._hub, work, self._stop)
+            except Exception:
+                log.exception("%s: this is a mistake in Tulay or a connector", work.name)
+            finally:
+                with self._lock:
+                    self._names.discard(work.name)
+
+
+def loop(hub: Hub, settings: Timed, stop: Event, *, burst: bool = False) -> bool:
+    """Does what is due until told to stop (`burst`: until nothing is due); says if all came home.
+
+    When it says no, some work still goes on: the process should end at once.
+    """
+    lanes = Lanes(hub, stop)
+    beat = 0.0
+    while not stop.is_set():
+        try:
+            if time.monotonic() - beat > HEARTBEAT:
+                keep_leases(hub)
+                beat = time.monotonic()
+            take_over(hub)
+            works = due_work(hub, settings, hub.clock())
+            lanes.offer(works)
+            if burst and not works and lanes.idle:
+                stop.set()
+        except DBAPIError as error:
+            log.warning("the database does not answer: %s", type(error.orig).__name__)
+            stop.wait(5)
+        stop.wait(0.05 if burst else TICK)
+    home = lanes.join(GRACE)
+    if home:
+        give_back(hub)
+    else:
+        log.warning("some work did not come to an end; the next worker takes it over")
+    return home

@@ -1,0 +1,156 @@
+"""Does one piece of work: takes it, does it, gives it back. Twice at the same time is once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Event
+
+from sqlalchemy.exc import DBAPIError
+
+from connectors.kit.errors import ConnectorError
+from hub.store import leases
+from hub.store import work as store
+from hub.store.holders import is_dead
+from hub.sync.derive import age, derive
+from hub.sync.drain import drain
+from hub.sync.hub import Hub
+from hub.sync.pull import pull, sweep
+from hub.sync.push import push
+from worker.dispatch import Work
+from worker.schedule import pause
+
+log = logging.getLogger("tulay.worker")
+
+_QUIET_RUNS = timedelta(days=2)
+_ALL_RUNS = timedelta(days=90)
+
+
+class StoppedError(Exception):
+    """The process shall end: the page or batch is stored, the rest is done by whoever is next."""
+
+
+class Stopping:
+    """Progress that nobody looks at, and that ends the work between two pages or batches."""
+
+    def __init__(self, stop: Event) -> None:
+        self._stop = stop
+
+    def start(self, name: str, total: int | None) -> None:
+        """Says nothing."""
+
+    def advance(self, name: str, count: int) -> None:
+        """Raises: StoppedError when the process shall end."""
+        if self._stop.is_set():
+            raise StoppedError(name)
+
+    def done(self, name: str) -> None:
+        """Says nothing."""
+
+
+def _pull(hub: Hub, work: Work, stopping: Stopping) -> None:
+    pull(hub, work.connection, work.stream, progress=stopping)
+
+
+def _sweep(hub: Hub, work: Work, stopping: Stopping) -> None:
+    sweep(hub, work.connection, work.stream, progress=stopping)
+
+
+def _drain(hub: Hub, work: Work, _: Stopping) -> None:
+    drain(hub, work.connection)
+
+
+def _push(hub: Hub, work: Work, stopping: Stopping) -> None:
+    push(hub, work.connection, progress=stopping)
+
+
+def _derive(hub: Hub, _: Work, __: Stopping) -> None:
+    derive(hub)
+
+
+def _tidy(hub: Hub, _: Work, __: Stopping) -> None:
+    age(hub)
+    now = hub.clock()
+    with hub.store.begin() as tx:
+        store.forget_runs(tx, quiet=now - _QUIET_RUNS, all_before=now - _ALL_RUNS)
+
+
+_KINDS: dict[str, Callable[[Hub, Work, Stopping], None]] = {
+    "pull": _pull,
+    "sweep": _sweep,
+    "drain": _drain,
+    "push": _push,
+    "derive": _derive,
+    "tidy": _tidy,
+}
+
+
+def perform(hub: Hub, work: Work, stop: Event) -> bool:
+    """Does a piece of work unless somebody else has it; says whether it ended well.
+
+    What goes wrong is logged and tried again after a growing pause; the database knows when.
+    """
+    with hub.store.begin() as tx:
+        if not store.take(tx, work.name, worker=hub.worker, now=hub.clock()):
+            return False
+    try:
+        _KINDS[work.kind](hub, work, Stopping(stop))
+    except StoppedError:
+        log.info("%s: stopped; the next worker goes on", work.name)
+        _broken_off(hub, work)
+    except (ConnectorError, DBAPIError) as error:
+        shown = error if isinstance(error, ConnectorError) else type(error.orig).__name__
+        log.warning("%s: %s", work.name, shown)
+        _failed(hub, work)
+    except BaseException:
+        # A mistake of ours, or a job's time is up: it must rest as well, then it may show itself.
+        _failed(hub, work)
+        raise
+    else:
+        with hub.store.begin() as tx:
+            store.done(tx, work.name, worker=hub.worker, now=hub.clock())
+        return True
+    return False
+
+
+def _broken_off(hub: Hub, work: Work) -> None:
+    with hub.store.begin() as tx:
+        leases.end_runs(
+            tx,
+            work.connection,
+            work.stream,
+            now=hub.clock(),
+            reason="the worker was told to stop; the next run goes on from the last page",
+        )
+        store.unfinished(tx, work.name, worker=hub.worker)
+
+
+def _failed(hub: Hub, work: Work) -> None:
+    with hub.store.begin() as tx:
+        failures = store.states(tx)[work.name].failures + 1
+        store.failed(tx, work.name, worker=hub.worker, now=hub.clock(), pause=pause(failures))
+
+
+def keep_leases(hub: Hub) -> None:
+    """Prolongs the leases of this process."""
+    with hub.store.begin() as tx:
+        leases.renew(tx, hub.worker, now=hub.clock())
+
+
+def take_over(hub: Hub) -> None:
+    """Frees the leases of processes that died on this host; all others must run out."""
+    with hub.store.read() as tx:
+        dead = [name for name in leases.holders(tx) if name != hub.worker and is_dead(name)]
+    for name in dead:
+        with hub.store.begin() as tx:
+            leases.release(
+                tx, name, now=hub.clock(), reason="the process died; the next run goes on"
+            )
+        log.warning("took over from %s, which died", name)
+
+
+def give_back(hub: Hub) -> None:
+    """Frees the leases of this process, which ends."""
+    with hub.store.begin() as tx:
+        leases.release(tx, hub.worker, now=hub.clock(), reason="the worker was stopped")

@@ -1,0 +1,46 @@
+"""The queues of rq: names, order and time limits. They carry names of work; losing them is fine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Work of one kind of haste. In one process, each lane has a thread of its own."""
+
+    name: str
+    #: Seconds after which a job is broken off; what it has stored stays.
+    timeout: int
+
+
+#: In the order in which a worker empties them: people wait for the first, nobody for the last.
+LANES = (Lane("live", 15 * 60), Lane("pull", 60 * 60), Lane("bulk", 12 * 60 * 60))
+
+#: Kind of work -> lane. The first read of a stream is in `bulk`, whatever its kind says.
+LANE_OF = {"drain": "live", "push": "live", "derive": "live", "tidy": "live"} | {
+    "pull": "pull",
+    "sweep": "bulk",
+}
+
+
+def connect(url: str) -> Any:
+    """Opens Redis. No call waits for ever."""
+    return Redis.from_url(
+        url, socket_connect_timeout=5, socket_keepalive=True, health_check_interval=30
+    )
+
+
+def queue(lane: Lane, redis: Any) -> Queue:
+    """Returns a queue. Its jobs are JSON, never pickles, which could be any code."""
+    return Queue(
+        f"tulay-{lane.name}",
+        connection=redis,
+        serializer=JSONSerializer,
+        default_timeout=lane.timeout,
+    )

@@ -1,0 +1,133 @@
+"""Work over rq: a scheduler tells what is due, workers on any host do it. Redis may be flushed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import uuid
+from collections.abc import Sequence
+from threading import Event, Thread
+from types import FrameType
+from typing import Any
+
+from redis.exceptions import RedisError
+from rq import Queue, SimpleWorker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from sqlalchemy.exc import DBAPIError
+
+from hub.sync.hub import Hub
+from worker.dispatch import Timed, Work, due_work
+from worker.jobs import desk, run
+from worker.perform import give_back, keep_leases, take_over
+from worker.queues import LANES, connect, queue
+
+log = logging.getLogger("tulay.worker")
+
+#: Seconds between two looks at what is due, and between two signs of life.
+TICK = 1.0
+HEARTBEAT = 20
+_GRACE = 20
+_ENTRY = f"{run.__module__}.{run.__name__}"
+
+
+def enqueue(works: Sequence[Work], redis: Any) -> int:
+    """Queues work that is not queued yet; returns how much. Twice is harmless."""
+    queues = {lane.name: queue(lane, redis) for lane in LANES}
+    queued = {job_id.partition("-")[0] for q in queues.values() for job_id in q.job_ids}
+    added = 0
+    for work in works:
+        mark = hashlib.sha256(work.name.encode()).hexdigest()[:20]
+        if mark in queued:
+            continue
+        queues[work.lane].enqueue(
+            run,
+            args=(work.kind, work.connection, work.stream),
+            job_id=f"{mark}-{uuid.uuid4().hex[:8]}",
+            result_ttl=0,
+            failure_ttl=3600,
+            description=work.name,
+        )
+        added += 1
+    return added
+
+
+def schedule(hub: Hub, settings: Timed, redis_url: str, stop: Event) -> None:
+    """Queues what is due until told to stop. Redis away: it goes on when it is back."""
+    redis = connect(redis_url)
+    while not stop.wait(TICK):
+        try:
+            take_over(hub)
+            enqueue(due_work(hub, settings, hub.clock()), redis)
+        except (RedisError, DBAPIError) as error:
+            log.warning("cannot queue work now: %s", type(error).__name__)
+            stop.wait(5)
+    redis.close()
+
+
+class LeasedWorker(SimpleWorker):
+    """Works in this process, so that the hub stays open; stops between two pages."""
+
+    stopping: Event
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Ends the current job at its next page or batch, then the worker."""
+        self.stopping.set()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Does our own jobs only: a stranger in Redis must not choose what runs here."""
+        if job.func_name != _ENTRY:
+            log.error("refused a job that is not Tulay's; see who else writes to this Redis")
+            job.delete()
+            return
+        super().execute_job(job, queue)
+
+    def get_heartbeat_ttl(self, job: Job) -> int:
+        """A sign of life comes every HEARTBEAT seconds: Redis need not believe in us longer."""
+        return HEARTBEAT * 4
+
+
+def work(hub: Hub, redis_url: str, stop: Event, *, burst: bool = False) -> None:
+    """Does queued work until told to stop (`burst`: until nothing is queued)."""
+    redis = connect(redis_url)
+    desk.hub, desk.stop = hub, stop
+    worker = LeasedWorker(
+        [queue(lane, redis) for lane in LANES],
+        # Worker names must be unique; ours says who holds our leases.
+        name=hub.worker.replace(":", "-") + f"-{uuid.uuid4().hex[:4]}",
+        connection=redis,
+        serializer=JSONSerializer,
+    )
+    worker.stopping = stop
+    ended = Event()
+    beat = Thread(target=_beat, args=(hub, worker, ended, stop), name="tulay-beat", daemon=True)
+    beat.start()
+    try:
+        worker.work(burst=burst, with_scheduler=False, logging_level="WARNING")
+    finally:
+        ended.set()
+        beat.join(timeout=5)
+        give_back(hub)
+        desk.hub = desk.stop = None
+        redis.close()
+
+
+def _beat(hub: Hub, worker: LeasedWorker, ended: Event, stop: Event) -> None:
+    """Keeps leases and tells Redis that we live; when told to stop, ends us in bounded time."""
+    seconds, late = 0, 0
+    while not ended.wait(1.0):
+        seconds += 1
+        late += stop.is_set()
+        if seconds % HEARTBEAT == 0:
+            try:
+                keep_leases(hub)
+                worker.heartbeat(HEARTBEAT * 4)
+            except (RedisError, DBAPIError) as error:
+                log.warning("no sign of life: %s", type(error).__name__)
+        if late > _GRACE:
+            # Its leases are freed by whoever sees that this process is gone.
+            log.warning("the current work does not come to an end; leaving it to the next worker")
+            logging.shutdown()
+            os._exit(0)

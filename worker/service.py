@@ -1,0 +1,145 @@
+"""The processes of `tulay serve`, `web`, `worker` and `scheduler`, from settings to the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from types import FrameType
+
+import uvicorn
+
+from hub.errors import SettingsError
+from hub.settings import Settings
+from hub.sync.hub import Hub
+from hub.web.app import create_app
+from hub.web.webhooks import Doors
+from hub.wiring import open_hub
+from worker import local, remote
+from worker.supervise import supervise
+
+log = logging.getLogger("tulay.serve")
+
+#: Proxies whose word about the sender's address is taken.
+_PROXIES = frozenset({"127.0.0.1", "::1"})
+
+
+def serve(settings: Settings) -> None:
+    """Runs everything in one process tree until SIGTERM or SIGINT; ends within a minute."""
+    names = ["web", "worker"] if settings.redis_url is None else ["web", "worker", "scheduler"]
+    entry = [sys.executable, "-m", "worker.child"]
+    with _stopped_by_signals() as stop:
+        supervise({name: [*entry, name, str(settings.path)] for name in names}, stop)
+
+
+def web(settings: Settings) -> None:
+    """Takes webhooks in until SIGTERM or SIGINT; needs neither Redis nor the systems."""
+    with _hub(settings) as hub:
+        calling = (name for name, c in settings.connections.items() if c.manifest.webhooks)
+        doors = Doors(
+            {name: one.connector for name, one in hub.connections.items()},
+            frozenset(calling),
+            public_url=settings.web.public_url,
+            proxies=_PROXIES,
+        )
+        config = uvicorn.Config(
+            create_app(hub, doors),
+            host=settings.web.host,
+            port=settings.web.port,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=10,
+        )
+        # uvicorn ends in order and then repeats the signal it was ended by: it finds our handler.
+        with _stopped_by_signals():
+            uvicorn.Server(config).run()
+        log.info("the receivers have ended")
+
+
+def run_worker(settings: Settings, burst: bool = False) -> None:
+    """Does what is due until SIGTERM or SIGINT (`burst`: until nothing is); over Redis if set."""
+    with _hub(settings) as hub:
+        if settings.redis_url is not None:
+            # rq has signal handlers of its own; they set this event, too.
+            remote.work(hub, settings.redis_url.get_secret_value(), Event(), burst=burst)
+            return
+        with _stopped_by_signals() as stop:
+            home = local.loop(hub, settings, stop, burst=burst)
+        if not home:
+            logging.shutdown()
+            os._exit(0)
+
+
+def run_scheduler(settings: Settings) -> None:
+    """Queues what is due until SIGTERM or SIGINT. Raises: SettingsError without `redis_url`."""
+    if settings.redis_url is None:
+        raise SettingsError(
+            f"{settings.path}: the scheduler needs `redis_url`; without it `tulay serve` or"
+            " `tulay worker` finds what is due by itself"
+        )
+    with _hub(settings) as hub, _stopped_by_signals() as stop:
+        remote.schedule(hub, settings, settings.redis_url.get_secret_value(), stop)
+
+
+@contextmanager
+def _hub(settings: Settings) -> Iterator[Hub]:
+    hub = open_hub(settings)
+    try:
+        yield hub
+    finally:
+        hub.close()
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[Event]:
+    """Gives an event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    stop = Event()
+
+    def end(signum: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + signum)
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_with_parent() -> None:
+    """Ends this process in order when the one that holds its standard input has died."""
+
+    def wait() -> None:
+        # Not sys.stdin: a thread that waits in it cannot be left alone when the process ends.
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=wait, name="tulay-parent", daemon=True).start()
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Sends the log of this process to standard error."""
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    # Their lines are one per request or job; ours say the same in our words.
+    for name in ("httpx", "httpcore", "rq.worker", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+#: What a child process can be.
+CHILDREN: dict[str, Callable[[Settings], None]] = {
+    "web": web,
+    "worker": run_worker,
+    "scheduler": run_scheduler,
+}
