@@ -64,13 +64,6 @@ def deliver(tx: Connection, kind: str, source: str, *, stream: str, keys: Iterab
     )
 
 
-<<<<<<< HEAD
-def any_for(tx: Connection, kind: str, source: str) -> bool:
-    """Says cheaply whether a source has letters at all."""
-    query = select(letters.c.id).where(letters.c.kind == kind, letters.c.source == source).limit(1)
-    return tx.execute(query).first() is not None
-
-
 def keys_set_aside(
     tx: Connection, kind: str, source: str, *, stream: str, keys: Iterable[str]
 ) -> set[str]:
@@ -84,8 +77,6 @@ def keys_set_aside(
     return set(tx.execute(query).scalars())
 
 
-=======
->>>>>>> main
 def due(tx: Connection, kind: str, *, now: datetime, limit: int) -> list[dict[str, Any]]:
     """Returns waiting letters whose time has come."""
     query = (
