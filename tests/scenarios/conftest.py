@@ -117,9 +117,7 @@ class World:
                 for m in mappings[system.name]
                 if m.stream in self.streams
             }
-            connections[name] = Connection(
-                name, system.name, self.roles[name], connector, channels
-            )
+            connections[name] = Connection(name, system.name, self.roles[name], connector, channels)
         said = TypeAdapter(dict[str, EntityPolicyText]).validate_python(self.policies)
         self.hub = Hub(
             store=self.store,

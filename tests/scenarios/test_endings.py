@@ -20,7 +20,7 @@ def test_a_delete_here_keeps_what_is_there_and_does_not_come_back(world):
 
 def test_a_delete_travels_where_policy_says_so(world):
     world.restart(policies={"company": {"delete": "propagate"}})
-    company, party = world.customer()
+    company, _party = world.customer()
     world.crm.delete("companies", company)
     world.agree()
     assert world.crm.records("companies") == {}
@@ -43,9 +43,13 @@ def restore(system, stream, key, **fields):
     """Brings a deleted record back, as the recycle bin of a system does."""
     with system.tables.transaction():
         row = system.row(stream, key)
-        system.tables.put(stream, type(row)(**{
-            name: getattr(row, name) for name in row.__slots__
-        } | {"fate": "live", "modified_at": system.now(), "version": row.version + 1000}))
+        system.tables.put(
+            stream,
+            type(row)(
+                **{name: getattr(row, name) for name in row.__slots__}
+                | {"fate": "live", "modified_at": system.now(), "version": row.version + 1000}
+            ),
+        )
     system.edit(stream, key, **fields)
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from connectors.kit.contract import Nudge
 from connectors.kit.errors import (
-    ConnectorError,
     CredentialsError,
     RecordRejectedError,
     UnavailableError,
@@ -37,7 +36,7 @@ def titles(world):
 
 
 def test_the_erp_is_down_for_an_hour(world):
-    company, party = world.customer()
+    company, _party = world.customer()
     world.erp.misbehave(down=True)
     world.crm.edit("companies", company, name="Acme SE")
     world.crm.create("companies", name="Zenith", domain="zenith.example")
@@ -62,7 +61,7 @@ def test_a_create_with_an_unknown_outcome_is_probed_not_repeated(world, fault):
 
 @pytest.mark.parametrize("fault", ["before", "lost", "row_lost", "rate"])
 def test_an_update_with_an_unknown_outcome_is_made_once(world, fault):
-    company, party = world.customer()
+    company, _party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     world.erp.misbehave(script=(fault,))
     world.sync()
@@ -209,7 +208,7 @@ def test_a_letter_can_be_replayed(world, invoice):
 
 @pytest.mark.parametrize("use", [pull, push])
 def test_wrong_credentials_pause_the_connection_until_a_person_resumes(world, use):
-    company, party = world.customer()
+    company, _party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     pull(world.hub, "crm", "companies")
     world.erp.password = "changed"
@@ -261,7 +260,7 @@ def test_a_read_broken_off_under_a_new_mapping_still_reads_everything(world, tmp
 
 
 def test_a_page_read_before_a_newer_one_does_not_bring_old_values_back(world):
-    company, party = world.customer()
+    company, _party = world.customer()
     from hub.store.progress import Tally
     from hub.sync.intake import take_in
 
@@ -279,7 +278,7 @@ def test_a_page_read_before_a_newer_one_does_not_bring_old_values_back(world):
 
 def test_a_page_read_before_a_deletion_does_not_bring_the_record_back(world):
     world.restart(policies={"company": {"delete": "propagate"}})
-    company, party = world.customer()
+    company, _party = world.customer()
     from hub.store.progress import Tally
     from hub.sync.intake import take_in
 
@@ -297,7 +296,7 @@ def test_a_page_read_before_a_deletion_does_not_bring_the_record_back(world):
 
 
 def test_the_same_key_twice_in_a_page_counts_with_its_newest_state(world):
-    company, party = world.customer()
+    company, _party = world.customer()
 
     def twice(method, stream, since):
         for page in method(stream, since):
@@ -352,7 +351,7 @@ def test_somebody_who_fights_every_write_is_shown_to_a_person(world):
 
 
 def test_a_nudge_is_followed_at_once_and_a_second_one_costs_nothing(world):
-    company, party = world.customer()
+    company, _party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     nudge = Nudge("companies", company, "e1")
     receive(world.hub, "crm", [nudge, nudge])
@@ -455,5 +454,3 @@ def test_a_run_whose_counts_do_not_add_up_is_red(world):
     tally.skip("under review")
     assert tally.adds_up
     assert pull(world.hub, "crm", "companies", progress=Miscounting()).adds_up
-
-
