@@ -16,6 +16,7 @@ from connectors.kit.errors import (
     RecordMissingError,
     UnavailableError,
 )
+from hub.model.matching import fingerprints
 from hub.model.recovery import Bury, Pause, Refresh, Retry, pause, recovery
 from hub.model.want import route_actions
 from hub.store import progress as store
@@ -129,6 +130,7 @@ class _Batch:
         self._read(channel, linked)
         # Merged or moved meanwhile: whatever the survivor lacks is a wish of its own.
         lost = {job.wish.id for job in linked if job.link is None}
+        lost |= {job.wish.id for job in jobs if job.wish.id not in self.open}
         jobs = [job for job in jobs if job.wish.id not in lost and _is_alive(job)]
         with self.hub.store.read() as tx:
             plans = plan(self.hub, tx, channel, jobs)
@@ -148,6 +150,9 @@ class _Batch:
         """Asks whether creates with an unknown outcome have happened, before any is repeated."""
         if not unknown:
             return
+        if channel.facts.once is None:
+            self._recognise(channel, unknown)
+            return
         sent = {job.golden.id: job.wish.sent or {} for job in unknown}
         made = channel.connector.find(channel.stream, list(sent))
         written = {
@@ -156,6 +161,22 @@ class _Batch:
         }
         self._take(channel, Page(records=list(made.values())), written=written)
         self._refresh([job for job in unknown if job.golden.id in made], channel)
+
+    def _recognise(self, channel: Channel, unknown: Sequence[Job]) -> None:
+        """Reads what is new there: where no hub id can be kept, the match rules must tell."""
+        with self.hub.store.read() as tx:
+            since = store.stream_state(tx, channel.connection, channel.stream).cursor
+        for page in channel.connector.pages(channel.stream, since):
+            self._take(channel, page, fetched=False)
+        self._refresh(unknown, channel)
+        for job in unknown:
+            known = fingerprints(channel.entity, job.golden.values)
+            if job.link is None and not any(one.strong for one in known):
+                self._bury(
+                    job.wish,
+                    f"nobody can tell whether it was created in {channel.connection}: look there,"
+                    " then link it or replay this letter",
+                )
 
     def _read(self, channel: Channel, linked: Sequence[Job]) -> None:
         """Reads the truth about linked records and observes it first."""
@@ -186,6 +207,7 @@ class _Batch:
         *,
         written: Mapping[str, Written] | None = None,
         own_wishes: bool = True,
+        fetched: bool = True,
     ) -> None:
         scratch = Tally(self.tally.id, "push", channel.connection, channel.stream, self.hub.clock())
         with self.hub.store.begin() as tx:
@@ -197,6 +219,7 @@ class _Batch:
                 tally=scratch,
                 written=written,
                 own_wishes=own_wishes,
+                fetched=fetched,
             )
 
     # --- writing --------------------------------------------------------------------------------
@@ -294,18 +317,21 @@ class _Batch:
         """Decides what becomes of a wish after an error; `state` None leaves it as stored."""
         match recovery(error, attempts=wish.attempts):
             case Bury():
-                self.tally.buried += 1
-                self._postpone(wish, "buried", str(error), error=error)
+                self._bury(wish, str(error), error)
             case Refresh() if wish.attempts >= _MOST_REFRESHES:
-                self.tally.buried += 1
-                reason = f"changed again each time it was to be written: {error}"
-                self._postpone(wish, "buried", reason, error=error)
+                self._bury(wish, f"changed again each time it was to be written: {error}", error)
             case Refresh():
                 self._postpone(wish, "due", str(error), error=error, after=timedelta(0))
             case Retry(after=after):
                 self._postpone(wish, state, str(error), error=error, after=after)
             case _:
                 self._postpone(wish, state, str(error), error=error)
+
+    def _bury(self, wish: Wish, reason: str, error: Exception | None = None) -> None:
+        """Sets a wish aside until something changes or a person replays it."""
+        self.tally.seen += 1
+        self.tally.buried += 1
+        self._postpone(wish, "buried", reason, error=error)
 
     def _postpone(
         self,
