@@ -274,7 +274,9 @@ class _Intake:
 
     def _hear(self, linked: Sequence[Fresh], links: Mapping[str, Link]) -> None:
         """Updates whose answer was lost: what we sent is known, and is not news."""
-        current = [links[o.record.key] for o in linked if not self._stale(o.record, links[o.record.key])]
+        current = [
+            links[o.record.key] for o in linked if not self._stale(o.record, links[o.record.key])
+        ]
         ids = [str(link.golden_id) for link in current if link.spare == 0]
         if not ids:
             return

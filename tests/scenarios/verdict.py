@@ -25,7 +25,6 @@ from mappings.kit.errors import MappingError
 from tests.scenarios.landscape import ENTITIES, STREAMS, Landscape, mapping_of
 from tests.scenarios.simulation import Step, World, drawn, shrunk
 
-
 #: What a defect of the hub may raise.
 _BROKEN = (
     ArithmeticError,
