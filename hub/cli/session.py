@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -114,6 +115,10 @@ class Root(TyperGroup):
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, typer.TyperException):
             raise
+        except BrokenPipeError as error:
+            # Whoever read us (`head`, a pager) has seen enough: nothing is wrong.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from error
         except (Exception, KeyboardInterrupt) as error:
             # The outermost edge: whatever comes here ends the command, with a message.
             asked = isinstance(ctx.obj, Session) and ctx.obj.debug

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import signal
+import sys
 import threading
 from typing import Annotated, Any
 
@@ -31,6 +33,8 @@ def register(app: typer.Typer) -> None:
         records: Annotated[int, typer.Option("--records", min=0, help="Companies in it.")] = 0,
     ) -> None:
         """Run a local stand-in for a system until Ctrl-C."""
+        # Ended politely, a twin that is a process of its own ends too.
+        signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
         running = _start(_found(session(ctx), system), port=port, seed=seed, records=records)
         screen = session(ctx).screen
         # Throw-away credentials of a stand-in on loopback: not secrets.
