@@ -53,8 +53,10 @@ class ContractSubject:
         raise pytest.fail.Exception("define a fixture `connector` that opens your connector")
 
     @pytest.fixture
-    def wrong_credentials(self) -> Connector:
+    def wrong_credentials(self, connector: Connector) -> Connector:
         """The same connector with credentials that the system refuses."""
+        if not any(fact.secret for fact in self.manifest(connector).settings.values()):
+            pytest.skip("manifest.yaml declares no secret setting")
         raise pytest.fail.Exception(
             "define a fixture `wrong_credentials`: your connector with a wrong secret"
         )
@@ -68,8 +70,9 @@ class ContractSubject:
         )
 
     @pytest.fixture
-    def delivery(self) -> Request:
+    def delivery(self, connector: Connector) -> Request:
         """A genuine webhook delivery for `connector`, signed and received just now."""
+        self.claims_webhooks(connector)
         raise pytest.fail.Exception(
             "define a fixture `delivery`: a signed Request; or claim `webhooks: false`"
         )
@@ -126,6 +129,11 @@ class ContractSubject:
             if not getattr(facts, name):
                 pytest.skip(f"manifest.yaml does not claim `{name}` for {self.stream}")
         return facts
+
+    def claims_webhooks(self, connector: Connector) -> None:
+        """Skips the test unless the manifest claims webhooks."""
+        if not self.manifest(connector).webhooks:
+            pytest.skip("manifest.yaml says `webhooks: false`")
 
     def read(self, connector: Connector, since: str | None = None) -> list[Page]:
         """Reads to the end, with a guard against reading in circles."""

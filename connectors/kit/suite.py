@@ -74,12 +74,9 @@ class ConnectorContract(ContractSubject):
         findings = connector.prepare([])
         assert not findings, "prepare([]) must return no findings: there was nothing to do"
 
-    def test_wrong_credentials_are_told_as_such(self, request: pytest.FixtureRequest) -> None:
-        connector: Connector = request.getfixturevalue("connector")
-        if not any(fact.secret for fact in self.manifest(connector).settings.values()):
-            pytest.skip("manifest.yaml declares no secret setting")
+    def test_wrong_credentials_are_told_as_such(self, wrong_credentials: Connector) -> None:
         with pytest.raises(CredentialsError):
-            request.getfixturevalue("wrong_credentials").check()
+            wrong_credentials.check()
 
     def test_silence_means_unavailable(self, unreachable: Connector) -> None:
         with pytest.raises(UnavailableError):
@@ -330,12 +327,10 @@ class ConnectorContract(ContractSubject):
     # -- being called ----------------------------------------------------------------------------
 
     @pytest.fixture
-    def hook(self, request: pytest.FixtureRequest, connector: Connector) -> Request:
+    def hook(self, connector: Connector, delivery: Request) -> Request:
         """The genuine delivery, or a skip when the manifest claims no webhooks."""
-        if not self.manifest(connector).webhooks:
-            pytest.skip("manifest.yaml says `webhooks: false`")
-        genuine: Request = request.getfixturevalue("delivery")
-        return genuine
+        self.claims_webhooks(connector)
+        return delivery
 
     def test_genuine_delivery_is_believed(self, connector: Connector, hook: Request) -> None:
         assert connector.verify(hook), "verify() refuses a genuine delivery"

@@ -167,7 +167,7 @@ outbox = Table(
     Column("error", String(60)),
     #: The golden record whose change will let this one go on.
     Column("waits_for", _ID),
-    #: The values of a create whose outcome is unknown.
+    #: The values of a write whose outcome is unknown.
     Column("sent", Json),
     Column("leased_by", String(80)),
     Column("leased_until", Instant),

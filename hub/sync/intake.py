@@ -17,7 +17,7 @@ from connectors.kit.contract import Page, Payload, Record
 from hub.flows.facts import derived_id
 from hub.model.observe import Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
-from hub.model.want import agree, route_actions, settle, wanted
+from hub.model.want import agree, route_actions, settle, settle_unheard, wanted
 from hub.store import disputes, letters, queues, records
 from hub.store.engine import lock_identities
 from hub.store.letters import Letter
@@ -84,6 +84,8 @@ class _Intake:
         self.policy = hub.policy(self.entity.name)
         self.now = hub.clock()
         self.then = Consequences(hub, tally.id, self.now)
+        #: Golden id -> values of updates that were sent and not heard of since.
+        self.unheard: dict[str, Values] = {}
         #: Asked once a page: mostly nothing is set aside, and much need not be looked up.
         self.pending = disputes.pending(tx, channel.connection)
 
@@ -124,6 +126,7 @@ class _Intake:
         linked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is not None]
         identities = self._identify(unlinked)
         golden = self._load(linked, links, identities)
+        self._hear(linked, links)
         stored = [link.id for link in links.values() if link.id is not None]
         conflicts = disputes.open_paths(self.tx, stored) if stored else {}
         for one in linked:
@@ -265,9 +268,22 @@ class _Intake:
         if not found.created:
             return
         ids = {found.known[key]: key for key in found.created}
-        sent = queues.sent_values(self.tx, self.channel.connection, ids)
+        sent = queues.sent_values(self.tx, self.channel.connection, ids, created=True)
         for golden_id, values in sent.items():
             self.written[ids[golden_id]] = Written(golden_id, values, certain=False)
+
+    def _hear(self, linked: Sequence[Fresh], links: Mapping[str, Link]) -> None:
+        """Updates whose answer was lost: what we sent is known, and is not news."""
+        current = [
+            links[o.record.key] for o in linked if not self._stale(o.record, links[o.record.key])
+        ]
+        ids = [str(link.golden_id) for link in current if link.spare == 0]
+        if not ids:
+            return
+        connection = self.channel.connection
+        self.unheard = queues.sent_values(self.tx, connection, ids, created=False)
+        if self.unheard:
+            queues.heard_of(self.tx, connection, self.unheard)
 
     def _load(
         self, linked: Sequence[Fresh], links: Mapping[str, Link], identities: Identities
@@ -368,6 +384,8 @@ class _Intake:
         ours = self.written.get(record.key)
         if ours is not None:
             link.state = settle(link.state, ours.values, one.values, certain=ours.certain)
+        elif link.spare == 0 and golden.id in self.unheard:
+            link.state = settle_unheard(link.state, self.unheard[golden.id], one.values)
         ground = Ground(
             golden.values,
             link.state,

@@ -54,6 +54,7 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
                 since = page.cursor or since
                 saved = {"fingerprint": channel.mapping.fingerprint, "cursor": since}
                 store.save_stream(tx, connection, stream, **saved)
+                store.lease_stream(tx, connection, stream, worker=hub.worker, now=hub.clock())
                 store.save_run(tx, tally)
             show.advance(f"{connection}.{stream}", len(page.records))
         with hub.store.begin() as tx:

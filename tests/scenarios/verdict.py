@@ -3,20 +3,86 @@
 from __future__ import annotations
 
 import json
+import re
+import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
+from connectors.kit.errors import ConnectorError
+from hub.errors import HubError
 from hub.model.policy import EntityPolicy
 from hub.store import tables
+from hub.store.engine import Store
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link, links_by_golden, load
 from hub.sync.round import Report, sync
 from mappings.canonical.values import Scalar
-from tests.scenarios.landscape import ENTITIES, STREAMS, mapping_of
-from tests.scenarios.simulation import World
+from mappings.kit.errors import MappingError
+from tests.scenarios.landscape import ENTITIES, STREAMS, Landscape, mapping_of
+from tests.scenarios.simulation import Step, World, drawn, shrunk
+
+#: What a defect of the hub may raise.
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ConnectorError,
+    HubError,
+    LookupError,
+    MappingError,
+    RuntimeError,
+    SQLAlchemyError,
+    TypeError,
+    ValueError,
+)
+
+
+def rehearse(store: Store, landscape: Landscape, steps: Sequence[Step]) -> Rehearsal:
+    """Plays a schedule on an emptied store and judges how it ends."""
+    with store.begin() as tx:
+        for table in tables.metadata.sorted_tables:
+            tx.execute(table.delete())
+    world = World(landscape, store.engine, kept=kept)
+    try:
+        for step in steps:
+            world.play(step)
+        wrong = judged(world)
+    except _BROKEN as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        wrong = [f"{type(error).__name__} in {where.name}, line {where.lineno}: {error}"]
+    return Rehearsal(world.story, wrong)
+
+
+def explained(store: Store, seed: int, length: int) -> str:
+    """Returns the shortest story it can find of how this seed goes wrong, for people."""
+    landscape, steps = drawn(seed, length)
+    kind = _kind(rehearse(store, landscape, steps))
+
+    def fails(fewer: Sequence[Step]) -> bool:
+        return _kind(rehearse(store, landscape, fewer)) == kind
+
+    shortest = shrunk(steps, fails)
+    last = rehearse(store, landscape, shortest)
+    lines = [f"seed {seed}:", *map(str, landscape.places)]
+    lines += [f"{entity}: {policy}" for entity, policy in landscape.policies.items()]
+    return "\n".join([*lines, "", *last.story, "", "WRONG:", *last.wrong])
+
+
+def _kind(rehearsal: Rehearsal) -> str:
+    """What went wrong first, without names and figures: a shorter story must fail alike."""
+    return re.sub(r"\d+|'[^']*'|: .*", "", rehearsal.wrong[0]) if rehearsal.wrong else ""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """How a schedule went: the story for people, and what was wrong at its end."""
+
+    story: list[str]
+    wrong: list[str]
 
 
 @dataclass

@@ -24,11 +24,17 @@ def connect(settings: dict[str, Any]) -> TrytonConnector:
 
 
 @pytest.fixture(scope="module")
-def customer(tryton: Sandbox) -> Iterator[str]:
-    """The key of a party that can be sold to."""
-    opened = connect(tryton.settings())
-    yield key_of(opened.write("party.party", [Create(new_id(), PARTY)])[0])
+def shared(tryton: Sandbox) -> Iterator[TrytonConnector]:
+    """One session for all tests: a login is slow, on purpose."""
+    opened = connect({**tryton.settings(), "payment_term": "30 days"})
+    yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def customer(shared: TrytonConnector) -> str:
+    """The key of a party that can be sold to."""
+    return key_of(shared.write("party.party", [Create(new_id(), PARTY)])[0])
 
 
 class TrytonContract(ConnectorContract):
@@ -37,11 +43,18 @@ class TrytonContract(ConnectorContract):
     many = 11
 
     @pytest.fixture
-    def connector(self, tryton: Sandbox, customer: str) -> Iterator[Connector]:
+    def connector(self, shared: TrytonConnector, customer: str) -> Connector:
         self.customer = customer
-        opened = connect({**tryton.settings(), "payment_term": "30 days"})
-        yield opened
-        opened.close()
+        return shared
+
+    @pytest.fixture
+    def fresh(self, tryton: Sandbox) -> Connector:
+        opened = connect(tryton.settings())
+        opened.check()
+        return opened
+
+    def test_close_may_come_twice(self, fresh: Connector) -> None:
+        super().test_close_may_come_twice(fresh)
 
     @pytest.fixture
     def wrong_credentials(self, tryton: Sandbox) -> Iterator[Connector]:
