@@ -166,7 +166,7 @@ class Story:
     def _both_edit(self) -> None:
         stage, office = self.stage, self.stage.world.office
         stage.telling.step("One customer is edited on both sides")
-        key, party = min(self._twice, key=lambda keys: len(stage.company(keys[0])["name"]))
+        key, party = self._shortest()
         values = stage.company(key)
         name = values["name"]
         stage.world.crm.edit("companies", key, name=f"{name} Group", phone=_PHONE)
@@ -182,6 +182,12 @@ class Story:
         self._decide()
         stage.sync()
         self._show_edited(key, party)
+
+    def _shortest(self) -> tuple[str, str]:
+        """Returns the keys of a customer, fit for the telephone number, who fits into a table."""
+        names = {keys: self.stage.company(keys[0]) for keys in self._twice}
+        near = [keys for keys, values in names.items() if values["country"] in ("Germany", "DE")]
+        return min(near, key=lambda keys: len(names[keys]["name"]))
 
     def _show_edited(self, key: str, party: str) -> None:
         crm, erp = self.stage.company(key), self.stage.world.office.look(party)
