@@ -103,7 +103,8 @@ def _rewritten(value: Scalar, back: Scalar) -> bool:
     if value is None or back is None or value == back:
         return True
     ours, theirs = ("".join(str(v).casefold().split()) for v in (value, back))
-    return bool(theirs) and (ours.startswith(theirs) or theirs.startswith(ours))
+    longer = theirs.removeprefix(ours) if theirs.startswith(ours) else theirs
+    return bool(theirs) and (ours.startswith(theirs) or not longer.strip(".0"))
 
 
 def route_actions(
