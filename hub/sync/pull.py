@@ -63,8 +63,7 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             show.advance(f"{connection}.{stream}", len(page.records))
         with hub.store.begin() as tx:
             store.save_stream(tx, connection, stream, read_at=hub.clock())
-            if surprising(tally.touched, known, hub.limit):  # what was accepted has happened
-                store.save_stream(tx, connection, stream, accepted=0)
+            accepted_has_happened(tx, connection, stream, kind="pull")
 
     return _run(hub, channel, "pull", work, progress=progress)
 
@@ -182,6 +181,14 @@ def guard(hub: Hub, tally: Tally, *, known: int, accepted: bool) -> None:
             f" {hub.limit.share:.0%} of {known}; look at {tally.connection}, then run"
             f" `tulay resume {tally.connection} {tally.stream} --accept`"
         )
+
+
+def accepted_has_happened(tx: Transaction, connection: str, stream: str, *, kind: str) -> None:
+    """Ends a person's consent to a surprise, when a run of the kind that asked has ended."""
+    if store.stream_state(tx, connection, stream).accepted:
+        asked = store.last_pause(tx, connection, stream)
+        if asked is None or asked == kind:
+            store.save_stream(tx, connection, stream, accepted=0)
 
 
 def pause_stream(hub: Hub, channel: Channel, reason: str) -> None:
