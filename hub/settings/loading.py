@@ -93,9 +93,7 @@ def connector_folders(path: str | Path | None = None) -> tuple[Path, ...]:
     return _loading(there).connector_folders() if path or there.is_file() else ()
 
 
-def _loading(
-    path: str | Path | None, *, environ: Mapping[str, str] | None = None
-) -> _Loading:
+def _loading(path: str | Path | None, *, environ: Mapping[str, str] | None = None) -> _Loading:
     file = read_settings(Path(path) if path is not None else default_path())
     try:
         text = TulayFile.model_validate(dict(file.content))
