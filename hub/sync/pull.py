@@ -43,6 +43,11 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             known = records.count_links(tx, connection, stream)
         same_mapping = state.fingerprint == channel.mapping.fingerprint
         since = state.cursor if same_mapping else None
+        anew = since is None
+        if anew and known:
+            # What was deleted before now does not show in a read of everything: sweep soon.
+            with hub.store.begin() as tx:
+                store.save_stream(tx, connection, stream, swept_at=None)
         pages = _ahead(channel.connector.pages(stream, since))
         for page in pages:
             if page.total is not None:
@@ -59,6 +64,8 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             show.advance(f"{connection}.{stream}", len(page.records))
         with hub.store.begin() as tx:
             store.save_stream(tx, connection, stream, read_at=hub.clock())
+            if anew and not known:
+                store.save_stream(tx, connection, stream, swept_at=hub.clock())
             if surprising(tally.touched, known, hub.limit):  # what was accepted has happened
                 store.save_stream(tx, connection, stream, accepted=0)
 
