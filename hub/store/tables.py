@@ -99,7 +99,7 @@ links = Table(
     Column("stream", String(80), nullable=False),
     Column("key", String(200), nullable=False),
     Column("golden_id", _ID),
-    #: 0 for the link that is written to; its own id for a further record of the same thing.
+    #: 0 for the link that is written to; its own number for a further record of the same thing.
     Column("spare", _SERIAL, nullable=False, default=0),
     Column("version", Text),
     Column("modified_at", Instant),

@@ -44,6 +44,11 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             known = records.count_links(tx, connection, stream)
         same_mapping = state.fingerprint == channel.mapping.fingerprint
         since = state.cursor if same_mapping else None
+        anew = since is None
+        if anew and known:
+            # What was deleted before now does not show in a read of everything: sweep soon.
+            with hub.store.begin() as tx:
+                store.save_stream(tx, connection, stream, swept_at=None)
         leased_at = hub.clock()
         pages = _ahead(channel.connector.pages(stream, since))
         for page in pages:
@@ -63,6 +68,8 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             show.advance(f"{connection}.{stream}", len(page.records))
         with hub.store.begin() as tx:
             store.save_stream(tx, connection, stream, read_at=hub.clock())
+            if anew and not known:
+                store.save_stream(tx, connection, stream, swept_at=hub.clock())
             accepted_has_happened(tx, connection, stream, kind="pull")
 
     return _run(hub, channel, "pull", work, progress=progress)
