@@ -81,6 +81,13 @@ class OfficeDay:
         rows = self._client.search_read("country.country", domain, ["code"])
         return {str(row["code"]): int(row["id"]) for row in rows}
 
+    def look(self, party: str) -> dict[str, str]:
+        """Returns the name of a customer, and its general telephone number and e-mail address."""
+        (row,) = self._client.search_read("party.party", [["id", "=", int(party)]], ["name"])
+        domain = [["party", "=", int(party)], ["name", "in", [None, ""]]]
+        ways = self._client.search_read("party.contact_mechanism", domain, ["type", "value"])
+        return {"name": row["name"], **{way["type"]: way["value"] for way in ways}}
+
     def rename(self, party: str, name: str) -> None:
         """Gives a customer another name."""
         self._office.change("party.party", party, {"name": name})

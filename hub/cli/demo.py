@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -33,6 +35,8 @@ def register(app: typer.Typer) -> None:
         # Starting the systems is slow to import; no other command should pay for it.
         from hub.demo.play import play
 
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # who reads a pipe waits for every line
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         current = session(ctx)
         well = play(current.screen, lambda: progress(current), customers=customers, keep=keep)

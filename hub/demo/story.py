@@ -143,7 +143,8 @@ class Story:
         stage, office = self.stage, self.stage.world.office
         stage.telling.step("A day in the ERP: make, ship, bill, get paid")
         sales = list(office.sales(stage.orders()).values())
-        done, begun = sales[: len(sales) // 2 + 1], sales[len(sales) // 2 + 1 :][:2]
+        half = len(sales) // 2
+        done, begun = sales[:half], sales[half : half + 2]
         late = office.bill(done[:1], stage.today - LONG_AGO)
         productions = office.make(done)
         running = office.begin(begun)
@@ -163,36 +164,46 @@ class Story:
         stage.telling.show(["new tasks of the salespeople"], [(task,) for task in sorted(tasks)])
 
     def _both_edit(self) -> None:
-        stage, crm = self.stage, self.stage.world.crm
+        stage, office = self.stage, self.stage.world.office
         stage.telling.step("One customer is edited on both sides")
         key, party = self._twice[0]
-        before = stage.company(key)
-        mail = f"accounts@{before['domain']}"
-        crm.edit("companies", key, name=f"{before['name']} Group", phone=_PHONE)
-        stage.world.office.rename(party, f"{before['name']} International")
-        stage.world.office.write_email(party, mail)
-        stage.sync()
-        after = stage.company(key)
+        values = stage.company(key)
+        name = values["name"]
+        stage.world.crm.edit("companies", key, name=f"{name} Group", phone=_PHONE)
+        office.rename(party, f"{name} International")
+        office.write_email(party, f"accounts@{values['domain']}")
         stage.telling.say(
-            f"{before['name']}: HubSpot has a new telephone and name, Tryton a new e-mail and"
-            f" name. Merged: {after['phone']} and {after['tulay_email']} are on both sides. The"
-            " name is a conflict, which a person must decide:"
+            f"{name}: HubSpot gets another name and telephone, Tryton another name and e-mail."
+            " After the next sync both have the new telephone and e-mail, and the name waits for"
+            " a person:"
         )
+        stage.sync()
+        self._show_edited(key, party)
         self._decide()
         stage.sync()
-        name = stage.company(key)["name"]
-        stage.telling.say(f"A person says: theirs. Both sides have {name!r} now.")
+        self._show_edited(key, party)
+
+    def _show_edited(self, key: str, party: str) -> None:
+        crm, erp = self.stage.company(key), self.stage.world.office.look(party)
+        rows = [
+            ("name", crm["name"], erp["name"]),
+            ("telephone", crm["phone"], erp.get("phone")),
+            ("e-mail", crm["tulay_email"], erp.get("email")),
+        ]
+        self.stage.telling.show(
+            ["", "HubSpot", "Tryton"], [(what, short(a, 34), short(b, 34)) for what, a, b in rows]
+        )
 
     def _decide(self) -> None:
-        hub = self.stage.world.hub
+        hub, telling = self.stage.world.hub, self.stage.telling
         with hub.store.read() as tx:
             found = disputes.listing(tx)
         self.figures.conflicts = len(found)
-        self.stage.telling.show(
-            ["no.", "field", "with", "who said", "ours", "theirs"],
-            [(c["id"], c["path"], c["connection"], "", c["ours"], c["theirs"]) for c in found],
-        )
         for one in found:
+            telling.say(
+                f"Conflict {one['id']} about {one['path']}: ours is {one['ours']!r}, theirs"
+                f" ({one['connection']}) is {one['theirs']!r}. A person decides: theirs."
+            )
             resolve_conflict(hub, one["id"], "theirs")
 
     def _compare(self) -> None:

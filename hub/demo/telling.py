@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 
 from hub.cli.screen import Screen
@@ -50,7 +51,7 @@ def short(text: object, most: int = 30) -> str:
 def plain(html: str) -> str:
     """Returns the words of a text with tags.
 
-    >>> plain("<p>It waits.</p><p>Soon.</p>")
-    'It waits. Soon.'
+    >>> plain("<p>Böhm &amp; Co waits.</p><p>Soon.</p>")
+    'Böhm & Co waits. Soon.'
     """
-    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())

@@ -164,6 +164,17 @@ def start_run(tx: Connection, tally: Tally) -> None:
     )
 
 
+def last_pause(tx: Connection, connection: str, stream: str) -> str | None:
+    """Returns which kind of run last paused a stream, if any did."""
+    query = (
+        select(runs.c.kind)
+        .where(runs.c.connection == connection, runs.c.stream == stream, runs.c.state == "paused")
+        .order_by(runs.c.started_at.desc())
+        .limit(1)
+    )
+    return tx.execute(query).scalar()
+
+
 def save_run(
     tx: Connection,
     tally: Tally,

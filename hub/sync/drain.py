@@ -1,21 +1,33 @@
-"""Looks at what nudges and waiting records asked for: fetches the truth, takes it in."""
+"""Looks at what nudges and waiting records asked for: fetches the truth, takes it in.
+
+One key that cannot be fetched is set aside; a surprise pauses its stream, as in a pull.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from connectors.kit.contract import Merge
-from connectors.kit.errors import ConnectorError
+from sqlalchemy import Connection as Transaction
+
+from connectors.kit.contract import Merge, Page
+from connectors.kit.errors import ConnectorError, RecordError
 from hub.model.recovery import Pause, pause, recovery
-from hub.store import letters, queues
+from hub.store import letters, queues, records
 from hub.store import progress as store
-from hub.store.progress import Tally
+from hub.store.letters import Letter
+from hub.store.progress import StreamState, Tally
 from hub.store.queues import InboxItem
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import take_in
-from hub.sync.pull import pause_connection
+from hub.sync.pull import (
+    SurpriseError,
+    accepted_has_happened,
+    guard,
+    pause_connection,
+    pause_stream,
+)
 
 #: Parents that ask for their own parents: deeper than any model of orders goes.
 _DEPTH = 8
@@ -27,80 +39,198 @@ def drain(hub: Hub, connection: str) -> Tally:
     Raises: ConnectorError when the system does not answer; nothing is lost from the inbox.
     """
     source = hub.connection(connection)
-    tally = Tally(hub.fresh_id(), "drain", connection, "", hub.clock())
     with hub.store.read() as tx:
-        if store.paused(tx, connection) is not None:
-            return tally
+        paused = store.paused(tx, connection) is not None
+    work = _Drain(hub, source)
     try:
-        for _ in range(_DEPTH):
-            if not _drain_inbox(hub, source, tally) and not _retry_letters(hub, source, tally):
+        for _ in range(0 if paused else _DEPTH):
+            if not work.inbox() and not work.letters():
                 break
     except ConnectorError as error:
         if isinstance(recovery(error, attempts=0), Pause):
             pause_connection(hub, connection, str(error))
         raise
-    return tally
+    finally:
+        work.note_runs()
+    return work.total()
 
 
-def _drain_inbox(hub: Hub, source: Connection, tally: Tally) -> bool:
-    worked = False
-    with hub.store.read() as tx:
-        waiting = set(queues.inbox_streams(tx, source.name, now=hub.clock()))
-    _drop_unmapped(hub, source, waiting - set(source.channels))
-    for stream, channel in source.channels.items():
-        while stream in waiting:
-            with hub.store.read() as tx:
-                items = queues.inbox_batch(
-                    tx, source.name, stream, now=hub.clock(), limit=channel.facts.batch
-                )
-            if not items:
-                break
-            _look(hub, channel, items, tally)
-            worked = True
-    return worked
+class _Drain:
+    """One emptying of the inbox, counted by stream."""
 
+    def __init__(self, hub: Hub, source: Connection) -> None:
+        self.hub, self.source = hub, source
+        self.tallies: dict[str, Tally] = {}
+        self.known: dict[str, int] = {}
+        #: Stream -> why it was paused.
+        self.surprises: dict[str, str] = {}
 
-def _drop_unmapped(hub: Hub, source: Connection, streams: set[str]) -> None:
-    """Nudges about streams that nobody has mapped would wait for ever."""
-    for stream in streams:
-        with hub.store.begin() as tx:
-            items = queues.inbox_batch(tx, source.name, stream, now=hub.clock(), limit=1_000_000)
+    # --- counting -------------------------------------------------------------------------------
+
+    def _tally(self, stream: str) -> Tally:
+        if stream not in self.tallies:
+            self.tallies[stream] = self._new(stream)
+        return self.tallies[stream]
+
+    def _new(self, stream: str) -> Tally:
+        return Tally(self.hub.fresh_id(), "drain", self.source.name, stream, self.hub.clock())
+
+    def total(self) -> Tally:
+        """Returns the counts of all streams together."""
+        whole = self._new("")
+        for tally in self.tallies.values():
+            for name in ("seen", "same", "changed", "buried", "written", "touched"):
+                setattr(whole, name, getattr(whole, name) + getattr(tally, name))
+            for reason, count in tally.skipped.items():
+                whole.skip(reason, count)
+        return whole
+
+    def note_runs(self) -> None:
+        """Stores what was seen, stream by stream."""
+        for tally in self.tallies.values():
+            if not tally.seen:
+                continue
+            state, reason = "done", self.surprises.get(tally.stream)
+            if reason is not None:
+                state = "paused"
+            elif not tally.adds_up:
+                state, reason = "red", "the counts of this run do not add up: please report it"
+            with self.hub.store.begin() as tx:
+                store.start_run(tx, tally)
+                now = self.hub.clock()
+                store.save_run(tx, tally, state=state, finished_at=now, reason=reason)
+                if state == "done":
+                    accepted_has_happened(tx, tally.connection, tally.stream, kind="drain")
+
+    # --- working --------------------------------------------------------------------------------
+
+    def inbox(self) -> bool:
+        """Looks at everything in the inbox; says whether there was anything."""
+        worked = False
+        name = self.source.name
+        with self.hub.store.read() as tx:
+            waiting = set(queues.inbox_streams(tx, name, now=self.hub.clock()))
+        self._drop_unmapped(waiting - set(self.source.channels))
+        for stream, channel in self.source.channels.items():
+            while stream in waiting and self._state(stream).paused_at is None:
+                with self.hub.store.read() as tx:
+                    items = queues.inbox_batch(
+                        tx, name, stream, now=self.hub.clock(), limit=channel.facts.batch
+                    )
+                if not items:
+                    break
+                self._look(channel, items)
+                worked = True
+        return worked
+
+    def _state(self, stream: str) -> StreamState:
+        with self.hub.store.read() as tx:
+            return store.stream_state(tx, self.source.name, stream)
+
+    def _drop_unmapped(self, streams: set[str]) -> None:
+        """Nudges about streams that nobody has mapped would wait for ever."""
+        now, name = self.hub.clock(), self.source.name
+        for stream in streams:
+            with self.hub.store.begin() as tx:
+                items = queues.inbox_batch(tx, name, stream, now=now, limit=1_000_000)
+                queues.inbox_done(tx, [item.id for item in items])
+
+    def _look(self, channel: Channel, items: Sequence[InboxItem]) -> None:
+        told = [Merge(item.key, item.merged_into) for item in items if item.merged_into]
+
+        def done(tx: Transaction) -> None:
             queues.inbox_done(tx, [item.id for item in items])
 
+        keys = list(dict.fromkeys(item.merged_into or item.key for item in items))
+        self._fetch(channel, keys, told=told, done=done)
 
-def _look(hub: Hub, channel: Channel, items: Sequence[InboxItem], tally: Tally) -> None:
-    keys = list(dict.fromkeys(item.merged_into or item.key for item in items))
-    page = channel.connector.fetch(channel.stream, keys[: channel.facts.batch])
-    told = [Merge(item.key, item.merged_into) for item in items if item.merged_into]
-    page = replace(page, merges=[*told, *(m for m in page.merges if m not in told)])
-    with hub.store.begin() as tx:
-        take_in(hub, tx, channel, page=page, tally=tally)
-        queues.inbox_done(tx, [item.id for item in items])
+    def letters(self) -> bool:
+        """Tries what was waiting and is due again; says whether there was anything."""
+        now = self.hub.clock()
+        with self.hub.store.read() as tx:
+            due = [
+                letter
+                for letter in letters.due(tx, "pull", now=now, limit=1000)
+                if letter["source"] == self.source.name
+            ]
+        by_stream: dict[str, list[Mapping[str, Any]]] = {}
+        for letter in due:
+            by_stream.setdefault(letter["stream"], []).append(letter)
+        for stream, channel in self.source.channels.items():
+            if self._state(stream).paused_at is not None:
+                continue
+            found = by_stream.get(stream, [])
+            for start in range(0, len(found), channel.facts.batch):
+                self._retry(channel, found[start : start + channel.facts.batch])
+        return bool(due)
+
+    def _retry(self, channel: Channel, found: Sequence[Mapping[str, Any]]) -> None:
+        def done(tx: Transaction) -> None:
+            # Those that arrived are gone from the table by now; the others wait longer each time.
+            for letter in found:
+                later = self.hub.clock() + pause(letter["attempts"])
+                letters.later(tx, [letter["id"]], due_at=later)
+
+        self._fetch(channel, [letter["key"] for letter in found], told=(), done=done)
+
+    def _fetch(
+        self,
+        channel: Channel,
+        keys: Sequence[str],
+        *,
+        told: Sequence[Merge],
+        done: Callable[[Transaction], None],
+    ) -> None:
+        """Takes in the truth about some keys; `done` is stored with it."""
+        page, refused = _truth(channel, keys)
+        page = replace(page, merges=[*told, *(m for m in page.merges if m not in told)])
+        tally = self._tally(channel.stream)
+        state = self._state(channel.stream)
+        known = self._known(channel.stream)
+        try:
+            with self.hub.store.begin() as tx:
+                take_in(self.hub, tx, channel, page=page, tally=tally)
+                guard(self.hub, tally, known=known, accepted=state.accepted)
+                self._bury(tx, channel, refused, tally=tally)
+                done(tx)
+        except SurpriseError as surprise:
+            self.surprises[channel.stream] = str(surprise)
+            pause_stream(self.hub, channel, str(surprise))
+
+    def _known(self, stream: str) -> int:
+        if stream not in self.known:
+            with self.hub.store.read() as tx:
+                self.known[stream] = records.count_links(tx, self.source.name, stream)
+        return self.known[stream]
+
+    def _bury(
+        self, tx: Transaction, channel: Channel, refused: Mapping[str, RecordError], *, tally: Tally
+    ) -> None:
+        now = self.hub.clock()
+        for key, error in refused.items():
+            tally.seen += 1
+            tally.buried += 1
+            letter = Letter(
+                *("pull", self.source.name, channel.stream, key, "buried"),
+                reason=str(error),
+                error=type(error).__name__,
+            )
+            letters.put(tx, [letter], now=now, due_at=now)
 
 
-def _retry_letters(hub: Hub, source: Connection, tally: Tally) -> bool:
-    with hub.store.read() as tx:
-        due = [
-            letter
-            for letter in letters.due(tx, "pull", now=hub.clock(), limit=1000)
-            if letter["source"] == source.name
-        ]
-    by_stream: dict[str, list[Mapping[str, Any]]] = {}
-    for letter in due:
-        by_stream.setdefault(letter["stream"], []).append(letter)
-    for stream, channel in source.channels.items():
-        found = by_stream.get(stream, [])
-        for start in range(0, len(found), channel.facts.batch):
-            _retry(hub, channel, found[start : start + channel.facts.batch], tally)
-    return bool(due)
-
-
-def _retry(hub: Hub, channel: Channel, found: Sequence[Mapping[str, Any]], tally: Tally) -> None:
-    keys = [letter["key"] for letter in found]
-    page = channel.connector.fetch(channel.stream, keys)
-    with hub.store.begin() as tx:
-        take_in(hub, tx, channel, page=page, tally=tally)
-        # Those that arrived are gone from the table by now; the others wait longer each time.
-        for letter in found:
-            later = hub.clock() + pause(letter["attempts"])
-            letters.later(tx, [letter["id"]], due_at=later)
+def _truth(channel: Channel, keys: Sequence[str]) -> tuple[Page, dict[str, RecordError]]:
+    """Fetches keys; those that their system will not even look at come back with the reason."""
+    try:
+        return channel.connector.fetch(channel.stream, keys), {}
+    except RecordError as error:
+        if len(keys) == 1:
+            return Page(), {keys[0]: error}
+    half = len(keys) // 2
+    first, bad = _truth(channel, keys[:half])
+    second, also_bad = _truth(channel, keys[half:])
+    whole = Page(
+        [*first.records, *second.records],
+        [*first.gone, *second.gone],
+        [*first.merges, *second.merges],
+    )
+    return whole, bad | also_bad

@@ -97,6 +97,8 @@ def _lacking(
     mapping, golden = channel.mapping, job.golden
     if job.link is None:
         missing = [path for path in mapping.requires if not _filled(golden.values, path)]
+        if missing and not _ours_to_fill(hub, channel, golden, missing):
+            return None  # when its owner fills it, a new wish comes by itself
         if missing:
             kind, title = golden.entity.replace("_", " "), mapping.describe(golden.values)
             return Waiting(
@@ -113,6 +115,12 @@ def _lacking(
             conflicts=conflicts.get(job.link.id or 0, frozenset()),
         )
     return None
+
+
+def _ours_to_fill(hub: Hub, channel: Channel, golden: Golden, missing: Sequence[str]) -> bool:
+    """Says whether the people of this connection could fill what is missing."""
+    policy = hub.policy(golden.entity)
+    return any(policy.of(path).may_set(channel.connection) for path in missing)
 
 
 def _keys(tx: Transaction, channel: Channel, jobs: Sequence[Job]) -> dict[str, str]:
@@ -135,8 +143,8 @@ def _write(
             return None  # gone meanwhile: deletes stay deleted
         if job.golden.deleted_at is not None:
             return Delete(job.link.key, job.record.version) if channel.facts.delete else None
-        if not job.values:
-            return None
+    if not job.values:
+        return None
     references = channel.mapping.references
     outside: dict[str, Scalar] = {}
     for path, value in job.values.items():

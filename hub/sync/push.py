@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from connectors.kit.contract import Act, Create, Delete, Page, Write
-from connectors.kit.errors import ConnectorError, RateLimitedError, RecordMissingError
+from connectors.kit.contract import Act, Create, Delete, Outcome, Page, Update, Write
+from connectors.kit.errors import (
+    ConnectorError,
+    RateLimitedError,
+    RecordMissingError,
+    UnavailableError,
+)
+from hub.model.matching import fingerprints
 from hub.model.recovery import Bury, Pause, Refresh, Retry, pause, recovery
 from hub.model.want import route_actions
 from hub.store import progress as store
@@ -124,6 +130,7 @@ class _Batch:
         self._read(channel, linked)
         # Merged or moved meanwhile: whatever the survivor lacks is a wish of its own.
         lost = {job.wish.id for job in linked if job.link is None}
+        lost |= {job.wish.id for job in jobs if job.wish.id not in self.open}
         jobs = [job for job in jobs if job.wish.id not in lost and _is_alive(job)]
         with self.hub.store.read() as tx:
             plans = plan(self.hub, tx, channel, jobs)
@@ -143,6 +150,9 @@ class _Batch:
         """Asks whether creates with an unknown outcome have happened, before any is repeated."""
         if not unknown:
             return
+        if channel.facts.once is None:
+            self._recognise(channel, unknown)
+            return
         sent = {job.golden.id: job.wish.sent or {} for job in unknown}
         made = channel.connector.find(channel.stream, list(sent))
         written = {
@@ -151,6 +161,22 @@ class _Batch:
         }
         self._take(channel, Page(records=list(made.values())), written=written)
         self._refresh([job for job in unknown if job.golden.id in made], channel)
+
+    def _recognise(self, channel: Channel, unknown: Sequence[Job]) -> None:
+        """Reads what is new there: where no hub id can be kept, the match rules must tell."""
+        with self.hub.store.read() as tx:
+            since = store.stream_state(tx, channel.connection, channel.stream).cursor
+        for page in channel.connector.pages(channel.stream, since):
+            self._take(channel, page, fetched=False)
+        self._refresh(unknown, channel)
+        for job in unknown:
+            known = fingerprints(channel.entity, job.golden.values)
+            if job.link is None and not any(one.strong for one in known):
+                self._bury(
+                    job.wish,
+                    f"nobody can tell whether it was created in {channel.connection}: look there,"
+                    " then link it or replay this letter",
+                )
 
     def _read(self, channel: Channel, linked: Sequence[Job]) -> None:
         """Reads the truth about linked records and observes it first."""
@@ -181,6 +207,7 @@ class _Batch:
         *,
         written: Mapping[str, Written] | None = None,
         own_wishes: bool = True,
+        fetched: bool = True,
     ) -> None:
         scratch = Tally(self.tally.id, "push", channel.connection, channel.stream, self.hub.clock())
         with self.hub.store.begin() as tx:
@@ -192,24 +219,29 @@ class _Batch:
                 tally=scratch,
                 written=written,
                 own_wishes=own_wishes,
+                fetched=fetched,
             )
 
     # --- writing --------------------------------------------------------------------------------
 
     def _write(self, channel: Channel, writes: Sequence[tuple[Job, Write]]) -> None:
         creates = {job.wish.id: job.values for job, write in writes if isinstance(write, Create)}
-        if creates:
-            with self.hub.store.begin(durable=True) as tx:
-                queues.mark_sent(tx, creates)
+        updates = {job.wish.id: job.values for job, write in writes if isinstance(write, Update)}
+        with self.hub.store.begin(durable=bool(creates)) as tx:
+            queues.mark_sent(tx, creates=creates, updates=updates)
         try:
             outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
         except RateLimitedError:
             with self.hub.store.begin() as tx:  # the system said that none has happened
-                queues.mark_unsent(tx, creates)
+                queues.mark_unsent(tx, [*creates, *updates])
             raise
         for (job, _), outcome in zip(writes, outcomes, strict=True):
             job.outcome = outcome
         self._read_back(channel, writes)
+        refused = [job.wish.id for job, _ in writes if _surely_not(job.outcome)]
+        if refused:
+            with self.hub.store.begin() as tx:
+                queues.mark_unsent(tx, refused)
         for job, write in writes:
             self._conclude(job, write)
 
@@ -285,18 +317,21 @@ class _Batch:
         """Decides what becomes of a wish after an error; `state` None leaves it as stored."""
         match recovery(error, attempts=wish.attempts):
             case Bury():
-                self.tally.buried += 1
-                self._postpone(wish, "buried", str(error), error=error)
+                self._bury(wish, str(error), error)
             case Refresh() if wish.attempts >= _MOST_REFRESHES:
-                self.tally.buried += 1
-                reason = f"changed again each time it was to be written: {error}"
-                self._postpone(wish, "buried", reason, error=error)
+                self._bury(wish, f"changed again each time it was to be written: {error}", error)
             case Refresh():
                 self._postpone(wish, "due", str(error), error=error, after=timedelta(0))
             case Retry(after=after):
                 self._postpone(wish, state, str(error), error=error, after=after)
             case _:
                 self._postpone(wish, state, str(error), error=error)
+
+    def _bury(self, wish: Wish, reason: str, error: Exception | None = None) -> None:
+        """Sets a wish aside until something changes or a person replays it."""
+        self.tally.seen += 1
+        self.tally.buried += 1
+        self._postpone(wish, "buried", reason, error=error)
 
     def _postpone(
         self,
@@ -321,6 +356,13 @@ class _Batch:
                 error=type(error).__name__ if error else None,
                 waits_for=waits_for,
             )
+
+
+def _surely_not(outcome: Outcome | None) -> bool:
+    """Says whether a write has certainly not happened."""
+    error = None if outcome is None else outcome.error
+    unknown = isinstance(error, UnavailableError) and not isinstance(error, RateLimitedError)
+    return error is not None and not unknown
 
 
 def _is_alive(job: Job) -> bool:

@@ -181,7 +181,12 @@ class World:
                 if link.gone_at is None and link.spare == 0:
                     channel = self.hub.connection(link.connection).channel(link.stream)
                     paths = [p for p in golden.values if channel.mapping.writable(p)]
-                    assert link.state.in_sync(golden.values, paths), (golden.id, link)
+                    differ = {
+                        p: (golden.values[p], link.state.seen_at(p), link.state.agreed_at(p))
+                        for p in paths
+                        if not link.state.in_sync(golden.values, [p])
+                    }
+                    assert differ == {}, f"{link.connection} {link.stream} {link.key}"
 
     # --- what the hub knows ---------------------------------------------------------------------
 

@@ -162,6 +162,7 @@ def draw(chance: random.Random) -> Landscape:
 
 
 def _place(name: str, chance: random.Random) -> Place:
+    read = chance.choice(["increments", "increments", "increments", "full"])
     facts = StreamFacts(
         title=name,
         create=True,
@@ -169,8 +170,9 @@ def _place(name: str, chance: random.Random) -> Place:
         delete=True,
         lock=chance.choice(["native", "native", "none"]),
         once="once",
-        read=chance.choice(["increments", "increments", "increments", "full"]),
-        deletions=chance.choice(["pages", "sweep"]),
+        read=read,
+        # A read of everything cannot show what is not there any more.
+        deletions="sweep" if read == "full" else chance.choice(["pages", "sweep"]),
         batch=chance.choice([1, 2, 100]),
     )
     return Place(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -60,6 +60,7 @@ _VERBS = {
     "read": 4,
     "apply": 4,
     "wait": 2,
+    "expire": 1,
 }
 _HUB_VERBS = ("pull", "sweep", "drain", "push", "sync")
 _FAULTS = ("before", "lost", "partial", "row_lost", "rate", "read", "find")
@@ -86,12 +87,6 @@ class Step:
     #: What somebody else does when it comes to this point.
     meanwhile: tuple[int, Step] | None = None
 
-    @property
-    def weight(self) -> int:
-        """How much there is to understand in this step."""
-        more = 0 if self.meanwhile is None else 1 + self.meanwhile[1].weight
-        return 1 + (self.fault is not None) + (self.dies is not None) + more
-
 
 def schedule(chance: random.Random, length: int) -> list[Step]:
     """Draws what happens."""
@@ -108,10 +103,10 @@ def _step(chance: random.Random, *, nested: bool) -> Step:
         pick=chance.randrange(1000),
         what=chance.randrange(1000),
         pause=chance.choice([0, 0, 1, 2, 8, 30]),
-        fault=chance.choice(_FAULTS) if working and roll < 0.2 else None,
-        dies=chance.choice([0, 1, 2, 3, 4, 5, 7, 9, 12, 16]) if working and roll > 0.8 else None,
+        fault=chance.choice(_FAULTS) if working and roll < 0.3 else None,
+        dies=chance.choice([0, 1, 2, 3, 4, 5, 7, 9, 12, 16]) if working and roll > 0.7 else None,
         meanwhile=(chance.randrange(12), _step(chance, nested=True))
-        if working and chance.random() < 0.4
+        if working and chance.random() < 0.5
         else None,
     )
 
@@ -237,6 +232,8 @@ class World:
     deleted: set[tuple[str, str, str]] = field(default_factory=set)
     #: Codes of things that were deleted or merged anywhere.
     meddled: set[str] = field(default_factory=set)
+    #: Codes of things that were merged anywhere.
+    merged: set[str] = field(default_factory=set)
     #: Codes that people gave in more than one system.
     shared: set[str] = field(default_factory=set)
     tallies: list[Tally] = field(default_factory=list)
@@ -454,7 +451,8 @@ class World:
         if key is None or into is None or key == into:
             return
         self._withdraw_all(name, stream, key)
-        self.meddled |= {system.get(stream, k)["code"] for k in (key, into)}
+        self.merged |= {system.get(stream, k)["code"] for k in (key, into)}
+        self.meddled |= self.merged
         system.merge(stream, key, into=into)
         for contact, record in system.records("contacts").items():
             if stream == "companies" and record.get("company") == key:
@@ -464,6 +462,10 @@ class World:
     def _wait(self, _step: Step, _hub: Hub) -> None:
         self.now += timedelta(minutes=11)
         self.story.append("eleven minutes pass")
+
+    def _expire(self, step: Step, _hub: Hub) -> None:
+        self.systems[self._name(step)].expire_cursors()
+        self.story.append(f"{self._name(step)} forgets all cursors")
 
     # --- the far side's messages, and old news ---------------------------------------------------
 
@@ -494,7 +496,7 @@ class World:
         channel = hub.connection(name).channel(stream)
         tally = Tally(hub.fresh_id(), "late", name, stream, self.now)
         with hub.store.begin() as tx:
-            take_in(hub, tx, channel, page=page, tally=tally)
+            take_in(hub, tx, channel, page=page, tally=tally, fetched=False)
         self.tallies.append(tally)
 
     # --- the hub --------------------------------------------------------------------------------
@@ -545,9 +547,6 @@ def _put(payload: dict[str, Any], path: str, value: Any) -> None:
     payload[last] = value
 
 
-Rehearse = Callable[[Landscape, Sequence[Step]], "tuple[list[str], list[str]]"]
-
-
 def shrunk(steps: Sequence[Step], fails: Callable[[Sequence[Step]], bool]) -> list[Step]:
     """Returns a shortest list it can find in which nothing can be left out and which still fails."""
     steps = list(steps)
@@ -561,22 +560,12 @@ def shrunk(steps: Sequence[Step], fails: Callable[[Sequence[Step]], bool]) -> li
             else:
                 start += size
         size //= 2
-    for i, step in enumerate(steps):
-        for plain in _plainer(step):
-            if fails([*steps[:i], plain, *steps[i + 1 :]]):
-                steps[i] = plain
+    for i in range(len(steps)):
+        for trouble in ("meanwhile", "dies", "fault"):
+            calmer = replace(steps[i], **{trouble: None})
+            if calmer != steps[i] and fails([*steps[:i], calmer, *steps[i + 1 :]]):
+                steps[i] = calmer
     return steps
-
-
-def _plainer(step: Step) -> Iterator[Step]:
-    from dataclasses import replace
-
-    if step.meanwhile is not None:
-        yield replace(step, meanwhile=None)
-    if step.dies is not None:
-        yield replace(step, dies=None)
-    if step.fault is not None:
-        yield replace(step, fault=None)
 
 
 def drawn(seed: int, length: int) -> tuple[Landscape, list[Step]]:

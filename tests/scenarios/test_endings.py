@@ -20,7 +20,7 @@ def test_a_delete_here_keeps_what_is_there_and_does_not_come_back(world):
 
 def test_a_delete_travels_where_policy_says_so(world):
     world.restart(policies={"company": {"delete": "propagate"}})
-    company, party = world.customer()
+    company, _party = world.customer()
     world.crm.delete("companies", company)
     world.agree()
     assert world.crm.records("companies") == {}

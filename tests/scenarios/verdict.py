@@ -3,20 +3,86 @@
 from __future__ import annotations
 
 import json
+import re
+import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
+from connectors.kit.errors import ConnectorError
+from hub.errors import HubError
 from hub.model.policy import EntityPolicy
 from hub.store import tables
+from hub.store.engine import Store
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link, links_by_golden, load
 from hub.sync.round import Report, sync
 from mappings.canonical.values import Scalar
-from tests.scenarios.landscape import ENTITIES, STREAMS, mapping_of
-from tests.scenarios.simulation import World
+from mappings.kit.errors import MappingError
+from tests.scenarios.landscape import ENTITIES, STREAMS, Landscape, mapping_of
+from tests.scenarios.simulation import Step, World, drawn, shrunk
+
+#: What a defect of the hub may raise.
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ConnectorError,
+    HubError,
+    LookupError,
+    MappingError,
+    RuntimeError,
+    SQLAlchemyError,
+    TypeError,
+    ValueError,
+)
+
+
+def rehearse(store: Store, landscape: Landscape, steps: Sequence[Step]) -> Rehearsal:
+    """Plays a schedule on an emptied store and judges how it ends."""
+    with store.begin() as tx:
+        for table in tables.metadata.sorted_tables:
+            tx.execute(table.delete())
+    world = World(landscape, store.engine, kept=kept)
+    try:
+        for step in steps:
+            world.play(step)
+        wrong = judged(world)
+    except _BROKEN as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        wrong = [f"{type(error).__name__} in {where.name}, line {where.lineno}: {error}"]
+    return Rehearsal(world.story, wrong)
+
+
+def explained(store: Store, seed: int, length: int) -> str:
+    """Returns the shortest story it can find of how this seed goes wrong, for people."""
+    landscape, steps = drawn(seed, length)
+    kind = _kind(rehearse(store, landscape, steps))
+
+    def fails(fewer: Sequence[Step]) -> bool:
+        return _kind(rehearse(store, landscape, fewer)) == kind
+
+    shortest = shrunk(steps, fails)
+    last = rehearse(store, landscape, shortest)
+    lines = [f"seed {seed}:", *map(str, landscape.places)]
+    lines += [f"{entity}: {policy}" for entity, policy in landscape.policies.items()]
+    return "\n".join([*lines, "", *last.story, "", "WRONG:", *last.wrong])
+
+
+def _kind(rehearsal: Rehearsal) -> str:
+    """What went wrong first, without names and figures: a shorter story must fail alike."""
+    return re.sub(r"\d+|'[^']*'|: .*", "", rehearsal.wrong[0]) if rehearsal.wrong else ""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """How a schedule went: the story for people, and what was wrong at its end."""
+
+    story: list[str]
+    wrong: list[str]
 
 
 @dataclass
@@ -162,16 +228,23 @@ def _twice(world: World, memory: Memory) -> Iterator[str]:
     for name, system in world.systems.items():
         for stream in STREAMS:
             rows = system.tables.rows("WHERE stream = ?", stream)
-            for once, n in Counter(r.once for r in rows if r.once).items():
-                if n > 1:
-                    yield f"{name}.{stream}: {n} records were made for {once}"
+            # One that somebody deleted before the hub heard of it may be made again.
+            made = Counter(row.once for row in rows if row.once and row.fate == "live")
+            yield from (f"{name}.{stream}: {n} made for {g}" for g, n in made.items() if n > 1)
             codes = Counter(r["code"] for r in system.records(stream).values())
             raced = _raced(world, stream)
             yield from (
                 f"{name}.{stream}: {n} times {c}"
                 for c, n in codes.items()
-                if n > 1 and c not in raced
+                if n > 1 and c not in raced | world.merged
             )
+            things = Counter(
+                golden.values.get("code")
+                for golden in memory.golden.values()
+                if golden.merged_into is None and golden.entity == STREAMS[stream].name
+            )
+            doubled = {str(code) for code, n in things.items() if n > 1} - raced
+            yield from (f"{code} has become two things" for code in sorted(doubled))
 
 
 def _raced(world: World, stream: str) -> set[str]:

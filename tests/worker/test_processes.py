@@ -121,17 +121,18 @@ def test_a_worker_killed_in_the_middle_of_a_read_is_followed_at_once(shop: Any) 
     shop.until(lambda: len(shop.names(shop.erp)) == 200)
     assert len(shop.erp.records("companies")) == 200
     assert "stopped" in states(shop)
-    assert "running" not in states(shop)
+    shop.until(lambda: "running" not in states(shop))
 
 
 def listed(shop: Any) -> list[dict[str, Any]]:
     store = open_store(shop.settings().database)
-    if not is_current(store):
-        return []
-    with store.read() as tx:
-        found = progress.recent_runs(tx)
-    store.close()
-    return found
+    try:
+        if not is_current(store):
+            return []
+        with store.read() as tx:
+            return progress.recent_runs(tx)
+    finally:
+        store.close()
 
 
 def seen(shop: Any) -> int:
