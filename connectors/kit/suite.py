@@ -128,10 +128,11 @@ class ConnectorContract(ContractSubject):
             f"{self.many} records came in one page: open the connector with a smaller page size "
             "or raise `many`, else this test proves nothing"
         )
-        for index, page in enumerate(pages[:-1]):
-            if page.cursor is None:
+        # Some places are enough: a sandbox may have many pages already.
+        for index in sorted({0, 1, len(pages) // 2, len(pages) - 2} & set(range(len(pages) - 1))):
+            if (cursor := pages[index].cursor) is None:
                 continue
-            resumed = seen(pages[: index + 1]) | seen(self.read(connector, page.cursor))
+            resumed = seen(pages[: index + 1]) | seen(self.read(connector, cursor))
             lost = set(keys) - resumed
             assert not lost, f"going on after page {index + 1} skips {len(lost)} records"
 

@@ -56,7 +56,7 @@ def register(app: typer.Typer) -> None:
         for file in files:
             screen.say(str(file))
         screen.note(f"its tests pass already: pytest {folder / name}")
-        screen.note(f"to use it, add to tulay.yaml: connectors: [{folder}]")
+        screen.note(f"to use it, add to tulay.yaml: connectors: [{folder}], mappings: [{folder}]")
 
 
 def _catalogue(session: Session) -> Catalogue:

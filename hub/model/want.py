@@ -126,9 +126,9 @@ def _rewritten(value: Scalar, back: Scalar) -> bool:
     if value is None or back is None or value == back:
         return True
     ours, theirs = ("".join(str(v).casefold().split()) for v in (value, back))
-    if not theirs:
-        return False
-    return ours.startswith(theirs) or theirs.startswith(ours) or _rounded(ours, theirs)
+    longer = theirs.removeprefix(ours) if theirs.startswith(ours) else theirs
+    cut = ours.startswith(theirs) or not longer.strip(".0")
+    return bool(theirs) and (cut or _rounded(ours, theirs))
 
 
 def _rounded(ours: str, theirs: str) -> bool:

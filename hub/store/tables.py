@@ -99,7 +99,7 @@ links = Table(
     Column("stream", String(80), nullable=False),
     Column("key", String(200), nullable=False),
     Column("golden_id", _ID),
-    #: 0 for the link that is written to; its own id for a further record of the same thing.
+    #: 0 for the link that is written to; its own number for a further record of the same thing.
     Column("spare", _SERIAL, nullable=False, default=0),
     Column("version", Text),
     Column("modified_at", Instant),
@@ -131,6 +131,8 @@ edges = Table(
     Index(None, "target_id"),
 )
 
+#: Ids of queues are never given twice (`sqlite_autoincrement`): whoever holds one may come late.
+
 #: Received nudges: "look at this key".
 inbox = Table(
     "inbox",
@@ -147,6 +149,7 @@ inbox = Table(
     Column("attempts", Integer, nullable=False, default=0),
     UniqueConstraint("connection", "event_id"),
     Index(None, "connection", "stream", "key"),
+    sqlite_autoincrement=True,
 )
 
 #: That a golden record is wanted somewhere. What to write is computed when it is written.
@@ -175,6 +178,7 @@ outbox = Table(
     UniqueConstraint("connection", "golden_id"),
     Index(None, "connection", "state", "due_at"),
     Index(None, "waits_for"),
+    sqlite_autoincrement=True,
 )
 
 #: Records and derivations set aside, with a reason.
@@ -199,6 +203,7 @@ letters = Table(
     Column("last_at", Instant, nullable=False),
     UniqueConstraint("kind", "source", "stream", "key"),
     Index(None, "waits_for"),
+    sqlite_autoincrement=True,
 )
 
 #: Records that may be the same as something we know: a person decides.
@@ -217,6 +222,7 @@ reviews = Table(
     #: NULL while open; a golden id, or "new".
     Column("decision", String(40)),
     UniqueConstraint("connection", "stream", "key"),
+    sqlite_autoincrement=True,
 )
 
 #: Both sides changed a field and policy would not choose.

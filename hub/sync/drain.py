@@ -14,7 +14,6 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Merge, Page
 from connectors.kit.errors import ConnectorError, RecordError
 from hub.model.recovery import Pause, pause, recovery
-from hub.model.surprise import surprising
 from hub.store import letters, queues, records
 from hub.store import progress as store
 from hub.store.letters import Letter
@@ -22,7 +21,13 @@ from hub.store.progress import StreamState, Tally
 from hub.store.queues import InboxItem
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import take_in
-from hub.sync.pull import SurpriseError, guard, pause_connection, pause_stream
+from hub.sync.pull import (
+    SurpriseError,
+    accepted_has_happened,
+    guard,
+    pause_connection,
+    pause_stream,
+)
 
 #: Parents that ask for their own parents: deeper than any model of orders goes.
 _DEPTH = 8
@@ -57,6 +62,8 @@ class _Drain:
         self.hub, self.source = hub, source
         self.tallies: dict[str, Tally] = {}
         self.known: dict[str, int] = {}
+        #: Stream -> why it was paused.
+        self.surprises: dict[str, str] = {}
 
     # --- counting -------------------------------------------------------------------------------
 
@@ -81,13 +88,19 @@ class _Drain:
     def note_runs(self) -> None:
         """Stores what was seen, stream by stream."""
         for tally in self.tallies.values():
-            if not tally.seen:
+            if not tally.seen and tally.stream not in self.surprises:
                 continue
-            red = None if tally.adds_up else "the counts of this run do not add up: please report"
+            state, reason = "done", self.surprises.get(tally.stream)
+            if reason is not None:
+                state = "paused"
+            elif not tally.adds_up:
+                state, reason = "red", "the counts of this run do not add up: please report it"
             with self.hub.store.begin() as tx:
                 store.start_run(tx, tally)
-                state = "red" if red else "done"
-                store.save_run(tx, tally, state=state, finished_at=self.hub.clock(), reason=red)
+                now = self.hub.clock()
+                store.save_run(tx, tally, state=state, finished_at=now, reason=reason)
+                if state == "done":
+                    accepted_has_happened(tx, tally.connection, tally.stream, kind="drain")
 
     # --- working --------------------------------------------------------------------------------
 
@@ -174,15 +187,19 @@ class _Drain:
         tally = self._tally(channel.stream)
         state = self._state(channel.stream)
         known = self._known(channel.stream)
+
+        def work(tx: Transaction) -> Tally:
+            counted = tally.copy()
+            take_in(self.hub, tx, channel, page=page, tally=counted)
+            guard(self.hub, counted, known=known, accepted=state.accepted)
+            self._bury(tx, channel, refused, tally=counted)
+            done(tx)
+            return counted
+
         try:
-            with self.hub.store.begin() as tx:
-                take_in(self.hub, tx, channel, page=page, tally=tally)
-                guard(self.hub, tally, known=known, accepted=state.accepted)
-                self._bury(tx, channel, refused, tally=tally)
-                done(tx)
-                if state.accepted and surprising(tally.touched, known, self.hub.limit):
-                    store.save_stream(tx, self.source.name, channel.stream, accepted=0)
+            tally.become(self.hub.store.transact(work))
         except SurpriseError as surprise:
+            self.surprises[channel.stream] = str(surprise)
             pause_stream(self.hub, channel, str(surprise))
 
     def _known(self, stream: str) -> int:

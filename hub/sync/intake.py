@@ -15,7 +15,7 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Page, Payload, Record
 from hub.flows.facts import derived_id
-from hub.model.observe import Ground, Observation, Sighting, observe
+from hub.model.observe import Change, Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
 from hub.model.want import agree, route_actions, settle, settle_unheard, wanted
 from hub.store import disputes, letters, queues, records
@@ -257,6 +257,7 @@ class _Intake:
             recognised = identify(self.tx, self.channel, strangers, reviewed=self.pending.reviews)
             found.known |= recognised.known
             found.unclear, found.created = recognised.unclear, recognised.created
+            found.spare = recognised.spare
             self._recall(found)
         if found.known:
             ids = list(found.known.values())
@@ -300,12 +301,17 @@ class _Intake:
             self._ask(one, identities)
             return
         joined = golden.get(identities.known.get(key, ""))
+        if link is not None and self._may_be_gone(one.record, link):
+            self._look_again(link)
+            return
         if joined is None and not self._adopts():
             self.tally.skip("not taken in from here")
             return
         fresh_link = link or Link(self.channel.connection, self.channel.stream, key, None)
         if joined is not None:
             fresh_link.golden_id = joined.id
+            if key in identities.spare:
+                fresh_link.spare = fresh_link.id or _further(key)
             self._observe(one, fresh_link, joined, None, created=key in identities.created)
         else:
             self._start(one, fresh_link)
@@ -374,12 +380,10 @@ class _Intake:
             self.tally.skip("older than what is known")
             return
         if golden.deleted_at is not None and link.gone_at is None and link.id is not None:
-            self.tally.skip("deleted")
+            self._too_late(one, link, golden)
             return
         if self._may_be_gone(record, link):
-            self.tally.skip("gone when last looked at")
-            nudge = _nudge(link.connection, link.stream, link.key)
-            queues.receive(self.tx, [nudge], now=self.now)
+            self._look_again(link)
             return
         ours = self.written.get(record.key)
         if ours is not None:
@@ -401,6 +405,24 @@ class _Intake:
         self._apply(seen, one, link=link, golden=golden)
         if link.id is not None:
             self._welcome(record.key)
+
+    def _too_late(self, one: Fresh, link: Link, golden: Golden) -> None:
+        """It will be deleted here as elsewhere; what somebody typed meanwhile stays in history."""
+        self.tally.skip("deleted")
+        why = f"deleted in another system; policy delete: {self.policy.delete}"
+        typed = {p: v for p, v in one.values.items() if v != link.state.seen_at(p)}
+        changes = [Change(p, v, None, "superseded", why) for p, v in typed.items() if v is not None]
+        self.then.history(golden.id, changes, connection=link.connection)
+        for path, value in typed.items():
+            agreed, shown = link.state.agreed_at(path), link.state.shown_at(path)
+            link.state.put(path, seen=value, agreed=agreed, shown=shown)
+        self._note(link, one)
+
+    def _look_again(self, link: Link) -> None:
+        """Whether it is back or the page is old news, only a fetch can tell."""
+        self.tally.skip("gone when last looked at")
+        nudge = _nudge(link.connection, link.stream, link.key)
+        queues.receive(self.tx, [nudge], now=self.now)
 
     def _may_be_gone(self, record: Record, link: Link) -> bool:
         """Says whether a page may have been read before the record was deleted over there."""
@@ -477,6 +499,11 @@ def _newer(known: Record | None, found: Record) -> Record:
     if known is None or known.modified_at is None or found.modified_at is None:
         return found
     return known if known.modified_at > found.modified_at else found
+
+
+def _further(key: str) -> int:
+    """A number for the link of a further record that has no id yet; never one of another link."""
+    return -1 - int.from_bytes(blake2b(key.encode(), digest_size=6).digest(), "big")
 
 
 def _nudge(connection: str, stream: str, key: str) -> dict[str, str | None]:

@@ -6,9 +6,9 @@ The cursor is stored in the transaction that stored its page. A surprise is not 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from queue import Queue
 from threading import Event, Thread
-from typing import TypeVar
 
 from sqlalchemy import Connection as Transaction
 
@@ -23,7 +23,8 @@ from hub.sync.hub import Channel, Hub
 from hub.sync.intake import take_in
 from hub.sync.progress import Progress, Silence
 
-Item = TypeVar("Item")
+#: A long read renews its lease so often.
+_LEASE_RENEWAL = timedelta(minutes=1)
 
 
 class SurpriseError(Exception):
@@ -43,24 +44,39 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             known = records.count_links(tx, connection, stream)
         same_mapping = state.fingerprint == channel.mapping.fingerprint
         since = state.cursor if same_mapping else None
+        anew = since is None
+        if anew and known:
+            # What was deleted before now does not show in a read of everything: sweep soon.
+            with hub.store.begin() as tx:
+                store.save_stream(tx, connection, stream, swept_at=None)
+        leased_at = hub.clock()
         pages = _ahead(channel.connector.pages(stream, since))
         for page in pages:
             if page.total is not None:
                 show.start(f"{connection}.{stream}", page.total)
-            with hub.store.begin() as tx:
-                take_in(hub, tx, channel, page=page, tally=tally, fetched=False)
-                guard(hub, tally, known=known, accepted=state.accepted)
-                # An old cursor must not pass for one earned with the present mapping.
-                since = page.cursor or since
+            # An old cursor must not pass for one earned with the present mapping.
+            since = page.cursor or since
+
+            def store_page(tx: Transaction, page: Page = page, since: str | None = since) -> Tally:
+                counted = tally.copy()
+                take_in(hub, tx, channel, page=page, tally=counted, fetched=False)
+                guard(hub, counted, known=known, accepted=state.accepted)
                 saved = {"fingerprint": channel.mapping.fingerprint, "cursor": since}
                 store.save_stream(tx, connection, stream, **saved)
-                store.lease_stream(tx, connection, stream, worker=hub.worker, now=hub.clock())
-                store.save_run(tx, tally)
+                store.save_run(tx, counted)
+                return counted
+
+            tally.become(hub.store.transact(store_page))
+            if hub.clock() - leased_at > _LEASE_RENEWAL:
+                leased_at = hub.clock()
+                with hub.store.begin() as tx:
+                    store.lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
             show.advance(f"{connection}.{stream}", len(page.records))
         with hub.store.begin() as tx:
             store.save_stream(tx, connection, stream, read_at=hub.clock())
-            if surprising(tally.touched, known, hub.limit):  # what was accepted has happened
-                store.save_stream(tx, connection, stream, accepted=0)
+            if anew and not known:
+                store.save_stream(tx, connection, stream, swept_at=hub.clock())
+            accepted_has_happened(tx, connection, stream, kind="pull")
 
     return _run(hub, channel, "pull", work, progress=progress)
 
@@ -83,9 +99,14 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
         missing = sorted(linked - present)
         for portion in _portions(missing, channel.facts.batch):
             page = channel.connector.fetch(stream, portion)
-            with hub.store.begin() as tx:
-                take_in(hub, tx, channel, page=page, tally=tally)
-                guard(hub, tally, known=len(linked), accepted=accepted)
+
+            def store_portion(tx: Transaction, page: Page = page) -> Tally:
+                counted = tally.copy()
+                take_in(hub, tx, channel, page=page, tally=counted)
+                guard(hub, counted, known=len(linked), accepted=accepted)
+                return counted
+
+            tally.become(hub.store.transact(store_portion))
         with hub.store.begin() as tx:
             gaps = sorted(present - known) if _wants_gaps(hub, channel) else []
             queues.receive(tx, [_gap(connection, stream, key) for key in gaps], now=hub.clock())
@@ -178,6 +199,14 @@ def guard(hub: Hub, tally: Tally, *, known: int, accepted: bool) -> None:
             f" {hub.limit.share:.0%} of {known}; look at {tally.connection}, then run"
             f" `tulay resume {tally.connection} {tally.stream} --accept`"
         )
+
+
+def accepted_has_happened(tx: Transaction, connection: str, stream: str, *, kind: str) -> None:
+    """Ends a person's consent to a surprise, when a run of the kind that asked has ended."""
+    if store.stream_state(tx, connection, stream).accepted:
+        asked = store.last_pause(tx, connection, stream)
+        if asked is None or asked == kind:
+            store.save_stream(tx, connection, stream, accepted=0)
 
 
 def pause_stream(hub: Hub, channel: Channel, reason: str) -> None:

@@ -232,6 +232,8 @@ class World:
     deleted: set[tuple[str, str, str]] = field(default_factory=set)
     #: Codes of things that were deleted or merged anywhere.
     meddled: set[str] = field(default_factory=set)
+    #: Codes of things that were merged anywhere.
+    merged: set[str] = field(default_factory=set)
     #: Codes that people gave in more than one system.
     shared: set[str] = field(default_factory=set)
     tallies: list[Tally] = field(default_factory=list)
@@ -449,7 +451,8 @@ class World:
         if key is None or into is None or key == into:
             return
         self._withdraw_all(name, stream, key)
-        self.meddled |= {system.get(stream, k)["code"] for k in (key, into)}
+        self.merged |= {system.get(stream, k)["code"] for k in (key, into)}
+        self.meddled |= self.merged
         system.merge(stream, key, into=into)
         for contact, record in system.records("contacts").items():
             if stream == "companies" and record.get("company") == key:
@@ -493,7 +496,7 @@ class World:
         channel = hub.connection(name).channel(stream)
         tally = Tally(hub.fresh_id(), "late", name, stream, self.now)
         with hub.store.begin() as tx:
-            take_in(hub, tx, channel, page=page, tally=tally)
+            take_in(hub, tx, channel, page=page, tally=tally, fetched=False)
         self.tallies.append(tally)
 
     # --- the hub --------------------------------------------------------------------------------

@@ -228,16 +228,23 @@ def _twice(world: World, memory: Memory) -> Iterator[str]:
     for name, system in world.systems.items():
         for stream in STREAMS:
             rows = system.tables.rows("WHERE stream = ?", stream)
-            for once, n in Counter(r.once for r in rows if r.once).items():
-                if n > 1:
-                    yield f"{name}.{stream}: {n} records were made for {once}"
+            # One that somebody deleted before the hub heard of it may be made again.
+            made = Counter(row.once for row in rows if row.once and row.fate == "live")
+            yield from (f"{name}.{stream}: {n} made for {g}" for g, n in made.items() if n > 1)
             codes = Counter(r["code"] for r in system.records(stream).values())
             raced = _raced(world, stream)
             yield from (
                 f"{name}.{stream}: {n} times {c}"
                 for c, n in codes.items()
-                if n > 1 and c not in raced
+                if n > 1 and c not in raced | world.merged
             )
+            things = Counter(
+                golden.values.get("code")
+                for golden in memory.golden.values()
+                if golden.merged_into is None and golden.entity == STREAMS[stream].name
+            )
+            doubled = {str(code) for code, n in things.items() if n > 1} - raced
+            yield from (f"{code} has become two things" for code in sorted(doubled))
 
 
 def _raced(world: World, stream: str) -> set[str]:

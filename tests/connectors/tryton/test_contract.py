@@ -20,7 +20,7 @@ from .conftest import PARTY
 
 def connect(settings: dict[str, Any]) -> TrytonConnector:
     patient = Budget(10_000, 1.0, sleep=lambda _: None)
-    return TrytonConnector({"overlap_seconds": 0, "page_size": 10, **settings}, patient)
+    return TrytonConnector({"overlap_seconds": 0, "page_size": 5, **settings}, patient)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def customer(shared: TrytonConnector) -> str:
 class TrytonContract(ConnectorContract):
     """What is the same for all streams; the server, and so its records, are shared by all tests."""
 
-    many = 11
+    many = 6
 
     @pytest.fixture
     def connector(self, shared: TrytonConnector, customer: str) -> Connector:

@@ -120,6 +120,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inbox")),
         sa.UniqueConstraint("connection", "event_id", name=op.f("uq_inbox_connection_event_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         op.f("ix_inbox_connection_stream_key"),
@@ -151,6 +152,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "kind", "source", "stream", "key", name=op.f("uq_letters_kind_source_stream_key")
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_letters_waits_for"), "letters", ["waits_for"], unique=False)
     op.create_table(
@@ -209,6 +211,7 @@ def upgrade() -> None:
         sa.Column("first_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         sa.UniqueConstraint("connection", "golden_id", name=op.f("uq_outbox_connection_golden_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         op.f("ix_outbox_connection_state_due_at"),
@@ -238,6 +241,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "connection", "stream", "key", name=op.f("uq_reviews_connection_stream_key")
         ),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "runs",
