@@ -170,7 +170,7 @@ class Story:
         values = stage.company(key)
         name = values["name"]
         stage.world.crm.edit("companies", key, name=f"{name} Group", phone=_PHONE)
-        office.rename(party, f"{name} International")
+        office.rename(party, f"{name} Europe")
         office.write_email(party, f"accounts@{values['domain']}")
         stage.telling.say(
             f"{name}: HubSpot gets another name and telephone, Tryton another name and e-mail."
@@ -197,7 +197,7 @@ class Story:
             ("e-mail", crm["tulay_email"], erp.get("email")),
         ]
         self.stage.telling.show(
-            ["", "HubSpot", "Tryton"], [(what, short(a, 34), short(b, 34)) for what, a, b in rows]
+            ["", "HubSpot", "Tryton"], [(what, short(a, 33), short(b, 33)) for what, a, b in rows]
         )
 
     def _decide(self) -> None:

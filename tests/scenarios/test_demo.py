@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from hub.demo.world import check_installed
+from hub.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "hub.cli", "demo", "--customers", "60"]
@@ -70,6 +75,15 @@ def test_one_conflict_is_shown(told: dict[str, Any]) -> None:
 def test_nothing_is_left_behind(told: dict[str, Any], folder: Path) -> None:
     assert told
     assert list(folder.iterdir()) == []
+
+
+def test_without_tryton_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(SettingsError, match=re.escape("pip install 'tulay[demo]'")):
+        check_installed()
 
 
 def test_interrupting_the_demo_ends_and_removes_everything(folder: Path) -> None:
