@@ -9,10 +9,9 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from hub.cli.screen import Screen
 from hub.demo.stage import Stage
 from hub.demo.story import Cast, Story
-from hub.demo.telling import Telling
+from hub.demo.telling import Screen, Telling
 from hub.demo.world import World, check_installed, is_built, opened
 from hub.sync.progress import Progress
 

@@ -7,10 +7,29 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from html import unescape
-from typing import Any
+from typing import Any, Protocol
 
-from hub.cli.screen import Screen
 from hub.sync.progress import Progress
+
+
+class Screen(Protocol):
+    """Where the story appears: the command line's screen."""
+
+    def say(self, text: str, style: str = "") -> None:
+        """Prints a line; nothing when JSON was asked for."""
+        ...
+
+    def raw(self, text: str) -> None:
+        """Prints a line that must not be folded."""
+        ...
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
+        """Prints rows under their headings, or what to say when there are none."""
+        ...
+
+    def document(self, content: Any) -> None:
+        """Prints the whole result as JSON, when that was asked for."""
+        ...
 
 
 @dataclass
