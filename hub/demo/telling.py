@@ -61,7 +61,7 @@ def short(text: object, most: int = 30) -> str:
     """Returns a text that fits into a column.
 
     >>> short("Böhm & Vogel Metallbau GmbH & Co. KG", 20)
-    'Böhm & Vogel Metal…'
+    'Böhm & Vogel Metall…'
     """
     words = " ".join(str(text or "").split())
     return words if len(words) <= most else words[: most - 1].rstrip() + "…"
