@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Annotated
 
 import typer
 
 from hub.cli.session import command, session
-from worker import service
+
+
+def _service() -> ModuleType:
+    """Loads rq, the web server and what else only these commands need."""
+    from worker import service
+
+    service.log_to_stderr()
+    return service
 
 
 def register(app: typer.Typer) -> None:
@@ -16,14 +24,12 @@ def register(app: typer.Typer) -> None:
     @command(app)
     def serve(ctx: typer.Context) -> None:
         """Run everything in one process tree: receivers, schedule, worker. Ends with Ctrl-C."""
-        service.log_to_stderr()
-        service.serve(session(ctx).settings())
+        _service().serve(session(ctx).settings())
 
     @command(app)
     def web(ctx: typer.Context) -> None:
         """Run the receivers of webhooks, health and metrics only."""
-        service.log_to_stderr()
-        service.web(session(ctx).settings())
+        _service().web(session(ctx).settings())
 
     @command(app)
     def worker(
@@ -33,11 +39,9 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Run a worker. With redis_url it takes jobs of the scheduler, else it finds its own."""
-        service.log_to_stderr()
-        service.run_worker(session(ctx).settings(), burst=burst)
+        _service().run_worker(session(ctx).settings(), burst=burst)
 
     @command(app)
     def scheduler(ctx: typer.Context) -> None:
         """Queue what is due, for workers on any host. Needs redis_url."""
-        service.log_to_stderr()
-        service.run_scheduler(session(ctx).settings())
+        _service().run_scheduler(session(ctx).settings())

@@ -115,8 +115,7 @@ class _Picture:
         every = self.rhythm.pull_every(channel.connection, channel.stream)
         if is_due(read_at, every, self.now):
             yield Work("pull", channel.connection, channel.stream, slow=read_at is None)
-        swept_at = state.get("swept_at") or read_at
-        if read_at and is_due(swept_at, self.rhythm.sweep, self.now):
+        if read_at and is_due(state.get("swept_at"), self.rhythm.sweep, self.now):
             yield Work("sweep", channel.connection, channel.stream, slow=True)
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
 
@@ -31,7 +32,10 @@ _PROXIES = frozenset({"127.0.0.1", "::1"})
 def serve(settings: Settings) -> None:
     """Runs everything in one process tree until SIGTERM or SIGINT; ends within a minute."""
     names = ["web", "worker"] if settings.redis_url is None else ["web", "worker", "scheduler"]
-    entry = [sys.executable, "-m", "worker.child"]
+    # -P: a folder called `worker` where the command is given must not be taken for this package.
+    entry = [sys.executable, "-P", "-m", "worker.child"]
+    places = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
     with _stopped_by_signals() as stop:
         supervise({name: [*entry, name, str(settings.path)] for name in names}, stop)
 

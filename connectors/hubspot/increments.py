@@ -73,24 +73,23 @@ class StreamReader:
         deleted_at = yield from self._deletions(cursor)
         self._client.learn_time()
         now = self._client.server_time(self._client.clock())
-        # quirk(hubspot): what changed just now may not be searchable yet, so a window ends early.
+        # quirk(hubspot): what changed just now may not be searchable yet. All that is found is
+        # taken, but the cursor stays behind, so that the next read looks at this time again.
         until = max(now - self._lag, cursor.until)
         lower = cursor.until - self._overlap
-        # Without lag the window stays open: a second that has begun is not over yet.
-        upper = until if self._lag else None
         place = ChangesCursor(cursor.until, deleted_at)
         total = None
-        for body, seen in self._searches(lower, upper):
+        for body, seen in self._searches(lower):
             total = body.get("total") if total is None else total
             page = self._reader.page(objects_of(body, self._names.name))
             place = ChangesCursor(max(place.until, min(seen, until)), deleted_at)
             yield _at(page, write_cursor(place), total=total)
         yield Page(cursor=write_cursor(ChangesCursor(until, deleted_at)))
 
-    def _searches(self, lower: datetime, upper: datetime | None) -> Iterator[tuple[Json, datetime]]:
+    def _searches(self, lower: datetime) -> Iterator[tuple[Json, datetime]]:
         """Yields search answers, each with the moment up to which everything was seen."""
         while True:
-            body = self._search(lower, upper)
+            body = self._search(lower, None)
             things = objects_of(body, self._names.name)
             last = self._modified(things[-1]) if things else lower
             yield body, last

@@ -101,7 +101,7 @@ class Outcome:
 
     #: The key of the written record; None when the write failed.
     key: str | None = None
-    #: The whole record as it is now, when the system's answer shows all of it; else the hub fetches.
+    #: The whole record as it is now, when the answer shows all of it; else the hub fetches.
     record: Record | None = None
     error: ConnectorError | None = None
 
@@ -233,7 +233,7 @@ class Connector(Protocol):
         ...
 
     def verify(self, request: Request) -> bool:
-        """Says in constant time whether the delivery is genuine and recent; False without secret."""
+        """Says in constant time whether a delivery is genuine and recent; False without secret."""
         ...
 
     def nudges(self, body: bytes) -> Sequence[Nudge]:

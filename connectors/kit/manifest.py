@@ -27,7 +27,7 @@ class StreamFacts(_Facts):
     delete: bool = False
     #: Names of the transitions that `Act` accepts.
     actions: tuple[str, ...] = ()
-    #: native: a stale `expected` is refused by the system; none: the hub reads just before it writes.
+    #: native: the system refuses a stale `expected`; none: the hub reads just before it writes.
     lock: Literal["native", "none"] = "none"
     #: The field that carries `Create.once`; None: creates are probed by match keys only.
     once: str | None = None

@@ -18,6 +18,7 @@ _TEMPLATE = Path(__file__).with_name("template")
 _FILES = {
     "__init__.py": "__init__.py",
     "manifest.yaml": "manifest.yaml",
+    "customers.yaml": "customers.yaml",
     "connector.py": "connector.py",
     "client.py": "client.py",
     "webhooks.py": "webhooks.py",

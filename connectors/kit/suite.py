@@ -39,6 +39,7 @@ from connectors.kit.errors import (
 )
 from connectors.kit.subject import (
     ContractSubject,
+    at,
     bare_request,
     check_form,
     key_of,
@@ -73,12 +74,9 @@ class ConnectorContract(ContractSubject):
         findings = connector.prepare([])
         assert not findings, "prepare([]) must return no findings: there was nothing to do"
 
-    def test_wrong_credentials_are_told_as_such(self, request: pytest.FixtureRequest) -> None:
-        connector: Connector = request.getfixturevalue("connector")
-        if not any(fact.secret for fact in self.manifest(connector).settings.values()):
-            pytest.skip("manifest.yaml declares no secret setting")
+    def test_wrong_credentials_are_told_as_such(self, wrong_credentials: Connector) -> None:
         with pytest.raises(CredentialsError):
-            request.getfixturevalue("wrong_credentials").check()
+            wrong_credentials.check()
 
     def test_silence_means_unavailable(self, unreachable: Connector) -> None:
         with pytest.raises(UnavailableError):
@@ -105,8 +103,9 @@ class ConnectorContract(ContractSubject):
         key = self.make(connector, 1)[0]
         record = self.one(connector, key)
         texts = [v for v in values(record.payload) if isinstance(v, str) and len(v) > 5]
-        secret = [text for text in texts if text not in key]
-        assert not any(text in repr(replace(record, modified_at=None)) for text in secret), (
+        # What the other fields say may be shown: key, version, hub id.
+        shown, bare = repr(record), repr(replace(record, payload={}))
+        assert not any(text in shown and text not in bare for text in texts), (
             "repr(record) shows customer data: use connectors.kit.contract.Record as it is"
         )
 
@@ -129,10 +128,11 @@ class ConnectorContract(ContractSubject):
             f"{self.many} records came in one page: open the connector with a smaller page size "
             "or raise `many`, else this test proves nothing"
         )
-        for index, page in enumerate(pages[:-1]):
-            if page.cursor is None:
+        # Some places are enough: a sandbox may have many pages already.
+        for index in sorted({0, 1, len(pages) // 2, len(pages) - 2} & set(range(len(pages) - 1))):
+            if (cursor := pages[index].cursor) is None:
                 continue
-            resumed = seen(pages[: index + 1]) | seen(self.read(connector, page.cursor))
+            resumed = seen(pages[: index + 1]) | seen(self.read(connector, cursor))
             lost = set(keys) - resumed
             assert not lost, f"going on after page {index + 1} skips {len(lost)} records"
 
@@ -269,8 +269,8 @@ class ConnectorContract(ContractSubject):
         before, patch = self.one(connector, key).payload, self.patch(1)
         self.edit(connector, key, 1)
         after = self.one(connector, key).payload
-        kept = {name: value for name, value in self.sample(0).items() if name not in patch}
-        lost = [name for name in kept if before.get(name) is not None and after.get(name) is None]
+        kept = set(paths(self.sample(0))) - set(paths(patch))
+        lost = [path for path in kept if at(before, path) is not None and at(after, path) is None]
         assert not lost, f"an update blanked fields that it did not name: {lost}"
 
     def test_stale_update_is_refused(self, connector: Connector) -> None:
@@ -328,12 +328,10 @@ class ConnectorContract(ContractSubject):
     # -- being called ----------------------------------------------------------------------------
 
     @pytest.fixture
-    def hook(self, request: pytest.FixtureRequest, connector: Connector) -> Request:
+    def hook(self, connector: Connector, delivery: Request) -> Request:
         """The genuine delivery, or a skip when the manifest claims no webhooks."""
-        if not self.manifest(connector).webhooks:
-            pytest.skip("manifest.yaml says `webhooks: false`")
-        genuine: Request = request.getfixturevalue("delivery")
-        return genuine
+        self.claims_webhooks(connector)
+        return delivery
 
     def test_genuine_delivery_is_believed(self, connector: Connector, hook: Request) -> None:
         assert connector.verify(hook), "verify() refuses a genuine delivery"

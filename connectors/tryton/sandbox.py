@@ -156,7 +156,7 @@ def start(
     """
     like = like or Seed()
     home = Path(tempfile.mkdtemp(prefix="tryton-", dir=directory))
-    port = port or _free_port()
+    port = _free_port(port)
     if postgres is None:
         shutil.copyfile(build(cache, like=like), home / f"{DATABASE}.sqlite")
         return _run(home, like, "sqlite://", DATABASE, port=port)
@@ -205,7 +205,7 @@ def _make_sqlite(home: Path, like: Seed) -> Path:
 
 
 def _make(home: Path, like: Seed, uri: str, database: str) -> None:
-    config = _configure(home, uri, _free_port())
+    config = _configure(home, uri, _free_port(0))
     secret = home / "password"
     secret.write_text(like.password)
     command = [_program("trytond-admin"), "-c", str(config), "-d", database, "-u", *MODULES]
@@ -219,7 +219,7 @@ def _make(home: Path, like: Seed, uri: str, database: str) -> None:
     )
     if done.returncode:
         raise UnavailableError(f"trytond-admin failed: {done.stderr.strip()[-500:]}")
-    port = _free_port()
+    port = _free_port(0)
     sandbox = _run(home / "server", like, uri, database, port=port, data=home)
     try:
         speaker = _speaker(sandbox)
@@ -299,9 +299,14 @@ def _program(name: str) -> str:
     return found
 
 
-def _free_port() -> int:
+def _free_port(wanted: int) -> int:
+    """Returns the wanted port, 0: any. Raises: UnavailableError when somebody else has it."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            raise UnavailableError(f"port {wanted} is taken: choose another one") from error
         return int(probe.getsockname()[1])
 
 

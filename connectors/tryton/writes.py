@@ -5,8 +5,9 @@ Tryton writes a batch wholly or not at all, so that a refused one has left no tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -31,6 +32,8 @@ from connectors.tryton.values import MARK, make_version, marked, unmarked
 PRODUCT = "product.product"
 SALE = "sale.sale"
 CONTACT = "party.contact_mechanism"
+#: Records whose button is pressed in one call, which must end well before the time-out.
+_TOGETHER = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,10 @@ class _Batch:
     def fail(self, jobs: Sequence[_Job], error: ConnectorError) -> None:
         for job in jobs:
             self.outcomes[job.place] = Outcome(key=None, error=error)
+
+    def give_up(self, writes: Sequence[tuple[int, Write]]) -> None:
+        for place, _ in writes:
+            self.outcomes[place] = Outcome(error=self.broken)
 
 
 class Writer:
@@ -130,7 +137,10 @@ class Writer:
         writes: list[tuple[int, Update | Delete]],
         batch: _Batch,
     ) -> None:
-        rows = self._now([write.key for _, write in writes], stream, batch)
+        if batch.broken:
+            batch.give_up(writes)
+            return
+        rows = self._reader.rows(stream, [write.key for _, write in writes])
         jobs: list[_Job] = []
         for place, write in writes:
             try:
@@ -141,9 +151,6 @@ class Writer:
         empty = [job for job in jobs if not job.values]
         batch.outcomes.update({job.place: Outcome(key=job.key) for job in empty})
         self._send([job for job in jobs if job.values], batch, self._send_changes)
-
-    def _now(self, keys: list[str], stream: Stream, batch: _Batch) -> dict[str, Row]:
-        return {} if batch.broken else self._reader.rows(stream, keys)
 
     def _current(self, stream: Stream, write: Update | Delete | Act, rows: dict[str, Row]) -> Row:
         row = rows.get(write.key)
@@ -188,38 +195,51 @@ class Writer:
         return values
 
     def _act(self, stream: Stream, writes: list[tuple[int, Act]], batch: _Batch) -> None:
-        for place, write in writes:
-            if batch.broken:
-                batch.outcomes[place] = Outcome(error=batch.broken)
-                continue
+        """Presses buttons, of many records at a time where neighbours want the same one."""
+        for action, run in groupby(writes, lambda pair: pair[1].action):
+            members = list(run)
             try:
-                self._press(stream, write)
-            except (RecordError, ContractError) as error:
-                batch.outcomes[place] = Outcome(error=error)
+                jobs = self._presses(stream, members, batch)
             except ConnectorError as error:
                 batch.broken = error
-                batch.outcomes[place] = Outcome(error=error)
-            else:
-                batch.outcomes[place] = Outcome(key=write.key)
+                batch.give_up(members)
+                continue
+            for start in range(0, len(jobs), _TOGETHER):
+                press = partial(self._press, action)
+                self._send(jobs[start : start + _TOGETHER], batch, press)
 
-    def _press(self, stream: Stream, write: Act) -> None:
-        if write.action not in stream.actions:
-            raise RecordRejectedError(
-                f"{stream.model} knows no action {write.action!r}",
-                stream=stream.model,
-                key=write.key,
-            )
-        row = self._current(stream, write, self._reader.rows(stream, [write.key]))
-        if row.get("state") in stream.actions[write.action]:
-            return
-        stamps = orjson.loads(write.expected) if write.expected else {}
+    def _presses(self, stream: Stream, writes: list[tuple[int, Act]], batch: _Batch) -> list[_Job]:
+        """Returns what is still to be pressed; the others get their outcomes."""
+        if batch.broken:
+            batch.give_up(writes)
+            return []
+        rows = self._reader.rows(stream, [write.key for _, write in writes])
+        jobs: list[_Job] = []
+        for place, write in writes:
+            try:
+                states = _states(stream, write)
+                row = self._current(stream, write, rows)
+            except RecordError as error:
+                batch.outcomes[place] = Outcome(error=error)
+                continue
+            if row.get("state") in states:
+                batch.outcomes[place] = Outcome(key=write.key)
+                continue
+            stamps = orjson.loads(write.expected) if write.expected else {}
+            jobs.append(_Job(place, stream.model, {}, write.key, int(write.key), stamps))
+        return jobs
+
+    def _press(self, action: str, jobs: list[_Job]) -> list[str]:
+        model = jobs[0].model
+        stamps = {name: stamp for job in jobs for name, stamp in job.stamps.items()}
         self._client.call(
-            f"model.{stream.model}.{write.action}",
-            [int(write.key)],
+            f"model.{model}.{action}",
+            list(dict.fromkeys(job.target for job in jobs)),
             context={"_timestamp": stamps},
-            stream=stream.model,
-            key=write.key,
+            stream=model,
+            key=jobs[0].key if len(jobs) == 1 else None,
         )
+        return [str(job.key) for job in jobs]
 
     def _send(
         self, jobs: list[_Job], batch: _Batch, send: Callable[[list[_Job]], list[str]]
@@ -264,6 +284,15 @@ class Writer:
             f"model.{model}.write", *pairs, context={"_timestamp": stamps}, stream=model, key=key
         )
         return [str(job.key) for job in jobs]
+
+
+def _states(stream: Stream, write: Act) -> Collection[str]:
+    """Returns the states in which nothing is left to press. Raises: RecordRejectedError."""
+    if write.action not in stream.actions:
+        raise RecordRejectedError(
+            f"{stream.model} knows no action {write.action!r}", stream=stream.model, key=write.key
+        )
+    return stream.actions[write.action]
 
 
 def _nested_in_template(values: Values, product: int) -> Values:

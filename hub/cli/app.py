@@ -6,6 +6,8 @@ An entry point names a function that takes this app and adds its commands to it.
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -19,10 +21,12 @@ from hub.cli import (
     config,
     conflicts,
     connectors,
+    demo,
     explain,
     init,
     letters,
     links,
+    reconcile,
     resume,
     status,
     sync,
@@ -44,10 +48,12 @@ _NOUNS = (
     links,
     conflicts,
     letters,
+    reconcile,
     explain,
     resume,
     connectors,
     twin,
+    demo,
     config,
     version,
 )
@@ -115,6 +121,8 @@ def _declared() -> dict[str, str]:
 
 def main() -> None:
     """Runs the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # whoever reads the pipe sees lines at once
     build()(prog_name="tulay")
 
 

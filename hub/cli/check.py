@@ -11,12 +11,13 @@ from typing import Annotated
 
 import typer
 
-from connectors.kit.contract import FieldNeed, Finding, StreamSchema
+from connectors.kit.contract import Finding, StreamSchema
 from connectors.kit.errors import ConnectorError
 from hub.cli.exits import FOUND
 from hub.cli.session import command, session
 from hub.settings import Settings
 from hub.sync.hub import Channel, Connection, Hub
+from hub.sync.prepare import needs
 from mappings.kit.files import nearest
 
 
@@ -84,21 +85,6 @@ def findings(hub: Hub, settings: Settings, one: Connection, *, prepare: bool) ->
         yield from _fields(channel, schema, prepared=prepare)
         yield from _rights(hub, channel)
     yield from _webhooks(settings, one)
-
-
-def needs(one: Connection) -> list[FieldNeed]:
-    """Returns the fields that the mappings want created, and those that carry our ids."""
-    found: dict[tuple[str, str], FieldNeed] = {}
-    for channel in one.channels.values():
-        for custom in channel.mapping.custom_fields:
-            need = FieldNeed(channel.stream, custom.name, custom.type, custom.label)
-            found[(channel.stream, custom.name)] = need
-        once = channel.facts.once
-        if once is not None and channel.facts.create:
-            found[(channel.stream, once)] = FieldNeed(
-                channel.stream, once, "text", "Tulay id", once=True
-            )
-    return list(found.values())
 
 
 def _fields(channel: Channel, schema: StreamSchema, *, prepared: bool) -> Iterator[Finding]:

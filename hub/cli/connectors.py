@@ -12,7 +12,7 @@ from connectors.kit.registry import Catalogue, catalogue
 from hub.cli.screen import complain
 from hub.cli.session import Session, command, group, session
 from hub.errors import SettingsError
-from hub.settings import default_path
+from hub.settings import connector_folders
 
 
 def register(app: typer.Typer) -> None:
@@ -56,13 +56,12 @@ def register(app: typer.Typer) -> None:
         for file in files:
             screen.say(str(file))
         screen.note(f"its tests pass already: pytest {folder / name}")
-        screen.note(f"to use it, add to tulay.yaml: connectors: [{folder}]")
+        screen.note(f"to use it, add to tulay.yaml: connectors: [{folder}], mappings: [{folder}]")
 
 
 def _catalogue(session: Session) -> Catalogue:
     """Looks where tulay.yaml says, too, when there is one."""
-    path = session.config or default_path()
-    return catalogue(session.settings().connector_folders if path.is_file() else ())
+    return catalogue(connector_folders(session.config))
 
 
 def _row(found: Catalogue, system: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -114,13 +115,18 @@ class Root(TyperGroup):
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, typer.TyperException):
             raise
+        except BrokenPipeError as error:
+            # Whoever read us (`head`, a pager) has seen enough: nothing is wrong.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from error
         except (Exception, KeyboardInterrupt) as error:
             # The outermost edge: whatever comes here ends the command, with a message.
             asked = isinstance(ctx.obj, Session) and ctx.obj.debug
             if asked:
                 traceback.print_exc(file=sys.stderr)
-            complain(exits.message_of(error))
-            raise typer.Exit(exits.code_of(error)) from error
+            code = exits.code_of(error)
+            complain(exits.message_of(error), "note" if code == exits.STOPPED else "error")
+            raise typer.Exit(code) from error
 
 
 def group(help_text: str, *, bare: bool = False) -> typer.Typer:

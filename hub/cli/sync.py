@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from connectors.kit.errors import ConnectorError
-from hub.cli.exits import FOUND, UNAVAILABLE
+from hub.cli.exits import CONNECTION, FOUND, UNAVAILABLE
 from hub.cli.progress import progress
 from hub.cli.screen import Screen, complain, shown
 from hub.cli.session import Session, command, session
@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Bring all sides together. Without --once: goes on by schedule until Ctrl-C.
 
-        Exit code 1 when something is paused or was set aside, 4 when a system did not answer.
+        Exit code 1 when something is paused or set aside, 3 or 4 when a system fails.
         """
         settings = session(ctx).settings()
         with session(ctx).hub(settings) as hub:
@@ -79,7 +79,9 @@ def _once(session: Session, hub: Hub, entities: Sequence[str] | None) -> int:
                 f" they go on after {minutes} minutes at most."
             )
     if report.failed:
-        return UNAVAILABLE
+        # Who is refused is paused at once; who does not answer is tried again.
+        refused = all(name in report.paused for name in report.failed)
+        return CONNECTION if refused else UNAVAILABLE
     red = any(not tally.adds_up for tally in report.tallies)
     buried = any(tally.buried for tally in report.tallies)
     return FOUND if report.paused or red or buried else 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import signal
+import sys
 import threading
 from typing import Annotated, Any
 
@@ -12,8 +14,11 @@ import typer
 from connectors.kit.registry import Found, RegistryError, adopt, catalogue
 from hub.cli.session import Session, command, session
 from hub.errors import SettingsError, UnknownError
-from hub.settings import default_path
+from hub.settings import connector_folders
 from mappings.kit.files import nearest
+
+#: What one may need to speak to a stand-in, as its attributes.
+_ACCESS = ("token", "database", "login", "password")
 
 
 def register(app: typer.Typer) -> None:
@@ -28,13 +33,16 @@ def register(app: typer.Typer) -> None:
         records: Annotated[int, typer.Option("--records", min=0, help="Companies in it.")] = 0,
     ) -> None:
         """Run a local stand-in for a system until Ctrl-C."""
+        # Ended politely, a twin that is a process of its own ends too.
+        signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
         running = _start(_found(session(ctx), system), port=port, seed=seed, records=records)
         screen = session(ctx).screen
-        token = getattr(running, "token", None)
-        screen.document({"system": system, "url": running.url, "token": token})
+        # Throw-away credentials of a stand-in on loopback: not secrets.
+        access = {name: value for name in _ACCESS if (value := getattr(running, name, None))}
+        screen.document({"system": system, "url": running.url, **access})
         screen.say(f"{system} answers at {running.url}")
-        if token is not None:
-            screen.say(f"its token is {token}")
+        for name, value in access.items():
+            screen.say(f"its {name} is {value}")
         screen.note("stop it with Ctrl-C")
         try:
             threading.Event().wait()
@@ -43,8 +51,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _found(session: Session, system: str) -> Found:
-    path = session.config or default_path()
-    found = catalogue(session.settings().connector_folders if path.is_file() else ()).found
+    found = catalogue(connector_folders(session.config)).found
     if system not in found:
         raise UnknownError(f"there is no connector {system!r}{nearest(system, found)}")
     with_twin = [name for name, one in found.items() if one.manifest.twin]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
 
 from hub.model.policy import EntityPolicy, item_of
 from hub.model.state import LinkState
@@ -98,13 +99,49 @@ def settle(
     return after
 
 
+def settle_unheard(
+    link: LinkState, written: Mapping[str, Scalar], read_back: Mapping[str, Scalar]
+) -> LinkState:
+    """Returns the link after an update whose answer was lost: it may have happened, or not.
+
+    What has changed over there since it was seen, and looks like the system's own way of writing
+    what we sent, is our own write coming back, not news.
+
+    >>> link = LinkState({"name": "A", "city": "Bonn"})
+    >>> settle_unheard(link, {"name": "Acme", "city": "Ulm"}, {"name": "ACME", "city": "Bonn"})
+    LinkState(seen={'name': 'ACME', 'city': 'Bonn'}, agreed={'name': 'Acme'}, shown={})
+    """
+    after = link.copy()
+    for path, value in written.items():
+        back = read_back.get(path)
+        if value is None or back is None or back == link.seen_at(path):
+            continue
+        if _rewritten(value, back):
+            after.put(path, seen=back, agreed=value, shown=back)
+    return after
+
+
 def _rewritten(value: Scalar, back: Scalar) -> bool:
     """Says whether `back` may be how a system shows `value`: case, spaces, a cut end, rounding."""
     if value is None or back is None or value == back:
         return True
     ours, theirs = ("".join(str(v).casefold().split()) for v in (value, back))
     longer = theirs.removeprefix(ours) if theirs.startswith(ours) else theirs
-    return bool(theirs) and (ours.startswith(theirs) or not longer.strip(".0"))
+    cut = ours.startswith(theirs) or not longer.strip(".0")
+    return bool(theirs) and (cut or _rounded(ours, theirs))
+
+
+def _rounded(ours: str, theirs: str) -> bool:
+    """Says whether theirs is our number with fewer digits.
+
+    >>> _rounded("17.25", "17.3"), _rounded("17.25", "17.5"), _rounded("A-1", "A-2")
+    (True, False, False)
+    """
+    try:
+        exact, shown = Decimal(ours), Decimal(theirs)
+        return abs(exact - shown) < Decimal(1).scaleb(int(shown.as_tuple().exponent))
+    except (InvalidOperation, ValueError):
+        return False
 
 
 def route_actions(

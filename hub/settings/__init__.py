@@ -4,7 +4,7 @@ Nothing here opens a connection or a database; a secret is never part of a messa
 """
 
 from hub.settings.connections import ConnectionSettings
-from hub.settings.loading import Settings, default_path, load_settings
+from hub.settings.loading import Settings, connector_folders, default_path, load_settings
 from hub.settings.policies import resolve_policies
 from hub.settings.schema import json_schema
 from hub.settings.shape import Limits, Schedules, Web
@@ -15,6 +15,7 @@ __all__ = [
     "Schedules",
     "Settings",
     "Web",
+    "connector_folders",
     "default_path",
     "json_schema",
     "load_settings",

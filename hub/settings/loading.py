@@ -79,15 +79,28 @@ def load_settings(
 
     Raises: SettingsError, whose message begins with file and line.
     """
+    return _loading(path, environ=environ).settings()
+
+
+def connector_folders(path: str | Path | None = None) -> tuple[Path, ...]:
+    """Returns the folders with connectors that a file names; none when there is no file.
+
+    Asks for no secret: what is set up by hand, such as a twin, starts before its token is known.
+
+    Raises: SettingsError.
+    """
+    there = Path(path) if path is not None else default_path()
+    return _loading(there).connector_folders() if path or there.is_file() else ()
+
+
+def _loading(path: str | Path | None, *, environ: Mapping[str, str] | None = None) -> _Loading:
     file = read_settings(Path(path) if path is not None else default_path())
     try:
         text = TulayFile.model_validate(dict(file.content))
     except ValidationError as error:
         # from None: pydantic's error shows the values it was given.
         raise file.invalid(TulayFile, error) from None
-    return _Loading(
-        file, text, References(file, os.environ if environ is None else environ)
-    ).settings()
+    return _Loading(file, text, References(file, os.environ if environ is None else environ))
 
 
 @dataclass(frozen=True)
@@ -96,8 +109,11 @@ class _Loading:
     text: TulayFile
     references: References
 
+    def connector_folders(self) -> tuple[Path, ...]:
+        return self._folders("connectors", self.text.connectors)
+
     def settings(self) -> Settings:
-        folders = self._folders("connectors", self.text.connectors)
+        folders = self.connector_folders()
         found = catalogue(folders)
         manifests = {system: one.manifest for system, one in found.found.items()}
         connections = self._connections(manifests, found.problems)

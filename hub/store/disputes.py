@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from hub.store.engine import among, upsert
 from hub.store.tables import conflicts, history, letters, links, reviews
@@ -129,11 +129,17 @@ class Pending:
 
 def pending(tx: Connection, connection: str) -> Pending:
     """Says in one cheap question what of a connection is set aside."""
-    waiting = exists().where(letters.c.kind == "pull", letters.c.source == connection)
-    asked = exists().where(reviews.c.connection == connection)
-    disputed = exists().where(conflicts.c.connection == connection, conflicts.c.closed_at.is_(None))
-    row = tx.execute(select(waiting, asked, disputed)).one()
+    row = tx.execute(_PENDING, {"connection": connection}).one()
     return Pending(*map(bool, row))
+
+
+_PENDING = select(
+    exists().where(letters.c.kind == "pull", letters.c.source == bindparam("connection")),
+    exists().where(reviews.c.connection == bindparam("connection")),
+    exists().where(
+        conflicts.c.connection == bindparam("connection"), conflicts.c.closed_at.is_(None)
+    ),
+)
 
 
 def open_reviews(tx: Connection) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ class Wish:
     state: str
     wish: int
     attempts: int
-    #: The values of a create whose outcome is unknown.
+    #: The values of a write whose outcome is unknown.
     sent: Values | None = field(default=None, repr=False)
 
 
@@ -179,26 +179,44 @@ def lease(
     return []
 
 
-def mark_sent(tx: Connection, values: Mapping[int, Values]) -> None:
-    """Writes down the intention to create {wish id: values}, before the network is touched."""
-    rows = [{"_id": wish, "_sent": sent} for wish, sent in values.items()]
-    tx.execute(
-        update(outbox)
-        .where(outbox.c.id == bindparam("_id"))
-        .values(state="sent", sent=bindparam("_sent")),
-        rows,
-    )
+def mark_sent(
+    tx: Connection, *, creates: Mapping[int, Values], updates: Mapping[int, Values]
+) -> None:
+    """Writes down the intention to write {wish id: values}, before the network is touched.
+
+    A create has the state `sent` until its outcome is known: it must not simply be repeated.
+    """
+    sending = update(outbox).where(outbox.c.id == bindparam("_id"))
+    for values, state in ((creates, {"state": "sent"}), (updates, {})):
+        rows = [{"_id": wish, "_sent": sent} for wish, sent in values.items()]
+        if rows:
+            tx.execute(sending.values(sent=bindparam("_sent"), **state), rows)
 
 
-def sent_values(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
-    """Returns golden id -> values of creates that were sent and not heard of since."""
+def sent_values(
+    tx: Connection, connection: str, golden_ids: Iterable[str], *, created: bool
+) -> dict[str, Values]:
+    """Returns golden id -> values of creates (or updates) sent and not heard of since."""
     query = select(outbox.c.golden_id, outbox.c.sent).where(
         outbox.c.connection == connection,
         among(tx, outbox.c.golden_id, golden_ids),
-        outbox.c.state == "sent",
+        (outbox.c.state == "sent") if created else (outbox.c.state != "sent"),
         outbox.c.sent.is_not(None),
     )
     return {golden_id: sent for golden_id, sent in tx.execute(query)}
+
+
+def heard_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> None:
+    """Forgets updates that were sent: their record was seen since."""
+    tx.execute(
+        update(outbox)
+        .where(
+            outbox.c.connection == connection,
+            among(tx, outbox.c.golden_id, golden_ids),
+            outbox.c.state != "sent",
+        )
+        .values(sent=None)
+    )
 
 
 def mark_unsent(tx: Connection, ids: Iterable[int]) -> None:

@@ -99,7 +99,7 @@ links = Table(
     Column("stream", String(80), nullable=False),
     Column("key", String(200), nullable=False),
     Column("golden_id", _ID),
-    #: 0 for the link that is written to; its own id for a further record of the same thing.
+    #: 0 for the link that is written to; its own number for a further record of the same thing.
     Column("spare", _SERIAL, nullable=False, default=0),
     Column("version", Text),
     Column("modified_at", Instant),
@@ -170,7 +170,7 @@ outbox = Table(
     Column("error", String(60)),
     #: The golden record whose change will let this one go on.
     Column("waits_for", _ID),
-    #: The values of a create whose outcome is unknown.
+    #: The values of a write whose outcome is unknown.
     Column("sent", Json),
     Column("leased_by", String(80)),
     Column("leased_until", Instant),

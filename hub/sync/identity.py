@@ -5,7 +5,7 @@ In order: the hub id it carries, a person's decision, the match rules; else a ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection as Transaction
@@ -44,6 +44,8 @@ class Identities:
     known: dict[str, str] = field(default_factory=dict)
     #: Of these, the keys of records that carry our hub id: the hub has created them.
     created: set[str] = field(default_factory=set)
+    #: Of these, the keys of records whose golden record has a record in this stream already.
+    spare: set[str] = field(default_factory=set)
     #: key -> why a person must decide.
     unclear: dict[str, Unclear] = field(default_factory=dict)
 
@@ -80,11 +82,14 @@ def _by_once(
     if not carried:
         return
     golden = records.load(tx, carried)
-    occupied = _occupied(tx, channel, golden)
+    occupied = _occupied(tx, channel, {g.merged_into or g.id for g in golden.values()})
     for once, record in golden.items():
         target = record.merged_into or record.id
-        if record.entity == channel.entity.name and target not in occupied:
+        if record.entity == channel.entity.name:
             found.known[carried[once]] = target
+            if target in occupied or target in taken:
+                # Merges brought two together before we heard of this one: never a third thing.
+                found.spare.add(carried[once])
             found.created.add(carried[once])
             taken.add(target)
 
@@ -132,7 +137,7 @@ def _alive(golden: Golden) -> bool:
     return golden.merged_into is None and golden.deleted_at is None
 
 
-def _occupied(tx: Transaction, channel: Channel, golden: dict[str, Golden]) -> set[str]:
+def _occupied(tx: Transaction, channel: Channel, golden: Iterable[str]) -> set[str]:
     """Golden records that have a living link to this stream already."""
     links = records.links_by_golden(tx, golden, connection=channel.connection)
     return {

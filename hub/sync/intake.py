@@ -15,9 +15,9 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Page, Payload, Record
 from hub.flows.facts import derived_id
-from hub.model.observe import Ground, Observation, Sighting, observe
+from hub.model.observe import Change, Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
-from hub.model.want import agree, route_actions, settle, wanted
+from hub.model.want import agree, route_actions, settle, settle_unheard, wanted
 from hub.store import disputes, letters, queues, records
 from hub.store.engine import lock_identities
 from hub.store.letters import Letter
@@ -84,6 +84,8 @@ class _Intake:
         self.policy = hub.policy(self.entity.name)
         self.now = hub.clock()
         self.then = Consequences(hub, tally.id, self.now)
+        #: Golden id -> values of updates that were sent and not heard of since.
+        self.unheard: dict[str, Values] = {}
         #: Asked once a page: mostly nothing is set aside, and much need not be looked up.
         self.pending = disputes.pending(tx, channel.connection)
 
@@ -124,6 +126,7 @@ class _Intake:
         linked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is not None]
         identities = self._identify(unlinked)
         golden = self._load(linked, links, identities)
+        self._hear(linked, links)
         stored = [link.id for link in links.values() if link.id is not None]
         conflicts = disputes.open_paths(self.tx, stored) if stored else {}
         for one in linked:
@@ -254,6 +257,7 @@ class _Intake:
             recognised = identify(self.tx, self.channel, strangers, reviewed=self.pending.reviews)
             found.known |= recognised.known
             found.unclear, found.created = recognised.unclear, recognised.created
+            found.spare = recognised.spare
             self._recall(found)
         if found.known:
             ids = list(found.known.values())
@@ -265,9 +269,22 @@ class _Intake:
         if not found.created:
             return
         ids = {found.known[key]: key for key in found.created}
-        sent = queues.sent_values(self.tx, self.channel.connection, ids)
+        sent = queues.sent_values(self.tx, self.channel.connection, ids, created=True)
         for golden_id, values in sent.items():
             self.written[ids[golden_id]] = Written(golden_id, values, certain=False)
+
+    def _hear(self, linked: Sequence[Fresh], links: Mapping[str, Link]) -> None:
+        """Updates whose answer was lost: what we sent is known, and is not news."""
+        current = [
+            links[o.record.key] for o in linked if not self._stale(o.record, links[o.record.key])
+        ]
+        ids = [str(link.golden_id) for link in current if link.spare == 0]
+        if not ids:
+            return
+        connection = self.channel.connection
+        self.unheard = queues.sent_values(self.tx, connection, ids, created=False)
+        if self.unheard:
+            queues.heard_of(self.tx, connection, self.unheard)
 
     def _load(
         self, linked: Sequence[Fresh], links: Mapping[str, Link], identities: Identities
@@ -284,12 +301,17 @@ class _Intake:
             self._ask(one, identities)
             return
         joined = golden.get(identities.known.get(key, ""))
+        if link is not None and self._may_be_gone(one.record, link):
+            self._look_again(link)
+            return
         if joined is None and not self._adopts():
             self.tally.skip("not taken in from here")
             return
         fresh_link = link or Link(self.channel.connection, self.channel.stream, key, None)
         if joined is not None:
             fresh_link.golden_id = joined.id
+            if key in identities.spare:
+                fresh_link.spare = fresh_link.id or _further(key)
             self._observe(one, fresh_link, joined, None, created=key in identities.created)
         else:
             self._start(one, fresh_link)
@@ -358,16 +380,16 @@ class _Intake:
             self.tally.skip("older than what is known")
             return
         if golden.deleted_at is not None and link.gone_at is None and link.id is not None:
-            self.tally.skip("deleted")
+            self._too_late(one, link, golden)
             return
         if self._may_be_gone(record, link):
-            self.tally.skip("gone when last looked at")
-            nudge = _nudge(link.connection, link.stream, link.key)
-            queues.receive(self.tx, [nudge], now=self.now)
+            self._look_again(link)
             return
         ours = self.written.get(record.key)
         if ours is not None:
             link.state = settle(link.state, ours.values, one.values, certain=ours.certain)
+        elif link.spare == 0 and golden.id in self.unheard:
+            link.state = settle_unheard(link.state, self.unheard[golden.id], one.values)
         ground = Ground(
             golden.values,
             link.state,
@@ -383,6 +405,24 @@ class _Intake:
         self._apply(seen, one, link=link, golden=golden)
         if link.id is not None:
             self._welcome(record.key)
+
+    def _too_late(self, one: Fresh, link: Link, golden: Golden) -> None:
+        """It will be deleted here as elsewhere; what somebody typed meanwhile stays in history."""
+        self.tally.skip("deleted")
+        why = f"deleted in another system; policy delete: {self.policy.delete}"
+        typed = {p: v for p, v in one.values.items() if v != link.state.seen_at(p)}
+        changes = [Change(p, v, None, "superseded", why) for p, v in typed.items() if v is not None]
+        self.then.history(golden.id, changes, connection=link.connection)
+        for path, value in typed.items():
+            agreed, shown = link.state.agreed_at(path), link.state.shown_at(path)
+            link.state.put(path, seen=value, agreed=agreed, shown=shown)
+        self._note(link, one)
+
+    def _look_again(self, link: Link) -> None:
+        """Whether it is back or the page is old news, only a fetch can tell."""
+        self.tally.skip("gone when last looked at")
+        nudge = _nudge(link.connection, link.stream, link.key)
+        queues.receive(self.tx, [nudge], now=self.now)
 
     def _may_be_gone(self, record: Record, link: Link) -> bool:
         """Says whether a page may have been read before the record was deleted over there."""
@@ -459,6 +499,11 @@ def _newer(known: Record | None, found: Record) -> Record:
     if known is None or known.modified_at is None or found.modified_at is None:
         return found
     return known if known.modified_at > found.modified_at else found
+
+
+def _further(key: str) -> int:
+    """A number for the link of a further record that has no id yet; never one of another link."""
+    return -1 - int.from_bytes(blake2b(key.encode(), digest_size=6).digest(), "big")
 
 
 def _nudge(connection: str, stream: str, key: str) -> dict[str, str | None]:

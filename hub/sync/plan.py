@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection as Transaction
 
@@ -51,12 +52,42 @@ def plan(
     """Returns what to do for each job; sets the values that are written."""
     linked = [job.link.id for job in jobs if job.link is not None and job.link.id is not None]
     conflicts = disputes.open_paths(tx, linked) if linked else {}
-    first = [(job, _lacking(hub, channel, job, conflicts)) for job in jobs]
+    reviews = _reviews(tx, channel) if any(job.link is None for job in jobs) else {}
+    first = [
+        (job, _undecided(channel, job, reviews) or _lacking(hub, channel, job, conflicts))
+        for job in jobs
+    ]
     keys = _keys(tx, channel, [job for job, waiting in first if waiting is None])
     planned: list[tuple[Job, Plan]] = []
     for job, waiting in first:
         planned.append((job, waiting or _write(hub, tx, channel, job=job, keys=keys)))
     return planned
+
+
+def _reviews(tx: Transaction, channel: Channel) -> dict[str, Mapping[str, Any]]:
+    """Returns golden id -> open review that may find its record over there."""
+    if not disputes.pending(tx, channel.connection).reviews:
+        return {}
+    return {
+        golden_id: review
+        for review in disputes.open_reviews(tx)
+        if (review["connection"], review["stream"]) == (channel.connection, channel.stream)
+        for golden_id in review["candidates"]
+    }
+
+
+def _undecided(
+    channel: Channel, job: Job, reviews: Mapping[str, Mapping[str, Any]]
+) -> Waiting | None:
+    """A record that perhaps exists over there is not created before a person has decided."""
+    review = reviews.get(job.golden.id) if job.link is None else None
+    if review is None:
+        return None
+    return Waiting(
+        f"may be {review['title']!r} ({channel.connection} {review['stream']} {review['key']});"
+        f" decide with `tulay links decide {review['id']}`",
+        job.golden.id,
+    )
 
 
 def _lacking(
@@ -66,6 +97,8 @@ def _lacking(
     mapping, golden = channel.mapping, job.golden
     if job.link is None:
         missing = [path for path in mapping.requires if not _filled(golden.values, path)]
+        if missing and not _ours_to_fill(hub, channel, golden, missing):
+            return None  # when its owner fills it, a new wish comes by itself
         if missing:
             kind, title = golden.entity.replace("_", " "), mapping.describe(golden.values)
             return Waiting(
@@ -82,6 +115,12 @@ def _lacking(
             conflicts=conflicts.get(job.link.id or 0, frozenset()),
         )
     return None
+
+
+def _ours_to_fill(hub: Hub, channel: Channel, golden: Golden, missing: Sequence[str]) -> bool:
+    """Says whether the people of this connection could fill what is missing."""
+    policy = hub.policy(golden.entity)
+    return any(policy.of(path).may_set(channel.connection) for path in missing)
 
 
 def _keys(tx: Transaction, channel: Channel, jobs: Sequence[Job]) -> dict[str, str]:
@@ -104,8 +143,8 @@ def _write(
             return None  # gone meanwhile: deletes stay deleted
         if job.golden.deleted_at is not None:
             return Delete(job.link.key, job.record.version) if channel.facts.delete else None
-        if not job.values:
-            return None
+    if not job.values:
+        return None
     references = channel.mapping.references
     outside: dict[str, Scalar] = {}
     for path, value in job.values.items():

@@ -6,9 +6,9 @@ The cursor is stored in the transaction that stored its page. A surprise is not 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from queue import Queue
 from threading import Event, Thread
-from typing import TypeVar
 
 from sqlalchemy import Connection as Transaction
 
@@ -23,7 +23,8 @@ from hub.sync.hub import Channel, Hub
 from hub.sync.intake import take_in
 from hub.sync.progress import Progress, Silence
 
-Item = TypeVar("Item")
+#: A long read renews its lease so often.
+_LEASE_RENEWAL = timedelta(minutes=1)
 
 
 class SurpriseError(Exception):
@@ -43,6 +44,12 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             known = records.count_links(tx, connection, stream)
         same_mapping = state.fingerprint == channel.mapping.fingerprint
         since = state.cursor if same_mapping else None
+        anew = since is None
+        if anew and known:
+            # What was deleted before now does not show in a read of everything: sweep soon.
+            with hub.store.begin() as tx:
+                store.save_stream(tx, connection, stream, swept_at=None)
+        leased_at = hub.clock()
         pages = _ahead(channel.connector.pages(stream, since))
         for page in pages:
             if page.total is not None:
@@ -60,9 +67,15 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
                 return counted
 
             tally.become(hub.store.transact(store_page))
+            if hub.clock() - leased_at > _LEASE_RENEWAL:
+                leased_at = hub.clock()
+                with hub.store.begin() as tx:
+                    store.lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
             show.advance(f"{connection}.{stream}", len(page.records))
         with hub.store.begin() as tx:
             store.save_stream(tx, connection, stream, read_at=hub.clock())
+            if anew and not known:
+                store.save_stream(tx, connection, stream, swept_at=hub.clock())
             accepted_has_happened(tx, connection, stream, kind="pull")
 
     return _run(hub, channel, "pull", work, progress=progress)

@@ -11,8 +11,13 @@ from datetime import timedelta
 
 from sqlalchemy import Connection as Transaction
 
-from connectors.kit.contract import Act, Create, Delete, Page, Write
-from connectors.kit.errors import ConnectorError, RateLimitedError, RecordMissingError
+from connectors.kit.contract import Act, Create, Delete, Outcome, Page, Update, Write
+from connectors.kit.errors import (
+    ConnectorError,
+    RateLimitedError,
+    RecordMissingError,
+    UnavailableError,
+)
 from hub.model.matching import fingerprints
 from hub.model.recovery import Bury, Pause, Refresh, Retry, pause, recovery
 from hub.model.want import route_actions
@@ -24,6 +29,7 @@ from hub.store.records import Link
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import Written, take_in
 from hub.sync.plan import Job, Waiting, plan
+from hub.sync.prepare import prepare_once
 from hub.sync.progress import Progress, Silence
 from hub.sync.pull import pause_connection
 from mappings.kit.errors import LensError
@@ -81,6 +87,7 @@ class _Batch:
     def work(self) -> None:
         """Does all of it; whatever happens, no wish is lost."""
         try:
+            prepare_once(self.hub, self.target)
             for channel, jobs in self._by_channel().items():
                 for start in range(0, len(jobs), channel.facts.batch):
                     self._work_channel(channel, jobs[start : start + channel.facts.batch])
@@ -224,18 +231,22 @@ class _Batch:
 
     def _write(self, channel: Channel, writes: Sequence[tuple[Job, Write]]) -> None:
         creates = {job.wish.id: job.values for job, write in writes if isinstance(write, Create)}
-        if creates:
-            with self.hub.store.begin(durable=True) as tx:
-                queues.mark_sent(tx, creates)
+        updates = {job.wish.id: job.values for job, write in writes if isinstance(write, Update)}
+        with self.hub.store.begin(durable=bool(creates)) as tx:
+            queues.mark_sent(tx, creates=creates, updates=updates)
         try:
             outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
         except RateLimitedError:
             with self.hub.store.begin() as tx:  # the system said that none has happened
-                queues.mark_unsent(tx, creates)
+                queues.mark_unsent(tx, [*creates, *updates])
             raise
         for (job, _), outcome in zip(writes, outcomes, strict=True):
             job.outcome = outcome
         self._read_back(channel, writes)
+        refused = [job.wish.id for job, _ in writes if _surely_not(job.outcome)]
+        if refused:
+            with self.hub.store.begin() as tx:
+                queues.mark_unsent(tx, refused)
         for job, write in writes:
             self._conclude(job, write)
 
@@ -350,6 +361,13 @@ class _Batch:
                 error=type(error).__name__ if error else None,
                 waits_for=waits_for,
             )
+
+
+def _surely_not(outcome: Outcome | None) -> bool:
+    """Says whether a write has certainly not happened."""
+    error = None if outcome is None else outcome.error
+    unknown = isinstance(error, UnavailableError) and not isinstance(error, RateLimitedError)
+    return error is not None and not unknown
 
 
 def _is_alive(job: Job) -> bool:

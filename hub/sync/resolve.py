@@ -212,6 +212,7 @@ def decide_review(hub: Hub, number: int, decision: str) -> str:
             raise UnknownError(f"there is no open review {number}; see `tulay links review`")
         chosen = decision if decision == "new" else _chosen(tx, review, decision)
         disputes.decide_review(tx, number, chosen)
+        queues.wake(tx, review["candidates"], now=hub.clock())
         nudge = {
             "connection": review["connection"],
             "stream": review["stream"],

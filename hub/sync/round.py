@@ -80,7 +80,7 @@ def _read(
                 continue
             try:
                 _count(report, pull(hub, channel.connection, channel.stream, progress=progress))
-                if swept and channel.facts.deletions == "sweep":
+                if swept and _wants_sweep(hub, channel):
                     found = sweep(hub, channel.connection, channel.stream, progress=progress)
                     _count(report, found)
             except ConnectorError as error:
@@ -91,6 +91,13 @@ def _read(
                 _count(report, drain(hub, connection))
             except ConnectorError as error:
                 report.failed[connection] = str(error)
+
+
+def _wants_sweep(hub: Hub, channel: Channel) -> bool:
+    """Says whether deletions only show in a sweep: always, or after everything was read anew."""
+    with hub.store.read() as tx:
+        swept_at = store.stream_state(tx, channel.connection, channel.stream).swept_at
+    return channel.facts.deletions == "sweep" or swept_at is None
 
 
 def _write(hub: Hub, report: Report, *, progress: Progress | None) -> None:

@@ -85,12 +85,24 @@ def take_merge(
         # What was known of the old record says nothing about the age of the survivor.
         old.key, old.digest, old.modified_at = merge.into, None, None
         records.change_links(tx, [old])
+        _leave_trace(tx, channel, merge.key, survivor=old, then=then)
         return
     old.gone_at, old.digest, old.spare = then.now, None, old.id or 0
     records.change_links(tx, [old])
     if old.golden_id and into.golden_id and old.golden_id != into.golden_id:
         why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
         merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why)
+
+
+def _leave_trace(
+    tx: Transaction, channel: Channel, key: str, *, survivor: Link, then: Consequences
+) -> None:
+    """The old key goes on meaning the survivor, for children and for pages that are old news."""
+    trace = Link(channel.connection, channel.stream, key, None, gone_at=then.now)
+    records.add_links(tx, [trace])
+    stored = records.links_by_key(tx, channel.connection, channel.stream, [key])[key]
+    stored.golden_id, stored.spare = survivor.golden_id, stored.id or 0
+    records.change_links(tx, [stored])
 
 
 def merge_golden(

@@ -77,7 +77,7 @@ class States:
     follows: Mapping[str, tuple[str, ...]]
 
     def route(self, start: str | None, end: str) -> tuple[str, ...] | None:
-        """Returns the states to pass through from start (exclusive) to end, shortest way; None if none.
+        """Returns the states from start (exclusive) to end, the shortest way; None: there is none.
 
         >>> States("state", {"a": ("b",), "b": ("c",), "c": ()}).route("a", "c")
         ('b', 'c')

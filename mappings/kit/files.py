@@ -22,6 +22,8 @@ from mappings.kit.source import Location, Source, read_source
 
 #: Where our own mapping files are.
 OURS = Path(__file__).resolve().parent.parent
+#: What a connector says of itself; somebody's folder may hold that and the mappings.
+MANIFEST = "manifest.yaml"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -87,7 +89,8 @@ def streams(system: str, extra: Sequence[Path]) -> dict[str, Stream]:
     found: dict[str, Stream] = {}
     for folder in (OURS, *extra):
         seen: dict[str, Path] = {}
-        for path in sorted((folder / system).glob("*.y*ml")):
+        paths = sorted((folder / system).glob("*.y*ml"))
+        for path in (path for path in paths if path.name != MANIFEST):
             source, spec = _checked(path)
             if spec.stream in seen:
                 other = seen[spec.stream].name

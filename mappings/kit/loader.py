@@ -34,7 +34,10 @@ def load_all(systems: Iterable[str], extra: Sequence[Path] = ()) -> dict[str, li
         if not found:
             places = ", ".join(str(folder / system) for folder in (files.OURS, *extra))
             hint = files.nearest(system, shipped())
-            raise MappingFileError(f"no mapping files in {places}{hint}", path=files.OURS / system)
+            what = (
+                f"no mapping files in {places}{hint}; write one per stream, see mappings/README.md"
+            )
+            raise MappingFileError(what, path=files.OURS / system)
         about = known(system, found, entities)
         made: list[TableMapping] = [compiled(stream, about) for stream in found.values()]
         loaded[system] = sorted(made, key=lambda m: order.index(m.entity.name))

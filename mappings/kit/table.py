@@ -96,7 +96,8 @@ class TableMapping:
             paths.insert(0, "first_name")
         title = " ".join(str(values[path]) for path in paths if values.get(path))
         if not title:
-            known = (values.get(path) for group in self.entity.match for path in group)
+            others = ("name", "description", *(p for group in self.entity.match for p in group))
+            known = (values.get(path) for path in others)
             title = next((str(value) for value in known if value), f"{self.entity.name} (no name)")
         return " ".join(title.split())
 

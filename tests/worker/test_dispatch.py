@@ -35,14 +35,6 @@ def due(shop: Any, hub: Hub) -> Callable[..., list[str]]:
     ]
 
 
-def read_all(hub: Hub) -> None:
-    with hub.store.begin() as tx:
-        for name in ("crm", "erp"):
-            progress.save_stream(tx, name, "companies", read_at=hub.clock() + timedelta(hours=1))
-        assert store_work.take(tx, "tidy", worker="t", now=hub.clock())
-        store_work.done(tx, "tidy", worker="t", now=hub.clock())
-
-
 def test_everything_is_read_first(hub: Hub, shop: Any, due: Callable[..., list[str]]) -> None:
     works = due_work(hub, shop.settings(), hub.clock())
     assert [w.name for w in works] == ["pull crm companies", "pull erp companies", "tidy"]
@@ -69,6 +61,9 @@ def test_streams_are_due_by_schedule_and_sweeps_after(
         progress.save_stream(tx, "crm", "companies", read_at=hub.clock())
     assert "pull crm companies" not in due()
     assert "pull crm companies" in due(SECOND * 2)
+    assert "sweep crm companies" in due()
+    with hub.store.begin() as tx:
+        progress.save_stream(tx, "crm", "companies", swept_at=hub.clock())
     assert "sweep crm companies" not in due(timedelta(hours=23))
     assert "sweep crm companies" in due(timedelta(hours=25))
     assert "sweep erp companies" not in due(timedelta(hours=25))

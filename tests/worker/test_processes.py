@@ -13,6 +13,8 @@ import httpx
 
 from connectors.memory.webhooks import delivery
 from hub.store import leases, progress
+from hub.store.engine import open_store
+from hub.store.migrate import is_current
 
 
 def children(pid: int) -> dict[str, int]:
@@ -53,6 +55,7 @@ def deliver(shop: Any, key: str) -> int:
 
 
 def test_serve_keeps_both_in_sync_through_kills_and_ends_in_order(shop: Any) -> None:
+    shop.write(pull="1h")  # from now on, only webhooks tell the hub what is new
     shop.crm.create("companies", name="First")
     served = shop.run("serve")
     shop.until(lambda: shop.names(shop.erp) == {"First"})
@@ -66,9 +69,10 @@ def test_serve_keeps_both_in_sync_through_kills_and_ends_in_order(shop: Any) -> 
     assert set(before) == {"web", "worker"}
     os.kill(before["worker"], signal.SIGKILL)
     os.kill(before["web"], signal.SIGKILL)
-    shop.crm.create("companies", name="Third")
-    shop.until(lambda: "Third" in shop.names(shop.erp))
+    key = shop.crm.create("companies", name="Third")
     shop.until(lambda: ask(shop, "/healthz") == 200)
+    assert deliver(shop, key) == 202
+    shop.until(lambda: "Third" in shop.names(shop.erp))
     after = children(served.pid)
     assert set(after) == {"web", "worker"}
     assert set(after.values()).isdisjoint(before.values())
@@ -102,6 +106,41 @@ def test_children_end_with_a_killed_parent_and_the_next_start_takes_over(shop: A
     again.send_signal(signal.SIGINT)
     assert again.wait(timeout=60) == 0, shop.log()
     assert len(shop.erp.records("companies")) == 30
+
+
+def test_a_worker_killed_in_the_middle_of_a_read_is_followed_at_once(shop: Any) -> None:
+    shop.write(pull="1h", page=1)
+    for number in range(200):
+        shop.crm.create("companies", name=f"Company {number}")
+    worker = shop.run("worker")
+    shop.until(lambda: seen(shop) > 5)
+    worker.kill()
+    worker.wait()
+    assert "running" in states(shop)
+    shop.run("worker")
+    shop.until(lambda: len(shop.names(shop.erp)) == 200)
+    assert len(shop.erp.records("companies")) == 200
+    assert "stopped" in states(shop)
+    shop.until(lambda: "running" not in states(shop))
+
+
+def listed(shop: Any) -> list[dict[str, Any]]:
+    store = open_store(shop.settings().database)
+    try:
+        if not is_current(store):
+            return []
+        with store.read() as tx:
+            return progress.recent_runs(tx)
+    finally:
+        store.close()
+
+
+def seen(shop: Any) -> int:
+    return sum(run["seen"] for run in listed(shop))
+
+
+def states(shop: Any) -> set[str]:
+    return {run["state"] for run in listed(shop)}
 
 
 def test_leases_of_a_killed_worker_are_free_at_once(shop: Any) -> None:

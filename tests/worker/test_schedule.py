@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from worker.schedule import is_due, pause, restart_pause
 
 times = st.datetimes(
-    min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)
+    # Naive bounds: Hypothesis wants them so and adds the zone.
+    min_value=datetime(2000, 1, 1),  # noqa: DTZ001
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 spans = st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=400))
 

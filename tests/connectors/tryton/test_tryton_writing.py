@@ -277,6 +277,29 @@ def test_an_action_that_is_not_possible_is_refused(connector: TrytonConnector, h
     assert hands.read("sale.sale", sale.key).payload["state"] == "quotation"
 
 
+def test_one_sale_that_cannot_be_confirmed_does_not_keep_the_others(
+    connector: TrytonConnector, hands: Any
+) -> None:
+    party = hands.party("Many")
+    sales = [hands.sale(party.key, ("GAD-1", "1", "10")).key for _ in range(4)]
+    for key in (sales[0], sales[1], sales[3]):
+        hands.act(key, "quote")
+    outcomes = connector.write("sale.sale", [Act(key, "confirm", None) for key in sales])
+    refused = [isinstance(outcome.error, RecordRejectedError) for outcome in outcomes]
+    assert refused == [False, False, True, False]
+    states = [hands.read("sale.sale", key).payload["state"] for key in sales]
+    assert states == ["processing", "processing", "draft", "processing"]
+
+
+def test_nothing_is_called_gone_by_a_server_that_is_down(tryton: Sandbox) -> None:
+    down = {**tryton.settings(), "url": "http://127.0.0.1:9"}
+    connector = TrytonConnector(down, Budget(1000, 1.0))
+    writes = [Create("x", {"name": "X"}), Update("1", {"name": "Y"}, None), Delete("1", None)]
+    with pytest.raises(UnavailableError):
+        connector.write("party.party", writes)
+    connector.close()
+
+
 def test_a_session_that_ended_over_there_is_opened_again(tryton: Sandbox) -> None:
     connector = TrytonConnector(tryton.settings(), Budget(1000, 1.0))
     next(connector.pages("product.product", None))

@@ -51,7 +51,7 @@ def test_a_system_that_is_down_ends_with_4_and_the_other_goes_on(office: Any) ->
 def test_wrong_credentials_pause_the_connection_until_a_person_resumes_it(office: Any) -> None:
     password, office.crm.password = office.crm.password, "changed over there"
     office.crm.create("companies", name="ACME")
-    office.run("sync", "--once", code=4)
+    office.run("sync", "--once", code=3)
     status = office.json("status", code=1)
     assert list(status["paused"]) == ["crm"]
     assert "crm is paused: " in "\n".join(office.lines("status", code=1))

@@ -20,9 +20,15 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.begin() as tx:
-        upsert(tx, dirty, [{"golden_id": "a", "mark": 1.0}], key=["golden_id"], update=[])
-        raise RuntimeError("power cut")
+    row = {"golden_id": "a", "mark": 1.0}
+
+    def write_twice() -> None:
+        with store.begin() as tx:
+            upsert(tx, dirty, [row], key=["golden_id"], update=[])
+            tx.execute(dirty.insert().values(**row))
+
+    with pytest.raises(DBAPIError):
+        write_twice()
     with store.read() as tx:
         assert tx.execute(select(dirty)).all() == []
 

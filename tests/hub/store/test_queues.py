@@ -140,7 +140,7 @@ def test_a_create_with_unknown_outcome_stays_so_until_fulfilled(store: Store) ->
     want(store, "g1")
     wishes = lease(store)
     with store.begin(durable=True) as tx:
-        queues.mark_sent(tx, [w.id for w in wishes])
+        queues.mark_sent(tx, creates={w.id: {"name": "A"} for w in wishes}, updates={})
     want(store, "g1")  # wished for anew: it must still be probed first
     later = NOW + LEASE * 2
     again = lease(store, worker="w2", now=later)

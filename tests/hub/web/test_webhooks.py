@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import create_engine, make_url, select
+from sqlalchemy.engine import URL
 from starlette.applications import Starlette
 
 from connectors.kit.contract import Request
@@ -20,7 +21,7 @@ from connectors.memory.system import MemorySystem
 from connectors.memory.webhooks import delivery
 from hub.flows.settings import FlowSettings
 from hub.store import progress
-from hub.store.engine import Store
+from hub.store.engine import Store, open_store
 from hub.store.migrate import migrate
 from hub.store.tables import inbox as inbox_table
 from hub.sync.hub import Connection, Hub
@@ -281,37 +282,39 @@ def test_deliveries_that_arrive_together_share_commits(
 
 
 def test_a_database_that_is_away_asks_the_sender_to_come_again(
-    postgresql_url: str, caller: Caller
+    postgresql_server: URL, postgresql_url: str, caller: Caller
 ) -> None:
-    from hub.store.engine import open_store
-
     store = open_store(postgresql_url)
-    store.create()
-    hub = Hub(
-        store, {"crm": Connection("crm", "memory", "crm", caller, {})}, {}, {}, FlowSettings()
-    )
-    app = app_of(hub)
+    migrate(store)
+    made = {"crm": Connection("crm", "memory", "crm", caller, {})}
+    app = app_of(Hub(store, made, {}, {}, FlowSettings()))
     assert post(app, *signed("1")).status_code == 202
-    store.close()
-    store.engine = store.engine.execution_options()
-    away = open_store(postgresql_url)
-    hub.store = store
-    with away.begin() as tx:
-        tx.exec_driver_sql("ALTER TABLE inbox RENAME TO elsewhere")
+    allow(postgresql_server, postgresql_url, connections=False)
     answer = post(app, *signed("2"))
     assert refusal(answer) == (503, "the database does not answer")
     assert int(answer.headers["retry-after"]) > 0
-    with away.begin() as tx:
-        tx.exec_driver_sql("ALTER TABLE elsewhere RENAME TO inbox")
+    assert refusal(ask(app, lambda http: http.get("/readyz")))[0] == 503
+    assert refusal(ask(app, lambda http: http.get("/metrics")))[0] == 503
+    assert ask(app, lambda http: http.get("/healthz")).status_code == 200
+    allow(postgresql_server, postgresql_url, connections=True)
     assert post(app, *signed("2")).status_code == 202
-    assert len(stored(away)) == 2
+    assert [key for _, _, key in stored(store)] == ["1", "2"]
     store.close()
-    away.close()
+
+
+def allow(server: URL, database: str, *, connections: bool) -> None:
+    """Lets nobody into a database, and throws everybody out; or lets them in again."""
+    name = make_url(database).database
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as admin:
+        admin.exec_driver_sql(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS {connections}")
+        admin.exec_driver_sql(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+    engine.dispose()
 
 
 def test_health_and_readiness(database_url: str, caller: Caller) -> None:
-    from hub.store.engine import open_store
-
     store = open_store(database_url)
     hub = Hub(
         store, {"crm": Connection("crm", "memory", "crm", caller, {})}, {}, {}, FlowSettings()

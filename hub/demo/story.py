@@ -1,0 +1,247 @@
+"""The story of the demo: people work in both systems, and the hub keeps the two telling the same.
+
+Changes the systems only as their people would, and the hub only through its use cases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from connectors.tryton.office_day import Customer
+from hub.demo import customers, figures
+from hub.demo.catalogue import RAISED
+from hub.demo.customers import Known
+from hub.demo.figures import Figures
+from hub.demo.stage import Row, Stage, company_of
+from hub.demo.telling import plain, short
+from hub.demo.world import LONG_AGO
+from hub.store import disputes
+from hub.sync.reconcile import Reconciliation, reconcile
+from hub.sync.resolve import resolve_conflict
+
+_PHONE = "+49 30 901820"
+_ADDRESS = ("address", "zip", "city")
+#: Differences and gaps that are listed; the count says how many there are.
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """How many play along."""
+
+    #: Of the CRM's customers, how many the ERP has as well.
+    known: int
+    #: Deals that are won; the last one lacks something.
+    deals: int
+
+
+@dataclass
+class Story:
+    """Tells itself part by part; every part builds on the ones before."""
+
+    stage: Stage
+    cast: Cast
+    figures: Figures = field(default_factory=Figures)
+    #: (CRM key, ERP key) of the customers whom both sides have from the start.
+    _twice: list[tuple[str, str]] = field(default_factory=list)
+    _deals: list[Row] = field(default_factory=list)
+    #: What the company of the last deal lacks.
+    _address: dict[str, str] = field(default_factory=dict)
+
+    def tell(self) -> Figures:
+        """Plays everything and returns the figures."""
+        self._two_systems()
+        self._first_sync()
+        self._deals_are_won()
+        self._what_was_missing()
+        self._work_in_the_erp()
+        self._both_edit()
+        self._compare()
+        return self.figures
+
+    def _two_systems(self) -> None:
+        stage, crm = self.stage, self.stage.world.crm
+        stage.telling.step("Two systems, each with a life of its own")
+        self._deals = stage.worth_winning(self.cast.deals)
+        waiting = company_of(self._deals[-1])
+        self._forget_address(waiting)
+        companies = crm.objects("companies")
+        people = {
+            key: person
+            for person in crm.objects("contacts")
+            for key in person["associations"].get("companies", ())
+        }
+        others = [row for row in companies if row["id"] != waiting]
+        known = customers.known(others, people, self.cast.known)
+        own = list(customers.own(companies))
+        self._enter(known, own)
+        stage.show_counts()
+        names = {row["id"]: row["properties"]["name"] for row in companies}
+        stage.telling.say(
+            f"{len(known)} customers are in both, written differently; {len(own)} are in Tryton"
+            " alone. For example:"
+        )
+        stage.telling.show(
+            ["HubSpot", "Tryton", "the same by"],
+            [(short(names[one.key]), short(one.erp.name), one.by) for one in _one_of_each(known)],
+        )
+
+    def _forget_address(self, company: str) -> None:
+        values = self.stage.company(company)
+        self._address = {name: values[name] for name in _ADDRESS}
+        self.stage.world.crm.edit("companies", company, **dict.fromkeys(_ADDRESS, ""))
+
+    def _enter(self, known: list[Known], own: list[Customer]) -> None:
+        for one in known:
+            if one.crm:
+                self.stage.world.crm.edit("companies", one.key, **one.crm)
+        keys = self.stage.world.office.enter([*(one.erp for one in known), *own])
+        self._twice = [(one.key, key) for one, key in zip(known, keys, strict=False)]
+
+    def _first_sync(self) -> None:
+        stage = self.stage
+        stage.telling.step("The first sync: known customers are recognised, others travel")
+        report = stage.sync()
+        self.figures.matched_not_duplicated = figures.matched(stage.world, self._twice)
+        stage.show_counts()
+        stage.telling.say(
+            f"{self.figures.matched_not_duplicated} of the {len(self._twice)} customers in both"
+            f" were recognised and not doubled. {report.written} records were written. Prices are"
+            f" the ERP's: HubSpot has the new ones of {' and '.join(sorted(RAISED))}."
+        )
+
+    def _deals_are_won(self) -> None:
+        stage = self.stage
+        stage.telling.step(f"{len(self._deals)} deals are won in HubSpot")
+        for deal in self._deals:
+            stage.world.crm.edit("deals", deal["id"], dealstage="closedwon")
+        stage.sync()
+        stage.show_deals(self._deals)
+        self._count_orders()
+        stage.telling.say(
+            f"Tryton has {self.figures.orders} confirmed orders. What is made to order is planned"
+            f" already: {self.figures.productions} productions."
+        )
+
+    def _count_orders(self) -> None:
+        self.figures.orders = len(self.stage.orders())
+        self.figures.productions = len(figures.everyone(self.stage.world.hub, "production_order"))
+
+    def _what_was_missing(self) -> None:
+        stage, crm = self.stage, self.stage.world.crm
+        stage.telling.step("One deal waits, is completed, and goes on by itself")
+        for note in crm.objects("notes"):
+            stage.telling.say(f"Note in HubSpot: {plain(note['properties']['hs_note_body'])}")
+        crm.edit("companies", company_of(self._deals[-1]), **self._address)
+        street, code, city = (self._address[name] for name in _ADDRESS)
+        stage.telling.say(f"A salesperson fills in {street}, {code} {city}; the next sync:")
+        stage.sync()
+        self._count_orders()
+        stage.show_deals(self._deals[-1:])
+
+    def _work_in_the_erp(self) -> None:
+        stage, office = self.stage, self.stage.world.office
+        stage.telling.step("A day in the ERP: make, ship, bill, get paid")
+        sales = list(office.sales(stage.orders()).values())
+        half = len(sales) // 2
+        done, begun = sales[:half], sales[half : half + 2]
+        late = office.bill(done[:1], stage.today - LONG_AGO)
+        productions = office.make(done)
+        running = office.begin(begun)
+        shipments = office.ship(done)
+        bills = office.bill(done[1:], stage.today)
+        office.get_paid(bills[0])
+        stage.telling.say(
+            f"In Tryton {productions} productions are done and {running} have begun,"
+            f" {shipments} deliveries have left, {len(late) + len(bills)} invoices are posted."
+            " One is paid; one is old and overdue. After the next sync HubSpot says:"
+        )
+        stage.sync()
+        self.figures.invoices = len(stage.posted())
+        stage.show_deals(self._deals)
+        stage.show_balances()
+        tasks = {row["properties"]["hs_task_subject"] for row in stage.world.crm.objects("tasks")}
+        stage.telling.show(["new tasks of the salespeople"], [(task,) for task in sorted(tasks)])
+
+    def _both_edit(self) -> None:
+        stage, office = self.stage, self.stage.world.office
+        stage.telling.step("One customer is edited on both sides")
+        key, party = self._twice[0]
+        values = stage.company(key)
+        name = values["name"]
+        stage.world.crm.edit("companies", key, name=f"{name} Group", phone=_PHONE)
+        office.rename(party, f"{name} International")
+        office.write_email(party, f"accounts@{values['domain']}")
+        stage.telling.say(
+            f"{name}: HubSpot gets another name and telephone, Tryton another name and e-mail."
+            " After the next sync both have the new telephone and e-mail, and the name waits for"
+            " a person:"
+        )
+        stage.sync()
+        self._show_edited(key, party)
+        self._decide()
+        stage.sync()
+        self._show_edited(key, party)
+
+    def _show_edited(self, key: str, party: str) -> None:
+        crm, erp = self.stage.company(key), self.stage.world.office.look(party)
+        rows = [
+            ("name", crm["name"], erp["name"]),
+            ("telephone", crm["phone"], erp.get("phone")),
+            ("e-mail", crm["tulay_email"], erp.get("email")),
+        ]
+        self.stage.telling.show(
+            ["", "HubSpot", "Tryton"], [(what, short(a, 34), short(b, 34)) for what, a, b in rows]
+        )
+
+    def _decide(self) -> None:
+        hub, telling = self.stage.world.hub, self.stage.telling
+        with hub.store.read() as tx:
+            found = disputes.listing(tx)
+        self.figures.conflicts = len(found)
+        for one in found:
+            telling.say(
+                f"Conflict {one['id']} about {one['path']}: ours is {one['ours']!r}, theirs"
+                f" ({one['connection']}) is {one['theirs']!r}. A person decides: theirs."
+            )
+            resolve_conflict(hub, one["id"], "theirs")
+
+    def _compare(self) -> None:
+        stage = self.stage
+        stage.telling.step("All records of both sides are compared, field by field")
+        with stage.telling.drawn() as progress:
+            found = reconcile(stage.world.hub, progress=progress)
+        self.figures.differences = len(found.different) + len(found.missing)
+        self.figures.links = figures.count_links(stage.world.hub)
+        stage.telling.show(
+            ["", "linked records", "the same", "different"],
+            [
+                (name, count, found.by_entity.get(name, 0), _differing(found, name))
+                for name, count in self.figures.links.items()
+            ],
+        )
+        self._complain(found)
+        report = stage.sync()
+        self.figures.writes_second_run = report.written
+        stage.telling.say(
+            f"{self.figures.differences} differences. Synced once more: {report.written} records"
+            " were written."
+        )
+
+    def _complain(self, found: Reconciliation) -> None:
+        for one in found.different[:_LISTED]:
+            self.stage.telling.say(
+                f"{one.entity} {one.title!r} in {one.connection}: {one.path} is {one.shown!r}, the"
+                f" hub has {one.golden!r}"
+            )
+        for gap in found.missing[:_LISTED]:
+            self.stage.telling.say(f"{gap.entity} {gap.title!r}, {gap.connection}: {gap.reason}")
+
+
+def _one_of_each(known: list[Known]) -> list[Known]:
+    return list({one.by: one for one in known}.values())
+
+
+def _differing(found: Reconciliation, entity: str) -> int:
+    different = sum(one.entity == entity for one in found.different)
+    return different + sum(gap.entity == entity for gap in found.missing)

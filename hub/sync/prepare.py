@@ -1,0 +1,42 @@
+"""Makes sure that the fields exist which the hub writes: our own id, and what mappings add."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from connectors.kit.contract import FieldNeed
+from connectors.kit.errors import ContractError
+from hub.store import progress as store
+from hub.sync.hub import Connection, Hub
+
+
+def needs(connection: Connection) -> list[FieldNeed]:
+    """Returns the fields that the mappings want created, and those that carry our ids."""
+    found: dict[tuple[str, str], FieldNeed] = {}
+    for channel in connection.channels.values():
+        for custom in channel.mapping.custom_fields:
+            need = FieldNeed(channel.stream, custom.name, custom.type, custom.label)
+            found[(channel.stream, custom.name)] = need
+        once = channel.facts.once
+        if once is not None and channel.facts.create:
+            need = FieldNeed(channel.stream, once, "text", "Tulay id", once=True)
+            found[(channel.stream, once)] = need
+    return list(found.values())
+
+
+def prepare_once(hub: Hub, connection: Connection) -> None:
+    """Creates missing fields before the first write, and again when the mappings want more.
+
+    Raises: CredentialsError when the rights do not suffice, ContractError when it cannot be done.
+    """
+    wanted = needs(connection)
+    mark = blake2b(repr(wanted).encode(), digest_size=16).hexdigest()
+    with hub.store.read() as tx:
+        state = store.connection_states(tx).get(connection.name, {})
+    if not wanted or state.get("prepared") == mark:
+        return
+    for finding in connection.connector.prepare(wanted):
+        if finding.level == "error":
+            raise ContractError(f"{finding.what}; {finding.todo}")
+    with hub.store.begin() as tx:
+        store.save_connection(tx, connection.name, prepared=mark)

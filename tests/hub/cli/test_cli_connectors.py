@@ -1,0 +1,36 @@
+"""`tulay connectors` helps people who have nothing running yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from connectors.kit import scaffold
+
+
+def test_connectors_are_listed_before_secrets_are_known(
+    office: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scaffold.new("shelf", office.folder / "mine")
+    text = office.config.read_text(encoding="utf-8")
+    office.config.write_text(f"connectors: [mine]\n{text}", encoding="utf-8")
+    monkeypatch.delenv("CRM_PASSWORD")
+    listed = office.json("connectors", "list")
+    assert listed["problems"] == []
+    assert {"shelf", "hubspot", "tryton", "memory"} <= {
+        row["system"] for row in listed["connectors"]
+    }
+    assert "CRM_PASSWORD" in office.run("sync", "--once", code=2).output
+
+
+def test_a_file_that_is_named_must_be_there(office: Any) -> None:
+    office.config.unlink()
+    assert "no such file" in office.run("connectors", "list", code=2).output.lower()
+
+
+def test_a_new_connector_says_how_to_use_it(office: Any) -> None:
+    output = office.run("connectors", "new", "shelf", "--in", str(office.folder)).output
+    said = "".join(output.split())
+    assert f"connectors:[{office.folder}],mappings:[{office.folder}]" in said
+    assert (office.folder / "shelf" / "customers.yaml").is_file()

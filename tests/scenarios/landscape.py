@@ -1,0 +1,210 @@
+"""What a simulated world is like: systems with habits of their own, mappings, policies.
+
+Everything here is drawn from one random source, so that a number names a landscape.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from connectors.kit.manifest import StreamFacts
+from connectors.memory import StreamShape
+from connectors.memory.patches import get, shown
+from hub.model.policy import EntityPolicy, FieldPolicy
+from mappings.canonical.values import Entity, Field, Scalar, Values
+from mappings.kit.convert import decimal
+from mappings.kit.mapping import CustomField
+
+COMPANY = Entity(
+    name="company",
+    fields={
+        "code": Field("text"),
+        "name": Field("text"),
+        "phone": Field("text"),
+        "price": Field("decimal"),
+        "address.street": Field("text"),
+        "address.city": Field("text"),
+    },
+    match=(("code",),),
+)
+CONTACT = Entity(
+    name="contact",
+    fields={
+        "code": Field("text"),
+        "name": Field("text"),
+        "phone": Field("text"),
+        "company": Field("reference", entity="company"),
+    },
+    match=(("code",),),
+)
+ENTITIES = {"company": COMPANY, "contact": CONTACT}
+STREAMS = {"companies": COMPANY, "contacts": CONTACT}
+#: What people type; a code is given once and recognises the thing.
+TYPED = {
+    "companies": ("name", "phone", "price", "address.street", "address.city"),
+    "contacts": ("name", "phone"),
+}
+#: How systems write down what they are given.
+_HABITS: tuple[Mapping[str, str], ...] = (
+    {},
+    {"name": "upper", "address.city": "upper"},
+    {"name": "truncate:6", "address.street": "truncate:7"},
+    {"price": "round:1", "phone": "upper"},
+    {"name": "upper", "price": "round:0", "address.city": "truncate:6"},
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One system of the landscape: its habits, its clock, what it can do."""
+
+    name: str
+    ways: Mapping[str, str]
+    facts: StreamFacts
+    #: Seconds by which its clock is wrong.
+    offset: float
+    #: Records of a page.
+    page: int
+    #: Seconds until a change shows in its index.
+    lag: float
+
+    def shape(self) -> StreamShape:
+        """The shape of each of its streams."""
+        return StreamShape(facts=self.facts, ways=dict(self.ways))
+
+    def writes_down(self, path: str, value: Scalar) -> Scalar:
+        """Returns how this place shows a value, in canonical form."""
+        if value is None or path not in self.ways:
+            return value
+        return (
+            canonical(path, shown({path: value}, {path: self.ways[path]})[path])
+            if ("." not in path)
+            else canonical(path, shown({"x": value}, {"x": self.ways[path]})["x"])
+        )
+
+
+def canonical(path: str, value: Any) -> Scalar:
+    """Returns the canonical form of what a system shows."""
+    if value is None or value == "":
+        return None
+    return decimal(value) if path == "price" else str(value)
+
+
+@dataclass(frozen=True)
+class SheetMapping:
+    """The plainest mapping there is: every path is a field of the same name."""
+
+    system: str
+    stream: str
+    entity: Entity
+    references: Mapping[str, str]
+    fingerprint: str = "1"
+    adopt: bool = True
+    constants: Values = field(default_factory=dict)
+    requires: tuple[str, ...] = ("code",)
+    acts: Mapping[str, str] = field(default_factory=dict)
+    custom_fields: tuple[CustomField, ...] = ()
+    names: Mapping[str, int] = field(default_factory=dict)
+
+    def read(self, payload: Mapping[str, Any]) -> Values:
+        """Translates a record."""
+        return {path: canonical(path, get(payload, path)) for path in self.entity.fields}
+
+    def write(
+        self, values: Mapping[str, Scalar], current: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Makes a patch."""
+        patch: dict[str, Any] = {}
+        for path, value in values.items():
+            inner = patch
+            *parents, last = path.split(".")
+            for name in parents:
+                inner = inner.setdefault(name, {})
+            inner[last] = value
+        return patch
+
+    def writable(self, path: str) -> bool:
+        """All that is mapped may be written."""
+        return path in self.entity.fields
+
+    def mapped(self, path: str) -> bool:
+        """All fields of the entity are."""
+        return path in self.entity.fields
+
+    def describe(self, values: Mapping[str, Scalar]) -> str:
+        """Names a record."""
+        return str(values.get("code"))
+
+
+def mapping_of(place: str, stream: str) -> SheetMapping:
+    """Returns the mapping of a stream."""
+    references = {"company": "companies"} if stream == "contacts" else {}
+    return SheetMapping(place, stream, STREAMS[stream], references)
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """The systems and the policies between them."""
+
+    places: tuple[Place, ...]
+    policies: Mapping[str, EntityPolicy]
+
+
+def draw(chance: random.Random) -> Landscape:
+    """Draws a landscape."""
+    names = ["crm", "erp", "shop"][: chance.choice([2, 2, 3])]
+    places = tuple(_place(name, chance) for name in names)
+    policies = {entity: _policy(names, chance) for entity in ENTITIES}
+    return Landscape(places, policies)
+
+
+def _place(name: str, chance: random.Random) -> Place:
+    read = chance.choice(["increments", "increments", "increments", "full"])
+    facts = StreamFacts(
+        title=name,
+        create=True,
+        update=True,
+        delete=True,
+        lock=chance.choice(["native", "native", "none"]),
+        once="once",
+        read=read,
+        # A read of everything cannot show what is not there any more.
+        deletions="sweep" if read == "full" else chance.choice(["pages", "sweep"]),
+        batch=chance.choice([1, 2, 100]),
+    )
+    return Place(
+        name,
+        ways=chance.choice(_HABITS),
+        facts=facts,
+        offset=chance.choice([0.0, 0.0, -7200.0, 3600.0]),
+        page=chance.choice([1, 2, 100]),
+        lag=chance.choice([0.0, 0.0, 3.0]),
+    )
+
+
+def _policy(names: list[str], chance: random.Random) -> EntityPolicy:
+    def choose() -> FieldPolicy:
+        owners = chance.choice([None, None, None, frozenset(names[:1]), frozenset(names[1:])])
+        return FieldPolicy(
+            owners=owners,
+            both=chance.choice(["ask", "latest", *names]),
+            first=chance.choice(["ask", "latest", *names]),
+            blank=chance.choice(["keep", "keep", "write"]),
+        )
+
+    sure = FieldPolicy(both=names[0], first=names[0])
+    unit = chance.choice([None, "address"])
+    fields = {
+        "": choose(),
+        "phone": choose(),
+        "price": choose(),
+        "address": replace(choose(), unit=unit),
+        "code": sure,
+        "company": sure,
+    }
+    return EntityPolicy(
+        fields, create=frozenset(names), delete=chance.choice(["keep", "keep", "propagate"])
+    )

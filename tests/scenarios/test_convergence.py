@@ -1,0 +1,45 @@
+"""Any interleaving of people, faults and crashes ends well: the real hub, simulated systems.
+
+Every schedule is drawn from one number. A failure prints it, with the shortest story that fails
+alike. TULAY_LONG=1 plays thousands.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hub.store.engine import open_store
+from tests.scenarios.simulation import drawn
+from tests.scenarios.verdict import explained, rehearse
+
+LONG = bool(os.environ.get("TULAY_LONG"))
+#: So that several processes can share the work.
+PARTS = 8 if LONG else 4
+SCHEDULES = 4000 if LONG else 40
+#: On PostgreSQL, where a transaction costs more.
+FEWER = 200 if LONG else 4
+STEPS = 60
+
+
+def converge(url: str, seeds: range) -> None:
+    store = open_store(url)
+    store.create()
+    try:
+        for seed in seeds:
+            landscape, steps = drawn(seed, STEPS)
+            if rehearse(store, landscape, steps).wrong:
+                pytest.fail(explained(store, seed, STEPS), pytrace=False)
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_all_sides_agree_when_people_stop_typing(part: int, tmp_path: Path) -> None:
+    converge(f"sqlite:///{tmp_path / 'tulay.db'}", range(part, SCHEDULES, PARTS))
+
+
+def test_all_sides_agree_on_postgresql(postgresql_url: str) -> None:
+    converge(postgresql_url, range(10_000, 10_000 + FEWER))

@@ -1,0 +1,84 @@
+"""The demo ends with both sides the same: on a real Tryton, over the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "hub.cli", "demo", "--customers", "60"]
+
+
+def started(folder: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *options],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "80"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder() -> Any:
+    with tempfile.TemporaryDirectory(prefix="demo-test-") as path:
+        yield Path(path)
+
+
+@pytest.fixture(scope="module")
+def told(folder: Path) -> dict[str, Any]:
+    process = started(folder, "--json")
+    out, err = process.communicate(timeout=500)
+    assert process.returncode == 0, f"{out}\n{err}"
+    assert err == ""
+    document: dict[str, Any] = json.loads(out)
+    return document
+
+
+def test_both_sides_end_the_same_and_stay_so(told: dict[str, Any]) -> None:
+    assert told["differences"] == 0
+    assert told["writes_second_run"] == 0
+
+
+def test_known_customers_are_matched_and_not_doubled(told: dict[str, Any]) -> None:
+    # 60 in the CRM, 15 of them and 10 others in the ERP: 70 customers, each on both sides
+    assert told["matched_not_duplicated"] == 15
+    assert told["links"]["company"] == 2 * 70
+
+
+def test_won_deals_become_orders_productions_and_invoices(told: dict[str, Any]) -> None:
+    assert told["orders"] == 8
+    assert told["links"]["sales_order"] == 2 * 8
+    assert told["productions"] == told["links"]["production_order"] > 0
+    assert 0 < told["invoices"] < 8
+
+
+def test_one_conflict_is_shown(told: dict[str, Any]) -> None:
+    assert told["conflicts"] == 1
+    assert told["seconds"] > 0
+
+
+def test_nothing_is_left_behind(told: dict[str, Any], folder: Path) -> None:
+    assert told
+    assert list(folder.iterdir()) == []
+
+
+def test_interrupting_the_demo_ends_and_removes_everything(folder: Path) -> None:
+    process = started(folder)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("1. "):  # both systems are running by now
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "error: stopped\n"), out
+    assert list(folder.iterdir()) == []

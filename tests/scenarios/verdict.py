@@ -1,0 +1,352 @@
+"""Judges how a rehearsal ends: names everything that breaks a promise, in words for people."""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from connectors.kit.errors import ConnectorError
+from hub.errors import HubError
+from hub.model.policy import EntityPolicy
+from hub.store import tables
+from hub.store.engine import Store
+from hub.store.progress import Tally
+from hub.store.records import Golden, Link, links_by_golden, load
+from hub.sync.round import Report, sync
+from mappings.canonical.values import Scalar
+from mappings.kit.errors import MappingError
+from tests.scenarios.landscape import ENTITIES, STREAMS, Landscape, mapping_of
+from tests.scenarios.simulation import Step, World, drawn, shrunk
+
+#: What a defect of the hub may raise.
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ConnectorError,
+    HubError,
+    LookupError,
+    MappingError,
+    RuntimeError,
+    SQLAlchemyError,
+    TypeError,
+    ValueError,
+)
+
+
+def rehearse(store: Store, landscape: Landscape, steps: Sequence[Step]) -> Rehearsal:
+    """Plays a schedule on an emptied store and judges how it ends."""
+    with store.begin() as tx:
+        for table in tables.metadata.sorted_tables:
+            tx.execute(table.delete())
+    world = World(landscape, store.engine, kept=kept)
+    try:
+        for step in steps:
+            world.play(step)
+        wrong = judged(world)
+    except _BROKEN as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        wrong = [f"{type(error).__name__} in {where.name}, line {where.lineno}: {error}"]
+    return Rehearsal(world.story, wrong)
+
+
+def explained(store: Store, seed: int, length: int) -> str:
+    """Returns the shortest story it can find of how this seed goes wrong, for people."""
+    landscape, steps = drawn(seed, length)
+    kind = _kind(rehearse(store, landscape, steps))
+
+    def fails(fewer: Sequence[Step]) -> bool:
+        return _kind(rehearse(store, landscape, fewer)) == kind
+
+    shortest = shrunk(steps, fails)
+    last = rehearse(store, landscape, shortest)
+    lines = [f"seed {seed}:", *map(str, landscape.places)]
+    lines += [f"{entity}: {policy}" for entity, policy in landscape.policies.items()]
+    return "\n".join([*lines, "", *last.story, "", "WRONG:", *last.wrong])
+
+
+def _kind(rehearsal: Rehearsal) -> str:
+    """What went wrong first, without names and figures: a shorter story must fail alike."""
+    return re.sub(r"\d+|'[^']*'|: .*", "", rehearsal.wrong[0]) if rehearsal.wrong else ""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """How a schedule went: the story for people, and what was wrong at its end."""
+
+    story: list[str]
+    wrong: list[str]
+
+
+@dataclass
+class Memory:
+    """What the hub's store holds at one moment."""
+
+    golden: dict[str, Golden]
+    links: list[Link]
+    #: link id -> paths with an open conflict
+    conflicts: dict[int, set[str]] = field(default_factory=dict)
+    disputed: set[Scalar] = field(default_factory=set)
+    history: set[Scalar] = field(default_factory=set)
+    #: (connection, golden id) -> state and reason of a wish
+    wishes: dict[tuple[str, str], str] = field(default_factory=dict)
+    letters: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    reviews: set[tuple[str, str, str]] = field(default_factory=set)
+    runs: dict[str, int] = field(default_factory=dict)
+
+
+def remember(world: World) -> Memory:
+    """Reads the whole store."""
+    with world.colleague.store.read() as tx:
+        golden = load(tx, tx.execute(select(tables.golden.c.id)).scalars().all())
+        found = Memory(golden, [n for ns in links_by_golden(tx, golden).values() for n in ns])
+        for row in tx.execute(select(tables.conflicts)):
+            if row.closed_at is None:
+                found.conflicts.setdefault(row.link_id, set()).add(row.path)
+                found.disputed |= {row.ours, row.theirs}
+        for row in tx.execute(select(tables.history)):
+            found.history |= {row.old, row.new}
+        for row in tx.execute(select(tables.outbox)):
+            found.wishes[row.connection, row.golden_id] = f"{row.state}: {row.reason}"
+        for row in tx.execute(select(tables.letters)):
+            found.letters[row.source, row.stream, row.key] = f"{row.state}: {row.reason}"
+        for row in tx.execute(select(tables.reviews)):
+            found.reviews.add((row.connection, row.stream, row.key))
+        found.runs = dict(Counter(tx.execute(select(tables.runs.c.state)).scalars()))
+    return found
+
+
+def kept(world: World) -> set[Scalar]:
+    """Returns every value that is golden or in history."""
+    with world.colleague.store.read() as tx:
+        found: set[Scalar] = set()
+        for data in tx.execute(select(tables.golden.c.data)).scalars():
+            found.update(data.values())
+        for row in tx.execute(select(tables.history.c.old, tables.history.c.new)):
+            found |= {row.old, row.new}
+    return found
+
+
+def judged(world: World) -> list[str]:
+    """Lets a calm world come to rest; returns what is wrong with it then."""
+    world.calm()
+    wrong: list[str] = []
+    for _ in range(2):
+        wrong += _unwell(sync(world.hub))
+    before = remember(world)
+    for system in world.systems.values():
+        system.forget_writes()
+    last = sync(world.hub)
+    wrong += _unwell(last)
+    for name, system in world.systems.items():
+        wrong += [f"{name}: written for nothing: {w}" for w in system.writes]
+    if last.changed:
+        wrong.append(f"a quiet round says that {last.changed} records changed")
+    after = remember(world)
+    wrong += [f"changed by a quiet round: {line}" for line in _different(before, after)]
+    for check in (_apart, _twice, _missing, _lost, _risen, _astray, _invented, _left):
+        wrong += check(world, after)
+    wrong += _counts(world.tallies + last.tallies, after)
+    return wrong
+
+
+def _unwell(report: Report) -> Iterator[str]:
+    if report.failed:
+        yield f"a round fails: {report.failed}"
+    if report.paused:
+        yield f"a round is paused: {report.paused}"
+    if not report.quiet:
+        yield f"no rest after {report.rounds} rounds, {report.written} writes"
+
+
+def _different(before: Memory, after: Memory) -> Iterator[str]:
+    for golden_id, golden in after.golden.items():
+        old = before.golden.get(golden_id)
+        if old is None or (old.values, old.revision) != (golden.values, golden.revision):
+            yield f"{golden.entity} {golden.values} was {old and old.values}"
+    olds = {link.id: link for link in before.links}
+    for link in after.links:
+        was = olds.get(link.id)
+        if was is None or (was.state, was.gone_at) != (link.state, link.gone_at):
+            yield f"{link.connection} {link.stream} {link.key}: {link.state}"
+
+
+def _excused(world: World, memory: Memory, link: Link, golden: Golden) -> set[str] | None:
+    """Paths that wait for a person; None: the whole record does."""
+    state = memory.wishes.get((link.connection, golden.id), "")
+    if state.startswith(("waiting", "buried")) or golden.merged_into or golden.deleted_at:
+        return None
+    if (link.connection, link.stream, link.key) in memory.letters:
+        return None
+    policy = world.landscape.policies[golden.entity]
+    paths = memory.conflicts.get(link.id or 0, set())
+    units = {policy.unit_of(p) for p in paths} - {None}
+    same = {p for p in ENTITIES[golden.entity].fields if policy.unit_of(p) in units}
+    return paths | same
+
+
+def _living(world: World, memory: Memory) -> Iterator[tuple[Link, Golden]]:
+    for link in memory.links:
+        golden = memory.golden[str(link.golden_id)]
+        if link.gone_at is None and link.spare == 0:
+            yield link, golden
+
+
+def _apart(world: World, memory: Memory) -> Iterator[str]:
+    """Every side shows the golden values in its own way of writing."""
+    for link, golden in _living(world, memory):
+        excused = _excused(world, memory, link, golden)
+        place, system = world.places[link.connection], world.systems[link.connection]
+        record = system.records(link.stream).get(link.key)
+        if record is None:
+            yield f"{place.name} {link.stream} {link.key} is gone, and the hub does not know"
+        elif excused is not None:
+            shows = mapping_of(place.name, link.stream).read(record)
+            policy = world.landscape.policies[golden.entity]
+            for path in shows.keys() - excused - {"company"}:
+                ours = golden.values.get(path)
+                if shows[path] != place.writes_down(path, ours) and not _blank(policy, path, ours):
+                    yield (
+                        f"{place.name} {link.stream} {link.key} shows {path} = {shows[path]!r}"
+                        f" where it should be {ours!r}"
+                    )
+
+
+def _blank(policy: EntityPolicy, path: str, ours: Scalar) -> bool:
+    return ours is None and policy.of(path).blank == "keep"
+
+
+def _twice(world: World, memory: Memory) -> Iterator[str]:
+    """No record was made twice."""
+    for name, system in world.systems.items():
+        for stream in STREAMS:
+            rows = system.tables.rows("WHERE stream = ?", stream)
+            # One that somebody deleted before the hub heard of it may be made again.
+            made = Counter(row.once for row in rows if row.once and row.fate == "live")
+            yield from (f"{name}.{stream}: {n} made for {g}" for g, n in made.items() if n > 1)
+            codes = Counter(r["code"] for r in system.records(stream).values())
+            raced = _raced(world, stream)
+            yield from (
+                f"{name}.{stream}: {n} times {c}"
+                for c, n in codes.items()
+                if n > 1 and c not in raced | world.merged
+            )
+            things = Counter(
+                golden.values.get("code")
+                for golden in memory.golden.values()
+                if golden.merged_into is None and golden.entity == STREAMS[stream].name
+            )
+            doubled = {str(code) for code, n in things.items() if n > 1} - raced
+            yield from (f"{code} has become two things" for code in sorted(doubled))
+
+
+def _raced(world: World, stream: str) -> set[str]:
+    """Codes that a person gave in a system at the moment when the hub brought them there."""
+    raced = set()
+    for system in world.systems.values():
+        rows = system.tables.rows("WHERE stream = ?", stream)
+        ours, theirs = (
+            {json.loads(row.payload)["code"] for row in rows if (row.once is None) == people}
+            for people in (False, True)
+        )
+        raced |= ours & theirs & world.shared
+    return raced
+
+
+def _missing(world: World, memory: Memory) -> Iterator[str]:
+    """What nobody deleted or merged is there once in every system."""
+    waiting = {memory.golden[g].values.get("code") for (_, g) in memory.wishes}
+    for stream in STREAMS:
+        there = {
+            name: {r["code"] for r in system.records(stream).values()}
+            for name, system in world.systems.items()
+        }
+        for code in sorted(set().union(*there.values()) - world.meddled - waiting):
+            for name, codes in there.items():
+                if code not in codes:
+                    yield f"{code} is not in {name}.{stream}"
+
+
+def _lost(world: World, memory: Memory) -> Iterator[str]:
+    """Every value that somebody typed is golden, in history or in a conflict."""
+    known: set[Scalar] = memory.history | memory.disputed
+    for golden in memory.golden.values():
+        known.update(golden.values.values())
+    for spot, value in world.typed.items():
+        if value in known:
+            continue
+        if (spot.system, spot.stream, spot.key) in memory.letters.keys() | memory.reviews:
+            continue
+        yield f"typed in {spot.system} {spot.stream} {spot.key} {spot.path}, and lost: {value!r}"
+
+
+def _risen(world: World, memory: Memory) -> Iterator[str]:
+    """What was deleted stays deleted."""
+    for link in memory.links:
+        if (link.connection, link.stream, link.key) in world.deleted and link.gone_at is None:
+            yield f"{link.connection} {link.stream} {link.key} was deleted; the hub has it living"
+    for name, stream, key in world.deleted:
+        link = next(
+            (n for n in memory.links if (n.connection, n.stream, n.key) == (name, stream, key)),
+            None,
+        )
+        if link is None:
+            continue
+        golden = memory.golden[str(link.golden_id)]
+        rows = world.systems[name].tables.rows("WHERE stream = ? AND once = ?", stream, golden.id)
+        if any(row.key != key and row.fate == "live" for row in rows):
+            yield f"{name} {stream} {key} was deleted, and made again"
+
+
+def _astray(world: World, memory: Memory) -> Iterator[str]:
+    """References point to the right records."""
+    holders = {(n.connection, n.stream, n.key): n.golden_id for n in memory.links}
+    for link, golden in _living(world, memory):
+        excused = _excused(world, memory, link, golden)
+        if link.stream != "contacts" or excused is None or "company" in excused:
+            continue
+        record = world.systems[link.connection].records("contacts").get(link.key, {})
+        there = holders.get((link.connection, "companies", str(record.get("company"))))
+        if there != golden.values.get("company"):
+            yield f"{link.connection} contacts {link.key} points to the wrong company"
+
+
+def _invented(world: World, memory: Memory) -> Iterator[str]:
+    """No value is golden, or in conflict, that nobody has typed."""
+    for golden in memory.golden.values():
+        for path, value in golden.values.items():
+            if path not in ("code", "company") and value not in world.said:
+                yield f"golden {golden.entity} {path} = {value!r}, which nobody typed"
+    for value in memory.disputed - {None}:
+        if value not in world.said and "-" in str(value):
+            yield f"a conflict about {value!r}, which nobody typed"
+
+
+def _left(world: World, memory: Memory) -> Iterator[str]:
+    """Nothing is left over but what waits for a parent that cannot come."""
+    for (name, golden_id), state in memory.wishes.items():
+        golden = memory.golden[golden_id]
+        parent = str(golden.values.get("company"))
+        reachable = any(
+            n.golden_id == parent and n.connection == name and n.gone_at is None
+            for n in memory.links
+        )
+        if not state.startswith("waiting") or reachable:
+            yield f"left over: {golden.values.get('code')} for {name}: {state}"
+    for (name, stream, key), state in memory.letters.items():
+        yield f"a letter about {name} {stream} {key}: {state}"
+
+
+def _counts(tallies: list[Tally], memory: Memory) -> Iterator[str]:
+    for tally in tallies:
+        if not tally.adds_up:
+            yield f"the counts of a run do not add up: {tally}"
+    if memory.runs.get("red"):
+        yield f"red runs: {memory.runs}"
