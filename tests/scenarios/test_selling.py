@@ -176,6 +176,7 @@ def test_a_deleted_task_does_not_come_back(world, won):
 
 
 def bill(world, shop, sale, **fields):
+    world.map("bills", "invoices")
     whole = {
         "number": "R-1",
         "state": "posted",
@@ -220,6 +221,7 @@ def test_an_overdue_invoice_makes_one_reminder(world, shop, won):
 
 
 def test_a_job_in_the_workshop_shows_on_the_deal(world, won):
+    world.map("jobs")
     deal, sale = won
     job = world.erp.create("jobs", number="J1", state="running", quantity="2", sale=sale)
     world.agree()
