@@ -32,6 +32,7 @@ from connectors.kit.errors import UnavailableError
 from connectors.tryton import seed
 from connectors.tryton.client import Account, TrytonClient
 from connectors.tryton.seed import MODULES, Seed
+from connectors.tryton.turns import lock_path
 
 DATABASE = "tulay"
 #: Longest that a server may take to load its modules, in seconds.
@@ -63,6 +64,7 @@ class Sandbox:
                 self._process.kill()
                 self._process.wait()
         shutil.rmtree(self._home, ignore_errors=True)
+        lock_path(self.url, self.database).unlink(missing_ok=True)
         if self.postgres is not None:
             with psycopg.connect(self.postgres, autocommit=True) as server:
                 _drop(server, self.database)
@@ -105,6 +107,8 @@ def build(cache: Path | None = None, *, like: Seed | None = None) -> Path:
     like = like or Seed()
     cache = cache or default_cache()
     target = cache / f"tryton-{fingerprint(like)}.sqlite"
+    if target.exists():  # it appears whole: no need to wait for those who build another one
+        return target
     with _locked(cache / "tryton.lock"):
         if not target.exists():
             with tempfile.TemporaryDirectory(dir=cache) as home:

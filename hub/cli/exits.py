@@ -61,15 +61,30 @@ def message_of(error: BaseException) -> str:
     """Returns what to tell people: what, which, what to do; never a payload or a secret."""
     code = code_of(error)
     if code == BUG:
+        kind, theirs = type(error).__name__, _connector_place(error)
+        if theirs is not None:
+            return (
+                f"this is an error in a connector of yours: {kind} in {theirs}; run the command"
+                " again with --debug, and its contract tests"
+            )
         return (
-            f"this is an error in Tulay: {type(error).__name__} in {_place(error)}; run the command"
-            " again with --debug and report what it says"
+            f"this is an error in Tulay: {kind} in {_place(error)}; run the command again with"
+            " --debug and report what it says"
         )
     if isinstance(error, SQLAlchemyError):
         # Its own words quote statements and values: customer data.
         kind = type(getattr(error, "orig", None) or error).__name__
         return f"the database refused ({kind}) in {_place(error)}; check `database:` and its server"
     return "stopped" if code == STOPPED else str(error)
+
+
+def _connector_place(error: BaseException) -> str | None:
+    """Returns the innermost line in somebody else's connector folder, if the error came by one."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if not path.is_relative_to(_ROOT) and (path.parent / "manifest.yaml").is_file():
+            return f"{path.parent.name}/{path.name}:{frame.lineno}"
+    return None
 
 
 def _place(error: BaseException) -> str:

@@ -166,7 +166,7 @@ class Story:
     def _both_edit(self) -> None:
         stage, office = self.stage, self.stage.world.office
         stage.telling.step("One customer is edited on both sides")
-        key, party = self._twice[0]
+        key, party = min(self._twice, key=lambda keys: len(stage.company(keys[0])["name"]))
         values = stage.company(key)
         name = values["name"]
         stage.world.crm.edit("companies", key, name=f"{name} Group", phone=_PHONE)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import (
@@ -26,13 +26,19 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from hub.errors import SettingsError
 from hub.store.tables import metadata
 
 Row = Mapping[str, Any]
 
+Result = TypeVar("Result")
+
+#: How often a transaction is tried that others stand in the way of.
+_ATTEMPTS = 5
+#: PostgreSQL's names for: deadlock, not serializable, unique constraint violated.
+_IN_THE_WAY = frozenset(("40P01", "40001", "23505"))
 #: Seconds a writer waits for another one on SQLite.
 _BUSY_TIMEOUT = 60
 
@@ -55,6 +61,22 @@ class Store:
                 tx.execution_options(begin="BEGIN IMMEDIATE", durable=durable)
             with tx.begin():
                 yield tx
+
+    def transact(self, work: Callable[[Connection], Result]) -> Result:
+        """Does work in a writing transaction, and again when another one stood in its way.
+
+        The work may run several times: what it does to anything but `tx` must bear that.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                with self.begin() as tx:
+                    return work(tx)
+            except DBAPIError as error:
+                # The winner has committed by now: the loser sees what it did.
+                if getattr(error.orig, "sqlstate", None) not in _IN_THE_WAY:
+                    raise
+        with self.begin() as tx:
+            return work(tx)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,6 +36,15 @@ class Tally:
     def skip(self, reason: str, count: int = 1) -> None:
         """Counts records that were left alone for a reason."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
+
+    def copy(self) -> Tally:
+        """Returns an independent copy."""
+        return replace(self, skipped=dict(self.skipped))
+
+    def become(self, other: Tally) -> None:
+        """Takes over the counts of another one."""
+        for name in ("seen", "same", "changed", "skipped", "buried", "written", "touched"):
+            setattr(self, name, getattr(other, name))
 
     @property
     def adds_up(self) -> bool:

@@ -14,6 +14,7 @@ from hub.model.observe import Change
 from hub.model.recovery import pause
 from hub.model.want import forward
 from hub.store import letters, queues, records
+from hub.store.engine import lock_identities
 from hub.store.letters import Letter
 from hub.store.records import Golden
 from hub.sync.consequences import Consequences
@@ -26,20 +27,26 @@ _ORDER_FLOW = "won_deal_to_order"
 
 def derive(hub: Hub) -> int:
     """Runs the flows that are due; returns how many golden records they made or changed."""
-    changed = _notes(hub)
-    while True:
-        with hub.store.begin() as tx:
-            marks = queues.soiled(tx, limit=_PORTION)
-            waiting = letters.due(tx, "flow", now=hub.clock(), limit=_PORTION)
-            if not marks and not waiting:
-                return changed
-            work = _Derivation(hub, tx)
-            work.look_at([*marks, *(letter["key"] for letter in waiting)])
-            changed += work.changed
-            queues.clean(tx, marks)
-            for letter in waiting:  # those that went through are gone from the table by now
-                later = hub.clock() + pause(letter["attempts"])
-                letters.later(tx, [letter["id"]], due_at=later)
+    changed = hub.store.transact(lambda tx: _notes(hub, tx))
+    while (done := hub.store.transact(lambda tx: _portion(hub, tx))) is not None:
+        changed += done
+    return changed
+
+
+def _portion(hub: Hub, tx: Transaction) -> int | None:
+    """Derives some of what is due; returns how much changed, None when nothing was due."""
+    lock_identities(tx, "derive")
+    marks = queues.soiled(tx, limit=_PORTION)
+    waiting = letters.due(tx, "flow", now=hub.clock(), limit=_PORTION)
+    if not marks and not waiting:
+        return None
+    work = _Derivation(hub, tx)
+    work.look_at([*marks, *(letter["key"] for letter in waiting)])
+    queues.clean(tx, marks)
+    for letter in waiting:  # those that went through are gone from the table by now
+        later = hub.clock() + pause(letter["attempts"])
+        letters.later(tx, [letter["id"]], due_at=later)
+    return work.changed
 
 
 def age(hub: Hub) -> None:
@@ -61,22 +68,22 @@ def age(hub: Hub) -> None:
                 queues.soil(tx, due, now=hub.clock())
 
 
-def _notes(hub: Hub) -> int:
+def _notes(hub: Hub, tx: Transaction) -> int:
     """Turns the reasons of waiting and buried orders into notes on their deals."""
+    lock_identities(tx, "derive")
     erps = {name for name, c in hub.connections.items() if c.role in ("erp", "both")}
-    with hub.store.begin() as tx:
-        stuck = {
-            wish["golden_id"]: wish["reason"]
-            for wish in queues.set_aside(tx)
-            if wish["entity"] == "sales_order" and wish["connection"] in erps
-        }
-        if not stuck:
-            return 0
-        work = _Derivation(hub, tx)
-        for order in records.load(tx, stuck).values():
-            work.note_on_deal(str(order.values.get("opportunity") or ""), stuck[order.id])
-        work.then.store(tx)
-        return work.changed
+    stuck = {
+        wish["golden_id"]: wish["reason"]
+        for wish in queues.set_aside(tx)
+        if wish["entity"] == "sales_order" and wish["connection"] in erps
+    }
+    if not stuck:
+        return 0
+    work = _Derivation(hub, tx)
+    for order in records.load(tx, stuck).values():
+        work.note_on_deal(str(order.values.get("opportunity") or ""), stuck[order.id])
+    work.then.store(tx)
+    return work.changed
 
 
 @dataclass

@@ -88,7 +88,7 @@ class _Drain:
     def note_runs(self) -> None:
         """Stores what was seen, stream by stream."""
         for tally in self.tallies.values():
-            if not tally.seen:
+            if not tally.seen and tally.stream not in self.surprises:
                 continue
             state, reason = "done", self.surprises.get(tally.stream)
             if reason is not None:
@@ -187,12 +187,17 @@ class _Drain:
         tally = self._tally(channel.stream)
         state = self._state(channel.stream)
         known = self._known(channel.stream)
+
+        def work(tx: Transaction) -> Tally:
+            counted = tally.copy()
+            take_in(self.hub, tx, channel, page=page, tally=counted)
+            guard(self.hub, counted, known=known, accepted=state.accepted)
+            self._bury(tx, channel, refused, tally=counted)
+            done(tx)
+            return counted
+
         try:
-            with self.hub.store.begin() as tx:
-                take_in(self.hub, tx, channel, page=page, tally=tally)
-                guard(self.hub, tally, known=known, accepted=state.accepted)
-                self._bury(tx, channel, refused, tally=tally)
-                done(tx)
+            tally.become(self.hub.store.transact(work))
         except SurpriseError as surprise:
             self.surprises[channel.stream] = str(surprise)
             pause_stream(self.hub, channel, str(surprise))

@@ -54,17 +54,23 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
         for page in pages:
             if page.total is not None:
                 show.start(f"{connection}.{stream}", page.total)
-            with hub.store.begin() as tx:
-                take_in(hub, tx, channel, page=page, tally=tally, fetched=False)
-                guard(hub, tally, known=known, accepted=state.accepted)
-                # An old cursor must not pass for one earned with the present mapping.
-                since = page.cursor or since
+            # An old cursor must not pass for one earned with the present mapping.
+            since = page.cursor or since
+
+            def store_page(tx: Transaction, page: Page = page, since: str | None = since) -> Tally:
+                counted = tally.copy()
+                take_in(hub, tx, channel, page=page, tally=counted, fetched=False)
+                guard(hub, counted, known=known, accepted=state.accepted)
                 saved = {"fingerprint": channel.mapping.fingerprint, "cursor": since}
                 store.save_stream(tx, connection, stream, **saved)
-                if hub.clock() - leased_at > _LEASE_RENEWAL:
-                    leased_at = hub.clock()
+                store.save_run(tx, counted)
+                return counted
+
+            tally.become(hub.store.transact(store_page))
+            if hub.clock() - leased_at > _LEASE_RENEWAL:
+                leased_at = hub.clock()
+                with hub.store.begin() as tx:
                     store.lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
-                store.save_run(tx, tally)
             show.advance(f"{connection}.{stream}", len(page.records))
         with hub.store.begin() as tx:
             store.save_stream(tx, connection, stream, read_at=hub.clock())
@@ -93,9 +99,14 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
         missing = sorted(linked - present)
         for portion in _portions(missing, channel.facts.batch):
             page = channel.connector.fetch(stream, portion)
-            with hub.store.begin() as tx:
-                take_in(hub, tx, channel, page=page, tally=tally)
-                guard(hub, tally, known=len(linked), accepted=accepted)
+
+            def store_portion(tx: Transaction, page: Page = page) -> Tally:
+                counted = tally.copy()
+                take_in(hub, tx, channel, page=page, tally=counted)
+                guard(hub, counted, known=len(linked), accepted=accepted)
+                return counted
+
+            tally.become(hub.store.transact(store_portion))
         with hub.store.begin() as tx:
             gaps = sorted(present - known) if _wants_gaps(hub, channel) else []
             queues.receive(tx, [_gap(connection, stream, key) for key in gaps], now=hub.clock())

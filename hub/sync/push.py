@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from sqlalchemy import Connection as Transaction
+
 from connectors.kit.contract import Act, Create, Delete, Outcome, Page, Update, Write
 from connectors.kit.errors import (
     ConnectorError,
@@ -213,18 +215,21 @@ class _Batch:
         own_wishes: bool = True,
         fetched: bool = True,
     ) -> None:
-        scratch = Tally(self.tally.id, "push", channel.connection, channel.stream, self.hub.clock())
-        with self.hub.store.begin() as tx:
+        now = self.hub.clock()
+
+        def work(tx: Transaction) -> None:
             take_in(
                 self.hub,
                 tx,
                 channel,
                 page=page,
-                tally=scratch,
+                tally=Tally(self.tally.id, "push", channel.connection, channel.stream, now),
                 written=written,
                 own_wishes=own_wishes,
                 fetched=fetched,
             )
+
+        self.hub.store.transact(work)
 
     # --- writing --------------------------------------------------------------------------------
 

@@ -56,7 +56,6 @@ DOCUMENT: dict[str, Any] = {
                         s404="No such connection, or its system sends no webhooks",
                         s408="The body came too slowly",
                         s413="The body is too large",
-                        s415="Not application/json",
                         s503="Not stored: send it again",
                     ),
                 },

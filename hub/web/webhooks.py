@@ -143,7 +143,7 @@ def _check_type(content_type: str) -> None:
     kind = content_type.partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise _RefusedError(
-            "not JSON", 415, "a delivery must be application/json", "set the Content-Type header"
+            "not JSON", 400, "a delivery must be application/json", "set the Content-Type header"
         )
 
 

@@ -157,7 +157,7 @@ class World:
     def add_up(self) -> None:
         """All counts of all runs add up."""
         with self.store.read() as tx:
-            runs = progress.recent_runs(tx, limit=10_000)
+            runs = progress.recent_runs(tx, limit=200)
         assert [r for r in runs if r["state"] == "red"] == []
         for run in runs:
             explained = run["same"] + run["changed"] + run["buried"]
@@ -315,6 +315,15 @@ def world(fresh_world: Callable[[], World]) -> World:
 def world_on_each(store: Store) -> World:
     """The same on SQLite and on PostgreSQL."""
     return World(store)
+
+
+@pytest.fixture
+def world_on_postgresql(postgresql_url: str) -> Iterator[World]:
+    """The same on PostgreSQL, where several workers really work at once."""
+    store = open_store(postgresql_url)
+    store.create()
+    yield World(store)
+    store.close()
 
 
 @pytest.fixture

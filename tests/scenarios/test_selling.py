@@ -206,7 +206,7 @@ def test_invoices_show_in_the_crm_and_in_the_figures_of_the_company(world, shop,
 
 
 def test_an_overdue_invoice_makes_one_reminder(world, shop, won):
-    deal, sale = won
+    _deal, sale = won
     bill(world, shop, sale)
     world.agree()
     assert tasks(world) == []

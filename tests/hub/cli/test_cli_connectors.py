@@ -34,3 +34,24 @@ def test_a_new_connector_says_how_to_use_it(office: Any) -> None:
     said = "".join(output.split())
     assert f"connectors:[{office.folder}],mappings:[{office.folder}]" in said
     assert (office.folder / "shelf" / "customers.yaml").is_file()
+
+
+def test_a_bug_in_somebody_elses_connector_is_told_as_such(office: Any) -> None:
+    scaffold.new("attic", office.folder)
+    file = office.folder / "attic" / "connector.py"
+    code = file.read_text(encoding="utf-8")
+    broken = code.replace("        while True:\n", "        while {}[stream]:\n", 1)
+    assert broken != code
+    file.write_text(broken, encoding="utf-8")
+    office.config.write_text(
+        """
+connectors: [.]
+mappings: [.]
+connections:
+  erp: {system: attic, base_url: "http://127.0.0.1:9", token: "${CRM_PASSWORD}"}
+""",
+        encoding="utf-8",
+    )
+    line = broken[: broken.index("{}[stream]")].count("\n") + 1
+    output = " ".join(office.run("sync", "--once", code=70).output.split())
+    assert f"in a connector of yours: KeyError in attic/connector.py:{line};" in output

@@ -1,0 +1,112 @@
+"""Several workers at the same moment: each thing happens once, whoever comes first."""
+
+from __future__ import annotations
+
+from threading import Barrier, Thread
+
+from connectors.kit.contract import Nudge
+from hub.sync.derive import derive
+from hub.sync.drain import drain
+from hub.sync.pull import pull
+from hub.sync.push import push
+from hub.sync.receive import receive
+
+
+def at_once(*tasks):
+    """Runs each task in a thread, all started together; returns what went wrong."""
+    gate, wrong = Barrier(len(tasks)), []
+
+    def run(task):
+        gate.wait()
+        try:
+            task()
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            wrong.append(error)
+
+    threads = [Thread(target=run, args=(task,)) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return wrong
+
+
+def newcomers(world, count=40):
+    return [
+        world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
+        for n in range(count)
+    ]
+
+
+def test_a_pull_and_a_drain_bring_the_same_new_records(world_on_postgresql):
+    world = world_on_postgresql
+    keys = newcomers(world)
+    receive(world.hub, "crm", [Nudge("companies", key, f"e{key}") for key in keys])
+    other = world.another_worker()
+    wrong = at_once(lambda: pull(world.hub, "crm", "companies"), lambda: drain(other, "crm"))
+    assert wrong == []
+    assert len(world.golden("company")) == len(keys)
+    world.agree()
+    assert len(world.erp.records("parties")) == len(keys)
+
+
+def test_three_workers_push_and_everything_is_created_once(world_on_postgresql):
+    world = world_on_postgresql
+    keys = newcomers(world, 250)
+    pull(world.hub, "crm", "companies")
+    workers = [world.hub, world.another_worker(), world.another_worker()]
+    wrong = at_once(*(lambda hub=hub: push(hub, "erp") for hub in workers))
+    assert wrong == []
+    assert len(world.erp.records("parties")) == len(keys)
+    world.agree()
+
+
+def test_a_pull_sees_what_a_push_has_just_created(world_on_postgresql):
+    world = world_on_postgresql
+    keys = newcomers(world)
+    pull(world.hub, "crm", "companies")
+    other = world.another_worker()
+    # The ERP is read in the moment between the creation and its answer.
+    reads = []
+    world.erp.hooks.after_write.append(
+        lambda stream: reads or reads.append(pull(other, "erp", "parties"))
+    )
+    push(world.hub, "erp")
+    assert reads[0].changed == len(keys)
+    assert len(world.golden("company")) == len(keys)
+    world.agree()
+    assert len(world.erp.records("parties")) == len(keys)
+
+
+def test_both_sides_are_read_and_written_by_several_workers_at_once(world_on_postgresql):
+    world = world_on_postgresql
+    companies = newcomers(world)
+    world.quiet()
+    for n, key in enumerate(companies):
+        world.crm.edit("companies", key, name=f"Zenith {n}")
+    for n, key in enumerate(world.erp.records("parties")):
+        world.erp.edit("parties", key, branch=f"Branch {n}")
+    hubs = [world.another_worker() for _ in range(4)]
+    wrong = at_once(
+        lambda: (pull(hubs[0], "crm", "companies"), push(hubs[0], "erp")),
+        lambda: (pull(hubs[1], "erp", "parties"), push(hubs[1], "crm")),
+        lambda: push(hubs[2], "crm"),
+        lambda: push(hubs[3], "erp"),
+    )
+    assert wrong == []
+    world.agree()
+    names = [p["title"] for p in world.erp.records("parties").values()]
+    assert sorted(names) == sorted(f"Zenith {n}" for n in range(len(companies)))
+    assert all("industry" in c for c in world.crm.records("companies").values())
+
+
+def test_two_workers_derive_and_there_is_one_order(world_on_postgresql, open_a_shop):
+    world = world_on_postgresql
+    shop = open_a_shop(world)
+    shop["deal"](stage="won")
+    pull(world.hub, "crm", "deals")
+    other = world.another_worker()
+    wrong = at_once(lambda: derive(world.hub), lambda: derive(other))
+    assert wrong == []
+    world.agree()
+    assert len(world.golden("sales_order")) == len(world.erp.records("sales")) == 1
