@@ -204,3 +204,48 @@ def test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was(world: Wor
     with world.hub.store.read() as tx:
         assert progress.stream_state(tx, "crm", "companies").cursor is not None
     assert "Beta" in kept(world)
+
+
+def test_an_old_page_does_not_overwrite_newer_words(world: World) -> None:
+    crm = world.systems["crm"]
+    key = crm.create("companies", code="c1", name="Acme")
+    page = next(iter(MemoryConnector.of(crm).pages("companies", None)))
+    crm.edit("companies", key, name="Beta")
+    sync(world.hub)
+    _arrives_late(world, page)
+    with world.hub.store.read():
+        values = [golden.values["name"] for golden in remember(world).golden.values()]
+    assert values == ["Beta"]
+
+
+def test_a_system_that_rewrites_what_it_is_given_causes_no_ping_pong(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    erp.edit("companies", "1", phone="7")
+    later(world)
+    sync(world.hub)
+    assert crm.get("companies", key) == {"code": "c1", "name": "Acme", "phone": "7"}
+    crm.forget_writes()
+    erp.forget_writes()
+    later(world)
+    assert sync(world.hub).changed == 0
+    assert crm.writes == erp.writes == []
+
+
+def test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    crm.edit("companies", key, name="Beta")
+    pull(world.hub, "crm", "companies")
+
+    def somebody_types(_stream: str) -> None:
+        erp.hooks.after_write.clear()
+        later(world)
+        crm.edit("companies", key, name="Gamma")
+        pull(world.colleague, "crm", "companies")
+
+    erp.hooks.after_write.append(somebody_types)
+    push(world.hub, "erp")
+    assert erp.get("companies", "1")["name"] == "GAMMA"
