@@ -123,8 +123,10 @@ def settle_unheard(
 
 def _rewritten(value: Scalar, back: Scalar) -> bool:
     """Says whether `back` may be how a system shows `value`: case, spaces, a cut end, rounding."""
-    if value is None or back is None or value == back:
+    if value is None or value == back:
         return True
+    if back is None:
+        return False  # blanked by somebody; where nothing is ever shown, writing again tells
     ours, theirs = ("".join(str(v).casefold().split()) for v in (value, back))
     longer = theirs.removeprefix(ours) if theirs.startswith(ours) else theirs
     cut = ours.startswith(theirs) or not longer.strip(".0")

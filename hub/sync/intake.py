@@ -417,6 +417,8 @@ class _Intake:
             agreed, shown = link.state.agreed_at(path), link.state.shown_at(path)
             link.state.put(path, seen=value, agreed=agreed, shown=shown)
         self._note(link, one)
+        if self.own_wishes:
+            self.then.wish(link.connection, golden)
 
     def _look_again(self, link: Link) -> None:
         """Whether it is back or the page is old news, only a fetch can tell."""

@@ -27,7 +27,7 @@ from hub.store.progress import Tally
 from hub.store.queues import Wish
 from hub.store.records import Link
 from hub.sync.hub import Channel, Connection, Hub
-from hub.sync.intake import Written, take_in
+from hub.sync.intake import Written, digest, take_in
 from hub.sync.plan import Job, Waiting, plan
 from hub.sync.prepare import prepare_once
 from hub.sync.progress import Progress, Silence
@@ -191,6 +191,10 @@ class _Batch:
         found = {record.key: record for record in page.records}
         for job in linked:
             job.record = None if job.link is None else found.get(job.link.key)
+            if job.link is not None and job.record is not None and not _observed(job, channel):
+                # What it shows now may be news: writing would be over words that nobody has read.
+                reason = f"{channel.stream} {job.link.key} cannot be taken in yet; see its letter"
+                self._postpone(job.wish, "waiting", reason)
 
     def _refresh(self, jobs: Sequence[Job], channel: Channel) -> None:
         """Loads golden records and links again after something was taken in."""
@@ -361,6 +365,13 @@ class _Batch:
                 error=type(error).__name__ if error else None,
                 waits_for=waits_for,
             )
+
+
+def _observed(job: Job, channel: Channel) -> bool:
+    """Says whether the record that was just read is what the link knows."""
+    if job.link is None or job.record is None:
+        return False
+    return job.link.digest == digest(job.record.payload, channel.mapping.fingerprint)
 
 
 def _surely_not(outcome: Outcome | None) -> bool:

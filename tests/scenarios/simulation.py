@@ -23,6 +23,7 @@ from connectors.memory.patches import get
 from hub.flows.settings import FlowSettings
 from hub.store.engine import Store
 from hub.store.progress import Tally
+from hub.store.records import links_by_key
 from hub.sync.derive import derive
 from hub.sync.drain import drain
 from hub.sync.hub import Channel, Connection, Hub
@@ -496,6 +497,10 @@ class World:
         channel = hub.connection(name).channel(stream)
         tally = Tally(hub.fresh_id(), "late", name, stream, self.now)
         with hub.store.begin() as tx:
+            # Of a record that it never heard of, nobody can tell that it is gone: a sweep will.
+            heard = links_by_key(tx, name, stream, [record.key for record in page.records])
+            living = self.systems[name].records(stream).keys() | heard.keys()
+            page = replace(page, records=[r for r in page.records if r.key in living])
             take_in(hub, tx, channel, page=page, tally=tally, fetched=False)
         self.tallies.append(tally)
 

@@ -300,6 +300,8 @@ def _risen(world: World, memory: Memory) -> Iterator[str]:
         if link is None:
             continue
         golden = memory.golden[str(link.golden_id)]
+        if golden.values.get("code") in world.merged:
+            continue  # others live on as the same thing
         rows = world.systems[name].tables.rows("WHERE stream = ? AND once = ?", stream, golden.id)
         if any(row.key != key and row.fate == "live" for row in rows):
             yield f"{name} {stream} {key} was deleted, and made again"

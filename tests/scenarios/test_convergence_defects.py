@@ -1,0 +1,251 @@
+"""What schedules drawn at random have found, told one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.kit.contract import Nudge, Page
+from connectors.kit.errors import UnavailableError
+from connectors.kit.manifest import StreamFacts
+from connectors.memory import MemoryConnector
+from hub.model.policy import EntityPolicy, FieldPolicy
+from hub.store import progress
+from hub.store.engine import open_store
+from hub.store.progress import Tally
+from hub.sync.drain import drain
+from hub.sync.intake import take_in
+from hub.sync.pull import pull, sweep
+from hub.sync.push import push
+from hub.sync.receive import receive
+from hub.sync.round import sync
+from tests.scenarios.landscape import Landscape, Place
+from tests.scenarios.simulation import KilledError, World
+from tests.scenarios.verdict import kept, remember
+
+FACTS = StreamFacts(
+    title="x", create=True, update=True, delete=True, lock="native", once="once", deletions="pages"
+)
+ASK = EntityPolicy({}, create=frozenset({"crm", "erp"}))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A CRM and an ERP that writes names in capitals; every conflict is asked about."""
+    store = open_store(f"sqlite:///{tmp_path / 'tulay.db'}")
+    store.create()
+    places = (
+        Place("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
+        Place("erp", {"name": "upper"}, FACTS, offset=-7200.0, page=100, lag=0.0),
+    )
+    yield World(Landscape(places, {"company": ASK, "contact": ASK}), store.engine, kept=kept)
+    store.close()
+
+
+def later(world: World, **by: float) -> None:
+    world.now += timedelta(**(by or {"seconds": 30}))
+
+
+def test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_words(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    crm.edit("companies", key, name="Acme Works")
+    pull(world.hub, "crm", "companies")
+    erp.misbehave(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    later(world)
+    sync(world.hub)
+    assert crm.get("companies", key)["name"] == "Acme Works"
+    assert remember(world).conflicts == {}
+    assert erp.get("companies", "1")["name"] == "ACME WORKS"
+
+
+def test_what_is_typed_into_a_record_deleted_elsewhere_stays_in_history(world: World) -> None:
+    policy = replace(ASK, delete="propagate")
+    world.hub.policies = {"company": policy, "contact": policy}
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    crm.delete("companies", key)
+    erp.edit("companies", "1", phone="12")
+    later(world)
+    sync(world.hub)
+    assert erp.records("companies") == {}
+    assert "12" in kept(world)
+
+
+def test_deletions_before_everything_was_read_anew_are_found(world: World) -> None:
+    crm = world.systems["crm"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    later(world)
+    crm.delete("companies", key)
+    crm.expire_cursors()
+    sync(world.hub)
+    assert [n.connection for n in remember(world).links if n.gone_at is not None] == ["crm"]
+
+
+def test_a_late_page_does_not_bring_back_what_was_gone_before_it_was_known(world: World) -> None:
+    crm = world.systems["crm"]
+    key = crm.create("companies", code="c1", name="Acme")
+    page = next(iter(MemoryConnector.of(crm).pages("companies", None)))
+    crm.delete("companies", key)
+    receive(world.hub, "crm", [Nudge("companies", key, "e1")])
+    drain(world.hub, "crm")
+    _arrives_late(world, page)
+    sync(world.hub)
+    assert world.systems["erp"].records("companies") == {}
+
+
+def test_a_late_page_does_not_make_a_second_thing_of_a_merged_record(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    page = next(iter(MemoryConnector.of(crm).pages("companies", None)))
+    other = crm.create("companies", code="c2", name="Acme Ltd")
+    crm.merge("companies", key, into=other)
+    later(world)
+    pull(world.hub, "crm", "companies")
+    _arrives_late(world, page)
+    sync(world.hub)
+    assert len(erp.records("companies")) == 1
+
+
+def _arrives_late(world: World, page: Page) -> None:
+    channel = world.hub.connection("crm").channel("companies")
+    tally = Tally(world.hub.fresh_id(), "pull", "crm", "companies", world.now)
+    with world.hub.store.begin() as tx:
+        take_in(world.hub, tx, channel, page=page, tally=tally, fetched=False)
+    assert tally.adds_up
+
+
+def test_a_record_we_made_and_merged_before_we_heard_of_it_is_no_third_thing(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    first = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    second = crm.create("companies", code="c2", name="Acme Ltd")
+    pull(world.hub, "crm", "companies")
+    erp.misbehave(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    crm.merge("companies", first, into=second)
+    later(world)
+    pull(world.hub, "crm", "companies")
+    sync(world.hub)
+    living = [g for g in remember(world).golden.values() if g.merged_into is None]
+    assert [g.values["code"] for g in living] == ["c2"]
+    assert len(crm.records("companies")) == 1
+
+
+def test_nothing_is_written_over_words_that_could_not_be_taken_in_yet(world: World) -> None:
+    wins = EntityPolicy({"": FieldPolicy(both="crm")}, ASK.create)
+    world.hub.policies = {"company": ASK, "contact": wins}
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    company = crm.create("companies", code="c1")
+    contact = crm.create("contacts", code="p1", company=company)
+    sync(world.hub)
+    unknown = erp.create("companies", code="c2")
+    erp.edit("contacts", "1", company=unknown, phone="2")
+    crm.edit("contacts", contact, phone="1")
+    pull(world.hub, "crm", "contacts")
+    later(world)
+    push(world.hub, "erp")
+    sync(world.hub)
+    assert "2" in kept(world)
+    assert erp.get("contacts", "1")["phone"] == crm.get("contacts", contact)["phone"]
+
+
+def test_a_field_blanked_in_a_record_that_we_just_made_is_filled_again(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    pull(world.hub, "crm", "companies")
+    erp.misbehave(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    erp.edit("companies", "1", name=None)
+    later(world)
+    sync(world.hub)
+    assert erp.get("companies", "1")["name"] == "ACME"
+
+
+def test_an_incomplete_sweep_deletes_nothing(world: World) -> None:
+    crm = world.systems["crm"]
+    for number in range(3):
+        crm.create("companies", code=f"c{number}")
+    sync(world.hub)
+    crm.misbehave(script=("read",))
+    with pytest.raises(UnavailableError):
+        sweep(world.hub, "crm", "companies")
+    assert all(link.gone_at is None for link in remember(world).links)
+
+
+def test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was(world: World) -> None:
+    crm = world.systems["crm"]
+    crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    later(world)
+    crm.edit("companies", "1", name="Beta")
+    later(world)
+    for point in range(12):  # whichever commit it is before or after
+        world.life.expect(point, None)
+        try:
+            pull(world.hub, "crm", "companies")
+        except KilledError:
+            world.life, world.hub = world.process()
+        world.life.expect(None, None)
+        later(world, minutes=11)
+    pull(world.hub, "crm", "companies")
+    with world.hub.store.read() as tx:
+        assert progress.stream_state(tx, "crm", "companies").cursor is not None
+    assert "Beta" in kept(world)
+
+
+def test_an_old_page_does_not_overwrite_newer_words(world: World) -> None:
+    crm = world.systems["crm"]
+    key = crm.create("companies", code="c1", name="Acme")
+    page = next(iter(MemoryConnector.of(crm).pages("companies", None)))
+    crm.edit("companies", key, name="Beta")
+    sync(world.hub)
+    _arrives_late(world, page)
+    with world.hub.store.read():
+        values = [golden.values["name"] for golden in remember(world).golden.values()]
+    assert values == ["Beta"]
+
+
+def test_a_system_that_rewrites_what_it_is_given_causes_no_ping_pong(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    erp.edit("companies", "1", phone="7")
+    later(world)
+    sync(world.hub)
+    assert crm.get("companies", key) == {"code": "c1", "name": "Acme", "phone": "7"}
+    crm.forget_writes()
+    erp.forget_writes()
+    later(world)
+    assert sync(world.hub).changed == 0
+    assert crm.writes == erp.writes == []
+
+
+def test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    crm.edit("companies", key, name="Beta")
+    pull(world.hub, "crm", "companies")
+
+    def somebody_types(_stream: str) -> None:
+        erp.hooks.after_write.clear()
+        later(world)
+        crm.edit("companies", key, name="Gamma")
+        pull(world.colleague, "crm", "companies")
+
+    erp.hooks.after_write.append(somebody_types)
+    push(world.hub, "erp")
+    assert erp.get("companies", "1")["name"] == "GAMMA"
