@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pycountry
 
+from connectors.tryton.articles import ARTICLES, Article
 from connectors.tryton.client import TrytonClient
 from connectors.tryton.values import to_wire
 
@@ -20,30 +21,6 @@ MODULES = (
     "account_invoice_stock",
     "account_payment",
     "sale_supply_production",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Article:
-    """A product of the sandbox."""
-
-    code: str
-    name: str
-    price: str
-    cost: str
-    #: Pieces on stock at the start.
-    stock: int = 0
-    #: Code of a part -> pieces of it in one of this; not empty: it is made to order.
-    parts: tuple[tuple[str, int], ...] = ()
-
-
-ARTICLES = (
-    Article("CMP-1", "Component", "5", "1", stock=10_000),
-    Article("CMP-2", "Housing", "9", "4", stock=10_000),
-    Article("WID-1", "Widget", "30", "20", parts=(("CMP-1", 5),)),
-    Article("WID-2", "Widget de luxe", "79.90", "41.50", parts=(("CMP-1", 8), ("CMP-2", 1))),
-    Article("GAD-1", "Stocked gadget", "12.50", "7", stock=1_000),
-    Article("GAD-2", "Stocked gadget, large", "19.95", "11", stock=1_000),
 )
 
 
@@ -60,7 +37,8 @@ class Seed:
     articles: tuple[Article, ...] = ARTICLES
     login: str = "admin"
     password: str = field(default="admin", repr=False)
-    year: int = field(default_factory=lambda: date.today().year)  # noqa: DTZ011 - a calendar year
+    #: The first of two fiscal years: bills of last month must find theirs in January, too.
+    year: int = field(default_factory=lambda: (date.today() - timedelta(days=45)).year)  # noqa: DTZ011
 
 
 def fill(client: TrytonClient, seed: Seed) -> None:

@@ -34,10 +34,10 @@ def play(
     began, day = time.monotonic(), datetime.now(UTC).date()
     telling = Telling(screen, drawn)
     telling.say("Tulay's demo: a HubSpot twin, a real Tryton, and the hub between them.")
-    if not is_built(day):
+    if not is_built():
         telling.say("Building Tryton's database; this takes a minute or two, only once ...")
     cast = Cast(known=min(40, customers // 4), deals=_DEALS)
-    with opened(day, customers=customers, drawn=drawn) as world:
+    with opened(customers=customers, drawn=drawn) as world:
         figures = Story(Stage(world, telling, day), cast).tell()
         figures.seconds = round(time.monotonic() - began, 1)
         document = asdict(figures)

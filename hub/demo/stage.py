@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from connectors.kit.errors import UnavailableError
-from hub.demo.catalogue import RECIPES
+from hub.demo.catalogue import MADE
 from hub.demo.figures import everyone
 from hub.demo.telling import Telling, short
 from hub.demo.world import World
@@ -56,7 +56,7 @@ class Stage:
             if deal["properties"]["dealstage"] not in _ENDED:
                 found.setdefault(company_of(deal), deal)
         made = {
-            deal["id"]: any(skus[line] in RECIPES for line in deal["associations"]["line_items"])
+            deal["id"]: any(skus[line] in MADE for line in deal["associations"]["line_items"])
             for deal in found.values()
         }
         if len(found) < count:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import yaml
@@ -24,7 +24,6 @@ from connectors.tryton import sandbox
 from connectors.tryton.office_day import OfficeDay
 from connectors.tryton.sandbox import Sandbox
 from connectors.tryton.seed import Seed
-from hub.demo.catalogue import articles
 from hub.errors import SettingsError
 from hub.settings import load_settings
 from hub.sync.hub import Hub
@@ -32,7 +31,6 @@ from hub.sync.prepare import needs
 from hub.sync.progress import Progress
 from hub.wiring import open_hub
 
-COMPANY = "Northgate Machinery"
 #: How old the overdue invoice is; its year must have been opened in the books.
 LONG_AGO = timedelta(days=45)
 _FIRST_SEED = 7
@@ -54,11 +52,6 @@ class World:
         return self.folder / "tulay.yaml"
 
 
-def books(today: date) -> Seed:
-    """Returns what the ERP of the demo starts with."""
-    return Seed(company=COMPANY, articles=articles(), year=(today - LONG_AGO).year)
-
-
 def check_installed() -> None:
     """Makes sure that Tryton can be started. Raises: SettingsError."""
     try:
@@ -70,15 +63,15 @@ def check_installed() -> None:
         ) from error
 
 
-def is_built(today: date) -> bool:
+def is_built() -> bool:
     """Says whether the ERP's database is in the cache already."""
-    name = f"tryton-{sandbox.fingerprint(books(today))}.sqlite"
+    name = f"tryton-{sandbox.fingerprint(Seed())}.sqlite"
     return (sandbox.default_cache() / name).exists()
 
 
 @contextmanager
 def opened(
-    today: date, *, customers: int, drawn: Callable[[], AbstractContextManager[Progress]]
+    *, customers: int, drawn: Callable[[], AbstractContextManager[Progress]]
 ) -> Iterator[World]:
     """Starts both systems and a hub between them; ends and removes everything afterwards.
 
@@ -91,7 +84,7 @@ def opened(
         crm = stack.enter_context(hubspot.start(seed=_FIRST_SEED, records=customers))
         with drawn() as progress:
             progress.start("Tryton", None)
-            erp = stack.enter_context(sandbox.start(folder, like=books(today)))
+            erp = stack.enter_context(sandbox.start(folder))
             progress.done("Tryton")
         office = OfficeDay.at(erp)
         stack.callback(office.close)

@@ -10,6 +10,7 @@ import pytest
 from connectors.kit.budget import Budget
 from connectors.kit.errors import UnavailableError
 from connectors.tryton import sandbox
+from connectors.tryton.articles import ARTICLES
 from connectors.tryton.connector import TrytonConnector
 from connectors.tryton.seed import Seed
 
@@ -55,7 +56,7 @@ def test_trytond_is_told_the_same_server(uri: str, expected: str) -> None:
 def test_nothing_is_left_when_a_sandbox_ends(tmp_path: Path) -> None:
     with sandbox.start(tmp_path) as running:
         connector = TrytonConnector(running.settings(), Budget(1000, 1.0, sleep=lambda _: None))
-        assert next(connector.pages("product.product", None)).total == 6
+        assert next(connector.pages("product.product", None)).total == len(ARTICLES)
         assert len(list(tmp_path.iterdir())) == 1
     running.stop()
     assert list(tmp_path.iterdir()) == []
