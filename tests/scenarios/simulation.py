@@ -553,7 +553,7 @@ def _put(payload: dict[str, Any], path: str, value: Any) -> None:
 
 
 def shrunk(steps: Sequence[Step], fails: Callable[[Sequence[Step]], bool]) -> list[Step]:
-    """Returns a shortest list it can find in which nothing can be left out and which still fails."""
+    """Returns the shortest list it can find that still fails."""
     steps = list(steps)
     size = max(1, len(steps) // 2)
     while size:

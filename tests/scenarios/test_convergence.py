@@ -18,10 +18,10 @@ from tests.scenarios.verdict import explained, rehearse
 LONG = bool(os.environ.get("TULAY_LONG"))
 #: So that several processes can share the work.
 PARTS = 8 if LONG else 4
-SCHEDULES = 4000 if LONG else 40
+SCHEDULES = 4000 if LONG else 32
 #: On PostgreSQL, where a transaction costs more.
-FEWER = 200 if LONG else 4
-STEPS = 60
+FEWER = 200 if LONG else 3
+STEPS = 50
 
 
 def converge(url: str, seeds: range) -> None:

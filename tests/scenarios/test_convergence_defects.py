@@ -249,3 +249,16 @@ def test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again(world: World) -
     erp.hooks.after_write.append(somebody_types)
     push(world.hub, "erp")
     assert erp.get("companies", "1")["name"] == "GAMMA"
+
+
+def test_a_system_whose_clock_is_slow_is_heard(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", phone="1")
+    sync(world.hub)
+    crm.edit("companies", key, phone="2")
+    later(world)
+    sync(world.hub)
+    erp.edit("companies", "1", phone="3")  # two hours earlier by its own clock
+    later(world)
+    sync(world.hub)
+    assert crm.get("companies", key)["phone"] == "3"

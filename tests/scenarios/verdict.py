@@ -326,7 +326,15 @@ def _invented(world: World, memory: Memory) -> Iterator[str]:
         for path, value in golden.values.items():
             if path not in ("code", "company") and value not in world.said:
                 yield f"golden {golden.entity} {path} = {value!r}, which nobody typed"
-    for value in memory.disputed - {None}:
+    # The other parts of a unit in conflict stand there as that system writes them.
+    shown = {
+        place.writes_down(path, said)
+        for place in world.places.values()
+        for path in place.ways
+        for said in world.said
+        if path != "price" or "-" not in said
+    }
+    for value in memory.disputed - shown - {None}:
         if value not in world.said and "-" in str(value):
             yield f"a conflict about {value!r}, which nobody typed"
 
