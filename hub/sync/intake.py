@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-import orjson
 from sqlalchemy import Connection as Transaction
 
-from connectors.kit.contract import Page, Payload, Record
+from connectors.kit.contract import Page, Record
 from hub.flows.facts import derived_id
 from hub.model.observe import Change, Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
@@ -26,6 +25,7 @@ from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences, changed_at, new_golden
 from hub.sync.hub import Channel, Hub
 from hub.sync.identity import Fresh, Identities, identify
+from hub.sync.sightings import digest, look_again, newer
 from hub.sync.vanish import take_gone, take_merge
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
@@ -59,12 +59,6 @@ def take_in(
     """
     intake = _Intake(hub, tx, channel, tally, written or {}, own_wishes, fetched)
     intake.take(page)
-
-
-def digest(payload: Payload, fingerprint: str) -> bytes:
-    """Returns what tells an unchanged record, under an unchanged mapping, from a changed one."""
-    text = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
-    return blake2b(text, digest_size=16, key=fingerprint.encode()[:64]).digest()
 
 
 class _Intake:
@@ -112,7 +106,7 @@ class _Intake:
     def _take_records(self, found: Sequence[Record]) -> None:
         latest: dict[str, Record] = {}
         for record in found:
-            latest[record.key] = _newer(latest.get(record.key), record)
+            latest[record.key] = newer(latest.get(record.key), record)
         self.tally.same += len(found) - len(latest)  # the same key twice in one page
         connection, stream = self.channel.connection, self.channel.stream
         known = records.digests(self.tx, connection, stream, list(latest))
@@ -227,7 +221,7 @@ class _Intake:
         self.tally.skip("waits for its parent")
         queues.receive(
             self.tx,
-            [_nudge(connection, stream, parent)],
+            [look_again(connection, stream, parent)],
             now=self.now,
         )
         reason = f"refers to {stream} {parent}, which {connection} has not shown yet"
@@ -423,7 +417,7 @@ class _Intake:
     def _look_again(self, link: Link) -> None:
         """Whether it is back or the page is old news, only a fetch can tell."""
         self.tally.skip("gone when last looked at")
-        nudge = _nudge(link.connection, link.stream, link.key)
+        nudge = look_again(link.connection, link.stream, link.key)
         queues.receive(self.tx, [nudge], now=self.now)
 
     def _may_be_gone(self, record: Record, link: Link) -> bool:
@@ -496,23 +490,6 @@ class _Intake:
             self.then.unwish(link.connection, golden.id)
 
 
-def _newer(known: Record | None, found: Record) -> Record:
-    """Returns the newer of two sightings; the later one when their system does not say."""
-    if known is None or known.modified_at is None or found.modified_at is None:
-        return found
-    return known if known.modified_at > found.modified_at else found
-
-
 def _further(key: str) -> int:
     """A number for the link of a further record that has no id yet; never one of another link."""
     return -1 - int.from_bytes(blake2b(key.encode(), digest_size=6).digest(), "big")
-
-
-def _nudge(connection: str, stream: str, key: str) -> dict[str, str | None]:
-    return {
-        "connection": connection,
-        "stream": stream,
-        "key": key,
-        "event_id": f"parent:{stream}:{key}"[:120],
-        "merged_into": None,
-    }

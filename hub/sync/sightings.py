@@ -1,0 +1,36 @@
+"""Small facts about records as they were seen: what tells them apart, which is newer, whom to ask.
+
+Pure; reads and stores nothing.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import orjson
+
+from connectors.kit.contract import Payload, Record
+
+
+def digest(payload: Payload, fingerprint: str) -> bytes:
+    """Returns what tells an unchanged record, under an unchanged mapping, from a changed one."""
+    text = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+    return blake2b(text, digest_size=16, key=fingerprint.encode()[:64]).digest()
+
+
+def newer(known: Record | None, found: Record) -> Record:
+    """Returns the newer of two sightings; the later one when their system does not say."""
+    if known is None or known.modified_at is None or found.modified_at is None:
+        return found
+    return known if known.modified_at > found.modified_at else found
+
+
+def look_again(connection: str, stream: str, key: str) -> dict[str, str | None]:
+    """Returns the row of the inbox by which the hub asks itself to look at a record."""
+    return {
+        "connection": connection,
+        "stream": stream,
+        "key": key,
+        "event_id": f"parent:{stream}:{key}"[:120],
+        "merged_into": None,
+    }
