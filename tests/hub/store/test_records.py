@@ -61,7 +61,10 @@ def test_links_come_back_as_they_were_and_sparse(store: Store) -> None:
         stored = found["1"]
         assert (stored.state, stored.version, stored.digest) == (state, "v", b"x" * 16)
         assert stored.modified_at == NOW
-        assert records.digests(tx, "crm", "companies", ["1", "2"]) == {"1": b"x" * 16}
+        assert records.digests(tx, "crm", "companies", ["1", "2"]) == {
+            "1": b"x" * 16,
+            "2": None,
+        }
         stored.state, stored.digest = LinkState({"name": "B"}), None
         records.change_links(tx, [stored])
         records.change_links(tx, [])
