@@ -27,11 +27,12 @@ from hub.store.progress import Tally
 from hub.store.queues import Wish
 from hub.store.records import Link
 from hub.sync.hub import Channel, Connection, Hub
-from hub.sync.intake import Written, digest, take_in
+from hub.sync.intake import Written, take_in
 from hub.sync.plan import Job, Waiting, plan
 from hub.sync.prepare import prepare_once
 from hub.sync.progress import Progress, Silence
 from hub.sync.pull import pause_connection
+from hub.sync.sightings import digest
 from mappings.kit.errors import LensError
 
 #: Wishes of one lease; a connector's batch may be smaller.

@@ -119,7 +119,12 @@ def test_fingerprints_find_candidates(store: Store) -> None:
         new = [(n, "g1") for n in range(1200)] + [(-(2**62), "g2"), (5, "g2")]
         records.change_fingerprints(tx, gone=[], new=new)
         records.change_fingerprints(tx, gone=[(7, "g1")], new=[(5, "g2")])
-        found = records.candidates(tx, [*range(1200), -(2**62), 99_999])
+        place = {"connection": "crm", "stream": "companies"}
+        found = records.candidates(tx, [*range(1200), -(2**62), 99_999], **place)
+        assert records.candidates(tx, [], **place) == {}
+        records.add_links(tx, [link("1", "g2"), link("2", "g1", gone_at=NOW)])
+        others = records.candidates(tx, [5], **place)
+    assert others == {5: ["g1"]}  # g2 has a record there already; that of g1 is gone
     assert sorted(found[5]) == ["g1", "g2"]
     assert found[-(2**62)] == ["g2"]
     assert 7 not in found
