@@ -180,10 +180,12 @@ def _observe_cell(
             if old != new:
                 result.golden[path] = new
                 result.changes.append(Change(path, old, new, "taken", why))
-                if both and old is not None:
+                if both and old is not None and why != _MOVED_ON:
                     result.changes.append(Change(path, old, new, "superseded", why))
     elif verdict == "repair":
         result.drift = True
+        if why == _LAGS_BEHIND:
+            return  # nobody typed a state: nothing was superseded
         for path, ours, new in zip(cell, golden, theirs, strict=True):
             if ours != new:
                 result.changes.append(Change(path, new, ours, "superseded", why))
@@ -203,6 +205,10 @@ def _meant(theirs: Tuple, agreed: Tuple, shown: Tuple) -> Tuple:
         base if new == was else new for new, base, was in zip(theirs, agreed, shown, strict=True)
     )
 
+
+#: Why states change: not by what somebody typed, and so without a loser.
+_MOVED_ON = "state moved on"
+_LAGS_BEHIND = "state lags behind"
 
 Verdict = Literal["back", "same", "take", "repair", "ask"]
 
@@ -239,15 +245,15 @@ def _judge_state(
 ) -> tuple[Verdict, str] | None:
     """States only move forward; None where the machine does not say which of two is later."""
     if golden is None:
-        return "take", "state moved on"
+        return "take", _MOVED_ON
     if theirs is None:
-        return "repair", "state lags behind"
+        return "repair", _LAGS_BEHIND
     forward = states.route(str(golden), str(theirs)) is not None
     behind = states.route(str(theirs), str(golden)) is not None
     # Where states go in a circle, only a system that was up to date can have moved on.
     if forward and (not behind or golden == agreed):
-        return "take", "state moved on"
-    return ("repair", "state lags behind") if behind else None
+        return "take", _MOVED_ON
+    return ("repair", _LAGS_BEHIND) if behind else None
 
 
 def _choose(
