@@ -7,21 +7,18 @@ which is what lets `shrunk` cut it down. Judging how a story ends is left to ver
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection as Transaction
 from sqlalchemy import Engine
 
-from connectors.kit.contract import Nudge, Outcome, Page, Record, Write
+from connectors.kit.contract import Nudge, Page
 from connectors.kit.errors import ConnectorError
 from connectors.memory import MemoryConnector, MemorySystem
 from connectors.memory.patches import get
 from hub.flows.settings import FlowSettings
-from hub.store.engine import Store
 from hub.store.progress import Tally
 from hub.store.records import links_by_key
 from hub.sync.derive import derive
@@ -43,6 +40,7 @@ from tests.scenarios.landscape import (
     draw,
     mapping_of,
 )
+from tests.scenarios.mortal import KilledError, Life, Line, MortalStore
 
 #: Verb -> how often it is drawn. People, the far side's messages, the hub.
 _VERBS = {
@@ -65,10 +63,6 @@ _VERBS = {
 }
 _HUB_VERBS = ("pull", "sweep", "drain", "push", "sync")
 _FAULTS = ("before", "lost", "partial", "row_lost", "rate", "read", "find")
-
-
-class KilledError(BaseException):
-    """The process has died here: nothing in it may catch this."""
 
 
 @dataclass(frozen=True)
@@ -110,101 +104,6 @@ def _step(chance: random.Random, *, nested: bool) -> Step:
         if working and chance.random() < 0.5
         else None,
     )
-
-
-class Life:
-    """The life of one process: it can be interrupted at its points, and it can end."""
-
-    def __init__(self) -> None:
-        self.dead = False
-        self.passed = 0
-        self.dies: int | None = None
-        self.meanwhile: tuple[int, Callable[[], None]] | None = None
-
-    def expect(self, dies: int | None, meanwhile: tuple[int, Callable[[], None]] | None) -> None:
-        """Sets what will happen during the next use case."""
-        self.passed, self.dies, self.meanwhile = 0, dies, meanwhile
-
-    def point(self, *, open_to_others: bool = True) -> None:
-        """A point at which the process may be interrupted. Raises: KilledError."""
-        if self.dead:
-            raise KilledError
-        self.passed += 1
-        if self.dies is not None and self.passed > self.dies:
-            self.dead = True
-            raise KilledError
-        if open_to_others and self.meanwhile is not None and self.passed > self.meanwhile[0]:
-            _, act = self.meanwhile
-            self.meanwhile = None
-            act()
-
-
-class MortalStore(Store):
-    """The real store, seen by a process that may die before or after any commit."""
-
-    def __init__(self, engine: Engine, life: Life) -> None:
-        super().__init__(engine)
-        self.life = life
-
-    @contextmanager
-    def begin(self, *, durable: bool = False) -> Iterator[Transaction]:
-        self.life.point()
-        with super().begin(durable=durable) as tx:
-            yield tx
-            self.life.point(open_to_others=False)  # dying here takes the transaction back
-        self.life.point()
-
-
-class Line:
-    """The line to a system: the memory connector, seen by a process that may die."""
-
-    def __init__(self, connector: MemoryConnector, life: Life) -> None:
-        self.connector, self.life = connector, life
-
-    def _call(self, method: str, *args: Any) -> Any:
-        self.life.point()
-        answer = getattr(self.connector, method)(*args)
-        self.life.point()
-        return answer
-
-    def pages(self, stream: str, since: str | None) -> Iterator[Page]:
-        """All pages at once: later ones are old news by the time they are taken in."""
-        self.life.point()
-        found: list[Page | ConnectorError] = []
-        try:
-            for page in self.connector.pages(stream, since):
-                found.append(page)
-                self.life.point()
-        except ConnectorError as error:
-            found.append(error)
-        return _told(found)
-
-    def keys(self, stream: str) -> Iterator[Sequence[str]]:
-        for portion in self.connector.keys(stream):
-            self.life.point()
-            yield portion
-
-    def fetch(self, stream: str, keys: Sequence[str]) -> Page:
-        page: Page = self._call("fetch", stream, keys)
-        return page
-
-    def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
-        found: Mapping[str, Record] = self._call("find", stream, once)
-        return found
-
-    def write(self, stream: str, writes: Sequence[Write]) -> Sequence[Outcome]:
-        outcomes: Sequence[Outcome] = self._call("write", stream, writes)
-        return outcomes
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.connector, name)
-
-
-def _told(found: Sequence[Page | ConnectorError]) -> Iterator[Page]:
-    for one in found:
-        if isinstance(one, ConnectorError):
-            raise one
-        yield one
 
 
 @dataclass(frozen=True)
