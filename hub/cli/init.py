@@ -36,7 +36,7 @@ _TAIL = """
 # flows: {won_deal_to_order: true, thank_you: true}
 
 # How often is looked; webhooks only make it faster.
-# schedules: {pull: 60s, sweep: 24h, reconcile: 24h}
+# schedules: {pull: 60s, sweep: 24h}
 
 # A run that would change more than both of these waits for a person.
 # limits: {share: 0.2, records: 50}

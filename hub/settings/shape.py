@@ -54,7 +54,6 @@ class Schedules(Strict):
 
     pull: Duration = Field(timedelta(seconds=60), description="Read what changed.")
     sweep: Duration = Field(timedelta(hours=24), description="Look for deletions and gaps.")
-    reconcile: Duration = Field(timedelta(hours=24), description="Compare all sides.")
     streams: dict[str, Duration] = Field(
         default={}, description="Another `pull` for some streams: `crm.deals: 30s`."
     )
