@@ -51,6 +51,10 @@ def _draw(screen: Screen, found: Reconciliation) -> None:
         screen.say("")
     for one in found.missing:
         screen.say(_missing(one))
+    if found.doubles:
+        screen.say("")
+    for one in found.doubles:
+        screen.say(f"twice: {one.entity} {one.title} in {one.connection}: {one.reason}")
     if found.different:
         screen.note("tulay explain ENTITY KEY says where a value comes from")
 

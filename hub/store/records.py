@@ -300,6 +300,17 @@ def keys_of(tx: Connection, connection: str, wanted: Mapping[str, str]) -> dict[
     return {gid: key for gid, stream, key in tx.execute(query) if wanted[gid] == stream}
 
 
+def gone_there(tx: Connection, connection: str, golden_ids: Iterable[str]) -> set[str]:
+    """Returns the golden records whose record in that connection was deleted over there."""
+    query = select(links.c.golden_id).where(
+        links.c.connection == connection,
+        among(tx, links.c.golden_id, list(golden_ids)),
+        links.c.spare == 0,
+        links.c.gone_at.is_not(None),
+    )
+    return set(tx.execute(query).scalars())
+
+
 # --- recognising and referring -----------------------------------------------------------------
 
 

@@ -152,8 +152,10 @@ def _write(
             outside[path] = value
         elif str(value) in keys:
             outside[path] = keys[str(value)]
-        else:
+        elif not records.gone_there(tx, channel.connection, [str(value)]):
             return Waiting(_absent(hub, tx, channel, str(value)), str(value))
+        # What was deleted over there cannot be referred to; the rest is told all the same.
+    job.values = {path: job.values[path] for path in outside}
     current = None if job.record is None else job.record.payload
     try:
         return _addressed(job, channel.mapping.write(outside, current))

@@ -60,6 +60,8 @@ class Reconciliation:
     by_entity: dict[str, int] = field(default_factory=dict)
     different: list[Difference] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
+    #: Further records of something, which the hub does not write: to be merged over there.
+    doubles: list[Missing] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -128,6 +130,11 @@ def _compare_page(
         if link is None or one is None:
             _note_unknown(tx, channel, record, found)
             continue
+        if link.spare:
+            title = channel.mapping.describe(one.values)
+            reason = f"{channel.stream} {record.key} is the same {one.entity}: merge them there"
+            found.doubles.append(Missing(one.entity, title, channel.connection, record.key, reason))
+            continue
         differences = list(
             _compare(tx, channel, record, link=link, golden=one, conflicts=conflicts)
         )
@@ -159,8 +166,8 @@ def _compare(
         shown, known = values.get(path), golden.values.get(path)
         if shown == known or not channel.mapping.mapped(path):
             continue
-        if shown is None and not channel.mapping.writable(path):
-            continue  # this system cannot be told
+        if shown is None and _cannot_be_told(tx, channel, path, known):
+            continue
         own_way = shown == link.state.shown_at(path) and known == link.state.agreed_at(path)
         if not own_way:
             yield Difference(
@@ -174,6 +181,15 @@ def _compare(
                 known,
                 path in disputed,
             )
+
+
+def _cannot_be_told(tx: Transaction, channel: Channel, path: str, known: Scalar) -> bool:
+    """Says whether a system cannot show a value: it takes none, or what is meant is gone there."""
+    if not channel.mapping.writable(path):
+        return True
+    if declared_path(path) not in channel.mapping.references:
+        return False
+    return bool(records.gone_there(tx, channel.connection, [str(known)]))
 
 
 def _inside(tx: Transaction, channel: Channel, values: Values) -> Values:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from connectors.kit.errors import UnavailableError
+from hub.store import queues
 from hub.sync.pull import pull, sweep
+from hub.sync.reconcile import reconcile
 
 
 def test_a_delete_here_keeps_what_is_there_and_does_not_come_back(world):
@@ -37,6 +39,33 @@ def test_a_delete_never_cascades(world):
     world.crm.delete("companies", company)
     world.agree()
     assert len(world.crm.records("contacts")) == len(world.erp.records("people")) == 1
+
+
+def test_who_referred_to_something_deleted_is_told_all_the_rest(world):
+    world.map("contacts", "people")
+    company, _ = world.customer()
+    contact = world.crm.create("contacts", last="Lee", email="lee@acme.example", company=company)
+    world.quiet()
+    world.crm.delete("companies", company)
+    world.crm.edit("contacts", contact, company=None)
+    world.quiet()
+    (person,) = world.erp.records("people")
+    world.erp.edit("people", person, family="Stone")
+    world.quiet()
+    assert world.crm.get("contacts", contact)["last"] == "Stone"
+    with world.store.read() as tx:
+        assert queues.set_aside(tx) == []
+    assert reconcile(world.hub).clean
+
+
+def test_what_was_merged_on_one_side_only_is_shown_as_twice_on_the_other(world):
+    first, _ = world.customer()
+    second, _ = world.customer(name="Bolt", domain="bolt.example")
+    world.crm.merge("companies", second, into=first)
+    world.quiet()
+    found = reconcile(world.hub)
+    assert found.clean
+    assert [(one.connection, one.entity) for one in found.doubles] == [("erp", "company")]
 
 
 def restore(system, stream, key, **fields):
