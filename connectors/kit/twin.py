@@ -23,6 +23,8 @@ from typing import Any, Literal
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from connectors.kit.vices import Chances
+
 #: What can go wrong. The wording of `throttled`, `quota` and `down` is the vendor's (see `Voice`).
 #: throttled  429, not executed            lost       executed, then an error status comes back
 #: quota      403, not executed            timeout    executed, then silence for `seconds`
@@ -34,18 +36,42 @@ ViceKind = Literal[
 ]
 EXECUTED: frozenset[str] = frozenset({"lost", "timeout", "reset", "truncated"})
 STATUSES: dict[str, int] = {"throttled": 429, "quota": 403, "down": 503, "lost": 502, "html": 502}
+#: What the vices of `connectors.kit.vices` are on the line: shares of their chance, and options.
+LINE: dict[str, tuple[tuple[ViceKind, float, dict[str, Any]], ...]] = {
+    "throttled": (("throttled", 1.0, {"retry_after": 1}),),
+    "abrupt": (("throttled", 1.0, {}),),
+    "quota": (("quota", 1.0, {"retry_after": 1}),),
+    "down": (("down", 1.0, {}),),
+    "lost": (("lost", 1.0, {}),),
+    "timeout": (("timeout", 1.0, {"seconds": 0.3}),),
+    "reset": (("reset", 1.0, {}),),
+    "truncated": (("truncated", 1.0, {}),),
+    "html": (("html", 0.5, {}), ("html", 0.5, {"late": True})),
+    "slow": (("slow", 1.0, {"seconds": 0.2}),),
+}
+
+
+def _real() -> datetime:
+    return datetime.now(UTC)
 
 
 class Clock:
-    """Tells aware UTC: real until `set`, then still until moved."""
+    """Tells aware UTC: real until `set`, then still until moved.
 
-    def __init__(self, at: datetime | None = None) -> None:
+    `source` is what it takes for the real time; `skew` is by how much it is wrong all the time.
+    """
+
+    def __init__(
+        self, at: datetime | None = None, *, source: Callable[[], datetime] = _real
+    ) -> None:
         self._still = at
+        self._source = source
         self._offset = timedelta()
+        self.skew = timedelta()
 
     def now(self) -> datetime:
         """Returns the time that the twin believes in."""
-        return self._still or datetime.now(UTC) + self._offset
+        return (self._still or self._source() + self._offset) + self.skew
 
     def ms(self) -> int:
         """Returns that time as milliseconds since 1970."""
@@ -119,12 +145,19 @@ class Vice:
     retry_after: float | None = None
     #: Duration of `slow` and `timeout`.
     seconds: float = 30.0
+    #: `down` and `html` strike after the call was executed, not before.
+    late: bool = False
     #: Passed to the vendor's voice, such as which limit was reached.
     detail: str = ""
 
     def code(self) -> int:
         """Returns the status it answers with."""
         return self.status or STATUSES.get(self.kind, 500)
+
+    @property
+    def executed(self) -> bool:
+        """Says whether the call happens all the same."""
+        return self.late or self.kind in EXECUTED
 
 
 class Vices:
@@ -145,6 +178,15 @@ class Vices:
         """Switches all of them off."""
         with self._lock:
             self._queue.clear()
+
+    def misbehave(self, chances: Chances, route: str = "*", *, seed: int = 0) -> None:
+        """Switches on what these vices are on the line, and all others off, with fresh dice."""
+        with self._lock:
+            self._dice = random.Random(seed)  # noqa: S311 - a dice, not a secret
+            self._queue.clear()
+        for name, chance in chances.items():
+            for kind, share, options in LINE.get(name, ()):
+                self.add(kind, route, probability=chance * share, **options)
 
     def draw(self, method: str, path: str) -> list[Vice]:
         """Returns what strikes this request: all slow ones and at most one other."""
@@ -234,7 +276,7 @@ class Faulty:
         bad = next((vice for vice in struck if vice.kind != "slow"), None)
         if bad is None:
             await self._app(scope, receive, send)
-        elif bad.kind not in EXECUTED:
+        elif not bad.executed:
             await _drain(receive)
             await self._refuse(bad, send)
         else:
@@ -254,9 +296,7 @@ class Faulty:
     async def _spoil(self, vice: Vice, good: _Capture, ends: tuple[Receive, Send]) -> None:
         receive, send = ends
         half = good.body[: len(good.body) // 2]
-        if vice.kind == "lost":
-            await self._refuse(vice, send)
-        elif vice.kind == "timeout":
+        if vice.kind == "timeout":
             await _silence(receive, vice.seconds)
             await _send(send, 504, [(b"content-type", b"text/html")], _PAGE)
         elif vice.kind == "reset":
@@ -264,10 +304,12 @@ class Faulty:
             await send(start)
             await send({"type": "http.response.body", "body": half, "more_body": True})
             # returning with a body promised and not sent closes the connection
-        else:
+        elif vice.kind == "truncated":
             headers = [h for h in good.headers if h[0].lower() != b"content-length"]
             headers.append((b"content-length", str(len(half)).encode()))
             await _send(send, good.status, headers, half)
+        else:
+            await self._refuse(vice, send)
 
 
 async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
