@@ -41,6 +41,8 @@ def auth_of(settings: Mapping[str, Any], tokens: TokenStore | None) -> httpx.Aut
             client_secret=settings["client_secret"],
             refresh_token=settings.get("refresh_token"),
             store=tokens,
+            # ... but one that ended before its time is no reason to stop and ask a person.
+            renew_on_401=True,
         )
     raise CredentialsError("HubSpot: set token, or client_id, client_secret and refresh_token")
 

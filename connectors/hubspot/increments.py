@@ -7,7 +7,7 @@ goes by id where more records than a page holds share one moment.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from connectors.hubspot.client import HubSpotClient, Json
@@ -93,7 +93,7 @@ class StreamReader:
             things = objects_of(body, self._names.name)
             last = self._modified(things[-1]) if things else lower
             yield body, last
-            if len(things) < SEARCH_PAGE:
+            if _is_last(body, things):
                 return
             if last < lower:
                 raise ContractError(f"searching {self._names.name} found what was not asked for")
@@ -111,7 +111,7 @@ class StreamReader:
             body = self._search(moment, moment, above=last_id)
             things = objects_of(body, self._names.name)
             yield body, moment
-            if len(things) < SEARCH_PAGE:
+            if _is_last(body, things):
                 return
             if things[-1]["id"] == last_id:
                 raise ContractError(f"searching {self._names.name} by id runs in circles")
@@ -158,6 +158,11 @@ class StreamReader:
     def _archived(self, after: str | None) -> tuple[Json, str | None]:
         body = self._client.list_page(self._names.name, after=after, archived=True)
         return body, next_after(body)
+
+
+def _is_last(body: Json, things: Sequence[Json]) -> bool:
+    """Says whether a search has no more to show: a short page may still have a next one."""
+    return not things or (len(things) < SEARCH_PAGE and next_after(body) is None)
 
 
 def _at(page: Page, cursor: str, *, total: int | None = None) -> Page:

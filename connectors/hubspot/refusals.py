@@ -68,11 +68,19 @@ def limited(reply: Reply) -> ConnectorError:
 
 
 def forbidden(reply: Reply) -> ConnectorError:
-    """Names the scope that is missing, as far as HubSpot names it."""
-    scopes = ", ".join(dict.fromkeys(_scopes(body_of(reply))))
+    """Names the scope that is missing, as far as HubSpot names it; a used-up quota is none."""
+    body = body_of(reply)
+    if _is_limit(body):
+        return limited(reply)
+    scopes = ", ".join(dict.fromkeys(_scopes(body)))
     if scopes:
         return CredentialsError(f"{reply}: the token lacks a scope, add one of: {scopes}")
     return CredentialsError(f"{reply}: the token has not the rights for this call")
+
+
+def _is_limit(body: Mapping[str, Any]) -> bool:
+    words = (body.get("errorType"), body.get("category"))
+    return bool(body.get("policyName")) or "RATE_LIMIT" in words or "RATE_LIMITS" in words
 
 
 def _scopes(body: Mapping[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from connectors.kit.manifest import StreamFacts
 
 #: Faults that a script may ask for, one call each.
-Fault = Literal["read", "find", "before", "lost", "partial", "row_lost", "rate"]
+Fault = Literal["read", "find", "before", "lost", "partial", "row_lost", "rate", "curt"]
 
 
 class StreamShape(BaseModel):
@@ -71,4 +71,14 @@ class Vices(BaseModel):
     slow: float = 0.0
     #: Faults for the next calls they fit, in this order, one each; before any chance is taken.
     script: tuple[Fault, ...] = ()
+    #: Vices of `connectors.kit.vices` that are on -> their chance.
+    chances: dict[str, float] = {}
+    #: Seconds by which the system's clock is wrong.
+    skew: float = 0.0
+    #: Changes within so many seconds carry one and the same time.
+    ties: float = 0.0
+    #: A merge makes a third record.
+    merged: bool = False
+    #: Last part of a path -> way of writing, in all streams.
+    ways: dict[str, str] = {}
     seed: int = 0

@@ -25,6 +25,9 @@ CREATE INDEX IF NOT EXISTS by_number ON records (stream, number);
 CREATE TABLE IF NOT EXISTS writes (
     seq INTEGER PRIMARY KEY, stream TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY, id INTEGER NOT NULL, stream TEXT NOT NULL, key TEXT NOT NULL,
+    survivor TEXT, due_at TEXT NOT NULL);
 """
 
 
@@ -56,6 +59,7 @@ class Tables:
         self.close = weakref.finalize(self, self._db.close)
         if path != ":memory:":
             self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing
         self._db.executescript(_SCHEMA)
 
     @contextmanager
@@ -129,6 +133,23 @@ class Tables:
     def forget_log(self) -> None:
         """Empties the log of writes."""
         self._all("DELETE FROM writes", ())
+
+    def tell(self, number: int, row: Row, *, stream: str, due_at: str) -> None:
+        """Puts news of a row into the post."""
+        sql = "INSERT INTO events (id, stream, key, survivor, due_at) VALUES (?, ?, ?, ?, ?)"
+        self._all(sql, (number, stream, row.key, row.survivor, due_at))
+
+    def told(self, now: str, limit: int) -> list[tuple[int, str, str, str | None]]:
+        """Takes what is due out of the post: id, stream, key, survivor."""
+        with self.transaction():
+            found = self._all(
+                "SELECT seq, id, stream, key, survivor FROM events WHERE due_at <= ? "
+                "ORDER BY due_at, seq LIMIT ?",
+                (now, limit),
+            )
+            for row in found:
+                self._all("DELETE FROM events WHERE seq = ?", (row[0],))
+        return [tuple(row[1:]) for row in found]
 
     def _all(self, sql: str, values: tuple[object, ...]) -> list[Any]:
         with self._lock:

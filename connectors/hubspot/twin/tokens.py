@@ -41,6 +41,7 @@ class Tokens:
     #: Says whether a token that is let in ends now, before its time.
     fickle: Callable[[], bool] = field(default=lambda: False, repr=False)
     _former: str = field(default="", repr=False)
+    _used: set[str] = field(default_factory=set, repr=False)
     _access: dict[str, int] = field(default_factory=dict, repr=False)
 
     def admit(self, header: str | None) -> None:
@@ -53,8 +54,10 @@ class Tokens:
         until = self._access.get(token)
         if until is None:
             raise unauthorized()
-        if until > self.clock.ms() and self.fickle():
+        # A token is good for one call at least: the next one may find it ended before its time.
+        if until > self.clock.ms() and token in self._used and self.fickle():
             until = self._access[token] = self.clock.ms()
+        self._used.add(token)
         if until <= self.clock.ms():
             raise expired(until, self.clock.ms())
 
