@@ -28,6 +28,7 @@ from hub.store.queues import Wish
 from hub.store.records import Link
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import Written, take_in
+from hub.sync.overwritten import remember_overwritten
 from hub.sync.plan import Job, Waiting, plan
 from hub.sync.prepare import prepare_once
 from hub.sync.progress import Progress, Silence
@@ -283,6 +284,8 @@ class _Batch:
                     found.append(outcome.record)
         if unread:
             found += channel.connector.fetch(channel.stream, unread).records
+        # Before what was written is agreed on: after a crash in between it is at least history.
+        remember_overwritten(self.hub, channel, [job for job, _ in writes], run=self.tally.id)
         if found or gone:
             self._take(channel, Page(records=found, gone=gone), written=kept)
 
