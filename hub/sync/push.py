@@ -116,7 +116,9 @@ class _Batch:
             if channel is None:
                 continue
             link = _written_link(links.get(record.id, []), channel)
-            creatable = link is None and record.deleted_at is None and self._may_create(channel)
+            # One that was sent may exist over there, whatever became of the thing since.
+            alive = record.deleted_at is None or wish.state == "sent"
+            creatable = link is None and alive and self._may_create(channel)
             if creatable or (link is not None and link.gone_at is None):
                 found.setdefault(channel, []).append(Job(wish, record, link))
         return found
