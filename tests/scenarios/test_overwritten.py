@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 
-
-class Telling:
-    """A connector that refuses no stale write, and tells what was lost by it."""
+class Gap:
+    """A connector that lets people act between the hub's last look and its write."""
 
     def __init__(self, connector, acts):
         self.connector, self.acts = connector, acts
@@ -15,25 +13,20 @@ class Telling:
         return getattr(self.connector, name)
 
     def write(self, stream, writes):
-        before = self.connector.system.records(stream)
         while self.acts:
             self.acts.pop()()
-        after = self.connector.system.records(stream)
-        outcomes = self.connector.write(stream, [replace(one, expected=None) for one in writes])
-        told = []
-        for one, outcome in zip(writes, outcomes, strict=True):
-            was, typed = before[one.key], after[one.key]
-            lost = {n: typed.get(n) for n in one.payload if typed.get(n) != was.get(n)}
-            told.append(replace(outcome, overwritten=lost or None))
-        return told
+        return self.connector.write(stream, writes)
 
 
 def gap(world, **policy):
     """A customer of both, and a list of what happens when the hub next writes to the CRM."""
     company, party = world.customer()
+    shape = world.crm.shape("companies")
+    told = shape.facts.model_copy(update={"lock": "told"})
+    world.crm.declare("companies", facts=told)
     world.agree()
     acts = []
-    world.wrap = lambda c: Telling(c, acts) if c.system is world.crm else c
+    world.wrap = lambda c: Gap(c, acts) if c.system is world.crm else c
     world.restart(policies={"company": {"fields": {"name": policy}}} if policy else {})
     return company, party, acts
 
