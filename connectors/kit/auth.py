@@ -177,11 +177,10 @@ class OAuthAuth(httpx.Auth):
                 expires_at=self._clock() + timedelta(seconds=float(answer.get("expires_in", 3600))),
                 refresh=answer.get("refresh_token") or refresh,
             )
-        except orjson.JSONDecodeError:
-            # Cut off, or a proxy's page: the same grant again may do.
-            place = _place(self._url)
-            raise UnavailableError(f"the token endpoint {place} did not answer JSON") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, orjson.JSONDecodeError) and response.content.startswith(b"{"):
+                place = _place(self._url)
+                raise UnavailableError(f"the answer of {place} was cut off; try again") from None
             raise ContractError(
                 f"the token endpoint {_place(self._url)} answered without a token"
             ) from error

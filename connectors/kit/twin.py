@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from fnmatch import fnmatchcase
@@ -36,18 +36,18 @@ ViceKind = Literal[
 ]
 EXECUTED: frozenset[str] = frozenset({"lost", "timeout", "reset", "truncated"})
 STATUSES: dict[str, int] = {"throttled": 429, "quota": 403, "down": 503, "lost": 502, "html": 502}
-#: What the vices of `connectors.kit.vices` are on the line: shares of their chance, and options.
-LINE: dict[str, tuple[tuple[ViceKind, float, dict[str, Any]], ...]] = {
-    "throttled": (("throttled", 1.0, {"retry_after": 1}),),
-    "abrupt": (("throttled", 1.0, {}),),
-    "quota": (("quota", 1.0, {"retry_after": 1}),),
-    "down": (("down", 1.0, {}),),
-    "lost": (("lost", 1.0, {}),),
-    "timeout": (("timeout", 1.0, {"seconds": 0.3}),),
-    "reset": (("reset", 1.0, {}),),
-    "truncated": (("truncated", 1.0, {}),),
-    "html": (("html", 0.5, {}), ("html", 0.5, {"late": True})),
-    "slow": (("slow", 1.0, {"seconds": 0.2}),),
+#: What the vices of `connectors.kit.vices` are on the line.
+LINE: dict[str, tuple[ViceKind, dict[str, Any]]] = {
+    "throttled": ("throttled", {"retry_after": 1}),
+    "abrupt": ("throttled", {}),
+    "quota": ("quota", {"retry_after": 1}),
+    "down": ("down", {}),
+    "lost": ("lost", {}),
+    "timeout": ("timeout", {"seconds": 0.3}),
+    "reset": ("reset", {}),
+    "truncated": ("truncated", {}),
+    "html": ("html", {"late": None}),
+    "slow": ("slow", {"seconds": 0.2}),
 }
 
 
@@ -145,8 +145,8 @@ class Vice:
     retry_after: float | None = None
     #: Duration of `slow` and `timeout`.
     seconds: float = 30.0
-    #: `down` and `html` strike after the call was executed, not before.
-    late: bool = False
+    #: `down` and `html` strike after the call was executed, not before; None: the dice say which.
+    late: bool | None = False
     #: Passed to the vendor's voice, such as which limit was reached.
     detail: str = ""
 
@@ -157,7 +157,7 @@ class Vice:
     @property
     def executed(self) -> bool:
         """Says whether the call happens all the same."""
-        return self.late or self.kind in EXECUTED
+        return bool(self.late) or self.kind in EXECUTED
 
 
 class Vices:
@@ -185,8 +185,9 @@ class Vices:
             self._dice = random.Random(seed)  # noqa: S311 - a dice, not a secret
             self._queue.clear()
         for name, chance in chances.items():
-            for kind, share, options in LINE.get(name, ()):
-                self.add(kind, route, probability=chance * share, **options)
+            if name in LINE:
+                kind, options = LINE[name]
+                self.add(kind, route, probability=chance, **options)
 
     def draw(self, method: str, path: str) -> list[Vice]:
         """Returns what strikes this request: all slow ones and at most one other."""
@@ -195,7 +196,8 @@ class Vices:
             kept: list[tuple[Vice, int | None]] = []
             for vice, left in self._queue:
                 if self._strikes(vice, f"{method} {path}", struck):
-                    struck.append(vice)
+                    late = self._dice.random() < 0.5 if vice.late is None else vice.late
+                    struck.append(replace(vice, late=late))
                     left = None if left is None else left - 1
                 if left != 0:
                     kept.append((vice, left))

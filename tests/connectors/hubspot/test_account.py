@@ -91,6 +91,32 @@ def test_a_missing_scope_is_named(hubspot: HubSpotConnector, api: respx.MockRout
         hubspot.fetch("deals", ["1"])
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"errorType": "RATE_LIMIT", "policyName": "DAILY"},
+        {"category": "RATE_LIMITS", "message": "You have reached your daily limit."},
+    ],
+)
+def test_a_quota_is_waited_for_and_does_not_stop_the_connection(
+    hubspot: HubSpotConnector, api: respx.MockRouter, body: dict[str, str]
+) -> None:
+    api.post(f"{OBJECTS}/deals/batch/read").mock(return_value=Response(403, json=body))
+    with pytest.raises(RateLimitedError) as raised:
+        hubspot.fetch("deals", ["1"])
+    assert raised.value.retry_after == timedelta(hours=1)
+
+
+def test_a_token_that_ended_before_its_time_is_renewed(build: Build, api: respx.MockRouter) -> None:
+    answers = [Response(200, json={"access_token": name, "expires_in": 1800}) for name in "ab"]
+    tokens = api.post("/oauth/2026-09/token").mock(side_effect=answers)
+    gone = Response(401, json={"category": "EXPIRED_AUTHENTICATION"})
+    api.post(f"{OBJECTS}/tasks/batch/read").mock(side_effect=[gone, Response(200, json=results())])
+    oauth = {"client_id": "id", "client_secret": "hush", "refresh_token": "first"}
+    assert build(token=None, **oauth).fetch("tasks", ["1"]).gone == ["1"]
+    assert tokens.call_count == 2
+
+
 def test_check_looks_at_every_stream(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
     account = {"portalId": 42, "accountType": "DEVELOPER_TEST"}
     api.get(ACCOUNT).mock(return_value=Response(200, json=account))

@@ -149,6 +149,7 @@ def test_client_credentials_need_no_refresh_token(clock: Clock) -> None:
         (Response(503), UnavailableError),
         (Response(200, json={}), ContractError),
         (Response(200, text="<html>"), ContractError),
+        (Response(200, text='{"access_token": "hal'), UnavailableError),
     ],
 )
 def test_a_refused_grant_says_what_to_do(
