@@ -21,8 +21,8 @@ class Desk:
 desk = Desk()
 
 
-def run(kind: str, connection: str, stream: str) -> None:
+def run(kind: str, connection: str, stream: str, slow: bool = False) -> None:
     """Does one piece of work; when somebody else has it, nothing."""
     if desk.hub is None or desk.stop is None:
         raise RuntimeError("jobs run in `tulay worker`, which opens the hub; start that")
-    perform(desk.hub, Work(kind, connection, stream), desk.stop)
+    perform(desk.hub, Work(kind, connection, stream, slow), desk.stop)
