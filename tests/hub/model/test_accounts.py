@@ -36,7 +36,7 @@ class Desk:
     """The shared account, without a database."""
 
     time: Time
-    account: Account = Account()
+    account: Account = field(default_factory=Account)
     asked: int = 0
     looked: int = 0
     down: bool = False
