@@ -9,6 +9,7 @@ from threading import Event
 
 from sqlalchemy.exc import DBAPIError
 
+from connectors.kit.budget import bulk
 from connectors.kit.errors import ConnectorError
 from hub.store import leases
 from hub.store import work as store
@@ -95,7 +96,9 @@ def perform(hub: Hub, work: Work, stop: Event) -> bool:
         if not store.take(tx, work.name, worker=hub.worker, now=hub.clock()):
             return False
     try:
-        _KINDS[work.kind](hub, work, Stopping(stop))
+        # Nobody waits for slow work: it leaves a share of every rate limit to live changes.
+        with bulk(work.slow):
+            _KINDS[work.kind](hub, work, Stopping(stop))
     except StoppedError:
         log.info("%s: stopped; the next worker goes on", work.name)
         _broken_off(hub, work)

@@ -43,7 +43,7 @@ def enqueue(works: Sequence[Work], redis: Any) -> int:
             continue
         queues[work.lane].enqueue(
             run,
-            args=(work.kind, work.connection, work.stream),
+            args=(work.kind, work.connection, work.stream, work.slow),
             job_id=f"{mark}-{uuid.uuid4().hex[:8]}",
             result_ttl=0,
             failure_ttl=3600,

@@ -218,12 +218,16 @@ def read_limits(headers: Mapping[str, str]) -> Allowance | None:
     most = _number(headers.get("x-hubspot-ratelimit-max"))
     remaining = _number(headers.get("x-hubspot-ratelimit-remaining"))
     interval = _number(headers.get("x-hubspot-ratelimit-interval-milliseconds"))
-    if most is None and remaining is None:
+    daily = _number(headers.get("x-hubspot-ratelimit-daily"))
+    if most is None and remaining is None and daily is None:
         return None
     return Allowance(
         remaining=remaining,
         requests=most,
         per_seconds=interval / 1000 if interval else None,
+        # Absent for OAuth apps, whose daily limit is their own.
+        daily=daily,
+        daily_left=_number(headers.get("x-hubspot-ratelimit-daily-remaining")),
     )
 
 

@@ -36,7 +36,7 @@ class ConnectionSettings:
     settings: Mapping[str, Any] = field(repr=False)
     #: What was written, references unresolved and literals plain: fit to be shown.
     written: Mapping[str, Any] = field(repr=False)
-    budget: BudgetSettings | None = None
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
 
     @property
     def system(self) -> str:
@@ -84,7 +84,7 @@ def connection(
         role=text.role or _role(name, manifest),
         settings=checked.settings(given),
         written=given,
-        budget=text.budget,
+        budget=text.budget or BudgetSettings(),
     )
 
 

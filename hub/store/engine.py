@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,30 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.embedded = engine.dialect.name == "sqlite"
+        self._beside: list[Store] = []
+        self._closing: list[Callable[[], None]] = []
+        self._writing = threading.local()
+
+    @property
+    def writing(self) -> bool:
+        """Says whether this thread has a writing transaction open."""
+        return bool(getattr(self._writing, "depth", 0))
+
+    def beside(self, seconds: int) -> Store:
+        """Opens the same database once more, for what must not wait longer than these seconds."""
+        engine = (
+            _sqlite(str(self.engine.url.database), patience=seconds)
+            if self.embedded
+            else _postgresql(
+                self.engine.url.render_as_string(hide_password=False), patience=seconds
+            )
+        )
+        self._beside.append(Store(engine))
+        return self._beside[-1]
+
+    def before_close(self, call: Callable[[], None]) -> None:
+        """Has something done while the store still answers."""
+        self._closing.append(call)
 
     @contextmanager
     def begin(self, *, durable: bool = False) -> Iterator[Connection]:
@@ -60,7 +85,11 @@ class Store:
             if self.embedded:
                 tx.execution_options(begin="BEGIN IMMEDIATE", durable=durable)
             with tx.begin():
-                yield tx
+                self._writing.depth = getattr(self._writing, "depth", 0) + 1
+                try:
+                    yield tx
+                finally:
+                    self._writing.depth -= 1
 
     def transact(self, work: Callable[[Connection], Result]) -> Result:
         """Does work in a writing transaction, and again when another one stood in its way.
@@ -94,6 +123,10 @@ class Store:
 
     def close(self) -> None:
         """Gives the connections back."""
+        while self._closing:
+            self._closing.pop()()
+        for one in self._beside:
+            one.close()
         self.engine.dispose()
 
 
@@ -126,7 +159,7 @@ def _is_sqlite(url: str) -> bool:
     return "://" not in url or url.startswith("sqlite")
 
 
-def _sqlite(url: str) -> Engine:
+def _sqlite(url: str, *, patience: int = _BUSY_TIMEOUT) -> Engine:
     path = url.removeprefix("sqlite://").removeprefix("/") if "://" in url else url
     if path in ("", ":memory:"):
         raise SettingsError("`database:` names no file: use sqlite:///tulay.db")
@@ -135,7 +168,7 @@ def _sqlite(url: str) -> Engine:
         raise SettingsError(f"the folder {folder} of the database does not exist: create it")
     # hide_parameters: customer data must not stand in errors, which end in logs.
     engine = create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT}, hide_parameters=True
+        f"sqlite:///{path}", connect_args={"timeout": patience}, hide_parameters=True
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -170,20 +203,37 @@ def _begin_sqlite(tx: Connection) -> None:
     tx.exec_driver_sql(options.get("begin", "BEGIN"))
 
 
-def _postgresql(url: str) -> Engine:
+def _postgresql(url: str, *, patience: int | None = None) -> Engine:
     address = make_url(url)
     if address.get_backend_name() != "postgresql":
         raise SettingsError(
             f"the database address {address.render_as_string(hide_password=True)!r} is neither"
             " SQLite nor PostgreSQL: use sqlite:///tulay.db or postgresql://user:password@host/name"
         )
-    return create_engine(
+    if patience is None:
+        return create_engine(
+            address.set(drivername="postgresql+psycopg"),
+            pool_size=5,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={"connect_timeout": 10},
+        )
+    engine = create_engine(
         address.set(drivername="postgresql+psycopg"),
-        pool_size=5,
+        pool_size=2,
+        pool_timeout=patience,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"connect_timeout": 10},
+        connect_args={"connect_timeout": max(2, patience)},  # libpq's least
     )
+
+    def hurry(connection: Any, _record: Any) -> None:
+        connection.autocommit = True
+        connection.execute(f"SET statement_timeout = {patience * 1000:d}")
+        connection.autocommit = False
+
+    event.listen(engine, "connect", hurry)
+    return engine
 
 
 def _first_line(error: Exception) -> str:

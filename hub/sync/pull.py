@@ -6,6 +6,7 @@ The cursor is stored in the transaction that stored its page. A surprise is not 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 from datetime import timedelta
 from queue import Queue
 from threading import Event, Thread
@@ -287,7 +288,8 @@ def _ahead(pages: Iterable[Page]) -> Iterator[Page]:
             ended = error
         ready.put(ended)
 
-    thread = Thread(target=read, name="tulay-ahead", daemon=True)
+    # In the context of this thread, which says whether these calls are bulk work.
+    thread = Thread(target=copy_context().run, args=(read,), name="tulay-ahead", daemon=True)
     thread.start()
     try:
         while (page := ready.get()) is not None:

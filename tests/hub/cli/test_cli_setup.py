@@ -328,3 +328,9 @@ def test_every_command_takes_the_global_options(office: Any) -> None:
         text = CliRunner().invoke(build(), [*command, "--help"]).stdout
         for option in ("--config", "--json", "--quiet", "--debug"):
             assert option in text, command
+
+
+def test_a_fresh_key_is_printed_each_time() -> None:
+    keys = {CliRunner().invoke(build(), ["config", "key"]).stdout.strip() for _ in range(2)}
+    assert len(keys) == 2
+    assert all(len(key) == 44 for key in keys)
