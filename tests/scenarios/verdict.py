@@ -338,7 +338,7 @@ def _risen(world: World, memory: Memory) -> Iterator[str]:
         if link is None:
             continue
         golden = memory.golden[str(link.golden_id)]
-        if code_of(golden) in world.merged:
+        if code_of(golden) in world.merged | _raced(world, stream):
             continue  # others live on as the same thing
         rows = world.systems[name].tables.rows("WHERE stream = ? AND once = ?", stream, golden.id)
         if any(row.key != key and row.fate == "live" for row in rows):
@@ -356,7 +356,7 @@ def _astray(world: World, memory: Memory) -> Iterator[str]:
         record = world.systems[link.connection].records(link.stream).get(link.key, {})
         there = holders.get((link.connection, "companies", str(record.get("company"))))
         parent = golden.values.get("company")
-        if record.get("company") is None and (link.connection, parent) not in alive:
+        if parent is not None and (link.connection, parent) not in alive:
             continue  # what was deleted there cannot be referred to
         if there != parent:
             yield f"{link.connection} {link.stream} {link.key} points to the wrong company"

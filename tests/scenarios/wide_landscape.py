@@ -40,9 +40,9 @@ WIDE_COMPANY = replace(
     },
 )
 #: Without the way back from done: the real machine has it, and is a circle.
-ORDER_STATES = States("state", {**SALES_ORDER.states.follows, "done": ()}) if (
-    SALES_ORDER.states
-) else None
+ORDER_STATES = (
+    States("state", {**SALES_ORDER.states.follows, "done": ()}) if (SALES_ORDER.states) else None
+)
 WIDE_ORDER = replace(SALES_ORDER, states=ORDER_STATES)
 WIDE_STREAMS: Mapping[str, Entity] = {
     "companies": WIDE_COMPANY,

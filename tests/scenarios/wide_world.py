@@ -1,4 +1,4 @@
-"""The wide world: what else people and operators do, and what a wide landscape must show at the end.
+"""The wide world: what else people and operators do, and what such a landscape must show at last.
 
 Adds to simulation.py: lines, states, undoing, merges that make a third record, decisions about
 conflicts and reviews, pauses, replayed letters, mappings that change in mid-run.
@@ -7,12 +7,12 @@ conflicts and reviews, pauses, replayed letters, mappings that change in mid-run
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from hub.errors import DecisionError
+from hub.errors import DecisionError, HubError
 from hub.flows.facts import Fact
 from hub.flows.figures import company_figures
 from hub.store import disputes, letters, progress, queues, records
@@ -176,7 +176,9 @@ class WideWorld(World):
         self._put(patch, spot.path, self.before[spot])
         self.systems[spot.system].edit(spot.stream, spot.key, patch)
         self.story.append(f"{spot.system}: somebody undoes {spot.stream} {spot.key} {patch}")
-        self._note(spot)
+        # It may mean what was agreed then, which that system only writes in its own way.
+        if self.before[spot] is not None:
+            self.said.add(str(self.shown(spot)))
 
     def _advance(self, step: Step, _hub: Any) -> None:
         """Somebody moves an order on, or cancels it, or opens it again."""
@@ -250,11 +252,7 @@ class WideWorld(World):
             return
         review = found[step.pick % len(found)]
         choices = ["new", *review["candidates"]]
-        self.story.append(f"somebody decides the review of {review['key']}")
-        try:
-            decide_review(hub, review["id"], choices[step.what % len(choices)])
-        except DecisionError as error:
-            self.story.append(f"  which is refused: {error}")
+        self._decide_review(review, choices[step.what % len(choices) :])
 
     def _pause(self, step: Step, hub: Any) -> None:
         with hub.store.begin() as tx:
@@ -302,14 +300,29 @@ class WideWorld(World):
         self._resume(Step("resume", 0, 0, 0, 0), self.hub)
 
     def rest(self) -> Report:
-        """One round of a calm world; a person lets what surprised go on."""
+        """One round of a calm world; a person lets what surprised go on, and says who is who."""
         report = sync(self.hub)
         for _ in range(_MOST_PAUSES):
-            if not report.paused:
+            with self.hub.store.read() as tx:
+                reviews = disputes.open_reviews(tx)
+            if not report.paused and not reviews:
                 break
+            for review in reviews:
+                self._decide_review(review, [*review["candidates"], "new"])
             self._resume(Step("resume", 0, 0, 0, 0), self.hub)
             report = sync(self.hub)
         return report
+
+    def _decide_review(self, review: Mapping[str, Any], answers: Sequence[str]) -> None:
+        """Gives the first of these answers that is not refused."""
+        for answer in answers:
+            try:
+                decide_review(self.hub, review["id"], answer)
+            except HubError as error:
+                self.story.append(f"  which is refused: {error}")
+            else:
+                self.story.append(f"somebody says that {review['key']} is {answer}")
+                return
 
     def also_wrong(self) -> Iterator[str]:
         """The figures of every company follow from its orders."""
