@@ -27,6 +27,8 @@ from tests.scenarios.landscape import Landscape, Place
 from tests.scenarios.mortal import KilledError
 from tests.scenarios.simulation import World
 from tests.scenarios.verdict import kept, remember
+from tests.scenarios.wide_landscape import WideLandscape, WidePlace
+from tests.scenarios.wide_world import WideWorld
 
 FACTS = StreamFacts(
     title="x", create=True, update=True, delete=True, lock="native", once="once", deletions="pages"
@@ -263,3 +265,79 @@ def test_a_system_whose_clock_is_slow_is_heard(world: World) -> None:
     later(world)
     sync(world.hub)
     assert crm.get("companies", key)["phone"] == "3"
+
+
+def test_a_lost_create_without_a_hub_id_is_not_taken_for_a_strangers_spelling(
+    tmp_path: Path,
+) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+    store.create()
+    plain = FACTS.model_copy(update={"once": None})
+    places = (
+        Place("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
+        Place("erp", {"name": "upper", "price": "round:0"}, plain, offset=0.0, page=100, lag=0.0),
+    )
+    policies = {"company": EntityPolicy({"": FieldPolicy(first="erp")}, ASK.create), "contact": ASK}
+    world = World(Landscape(places, policies), store.engine, kept=kept)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme", price="2.25", phone="1")
+    pull(world.hub, "crm", "companies")
+    erp.misbehave(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    erp.edit("companies", "1", phone="2")
+    later(world)
+    sync(world.hub)
+    assert crm.get("companies", key) == {
+        "code": "c1",
+        "name": "Acme",
+        "price": "2.25",
+        "phone": "2",
+    }
+    assert len(erp.records("companies")) == 1
+    store.close()
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Iterator[WideWorld]:
+    """Two systems that also have orders; companies show figures of them."""
+    store = open_store(f"sqlite:///{tmp_path / 'wide.db'}")
+    store.create()
+    places = tuple(
+        WidePlace(name, {}, FACTS, offset=0.0, page=100, lag=0.0) for name in ("crm", "erp")
+    )
+    figures = FieldPolicy(owners=frozenset(), blank="write")
+    policy = EntityPolicy({"figures": figures}, ASK.create, delete="propagate")
+    policies = dict.fromkeys(("company", "contact", "sales_order"), policy)
+    yield WideWorld(WideLandscape(places, policies), store.engine, kept=kept)
+    store.close()
+
+
+def _figures(world: World) -> dict[str, object]:
+    later(world)
+    sync(world.hub)
+    later(world)
+    assert sync(world.hub).changed == 0
+    companies = world.systems["erp"].records("companies").values()
+    return {c["code"]: c["figures"].get("last_order") for c in companies}
+
+
+def test_the_figures_of_a_company_follow_an_order_that_moves_away(wide: WideWorld) -> None:
+    crm = wide.systems["crm"]
+    first, second = (crm.create("companies", code=code) for code in ("c1", "c2"))
+    order = crm.create("orders", code="o1", company=first)
+    crm.create("orders", code="o2", company=second)
+    assert _figures(wide) == {"c1": "o1", "c2": "o2"}
+    crm.edit("orders", order, company=second)
+    crm.edit("orders", order, code="o9")
+    assert _figures(wide) == {"c1": None, "c2": "o9"}
+
+
+def test_the_figures_of_a_company_forget_a_deleted_order(wide: WideWorld) -> None:
+    crm = wide.systems["crm"]
+    company = crm.create("companies", code="c1")
+    crm.create("orders", code="o1", company=company)
+    last = crm.create("orders", code="o2", company=company)
+    assert _figures(wide) == {"c1": "o2"}
+    crm.delete("orders", last)
+    assert _figures(wide) == {"c1": "o1"}
