@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import Engine
 
 from connectors.kit.contract import Nudge, Page
 from connectors.kit.errors import UnavailableError
 from connectors.kit.manifest import StreamFacts
 from connectors.memory import MemoryConnector
 from hub.model.policy import EntityPolicy, FieldPolicy
-from hub.store import progress
-from hub.store.engine import open_store
+from hub.store import disputes, progress
+from hub.store.engine import Store, open_store
 from hub.store.progress import Tally
 from hub.sync.drain import drain
 from hub.sync.intake import take_in
@@ -341,3 +344,70 @@ def test_the_figures_of_a_company_forget_a_deleted_order(wide: WideWorld) -> Non
     assert _figures(wide) == {"c1": "o2"}
     crm.delete("orders", last)
     assert _figures(wide) == {"c1": "o1"}
+
+
+class WatchedStore(Store):
+    """The real store; notes of each writing transaction whether it outlives a power cut."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.durable: list[bool] = []
+
+    @contextmanager
+    def begin(self, *, durable: bool = False) -> Iterator[Transaction]:
+        with super().begin(durable=durable) as tx:
+            yield tx
+        self.durable.append(durable)
+
+
+def test_nudges_and_intents_survive_a_power_cut(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    store = world.hub.store = WatchedStore(world.engine)
+    receive(world.hub, "crm", [Nudge("companies", "1", "e1")])
+    assert store.durable == [True]
+    drain(world.hub, "crm")
+    before: list[bool] = []
+    erp.hooks.before_write.append(lambda _stream: before.append(store.durable[-1]))
+    push(world.hub, "erp")
+    assert before == [True]
+
+
+def test_a_nudge_that_comes_in_while_others_are_followed_is_followed_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm = world.systems["crm"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    line = world.hub.connection("crm").connector
+    fetch = line.fetch
+
+    def fetch_and_edit(stream: str, keys: Sequence[str]) -> Page:
+        page = fetch(stream, keys)
+        monkeypatch.undo()
+        crm.edit("companies", key, name="Gamma")
+        receive(world.colleague, "crm", [Nudge("companies", key, "e2")])
+        return page
+
+    monkeypatch.setattr(line, "fetch", fetch_and_edit)
+    crm.edit("companies", key, name="Beta")
+    receive(world.hub, "crm", [Nudge("companies", key, "e1")])
+    drain(world.hub, "crm")
+    assert [golden.values["name"] for golden in remember(world).golden.values()] == ["Gamma"]
+
+
+def test_a_merge_keeps_the_history_of_both(world: World) -> None:
+    crm = world.systems["crm"]
+    first = crm.create("companies", code="c1", name="Acme")
+    second = crm.create("companies", code="c2", name="Zeta")
+    sync(world.hub)
+    later(world)
+    crm.edit("companies", first, name="Acme Works")
+    sync(world.hub)
+    later(world)
+    crm.merge("companies", first, into=second)
+    sync(world.hub)
+    (winner,) = [g for g in remember(world).golden.values() if g.merged_into is None]
+    with world.hub.store.read() as tx:
+        names = {old for row in disputes.past(tx, winner.id, "name") for old in [row["old"]]}
+    assert names == {"Acme", "Acme Works"}
