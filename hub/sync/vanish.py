@@ -12,6 +12,7 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Merge
 from hub.model.observe import Change
+from hub.model.state import LinkState
 from hub.store import disputes, letters, queues, records
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
@@ -91,7 +92,7 @@ def take_merge(
     records.change_links(tx, [old])
     if old.golden_id and into.golden_id and old.golden_id != into.golden_id:
         why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
-        merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why)
+        merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=old.state)
 
 
 def _leave_trace(
@@ -106,12 +107,27 @@ def _leave_trace(
 
 
 def merge_golden(
-    tx: Transaction, loser_id: str, winner_id: str, *, then: Consequences, why: str
+    tx: Transaction,
+    loser_id: str,
+    winner_id: str,
+    *,
+    then: Consequences,
+    why: str,
+    shown_as: LinkState,
 ) -> None:
-    """Merges two golden records: the winner keeps its values and fills its blanks."""
+    """Merges two golden records: the winner keeps its values and fills its blanks.
+
+    What it only has as the merging system spells the loser's value (`shown_as`) is the loser's: the
+    third record that some systems make of two is a copy of what they show.
+    """
     golden = records.load(tx, [loser_id, winner_id], lock=True)
     loser, winner = golden[loser_id], golden[winner_id]
-    gained = {p: v for p, v in loser.values.items() if winner.values.get(p) is None}
+    gained = {
+        path: value
+        for path, value in loser.values.items()
+        if winner.values.get(path) is None
+        or (shown_as.agreed_at(path) == value and shown_as.shown_at(path) == winner.values[path])
+    }
     lost = [
         Change(path, value, winner.values[path], "superseded", why)
         for path, value in loser.values.items()
