@@ -25,6 +25,7 @@ from hub.sync.intake import take_in
 from hub.sync.pull import pull, sweep
 from hub.sync.push import push
 from hub.sync.receive import receive
+from hub.sync.resolve import resolve_with_value
 from hub.sync.round import sync
 from tests.scenarios.landscape import Landscape, Place
 from tests.scenarios.mortal import KilledError
@@ -411,3 +412,38 @@ def test_a_merge_keeps_the_history_of_both(world: World) -> None:
     with world.hub.store.read() as tx:
         names = {old for row in disputes.past(tx, winner.id, "name") for old in [row["old"]]}
     assert names == {"Acme", "Acme Works"}
+
+
+def test_what_a_third_value_overrules_stays_in_history(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", phone="1")
+    sync(world.hub)
+    crm.edit("companies", key, phone="2")
+    erp.edit("companies", "1", phone="3")
+    later(world)
+    sync(world.hub)
+    with world.hub.store.read() as tx:
+        (conflict,) = disputes.listing(tx)
+    resolve_with_value(world.hub, conflict["id"], "4")
+    later(world)
+    sync(world.hub)
+    assert crm.get("companies", key)["phone"] == erp.get("companies", "1")["phone"] == "4"
+    assert {"2", "3"} <= kept(world)
+
+
+def test_a_third_record_made_of_two_does_not_bring_a_spelling_to_the_others(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    first = crm.create("companies", code="c1", name="Acme")
+    second = crm.create("companies", code="c2", name="Acme Works")
+    sync(world.hub)
+    third = erp.create("companies", erp.get("companies", "1"))
+    later(world)
+    pull(world.hub, "erp", "companies")  # before anybody tells that it comes from the others
+    erp.merge("companies", "1", into=third)
+    erp.merge("companies", "2", into=third)
+    later(world)
+    sync(world.hub)
+    assert {crm.get("companies", key)["name"] for key in (first, second)} <= {"Acme", "Acme Works"}
+    (living,) = [g for g in remember(world).golden.values() if g.merged_into is None]
+    assert living.values["name"] == "Acme"
+    assert erp.get("companies", third)["name"] == "ACME"
