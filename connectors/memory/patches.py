@@ -54,12 +54,15 @@ def lost(past: Mapping[str, Any], now: Mapping[str, Any], patch: Mapping[str, An
     for name, new in patch.items():
         before, value = past.get(name), now.get(name)
         if isinstance(new, Mapping):
-            branches = (one if isinstance(one, Mapping) else {} for one in (before, value))
-            if below := lost(*branches, new):
+            if below := lost(_branch(before), _branch(value), new):
                 found[name] = below
         elif value not in (before, new):
             found[name] = value
     return found
+
+
+def _branch(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _is_items(value: Any) -> bool:

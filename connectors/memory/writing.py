@@ -18,7 +18,6 @@ from connectors.memory.rules import as_json, check_values, next_state, rejected
 from connectors.memory.shapes import StreamShape
 from connectors.memory.tables import Row, Tables
 
-
 #: Versions of a record that a system with `lock: told` remembers.
 _VERSIONS_KEPT = 20
 

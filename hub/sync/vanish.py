@@ -18,6 +18,8 @@ from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
 from hub.sync.hub import Channel
+from hub.sync.split import remember_before
+from mappings.canonical.values import Values
 
 
 def take_gone(
@@ -113,7 +115,7 @@ def merge_golden(
     *,
     then: Consequences,
     why: str,
-    shown_as: LinkState,
+    shown_as: LinkState | None = None,
 ) -> None:
     """Merges two golden records: the winner keeps its values and fills its blanks.
 
@@ -122,12 +124,10 @@ def merge_golden(
     """
     golden = records.load(tx, [loser_id, winner_id], lock=True)
     loser, winner = golden[loser_id], golden[winner_id]
-    gained = {
-        path: value
-        for path, value in loser.values.items()
-        if winner.values.get(path) is None
-        or (shown_as.agreed_at(path) == value and shown_as.shown_at(path) == winner.values[path])
-    }
+    gained = {p: v for p, v in loser.values.items() if winner.values.get(p) is None}
+    remember_before(tx, loser, winner, gained=gained, why=why, now=then.now)
+    if shown_as is not None:
+        gained |= _spelt_out(loser, winner, shown_as)
     lost = [
         Change(path, value, winner.values[path], "superseded", why)
         for path, value in loser.values.items()
@@ -147,6 +147,17 @@ def merge_golden(
     for name, connection in then.hub.connections.items():
         if connection.has(winner.entity):
             then.wish(name, winner)
+
+
+def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:
+    """Returns what the winner has only as a system spells the loser's value, which is fuller."""
+    return {
+        path: value
+        for path, value in loser.values.items()
+        if winner.values.get(path) not in (None, value)
+        and shown_as.agreed_at(path) == value
+        and shown_as.shown_at(path) == winner.values[path]
+    }
 
 
 def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> None:
