@@ -5,7 +5,7 @@
     python -m tests.planted --suite [NAME]   the whole fast suite instead of the named tests
     python -m tests.planted --list           the table
 
-Ends with 1 when one is not caught. Nothing of the tree itself is changed.
+Ends with 1 when one is not caught, with 2 when the tests fail without any. Nothing of the tree itself is changed.
 """
 
 from __future__ import annotations
@@ -77,13 +77,32 @@ def _environment(tree: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def caught(plant: Plant, *, suite: bool) -> str | None:
-    """Plants one bug in a copy; returns the test that catches it, or None."""
+def caught(plant: Plant, tree: Path, *, suite: bool) -> str | None:
+    """Plants one bug in a sound tree; returns the test that catches it, or None."""
+    sound = (tree / plant.file).read_text(encoding="utf-8")
+    plant.apply(tree)
+    try:
+        return failing(tree, FAST if suite else plant.caught_by)
+    finally:
+        (tree / plant.file).write_text(sound, encoding="utf-8")
+
+
+def tended(plants: Sequence[Plant], *, suite: bool) -> int:
+    """Plants each bug, says what becomes of it; returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="tulay-planted-") as folder:
         tree = Path(folder)
         copied(tree)
-        plant.apply(tree)
-        return failing(tree, FAST if suite else plant.caught_by)
+        named = FAST if suite else tuple(dict.fromkeys(t for p in plants for t in p.caught_by))
+        if test := failing(tree, named):
+            print(f"{test} fails without any planted bug: nothing can be said")
+            return 2
+        missed = 0
+        for plant in plants:
+            test = caught(plant, tree, suite=suite)
+            missed += test is None
+            verdict = f"caught by {test}" if test else "NOT CAUGHT"
+            print(f"{plant.promise:9} {plant.name}: {verdict}", flush=True)
+    return 1 if missed else 0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -97,16 +116,10 @@ def main(arguments: Sequence[str]) -> int:
     if not plants:
         print("no planted bug has such a name; see --list")
         return 2
-    missed = 0
-    for plant in plants:
-        if asked.list:
-            print(f"{plant.promise:9} {plant.name} ({plant.file})")
-            continue
-        test = caught(plant, suite=asked.suite)
-        missed += test is None
-        verdict = f"caught by {test}" if test else "NOT CAUGHT"
-        print(f"{plant.promise:9} {plant.name}: {verdict}", flush=True)
-    return 1 if missed else 0
+    if asked.list:
+        print("\n".join(f"{p.promise:9} {p.name} ({p.file})" for p in plants))
+        return 0
+    return tended(plants, suite=asked.suite)
 
 
 if __name__ == "__main__":

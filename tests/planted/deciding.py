@@ -92,8 +92,8 @@ PLANTS = (
         "a blank is written",
         "P12",
         "hub/model/want.py",
-        "        if value is None and (link.seen.get(path) is None or _keeps(path, golden, policy)):\n",
-        "        if value is None and link.seen.get(path) is None:\n",
+        "        if value is None and (blank_there or _keeps(path, golden, policy)):\n",
+        "        if value is None and blank_there:\n",
         ("tests/hub/model/test_want.py",),
     ),
     Plant(

@@ -52,7 +52,7 @@ PLANTS = (
         "connectors/hubspot/increments.py",
         "lower = cursor.until - self._overlap",
         "lower = cursor.until",
-        ("tests/connectors/hubspot",),
+        ("tests/connectors/hubspot/test_reading.py",),
     ),
     Plant(
         "no overlap of two reads (Tryton)",
@@ -60,7 +60,7 @@ PLANTS = (
         "connectors/tryton/reading.py",
         "start = start or self._now() - self._overlap",
         "start = start or self._now()",
-        ("tests/connectors/tryton/test_tryton_reading.py",),
+        ("tests/connectors/tryton/test_tryton_overlap.py",),
     ),
     Plant(
         "no overlap of two reads (memory)",
@@ -120,7 +120,7 @@ PLANTS = (
         "hub/sync/pull.py",
         "            page = channel.connector.fetch(stream, portion)\n",
         "            page = Page(gone=list(portion))\n",
-        (_ENDINGS, _DEFECTS),
+        (f"{_DEFECTS}::test_what_a_sweep_has_missed_is_looked_at_before_it_counts_as_deleted",),
     ),
     Plant(
         "an incomplete sweep is trusted, and nothing is looked at",

@@ -192,6 +192,24 @@ def test_an_incomplete_sweep_deletes_nothing(world: World) -> None:
     assert all(link.gone_at is None for link in remember(world).links)
 
 
+def test_what_a_sweep_has_missed_is_looked_at_before_it_counts_as_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm = world.systems["crm"]
+    for number in range(3):
+        crm.create("companies", code=f"c{number}")
+    sync(world.hub)
+    line = world.hub.connection("crm").connector
+    monkeypatch.setattr(line, "keys", lambda _stream: iter([["1", "3"]]))
+    crm.delete("companies", "3")
+    sweep(world.hub, "crm", "companies")
+    assert [n.key for n in remember(world).links if n.gone_at is not None] == []
+    monkeypatch.setattr(line, "keys", lambda _stream: iter([["1"]]))
+    sweep(world.hub, "crm", "companies")
+    gone = [n.key for n in remember(world).links if n.gone_at is not None]
+    assert gone == ["3"]
+
+
 def test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was(world: World) -> None:
     crm = world.systems["crm"]
     crm.create("companies", code="c1", name="Acme")

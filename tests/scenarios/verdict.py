@@ -356,8 +356,10 @@ def _astray(world: World, memory: Memory) -> Iterator[str]:
         record = world.systems[link.connection].records(link.stream).get(link.key, {})
         there = holders.get((link.connection, "companies", str(record.get("company"))))
         parent = golden.values.get("company")
-        if parent is not None and (link.connection, parent) not in alive:
-            continue  # what was deleted there cannot be referred to
+        if parent is not None and (
+            (link.connection, parent) not in alive or memory.golden[str(parent)].deleted_at
+        ):
+            continue  # what was deleted cannot be referred to
         if there != parent:
             yield f"{link.connection} {link.stream} {link.key} points to the wrong company"
 
