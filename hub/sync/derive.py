@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -127,14 +127,20 @@ class _Derivation:
         self.run = self.hub.fresh_id()
         self.then = Consequences(self.hub, self.run, self.now, self.hops)
 
-    def look_at(self, ids: Iterable[str]) -> None:
+    def look_at(self, ids: Sequence[str]) -> None:
         """Runs the flows that these golden records concern."""
-        found = self._load(ids)
-        self._end_chains(found.values())
+        alive = self._load(ids)
+        self._end_chains(alive.values())
         companies: dict[str, None] = {}
         sales: dict[str, None] = {}
-        for golden in found.values():
+        for golden in (self._known[i] for i in ids if i in self._known and i not in alive):
+            # Deleted or merged: whatever it belonged to is counted without it.
+            companies[str(golden.values.get("company") or "")] = None
+            sales[str(golden.values.get("sales_order") or "")] = None
+        for golden in alive.values():
             match golden.entity:
+                case "company":
+                    companies[golden.id] = None
                 case "opportunity":
                     self._order(golden)
                 case "sales_order":

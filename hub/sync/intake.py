@@ -79,7 +79,7 @@ class _Intake:
         self.policy = hub.policy(self.entity.name)
         self.now = hub.clock()
         self.then = Consequences(hub, tally.id, self.now)
-        #: Golden id -> values of updates that were sent and not heard of since.
+        #: Golden id -> values of writes that were sent and not heard of since.
         self.unheard: dict[str, Values] = {}
         #: Asked once a page: mostly nothing is set aside, and much need not be looked up.
         self.pending = disputes.pending(tx, channel.connection)
@@ -262,12 +262,19 @@ class _Intake:
 
     def _recall(self, found: Identities) -> None:
         """A record we created and have not heard of since: what we sent is known."""
-        if not found.created:
+        # Where no hub id can be kept, it may also be somebody else's: only what looks like our
+        # own words, as that system writes them, is not news then.
+        nameless = self.channel.facts.once is None
+        keys = found.known if nameless else found.created
+        ids = {found.known[key]: key for key in keys}
+        if not ids:
             return
-        ids = {found.known[key]: key for key in found.created}
         sent = queues.sent_values(self.tx, self.channel.connection, ids, created=True)
         for golden_id, values in sent.items():
-            self.written[ids[golden_id]] = Written(golden_id, values, certain=False)
+            if nameless:
+                self.unheard[golden_id] = values
+            else:
+                self.written[ids[golden_id]] = Written(golden_id, values, certain=False)
 
     def _hear(self, linked: Sequence[Fresh], links: Mapping[str, Link]) -> None:
         """Updates whose answer was lost: what we sent is known, and is not news."""
@@ -278,9 +285,10 @@ class _Intake:
         if not ids:
             return
         connection = self.channel.connection
-        self.unheard = queues.sent_values(self.tx, connection, ids, created=False)
-        if self.unheard:
-            queues.heard_of(self.tx, connection, self.unheard)
+        unheard = queues.sent_values(self.tx, connection, ids, created=False)
+        if unheard:
+            queues.heard_of(self.tx, connection, unheard)
+            self.unheard |= unheard
 
     def _load(
         self, linked: Sequence[Fresh], links: Mapping[str, Link], identities: Identities

@@ -12,12 +12,14 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Merge
 from hub.model.observe import Change
+from hub.model.state import LinkState
 from hub.store import disputes, letters, queues, records
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
 from hub.sync.hub import Channel
 from hub.sync.split import remember_before
+from mappings.canonical.values import Values
 
 
 def take_gone(
@@ -92,7 +94,7 @@ def take_merge(
     records.change_links(tx, [old])
     if old.golden_id and into.golden_id and old.golden_id != into.golden_id:
         why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
-        merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why)
+        merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=old.state)
 
 
 def _leave_trace(
@@ -107,13 +109,25 @@ def _leave_trace(
 
 
 def merge_golden(
-    tx: Transaction, loser_id: str, winner_id: str, *, then: Consequences, why: str
+    tx: Transaction,
+    loser_id: str,
+    winner_id: str,
+    *,
+    then: Consequences,
+    why: str,
+    shown_as: LinkState | None = None,
 ) -> None:
-    """Merges two golden records: the winner keeps its values and fills its blanks."""
+    """Merges two golden records: the winner keeps its values and fills its blanks.
+
+    What it only has as the merging system spells the loser's value (`shown_as`) is the loser's: the
+    third record that some systems make of two is a copy of what they show.
+    """
     golden = records.load(tx, [loser_id, winner_id], lock=True)
     loser, winner = golden[loser_id], golden[winner_id]
     gained = {p: v for p, v in loser.values.items() if winner.values.get(p) is None}
     remember_before(tx, loser, winner, gained=gained, why=why, now=then.now)
+    if shown_as is not None:
+        gained |= _spelt_out(loser, winner, shown_as)
     lost = [
         Change(path, value, winner.values[path], "superseded", why)
         for path, value in loser.values.items()
@@ -133,6 +147,17 @@ def merge_golden(
     for name, connection in then.hub.connections.items():
         if connection.has(winner.entity):
             then.wish(name, winner)
+
+
+def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:
+    """Returns what the winner has only as a system spells the loser's value, which is fuller."""
+    return {
+        path: value
+        for path, value in loser.values.items()
+        if winner.values.get(path) not in (None, value)
+        and shown_as.agreed_at(path) == value
+        and shown_as.shown_at(path) == winner.values[path]
+    }
 
 
 def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> None:
