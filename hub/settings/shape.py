@@ -68,6 +68,16 @@ class Limits(Strict):
 
     share: float = Field(default=0.2, ge=0, le=1, description="Share of a stream's records.")
     records: int = Field(default=50, ge=0, description="Number of records.")
+    within: Duration = Field(
+        default=timedelta(hours=1),
+        description="Runs of this time count together: deletions up to `share`, changes to `busy`.",
+    )
+    busy: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of a stream's records that may change `within`; 1: never too many.",
+    )
     flips: int = Field(
         default=10,
         ge=0,
@@ -77,7 +87,7 @@ class Limits(Strict):
     @property
     def limit(self) -> Limit:
         """The same as the sync core knows it."""
-        return Limit(self.share, self.records)
+        return Limit(self.share, self.records, self.within, self.busy)
 
 
 class Web(Strict):

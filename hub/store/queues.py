@@ -285,6 +285,15 @@ def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
         tx.execute(update(outbox).where(among(tx, outbox.c.waits_for, ids)).values(due_at=now))
 
 
+def wake_held(tx: Connection, connection: str, *, now: datetime) -> None:
+    """Makes due what waits to be written in a connection: a pause is over."""
+    tx.execute(
+        update(outbox)
+        .where(outbox.c.connection == connection, outbox.c.state == "waiting")
+        .values(due_at=now)
+    )
+
+
 def wake_all(tx: Connection, *, now: datetime) -> None:
     """Makes everything due that waits: a person has asked for a full round."""
     tx.execute(update(outbox).where(outbox.c.state != "buried").values(due_at=now))

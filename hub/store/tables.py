@@ -356,6 +356,19 @@ work = Table(
     Column("leased_until", Instant),
 )
 
+#: Known records that were touched lately, once each: what floods of small runs are measured by.
+touched = Table(
+    "touched",
+    metadata,
+    Column("connection", String(80), primary_key=True),
+    Column("stream", String(80), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    #: changed | gone (it was so over there), deleted (by the hub)
+    Column("what", String(10), nullable=False),
+    Column("touched_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 #: What each run saw and did.
 runs = Table(
     "runs",

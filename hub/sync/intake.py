@@ -27,6 +27,7 @@ from hub.sync.fights import stop_fights
 from hub.sync.hub import Channel, Hub
 from hub.sync.identity import Fresh, Identities, identify
 from hub.sync.sightings import digest, look_again, newer
+from hub.sync.surprises import note_touched
 from hub.sync.vanish import take_gone, take_merge
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
@@ -97,6 +98,8 @@ class _Intake:
             self.tally.seen += len(page.records)
             self._take_records(page.records)
             self._store()
+        if self.tally.kind != "push":  # what the hub itself has written or deleted is no surprise
+            note_touched(self.hub, self.tx, self.tally)
 
     def _store(self) -> None:
         stop_fights(self.hub, self.tx, self.then)
@@ -454,7 +457,8 @@ class _Intake:
             self.then.set_values(
                 golden, seen.golden, origin=link.connection, at=one.record.modified_at
             )
-            self.tally.touched += link.id is not None
+            if link.id is not None:
+                self.tally.touch(link.key)
         link.state = agree(golden.values, link.state)
         self._note(link, one)
         self._count(seen.news or back_again or link.id is None)

@@ -47,7 +47,7 @@ def take_gone(
         else:
             _leave(channel, link, golden.get(link.golden_id or ""), then=then)
             tally.changed += 1
-            tally.touched += 1
+            tally.touch(key, "gone")
     letters.deliver(tx, "pull", channel.connection, stream=channel.stream, keys=keys)
     disputes.drop_reviews(tx, channel.connection, channel.stream, keys)
 
@@ -83,7 +83,7 @@ def take_merge(
         tally.same += 1
         return
     tally.changed += 1
-    tally.touched += 1
+    tally.touch(merge.key, "gone")
     if into is None:
         # What was known of the old record says nothing about the age of the survivor.
         old.key, old.digest, old.modified_at = merge.into, None, None

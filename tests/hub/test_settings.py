@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hub.errors import SettingsError, UnknownError
+from hub.model.surprise import Limit
 from hub.settings import Settings, json_schema, load_settings
 
 SECRET = "pa55-w0rd-that-nobody-may-see"
@@ -25,7 +26,7 @@ policies:
     fields:
       phone: {both: latest}
 schedules: {pull: 5m, streams: {crm.companies: 1h30m}}
-limits: {share: 0.5, records: 10}
+limits: {share: 0.5, records: 10, within: 30m}
 web: {port: 9000, public_url: "https://tulay.example.com"}
 flows: {thank_you: false}
 """
@@ -54,6 +55,7 @@ def test_a_file_says_it_all(tmp_path: Path) -> None:
     assert settings.schedules.pull_every("crm", "companies") == timedelta(minutes=90)
     assert settings.schedules.pull_every("crm", "deals") == timedelta(minutes=5)
     assert settings.limits.limit.records == 10
+    assert settings.limits.limit.within == timedelta(minutes=30)
     assert settings.web.public_url == "https://tulay.example.com"
     assert not settings.flows.thank_you
     assert settings.flows.figures
@@ -64,7 +66,7 @@ def test_defaults_suffice(tmp_path: Path) -> None:
     assert settings.database == f"sqlite:///{tmp_path / 'tulay.db'}"
     assert settings.redis_url is None
     assert settings.schedules.sweep == timedelta(hours=24)
-    assert settings.limits.share == 0.2
+    assert settings.limits.limit == Limit()
     assert settings.web.port == 8420
 
 
@@ -102,6 +104,7 @@ def test_half_a_reference_is_a_literal_secret(tmp_path: Path) -> None:
         ("database:", "databse:", 1, "unknown setting 'databse'; did you mean database?"),
         ("limits: {share: 0.5", "limits: {shre: 0.5", 13, "'shre' in limits; did you mean share?"),
         ("share: 0.5", "share: 2", 13, "limits.share: "),
+        ("within: 30m", "within: soon", 13, "limits.within: must be a duration"),
         ("records: 10", "records: many", 13, "limits.records: must be a whole number"),
         ("pull: 5m", "pull: soon", 12, "schedules.pull: must be a duration such as 60s"),
         ("crm.companies: 1h", "crm.company: 1h", 12, "did you mean crm.companies?"),
