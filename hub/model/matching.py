@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
-from rapidfuzz import fuzz
-
 from mappings.canonical.values import Entity, Scalar
 
 #: Legal forms say nothing about who it is: "ACME Ltd" and "Acme Limited" are one name.
@@ -162,6 +160,9 @@ def _contradicts(
 
 def _alike(entity: Entity, values: Mapping[str, Scalar], others: Mapping[str, Scalar]) -> float:
     """How alike two records are over the text both have, 0 to 100."""
+    # Loaded with the first doubt: most records need no such comparison.
+    from rapidfuzz import fuzz
+
     paths = dict.fromkeys(p for rule in entity.suggest for p in rule)
     scores = [
         fuzz.token_sort_ratio(plain_name(str(values[p])), plain_name(str(others[p])))

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Engine,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from hub.errors import SettingsError
@@ -190,14 +191,21 @@ def _first_line(error: Exception) -> str:
     return str(error.__cause__ or error).strip().splitlines()[0]
 
 
+def _insert(tx: Connection, table: Table) -> Any:
+    if tx.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # loaded where it is spoken
+
+    return postgresql.insert(table)
+
+
 def upsert(
     tx: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str], update: Sequence[str]
 ) -> None:
     """Inserts rows; where the key exists, sets the columns of `update` (none: leaves the row)."""
     if not rows:
         return
-    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(table)
+    statement = _insert(tx, table)
     if update:
         values = {name: statement.excluded[name] for name in update}
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=values)
@@ -241,7 +249,7 @@ def among(tx: Connection, column: ColumnElement[Any], values: Iterable[Any]) -> 
     if tx.dialect.name == "sqlite":
         text_of = bindparam(None, orjson.dumps(listed).decode(), type_=Text)
         return column.in_(select(func.json_each(text_of).table_valued("value").c.value))
-    return column == any_(bindparam(None, listed, type_=postgresql.ARRAY(column.type)))
+    return column == any_(bindparam(None, listed, type_=ARRAY(column.type)))
 
 
 def lock_identities(tx: Connection, entity: str) -> None:

@@ -18,7 +18,11 @@ from mappings.kit.errors import MappingFileError
 Location = tuple[str | int, ...]
 
 
-class _Loader(yaml.SafeLoader):
+#: The C parser where there is one: it is ten times faster.
+_Parser: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Parser):
     """YAML 1.1 without its surprises."""
 
 
