@@ -241,6 +241,8 @@ conflicts = Table(
     Column("closed_at", Instant),
     #: ours | theirs | value | agreed | withdrawn
     Column("resolution", String(20)),
+    #: Why it was opened, when not because both sides changed the field once.
+    Column("reason", Text),
     Index(None, "golden_id"),
     Index(None, "link_id"),
 )
@@ -301,6 +303,8 @@ dirty = Table(
     metadata,
     Column("golden_id", _ID, primary_key=True),
     Column("mark", Float, nullable=False),
+    #: How many derivations in a row have led to this one.
+    Column("hops", Integer, nullable=False, default=0, server_default="0"),
 )
 
 #: Pieces of work by name (`pull crm companies`): who has them, and how they went.

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection as Transaction
 
 from hub.errors import DecisionError, UnknownError
+from hub.model.fights import DECIDED
 from hub.model.observe import Change
 from hub.model.want import agree
 from hub.store import disputes, queues, records
@@ -123,7 +124,7 @@ class _Case:
         self._remember(change, self.link.connection)
 
     def _why(self, what: str) -> str:
-        return f"a person decided conflict {self.number}: {what}"
+        return f"{DECIDED} conflict {self.number}: {what}"
 
     def _remember(self, change: Change, connection: str) -> None:
         self.consequences.history(self.golden.id, [change], connection=connection)
