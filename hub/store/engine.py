@@ -167,7 +167,9 @@ def _use_wal(connection: Any) -> None:
 def _begin_sqlite(tx: Connection) -> None:
     options = tx.get_execution_options()
     level = "FULL" if options.get("durable") else "NORMAL"
-    tx.exec_driver_sql(f"PRAGMA synchronous={level}")
+    if tx.info.get("synchronous") != level:
+        tx.exec_driver_sql(f"PRAGMA synchronous={level}")
+        tx.info["synchronous"] = level
     tx.exec_driver_sql(options.get("begin", "BEGIN"))
 
 
@@ -236,7 +238,8 @@ def add_rows(
     for row in rows:
         values = list(row.values())
         for i, process in convert:
-            values[i] = process(values[i])
+            if values[i] is not None:
+                values[i] = process(values[i])
         tuples.append(tuple(values))
     # Names come from the table's definition, never from data.
     statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}"  # noqa: S608

@@ -144,7 +144,7 @@ def digests(
         links.c.stream == stream,
         among(tx, links.c.key, keys),
     )
-    return {key: digest for key, digest in tx.execute(query)}
+    return {key: digest for key, digest in tx.execute(query).all()}
 
 
 def links_by_key(
@@ -246,7 +246,7 @@ def all_keys(tx: Connection, connection: str, stream: str) -> tuple[set[str], se
         links.c.connection == connection, links.c.stream == stream
     )
     living, known = set(), set()
-    for key, gone_at in tx.execute(query):
+    for key, gone_at in tx.execute(query).all():
         if gone_at is None:
             living.add(key)
             known.add(key)

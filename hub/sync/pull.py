@@ -5,10 +5,8 @@ The cursor is stored in the transaction that stored its page. A surprise is not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from queue import Queue
-from threading import Event, Thread
 
 from sqlalchemy import Connection as Transaction
 
@@ -19,6 +17,7 @@ from hub.model.surprise import surprising
 from hub.store import progress as store
 from hub.store import queues, records
 from hub.store.progress import Tally
+from hub.sync.ahead import ahead
 from hub.sync.hub import Channel, Hub
 from hub.sync.intake import take_in
 from hub.sync.progress import Progress, Silence
@@ -45,12 +44,14 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
         same_mapping = state.fingerprint == channel.mapping.fingerprint
         since = state.cursor if same_mapping else None
         anew = since is None
-        if anew and known:
-            # What was deleted before now does not show in a read of everything: sweep soon.
+        #: Of a read of everything: what is there, because what is gone does not show.
+        present: set[str] | None = set() if anew and known else None
+        if present is not None:
+            # Were this read broken off, only a sweep would find what is gone: sweep soon.
             with hub.store.begin() as tx:
                 store.save_stream(tx, connection, stream, swept_at=None)
         leased_at = hub.clock()
-        pages = _ahead(channel.connector.pages(stream, since))
+        pages = ahead(channel.connector.pages(stream, since))
         for page in pages:
             if page.total is not None:
                 show.start(f"{connection}.{stream}", page.total)
@@ -72,9 +73,13 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
                 with hub.store.begin() as tx:
                     store.lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
             show.advance(f"{connection}.{stream}", len(page.records))
+            if present is not None:
+                present.update(record.key for record in page.records)
+        if present is not None:
+            _find_gone(hub, channel, present, tally=tally)
         with hub.store.begin() as tx:
             store.save_stream(tx, connection, stream, read_at=hub.clock())
-            if anew and not known:
+            if anew:
                 store.save_stream(tx, connection, stream, swept_at=hub.clock())
             accepted_has_happened(tx, connection, stream, kind="pull")
 
@@ -93,26 +98,32 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
         for portion in channel.connector.keys(stream):
             present.update(portion)
             show.advance(f"{connection}.{stream}", len(portion))
-        with hub.store.read() as tx:
-            accepted = store.stream_state(tx, connection, stream).accepted
-            linked, known = records.all_keys(tx, connection, stream)
-        missing = sorted(linked - present)
-        for portion in _portions(missing, channel.facts.batch):
-            page = channel.connector.fetch(stream, portion)
-
-            def store_portion(tx: Transaction, page: Page = page) -> Tally:
-                counted = tally.copy()
-                take_in(hub, tx, channel, page=page, tally=counted)
-                guard(hub, counted, known=len(linked), accepted=accepted)
-                return counted
-
-            tally.become(hub.store.transact(store_portion))
+        known = _find_gone(hub, channel, present, tally=tally)
         with hub.store.begin() as tx:
             gaps = sorted(present - known) if _wants_gaps(hub, channel) else []
             queues.receive(tx, [_gap(connection, stream, key) for key in gaps], now=hub.clock())
             store.save_stream(tx, connection, stream, swept_at=hub.clock(), accepted=0)
 
     return _run(hub, channel, "sweep", work, progress=progress)
+
+
+def _find_gone(hub: Hub, channel: Channel, present: set[str], *, tally: Tally) -> set[str]:
+    """Asks for each linked record that is not present; returns the keys the hub knew before."""
+    connection, stream = channel.connection, channel.stream
+    with hub.store.read() as tx:
+        accepted = store.stream_state(tx, connection, stream).accepted
+        linked, known = records.all_keys(tx, connection, stream)
+    for portion in _portions(sorted(linked - present), channel.facts.batch):
+        page = channel.connector.fetch(stream, portion)
+
+        def store_portion(tx: Transaction, page: Page = page) -> Tally:
+            counted = tally.copy()
+            take_in(hub, tx, channel, page=page, tally=counted)
+            guard(hub, counted, known=len(linked), accepted=accepted)
+            return counted
+
+        tally.become(hub.store.transact(store_portion))
+    return known
 
 
 def _wants_gaps(hub: Hub, channel: Channel) -> bool:
@@ -236,40 +247,3 @@ def _end(hub: Hub, tally: Tally, *, state: str, reason: str | None = None) -> No
 
 def _portions(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _ahead(pages: Iterable[Page]) -> Iterator[Page]:
-    """Reads one page ahead in a thread, so that the network and the database work side by side."""
-    ready: Queue[Page | BaseException | None] = Queue(maxsize=1)
-    stopped = Event()
-
-    def read() -> None:
-        ended: BaseException | None = None
-        try:
-            for page in pages:
-                ready.put(page)
-                if stopped.is_set():
-                    return
-        except ConnectorError as error:
-            ended = error
-        except BaseException as error:  # noqa: BLE001 - handed to the reader below, not swallowed
-            ended = error
-        ready.put(ended)
-
-    thread = Thread(target=read, name="tulay-ahead", daemon=True)
-    thread.start()
-    try:
-        while (page := ready.get()) is not None:
-            if isinstance(page, BaseException):
-                raise page
-            yield page
-    finally:
-        stopped.set()
-        while thread.is_alive():
-            _empty(ready)
-            thread.join(timeout=0.05)
-
-
-def _empty(ready: Queue[Page | BaseException | None]) -> None:
-    while not ready.empty():
-        ready.get_nowait()
