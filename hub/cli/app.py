@@ -120,11 +120,13 @@ def main() -> None:
     What was loaded until here stays, so the garbage collector need not go through it again and
     again; a page of records makes no cycles, so it need not come with every few hundred objects.
     """
+    app = build(sys.argv[1:])
     gc.freeze()
     gc.set_threshold(_OBJECTS)
+    gc.enable()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # whoever reads the pipe sees lines at once
-    build(sys.argv[1:])(prog_name="tulay")
+    app(prog_name="tulay")
 
 
 if __name__ == "__main__":

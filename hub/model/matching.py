@@ -77,7 +77,8 @@ def plain_name(text: str) -> str:
     if not text.isascii():
         decomposed = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in decomposed if not unicodedata.combining(c))
-    words = _WORDS.findall(_DOTS.sub("", text.casefold()))
+    text = text.casefold()
+    words = _WORDS.findall(_DOTS.sub("", text) if "." in text else text)
     return " ".join([w for w in words if w not in _LEGAL_FORMS] or words)
 
 
@@ -95,9 +96,10 @@ def fingerprints(entity: Entity, values: Mapping[str, Scalar]) -> list[Fingerpri
             value = values.get(path)
             if value is None:
                 break
+            written = str(value)
             # Only names have legal forms: acme.se is not acme.co, article CO-1 is not SE-1.
-            plain = plain_name(str(value)) if is_name else str(value).casefold()
-            text += "\x1f" + (plain or str(value))
+            plain = plain_name(written) if is_name else written.casefold()
+            text += "\x1f" + (plain or written)
         else:
             digest = blake2b(text.encode(), digest_size=8).digest()
             value_of = int.from_bytes(digest, "big", signed=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
     Text,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal_column,
     select,
     update,
 )
@@ -240,20 +242,39 @@ def count_links(tx: Connection, connection: str, stream: str) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def all_keys(tx: Connection, connection: str, stream: str) -> tuple[set[str], set[str]]:
-    """Returns the keys of the living links of a stream, and those of all links and reviews."""
-    query = select(links.c.key, links.c.gone_at).where(
-        links.c.connection == connection, links.c.stream == stream
+def living_keys(
+    tx: Connection, connection: str, stream: str, *, after: str, limit: int
+) -> list[str]:
+    """Returns the keys of the living links of a stream, sorted, in portions."""
+    query = (
+        select(links.c.key)
+        .where(
+            links.c.connection == connection,
+            links.c.stream == stream,
+            links.c.gone_at.is_(None),
+            links.c.key > after,
+        )
+        .order_by(links.c.key)
+        .limit(limit)
     )
-    living, known = set(), set()
-    for key, gone_at in tx.execute(query).all():
-        if gone_at is None:
-            living.add(key)
-            known.add(key)
+    return list(tx.execute(query).scalars())
+
+
+def unknown_keys(tx: Connection, connection: str, stream: str, keys: Sequence[str]) -> list[str]:
+    """Returns those of the keys that have neither a living link nor a review."""
+    living = select(links.c.key).where(
+        links.c.connection == connection,
+        links.c.stream == stream,
+        links.c.gone_at.is_(None),
+        among(tx, links.c.key, keys),
+    )
     asked = select(reviews.c.key).where(
-        reviews.c.connection == connection, reviews.c.stream == stream
+        reviews.c.connection == connection,
+        reviews.c.stream == stream,
+        among(tx, reviews.c.key, keys),
     )
-    return living, known | set(tx.execute(asked).scalars())
+    known = {*tx.execute(living).scalars(), *tx.execute(asked).scalars()}
+    return [key for key in keys if key not in known]
 
 
 def make_room(tx: Connection, connection: str, stream: str, golden_ids: Sequence[str]) -> None:
@@ -314,6 +335,9 @@ def gone_there(tx: Connection, connection: str, golden_ids: Iterable[str]) -> se
 # --- recognising and referring -----------------------------------------------------------------
 
 
+_ONE: ColumnElement[int] = literal_column("1")
+
+
 def candidates(
     tx: Connection, values: Iterable[int], *, connection: str, stream: str
 ) -> dict[int, list[str]]:
@@ -321,15 +345,16 @@ def candidates(
     wanted = list(dict.fromkeys(values))
     if not wanted:
         return {}
-    linked = exists().where(
-        links.c.golden_id == fingerprints.c.golden_id,
-        links.c.connection == connection,
-        links.c.stream == stream,
-        links.c.gone_at.is_(None),
+    here = (links.c.connection == connection, links.c.stream == stream)
+    linked = select(_ONE).where(links.c.golden_id == fingerprints.c.golden_id, *here)
+    if tx.execute(select(exists().where(*here, links.c.gone_at.is_not(None)))).scalar():
+        # Asked for only then: whether a link lives stands in its row, the rest in the index.
+        linked = linked.where(links.c.gone_at.is_(None))
+    query = select(fingerprints).where(
+        among(tx, fingerprints.c.value, wanted), ~linked.select_from(links).exists()
     )
-    query = select(fingerprints).where(among(tx, fingerprints.c.value, wanted), ~linked)
     found: dict[int, list[str]] = {}
-    for value, golden_id in tx.execute(query):
+    for value, golden_id in tx.execute(query).all():
         found.setdefault(value, []).append(golden_id)
     return found
 

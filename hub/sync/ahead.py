@@ -7,7 +7,7 @@ to decide about and much to begin and commit. Decides nothing about records.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextvars import copy_context
 from queue import Empty, Queue
 from threading import Event, Thread
@@ -26,7 +26,7 @@ _WAITING = 4
 _Read = Page | BaseException | None
 
 
-def ahead(pages: Iterable[Page]) -> Iterator[Page]:
+def ahead(pages: Iterable[Page]) -> Generator[Page]:
     """Yields the pages, read by a thread, in portions. Raises what reading them raises.
 
     What was read before an error is yielded before it is raised.

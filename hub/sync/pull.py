@@ -5,7 +5,8 @@ The cursor is stored in the transaction that stored its page. A surprise is not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 
 from sqlalchemy import Connection as Transaction
@@ -16,7 +17,8 @@ from hub.model.recovery import Pause, Restart, recovery
 from hub.model.surprise import surprising
 from hub.store import progress as store
 from hub.store import queues, records
-from hub.store.progress import Tally
+from hub.store.keyset import KeySet
+from hub.store.progress import StreamState, Tally
 from hub.sync.ahead import ahead
 from hub.sync.hub import Channel, Hub
 from hub.sync.intake import take_in
@@ -24,6 +26,8 @@ from hub.sync.progress import Progress, Silence
 
 #: A long read renews its lease so often.
 _LEASE_RENEWAL = timedelta(minutes=1)
+#: Keys that a sweep compares at once.
+_KEYS = 2_000
 
 
 class SurpriseError(Exception):
@@ -44,14 +48,40 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
         same_mapping = state.fingerprint == channel.mapping.fingerprint
         since = state.cursor if same_mapping else None
         anew = since is None
-        #: Of a read of everything: what is there, because what is gone does not show.
-        present: set[str] | None = set() if anew and known else None
-        if present is not None:
-            # Were this read broken off, only a sweep would find what is gone: sweep soon.
+        if anew and known:
+            # What was deleted before now does not show in a read of everything: were this one
+            # broken off, only a sweep would find it.
             with hub.store.begin() as tx:
                 store.save_stream(tx, connection, stream, swept_at=None)
-        leased_at = hub.clock()
-        pages = ahead(channel.connector.pages(stream, since))
+        with KeySet() as met:
+            for page in _stored(hub, channel, state, since, known=known, tally=tally, show=show):
+                if anew and known:
+                    met.add(record.key for record in page.records)
+            if anew and known:
+                _take_missing(hub, channel, met, tally=tally)
+        with hub.store.begin() as tx:
+            store.save_stream(tx, connection, stream, read_at=hub.clock())
+            if anew:
+                store.save_stream(tx, connection, stream, swept_at=hub.clock())
+            accepted_has_happened(tx, connection, stream, kind="pull")
+
+    return _run(hub, channel, "pull", work, progress=progress)
+
+
+def _stored(
+    hub: Hub,
+    channel: Channel,
+    state: StreamState,
+    since: str | None,
+    *,
+    known: int,
+    tally: Tally,
+    show: Progress,
+) -> Iterator[Page]:
+    """Reads a stream and takes it in; yields what is stored, with the cursor that it reached."""
+    connection, stream = channel.connection, channel.stream
+    leased_at = hub.clock()
+    with closing(ahead(channel.connector.pages(stream, since))) as pages:
         for page in pages:
             if page.total is not None:
                 show.start(f"{connection}.{stream}", page.total)
@@ -73,17 +103,7 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
                 with hub.store.begin() as tx:
                     store.lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
             show.advance(f"{connection}.{stream}", len(page.records))
-            if present is not None:
-                present.update(record.key for record in page.records)
-        if present is not None:
-            _find_gone(hub, channel, present, tally=tally)
-        with hub.store.begin() as tx:
-            store.save_stream(tx, connection, stream, read_at=hub.clock())
-            if anew:
-                store.save_stream(tx, connection, stream, swept_at=hub.clock())
-            accepted_has_happened(tx, connection, stream, kind="pull")
-
-    return _run(hub, channel, "pull", work, progress=progress)
+            yield page
 
 
 def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None = None) -> Tally:
@@ -94,36 +114,68 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
     channel = hub.connection(connection).channel(stream)
 
     def work(tally: Tally, show: Progress) -> None:
-        present: set[str] = set()
-        for portion in channel.connector.keys(stream):
-            present.update(portion)
-            show.advance(f"{connection}.{stream}", len(portion))
-        known = _find_gone(hub, channel, present, tally=tally)
+        with KeySet() as present:
+            for portion in channel.connector.keys(stream):
+                present.add(portion)
+                show.advance(f"{connection}.{stream}", len(portion))
+            _take_missing(hub, channel, present, tally=tally)
+            if _wants_gaps(hub, channel):
+                _ask_for_gaps(hub, channel, present)
         with hub.store.begin() as tx:
-            gaps = sorted(present - known) if _wants_gaps(hub, channel) else []
-            queues.receive(tx, [_gap(connection, stream, key) for key in gaps], now=hub.clock())
             store.save_stream(tx, connection, stream, swept_at=hub.clock(), accepted=0)
 
     return _run(hub, channel, "sweep", work, progress=progress)
 
 
-def _find_gone(hub: Hub, channel: Channel, present: set[str], *, tally: Tally) -> set[str]:
-    """Asks for each linked record that is not present; returns the keys the hub knew before."""
+def _take_missing(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally) -> None:
+    """Asks for each linked record that a complete read has not met, and takes in what is so."""
     connection, stream = channel.connection, channel.stream
     with hub.store.read() as tx:
         accepted = store.stream_state(tx, connection, stream).accepted
-        linked, known = records.all_keys(tx, connection, stream)
-    for portion in _portions(sorted(linked - present), channel.facts.batch):
-        page = channel.connector.fetch(stream, portion)
+        linked = records.count_links(tx, connection, stream)
+    for missing in _missing(hub, channel, present):
+        page = channel.connector.fetch(stream, missing)
 
         def store_portion(tx: Transaction, page: Page = page) -> Tally:
             counted = tally.copy()
             take_in(hub, tx, channel, page=page, tally=counted)
-            guard(hub, counted, known=len(linked), accepted=accepted)
+            guard(hub, counted, known=linked, accepted=accepted)
             return counted
 
         tally.become(hub.store.transact(store_portion))
-    return known
+
+
+def _missing(hub: Hub, channel: Channel, present: KeySet) -> Iterator[list[str]]:
+    """Yields the keys of linked records that are not present, a batch at a time."""
+    for keys in linked_keys(hub, channel):
+        missing = present.without(keys)
+        for start in range(0, len(missing), channel.facts.batch):
+            yield missing[start : start + channel.facts.batch]
+
+
+def linked_keys(hub: Hub, channel: Channel) -> Iterator[list[str]]:
+    """Yields the keys of the living links of a stream, sorted, a portion at a time."""
+    after = ""
+    while True:
+        with hub.store.read() as tx:
+            keys = records.living_keys(
+                tx, channel.connection, channel.stream, after=after, limit=_KEYS
+            )
+        if not keys:
+            return
+        yield keys
+        after = keys[-1]
+
+
+def _ask_for_gaps(hub: Hub, channel: Channel, present: KeySet) -> None:
+    connection, stream = channel.connection, channel.stream
+    for keys in present.portions(_KEYS):
+        with hub.store.read() as tx:
+            unknown = records.unknown_keys(tx, connection, stream, keys)
+        if unknown:
+            with hub.store.begin() as tx:
+                nudges = [_gap(connection, stream, key) for key in unknown]
+                queues.receive(tx, nudges, now=hub.clock())
 
 
 def _wants_gaps(hub: Hub, channel: Channel) -> bool:
@@ -243,7 +295,3 @@ def pause_connection(hub: Hub, connection: str, reason: str) -> None:
 def _end(hub: Hub, tally: Tally, *, state: str, reason: str | None = None) -> None:
     with hub.store.begin() as tx:
         store.save_run(tx, tally, state=state, finished_at=hub.clock(), reason=reason)
-
-
-def _portions(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
-_TULAY = (sys.executable, "-m", "hub.cli.app")
+_TULAY = (sys.executable, "-m", "hub.cli")
 _FLOOR = (sys.executable, str(Path(__file__).with_name("floor.py")))
 _TOKEN = {"HUBSPOT_TOKEN": "twin-token"}
 #: Takes out what network and disk alone cost.
