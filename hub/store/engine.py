@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Engine,
@@ -26,7 +27,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from hub.errors import SettingsError
@@ -199,7 +200,9 @@ def _use_wal(connection: Any) -> None:
 def _begin_sqlite(tx: Connection) -> None:
     options = tx.get_execution_options()
     level = "FULL" if options.get("durable") else "NORMAL"
-    tx.exec_driver_sql(f"PRAGMA synchronous={level}")
+    if tx.info.get("synchronous") != level:
+        tx.exec_driver_sql(f"PRAGMA synchronous={level}")
+        tx.info["synchronous"] = level
     tx.exec_driver_sql(options.get("begin", "BEGIN"))
 
 
@@ -240,14 +243,21 @@ def _first_line(error: Exception) -> str:
     return str(error.__cause__ or error).strip().splitlines()[0]
 
 
+def _insert(tx: Connection, table: Table) -> Any:
+    if tx.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # loaded where it is spoken
+
+    return postgresql.insert(table)
+
+
 def upsert(
     tx: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str], update: Sequence[str]
 ) -> None:
     """Inserts rows; where the key exists, sets the columns of `update` (none: leaves the row)."""
     if not rows:
         return
-    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(table)
+    statement = _insert(tx, table)
     if update:
         values = {name: statement.excluded[name] for name in update}
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=values)
@@ -278,7 +288,8 @@ def add_rows(
     for row in rows:
         values = list(row.values())
         for i, process in convert:
-            values[i] = process(values[i])
+            if values[i] is not None:
+                values[i] = process(values[i])
         tuples.append(tuple(values))
     # Names come from the table's definition, never from data.
     statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}"  # noqa: S608
@@ -291,7 +302,7 @@ def among(tx: Connection, column: ColumnElement[Any], values: Iterable[Any]) -> 
     if tx.dialect.name == "sqlite":
         text_of = bindparam(None, orjson.dumps(listed).decode(), type_=Text)
         return column.in_(select(func.json_each(text_of).table_valued("value").c.value))
-    return column == any_(bindparam(None, listed, type_=postgresql.ARRAY(column.type)))
+    return column == any_(bindparam(None, listed, type_=ARRAY(column.type)))
 
 
 def lock_identities(tx: Connection, entity: str) -> None:

@@ -1,27 +1,20 @@
 """Values that depend on a country: countries themselves, phones, tax numbers, currencies.
 
-Libraries do the knowing: pycountry, phonenumbers, python-stdnum. What they do not understand is
-kept as text where text does no harm (phone, tax number) and refused by ValueError elsewhere.
+Libraries do the knowing: pycountry, phonenumbers, python-stdnum, each loaded with the first value
+that needs it. What they do not understand is kept as text where text does no harm (phone, tax
+number) and refused by ValueError elsewhere.
 """
 
 from __future__ import annotations
 
 import gettext
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
-
-import phonenumbers
-import pycountry
-from stdnum import get_cc_module
-from stdnum.eu import vat as eu_vat
-from stdnum.exceptions import ValidationError
 
 from mappings.kit.convert import text
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}").fullmatch
-_CODES = frozenset(country.alpha_2 for country in pycountry.countries)
-_CURRENCIES = frozenset(currency.alpha_3 for currency in pycountry.currencies)
 #: What people write and ISO 3166 does not list.
 _SPOKEN = {
     "uk": "GB",
@@ -51,9 +44,25 @@ _SPOKEN = {
 _LANGUAGES = ("de", "fr", "es", "it", "nl", "pt", "pl", "sv", "da", "nb", "fi", "cs", "hu", "tr")
 
 
-@lru_cache(maxsize=1)
+@cache
+def _codes() -> frozenset[str]:
+    import pycountry
+
+    return frozenset(country.alpha_2 for country in pycountry.countries)
+
+
+@cache
+def _currencies() -> frozenset[str]:
+    import pycountry
+
+    return frozenset(currency.alpha_3 for currency in pycountry.currencies)
+
+
+@cache
 def _names() -> dict[str, str]:
     """Returns names and codes of countries in lower case -> alpha-2, English ones strongest."""
+    import pycountry
+
     known: dict[str, str] = {}
     for country in pycountry.countries:
         for attribute in ("alpha_2", "alpha_3", "name", "common_name", "official_name"):
@@ -65,8 +74,10 @@ def _names() -> dict[str, str]:
     return known
 
 
-@lru_cache(maxsize=1)
+@cache
 def _foreign_names() -> dict[str, str]:
+    import pycountry
+
     known: dict[str, str] = {}
     for language in _LANGUAGES:
         speak = gettext.translation(
@@ -86,7 +97,7 @@ def country(raw: Any) -> str | None:
     >>> country("Germany"), country("Deutschland"), country("de")
     ('DE', 'DE', 'DE')
     """
-    if raw.__class__ is str and raw in _CODES:
+    if raw.__class__ is str and raw in _codes():
         return raw
     return _country(raw)
 
@@ -110,6 +121,8 @@ def country_name(code: str) -> str:
     >>> country_name("BO")
     'Bolivia'
     """
+    import pycountry
+
     found = pycountry.countries.get(alpha_2=code)
     if found is None:
         return code
@@ -122,12 +135,12 @@ def currency(raw: Any) -> str | None:
     >>> currency(" eur")
     'EUR'
     """
-    if raw.__class__ is str and raw in _CURRENCIES:
+    if raw.__class__ is str and raw in _currencies():
         return raw
     found = text(raw)
     if found is None:
         return None
-    if found.upper() not in _CURRENCIES:
+    if found.upper() not in _currencies():
         raise ValueError("expected a currency code of ISO 4217")
     return found.upper()
 
@@ -148,6 +161,8 @@ def _phone(raw: Any, region: str | None) -> str | None:
     found = text(raw)
     if found is None:
         return None
+    import phonenumbers
+
     try:
         number = phonenumbers.parse(found, region)
     except phonenumbers.NumberParseException:
@@ -174,8 +189,12 @@ def tax_id(raw: Any, region: str | None = None) -> str | None:
     compact = "".join(c for c in found.upper() if c.isalnum())
     if not compact:
         return None
+    from stdnum import get_cc_module
+
     if is_vat(compact):
-        return str(eu_vat.compact(compact))
+        from stdnum.eu import vat
+
+        return str(vat.compact(compact))
     module = get_cc_module(region.lower(), "vat") if region else None
     if module is None or not module.is_valid(compact):
         return compact
@@ -191,7 +210,10 @@ def is_vat(code: str) -> bool:
     >>> is_vat("DE136695976"), is_vat("DE136695977")
     (True, False)
     """
+    from stdnum.eu import vat
+    from stdnum.exceptions import ValidationError
+
     try:
-        return bool(eu_vat.is_valid(code))
+        return bool(vat.is_valid(code))
     except ValidationError:
         return False
