@@ -9,9 +9,10 @@ from threading import Event, Lock, Thread
 
 from sqlalchemy.exc import DBAPIError
 
+from hub.store.engine import trouble
 from hub.sync.hub import Hub
 from worker.dispatch import Timed, Work, due_work
-from worker.perform import give_back, keep_leases, perform, take_over
+from worker.perform import give_back, keep_leases, perform, settle_debts, take_over
 from worker.queues import LANES
 
 log = logging.getLogger("tulay.worker")
@@ -85,6 +86,7 @@ def loop(hub: Hub, settings: Timed, stop: Event, *, burst: bool = False) -> bool
     beat = 0.0
     while not stop.is_set():
         try:
+            settle_debts(hub)
             if time.monotonic() - beat > HEARTBEAT:
                 keep_leases(hub)
                 beat = time.monotonic()
@@ -94,7 +96,7 @@ def loop(hub: Hub, settings: Timed, stop: Event, *, burst: bool = False) -> bool
             if burst and not works and lanes.idle:
                 stop.set()
         except DBAPIError as error:
-            log.warning("the database does not answer: %s", type(error.orig).__name__)
+            log.warning("cannot look for work now: %s", trouble(error))
             stop.wait(5)
         stop.wait(0.05 if burst else TICK)
     home = lanes.join(GRACE)
