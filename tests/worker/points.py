@@ -23,7 +23,7 @@ from hub.store.engine import Store
 #: Modules whose functions are use cases, as the stack shows them.
 _USE_CASES = ("hub.sync.", "worker.perform", "worker.remote", "worker.local")
 #: Steps on the way that say nothing.
-_SILENT = {"store_page", "_call", "<lambda>", "<genexpr>", "transact", "_take", "take_in", "read"}
+_SILENT = {"store_page", "<lambda>", "transact", "_Batch._take", "_Batch._take.<locals>.work"}
 
 
 class Points:
@@ -32,6 +32,8 @@ class Points:
     def __init__(self, met: Path, *, dies_at: str = "", nth: int = 1) -> None:
         self._met = os.open(met, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._dies_at, self._left = dies_at, nth
+        #: What was written over there last: create | update.
+        self.last = ""
 
     def reach(self, name: str) -> None:
         """A point. Nothing runs after it when it is the one."""
@@ -46,11 +48,9 @@ def _place(default: str) -> str:
     """Names who acts: the function of the use case that is nearest on the stack."""
     frame = sys._getframe(2)
     while frame is not None:
-        module, name = str(frame.f_globals.get("__name__", "")), frame.f_code.co_name
+        module, name = str(frame.f_globals.get("__name__", "")), frame.f_code.co_qualname
         if module.startswith(_USE_CASES) and name not in _SILENT:
-            return f"{module.rpartition('.')[2]}.{frame.f_code.co_qualname}".replace(
-                ".<locals>", ""
-            )
+            return f"{module.rpartition('.')[2]}.{name}".replace(".<locals>", "")
         frame = frame.f_back  # type: ignore[assignment]
     return default
 
@@ -62,6 +62,10 @@ def watch(points: Points) -> None:
     @contextmanager
     def watched(store: Store, *, durable: bool = False) -> Iterator[Transaction]:
         place = _place("start")
+        if place == "push._Batch._write":
+            points.last = "create" if durable else "update"
+        if place in ("push._Batch._write", "push._Batch._read_back"):
+            place = f"{place}, {points.last}"
         with begin(store, durable=durable) as tx:
             yield tx
             points.reach(f"{place}: before the commit")

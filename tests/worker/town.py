@@ -12,15 +12,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
 from connectors.memory.system import MemorySystem
@@ -28,8 +28,8 @@ from connectors.memory.webhooks import delivery
 from hub.cli.app import build
 from hub.store import leases
 from hub.store.engine import Store, open_store
-from hub.store.migrate import is_current
-from tests.worker.conftest import ROOT, SECRET, free_port
+from tests.worker.nursing import Forked, Nursery, Process
+from tests.worker.places import ROOT, SECRET, free_port
 
 _COMPANY = """\
 entity: company
@@ -66,69 +66,6 @@ web: {{port: {port}}}
 """
 
 
-class Process(Protocol):
-    """A process of Tulay, however it was made."""
-
-    pid: int
-
-    def poll(self) -> int | None:
-        """Returns the exit code; None while it runs."""
-        ...
-
-    def send_signal(self, number: int) -> None:
-        """Sends it a signal."""
-        ...
-
-
-class Nursery:
-    """Processes forked from a warm one."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.worker.nursery"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "HOOK": SECRET, "PYTHONPATH": str(ROOT)},
-        )
-
-    def ask(self, **question: Any) -> Any:
-        """Asks one thing."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(question), file=self._process.stdin, flush=True)
-        return json.loads(self._process.stdout.readline())
-
-    def close(self) -> None:
-        """Ends it, with all that were born in it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-
-@dataclass
-class Forked:
-    """A process that was born in the nursery."""
-
-    nursery: Nursery
-    pid: int
-    code: int | None = None
-
-    def poll(self) -> int | None:
-        """Returns the exit code; None while it runs."""
-        if self.code is None:
-            self.code = self.nursery.ask(ended=self.pid)
-        return self.code
-
-    def send_signal(self, number: int) -> None:
-        """Sends it a signal while it runs."""
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-
 @dataclass
 class Town:
     """Both systems, the settings between them, and the processes that a test has started."""
@@ -144,6 +81,13 @@ class Town:
     #: Nudges that were answered with 202: (connection, stream, key).
     accepted: list[tuple[str, str, str]] = field(default_factory=list)
     said: int = 0
+    #: Making one costs more than many calls; a process that was killed leaves dead connections.
+    client: httpx.Client = field(
+        default_factory=lambda: httpx.Client(
+            timeout=20, verify=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
+    )
+    opened: Store | None = None
 
     def __post_init__(self) -> None:
         (self.folder / "maps" / "memory").mkdir(parents=True)
@@ -266,7 +210,7 @@ class Town:
         end = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < end, self.log()[-6000:]
-            time.sleep(0.03)
+            time.sleep(0.05)
 
     # --- being called ---------------------------------------------------------------------------
 
@@ -278,11 +222,10 @@ class Town:
             body = json.dumps({"events": [{"id": event, "stream": stream, "key": key}]}).encode()
             made = _signed(body)
         try:
-            status = httpx.post(
+            status = self.client.post(
                 f"http://127.0.0.1:{self.port}/webhooks/{connection}",
                 content=body,
                 headers={**made.headers, "content-type": "application/json"},
-                timeout=20,
             ).status_code
         except httpx.TransportError:
             return 0
@@ -293,29 +236,32 @@ class Town:
     def ask(self, path: str) -> int:
         """Returns the status of an address; 0 when nobody answers."""
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=20).status_code
+            return self.client.get(f"http://127.0.0.1:{self.port}{path}").status_code
         except httpx.TransportError:
             return 0
 
     # --- looking --------------------------------------------------------------------------------
 
-    @contextmanager
-    def store(self) -> Iterator[Store]:
-        """Opens the database."""
-        url = self.database.replace("///tulay", f"///{self.folder}/tulay")
-        store = open_store(url)
-        try:
-            yield store
-        finally:
-            store.close()
+    @property
+    def store(self) -> Store:
+        """The database, open."""
+        if self.opened is None:
+            self.opened = open_store(self.database.replace("///tulay", f"///{self.folder}/tulay"))
+        return self.opened
 
     def rows(self, query: str) -> list[Any]:
-        """Asks the database."""
-        with self.store() as store:
-            if not is_current(store):
-                return []
-            with store.read() as tx:
+        """Asks the database; nothing while it has no tables or does not answer."""
+        try:
+            with self.store.read() as tx:
                 return list(tx.execute(text(query)))
+        except DBAPIError:
+            return []
+
+    def close(self) -> None:
+        """Lets go of all that the test has opened."""
+        self.client.close()
+        if self.opened is not None:
+            self.opened.close()
 
     def cli(self, *words: str) -> Any:
         """Runs a command in this process and returns its JSON."""
@@ -359,7 +305,7 @@ class Town:
         assert self.different() == []
         (left,) = self.rows("SELECT count(*) FROM inbox")
         assert left[0] == 0, "a nudge was accepted and never looked at"
-        with self.store() as store, store.read() as tx:
+        with self.store.read() as tx:
             assert leases.holders(tx) == set()
         self.cli("reconcile")
         for system in self.systems.values():

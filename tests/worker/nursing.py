@@ -1,0 +1,75 @@
+"""Processes of Tulay, born in a moment: see nursery.py, which is the warm parent of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tests.worker.places import ROOT, SECRET
+
+
+class Process(Protocol):
+    """A process of Tulay, however it was made."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Returns the exit code; None while it runs."""
+        ...
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal."""
+        ...
+
+
+class Nursery:
+    """Processes forked from a warm one."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.worker.nursery"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "HOOK": SECRET, "PYTHONPATH": str(ROOT)},
+        )
+
+    def ask(self, **question: Any) -> Any:
+        """Asks one thing."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(question), file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """Ends it, with all that were born in it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+@dataclass
+class Forked:
+    """A process that was born in the nursery."""
+
+    nursery: Nursery
+    pid: int
+    code: int | None = None
+
+    def poll(self) -> int | None:
+        """Returns the exit code; None while it runs."""
+        if self.code is None:
+            self.code = self.nursery.ask(ended=self.pid)
+        return self.code
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal while it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
