@@ -114,6 +114,13 @@ class LeasedWorker(SimpleWorker):
             return
         super().execute_job(job, queue)
 
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Shows mistakes; that Redis went away before a job was ticked off is none."""
+        if isinstance(exc_info[1], RedisError):
+            log.warning("%s is done, but Redis does not know: it is away", job.description)
+        else:
+            super().handle_exception(job, *exc_info)
+
     def get_heartbeat_ttl(self, job: Job) -> int:
         """A sign of life comes every HEARTBEAT seconds: Redis need not believe in us longer."""
         return HEARTBEAT * 4

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from tests.worker.places import ROOT, SECRET
@@ -73,3 +74,17 @@ class Forked:
         """Sends it a signal while it runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
+
+
+def children(pid: int) -> dict[str, int]:
+    """Returns name -> process id of the children of `tulay serve`."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            words = (stat.parent / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if int(fields[1]) == pid and b"worker.child" in words and fields[0] != "Z":
+            found[words[words.index(b"worker.child") + 1].decode()] = int(stat.parent.name)
+    return found

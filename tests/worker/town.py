@@ -212,6 +212,11 @@ class Town:
             assert time.monotonic() < end, self.log()[-6000:]
             time.sleep(0.05)
 
+    @staticmethod
+    def wait(seconds: float) -> None:
+        """Lets time pass."""
+        time.sleep(seconds)
+
     # --- being called ---------------------------------------------------------------------------
 
     def call(self, connection: str, stream: str, key: str, *, event: str | None = None) -> int:
