@@ -20,6 +20,8 @@ log = logging.getLogger("tulay.worker")
 #: Seconds between two looks at what is due, and between two prolongations of leases.
 TICK = 1.0
 HEARTBEAT = 20.0
+#: Seconds until a database that did not answer is asked again.
+PAUSE = 5.0
 #: Seconds that pages and batches may take to come to an end.
 GRACE = 20.0
 
@@ -97,7 +99,7 @@ def loop(hub: Hub, settings: Timed, stop: Event, *, burst: bool = False) -> bool
                 stop.set()
         except DBAPIError as error:
             log.warning("cannot look for work now: %s", trouble(error))
-            stop.wait(5)
+            stop.wait(PAUSE)
         stop.wait(0.05 if burst else TICK)
     home = lanes.join(GRACE)
     if home:

@@ -14,7 +14,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
-from rq.exceptions import StopRequested
+from rq.exceptions import InvalidJobOperation, NoSuchJobError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import DBAPIError
@@ -31,6 +31,8 @@ log = logging.getLogger("tulay.worker")
 #: Seconds between two looks at what is due, and between two signs of life.
 TICK = 1.0
 HEARTBEAT = 20
+#: Seconds until somebody who did not answer is asked again.
+PAUSE = 5.0
 _GRACE = 20
 _ENTRY = f"{run.__module__}.{run.__name__}"
 
@@ -65,10 +67,10 @@ def schedule(hub: Hub, settings: Timed, redis_url: str, stop: Event) -> None:
             enqueue(due_work(hub, settings, hub.clock()), redis)
         except DBAPIError as error:
             log.warning("cannot look for work now: %s", trouble(error))
-            stop.wait(5)
+            stop.wait(PAUSE)
         except RedisError as error:
             log.warning("cannot queue work now: Redis does not answer: %s", type(error).__name__)
-            stop.wait(5)
+            stop.wait(PAUSE)
     redis.close()
 
 
@@ -114,10 +116,16 @@ class LeasedWorker(SimpleWorker):
             return
         super().execute_job(job, queue)
 
+    def subscribe(self) -> None:
+        """Takes no commands from Redis: signals end us."""
+
+    def unsubscribe(self) -> None:
+        """There is nothing to end."""
+
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """Shows mistakes; that Redis went away before a job was ticked off is none."""
-        if isinstance(exc_info[1], RedisError):
-            log.warning("%s is done, but Redis does not know: it is away", job.description)
+        """Shows mistakes; that Redis was flushed or away when a job was ticked off is none."""
+        if isinstance(exc_info[1], RedisError | InvalidJobOperation | NoSuchJobError):
+            log.warning("a job has ended, but Redis does not know it any more")
         else:
             super().handle_exception(job, *exc_info)
 
@@ -157,7 +165,7 @@ def work(hub: Hub, redis_url: str, stop: Event, *, burst: bool = False) -> None:
                 log.warning("Redis does not answer: %s", type(error).__name__)
             if burst:
                 return
-            stop.wait(TICK)
+            stop.wait(PAUSE)
     finally:
         give_back(hub)
         desk.hub = desk.stop = None

@@ -218,7 +218,9 @@ def trouble(error: DBAPIError) -> str:
         return f"the database does not work: {known}"
     away = error.connection_invalidated or isinstance(error, OperationalError)
     said = "does not answer" if away else "refused"
-    return f"the database {said} ({name or type(orig).__name__})"
+    # The name of a constraint is ours; the values that broke it are somebody's.
+    constraint = getattr(getattr(orig, "diag", None), "constraint_name", None) or ""
+    return f"the database {said} ({f'{name or type(orig).__name__} {constraint}'.strip()})"
 
 
 def upsert(

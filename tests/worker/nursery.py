@@ -20,6 +20,8 @@ from worker import local, remote, service
 
 #: Seconds between two looks at what is due.
 _TICK = 0.05
+#: Seconds until a server that was away is asked again.
+_PAUSE = 0.5
 
 
 def main() -> None:
@@ -60,6 +62,7 @@ def _live(*, role: str, config: str, log: str, **watched: Any) -> None:
     code = 0
     try:
         local.TICK = remote.TICK = _TICK
+        local.PAUSE = remote.PAUSE = _PAUSE
         met = watched.pop("met", None)
         if met is not None:
             watch(Points(Path(met), **watched))

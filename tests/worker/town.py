@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
+from connectors.kit.contract import Request
+from connectors.kit.signatures import sign
 from connectors.memory.system import MemorySystem
 from connectors.memory.webhooks import delivery
 from hub.cli.app import build
@@ -78,8 +80,6 @@ class Town:
     page: int = 50
     port: int = field(default_factory=free_port)
     started: list[Process] = field(default_factory=list)
-    #: Nudges that were answered with 202: (connection, stream, key).
-    accepted: list[tuple[str, str, str]] = field(default_factory=list)
     said: int = 0
     #: Making one costs more than many calls; a process that was killed leaves dead connections.
     client: httpx.Client = field(
@@ -205,12 +205,19 @@ class Town:
             f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log"))
         )
 
-    def until(self, true: Callable[[], object], seconds: float = 60) -> None:
+    def until(self, true: Callable[[], object], seconds: float = 25) -> None:
         """Waits until something is so."""
         end = time.monotonic() + seconds
         while not true():
-            assert time.monotonic() < end, self.log()[-6000:]
+            assert time.monotonic() < end, self.state()
             time.sleep(0.05)
+
+    def state(self) -> str:
+        """Tells all that could explain why something does not happen."""
+        tables = ("work", "streams", "inbox", "outbox", "letters", "dirty")
+        found = [f"{name}: {row}" for name in tables for row in self.rows(f"SELECT * FROM {name}")]
+        ends = [f"{process.pid}: {process.poll()}" for process in self.started]
+        return "\n".join([*found, *ends, *self.different(), self.log()[-4000:]])
 
     @staticmethod
     def wait(seconds: float) -> None:
@@ -219,24 +226,27 @@ class Town:
 
     # --- being called ---------------------------------------------------------------------------
 
-    def call(self, connection: str, stream: str, key: str, *, event: str | None = None) -> int:
-        """Delivers a webhook once; returns the status, 0 when nobody answered."""
-        made = delivery([(stream, key)], secret=SECRET, at=datetime.now(UTC))
+    def letter(self, stream: str, key: str, *, event: str | None = None) -> Request:
+        """Makes a signed delivery about a record; `event` names it, so that it can be repeated."""
+        at = datetime.now(UTC)
+        made = delivery([(stream, key)], secret=SECRET, at=at)
         body = made.body
         if event is not None:
             body = json.dumps({"events": [{"id": event, "stream": stream, "key": key}]}).encode()
-            made = _signed(body)
+        stamp = made.headers["x-memory-timestamp"]
+        signature = sign(SECRET, stamp.encode() + b"." + body)
+        headers = {**made.headers, "x-memory-signature": signature}
+        return replace(made, body=body, headers={**headers, "content-type": "application/json"})
+
+    def call(self, connection: str, stream: str, key: str, *, event: str | None = None) -> int:
+        """Delivers a webhook once; returns the status, 0 when nobody answered."""
+        made = self.letter(stream, key, event=event)
+        url = f"http://127.0.0.1:{self.port}/webhooks/{connection}"
         try:
-            status = self.client.post(
-                f"http://127.0.0.1:{self.port}/webhooks/{connection}",
-                content=body,
-                headers={**made.headers, "content-type": "application/json"},
-            ).status_code
+            answer = self.client.post(url, content=made.body, headers=dict(made.headers))
         except httpx.TransportError:
             return 0
-        if status == 202:
-            self.accepted.append((connection, stream, key))
-        return status
+        return answer.status_code
 
     def ask(self, path: str) -> int:
         """Returns the status of an address; 0 when nobody answers."""
@@ -327,19 +337,3 @@ def sheet(system: MemorySystem) -> dict[str, Mapping[str, Any]]:
         home = companies[str(contact["company"])]["domain"]
         found[str(contact["email"])] = {**contact, "company": home}
     return found
-
-
-def _signed(body: bytes) -> Any:
-    """Signs a body as the memory system does."""
-    from connectors.kit.signatures import sign
-
-    stamp = str(int(datetime.now(UTC).timestamp()))
-    made = delivery([], secret=SECRET, at=datetime.now(UTC))
-    headers = {
-        **made.headers,
-        "x-memory-timestamp": stamp,
-        "x-memory-signature": sign(SECRET, stamp.encode() + b"." + body),
-    }
-    return type(made)(
-        method="POST", url=made.url, headers=headers, body=body, received_at=made.received_at
-    )
