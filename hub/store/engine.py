@@ -243,12 +243,46 @@ def _first_line(error: Exception) -> str:
     return str(error.__cause__ or error).strip().splitlines()[0]
 
 
-def _insert(tx: Connection, table: Table) -> Any:
+def inserting(tx: Connection, table: Table) -> Any:
+    """Returns an INSERT of the database's own kind, which knows ON CONFLICT."""
     if tx.dialect.name == "sqlite":
         return sqlite.insert(table)
     from sqlalchemy.dialects import postgresql  # loaded where it is spoken
 
     return postgresql.insert(table)
+
+
+#: Starts of SQLite's error names and PostgreSQL's error codes -> what a person should know.
+_TROUBLE = {
+    "SQLITE_FULL": "its disk is full",
+    "SQLITE_IOERR": "its disk cannot be written or read",
+    "SQLITE_READONLY": "its file may not be written",
+    "SQLITE_CANTOPEN": "its file cannot be opened",
+    "SQLITE_BUSY": "another process holds it for too long",
+    "SQLITE_CORRUPT": "its file is damaged",
+    "53100": "its disk is full",
+    "53": "its server is short of resources",
+    "57P": "its server is stopping or starting",
+    "25006": "its server only reads",
+}
+
+
+def trouble(error: DBAPIError) -> str:
+    """Says in a few words what the database's trouble is, without any value or statement.
+
+    >>> trouble(OperationalError("SELECT 1", {}, sqlite3.OperationalError("secret")))
+    'the database does not answer (OperationalError)'
+    """
+    orig = error.orig
+    name = str(getattr(orig, "sqlite_errorname", None) or getattr(orig, "sqlstate", None) or "")
+    known = next((words for start, words in _TROUBLE.items() if name.startswith(start)), None)
+    if known is not None:
+        return f"the database does not work: {known}"
+    away = error.connection_invalidated or isinstance(error, OperationalError)
+    said = "does not answer" if away else "refused"
+    # The name of a constraint is ours; the values that broke it are somebody's.
+    constraint = getattr(getattr(orig, "diag", None), "constraint_name", None) or ""
+    return f"the database {said} ({f'{name or type(orig).__name__} {constraint}'.strip()})"
 
 
 def upsert(
@@ -257,7 +291,7 @@ def upsert(
     """Inserts rows; where the key exists, sets the columns of `update` (none: leaves the row)."""
     if not rows:
         return
-    statement = _insert(tx, table)
+    statement = inserting(tx, table)
     if update:
         values = {name: statement.excluded[name] for name in update}
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=values)

@@ -53,6 +53,15 @@ def release(tx: Connection, worker: str, *, now: datetime, reason: str) -> None:
         )
 
 
+def let_go(tx: Connection, worker: str, connection: str, stream: str) -> None:
+    """Gives back what one piece of work of a living worker has left: a stream, else its wishes."""
+    table = streams if stream else outbox
+    mine = [table.c.leased_by == worker, table.c.connection == connection]
+    if stream:
+        mine.append(streams.c.stream == stream)
+    tx.execute(update(table).where(*mine).values(leased_by=None, leased_until=None))
+
+
 def end_runs(tx: Connection, connection: str, stream: str, *, now: datetime, reason: str) -> None:
     """Ends the runs of a stream that were broken off."""
     tx.execute(

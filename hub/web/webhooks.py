@@ -66,7 +66,7 @@ class Webhooks:
         except _RefusedError as refusal:
             result, answer = refusal.reason, refusal.answer
         except NotStoredError:
-            result, answer = "not stored", later("the database does not answer")
+            result, answer = "not stored", later("the database did not store it")
         except ClientDisconnect:
             result, answer = "disconnected", Response(status_code=400)
         self._counter.labels(known, result).inc()

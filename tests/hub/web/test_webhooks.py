@@ -291,7 +291,7 @@ def test_a_database_that_is_away_asks_the_sender_to_come_again(
     assert post(app, *signed("1")).status_code == 202
     allow(postgresql_server, postgresql_url, connections=False)
     answer = post(app, *signed("2"))
-    assert refusal(answer) == (503, "the database does not answer")
+    assert refusal(answer) == (503, "the database did not store it")
     assert int(answer.headers["retry-after"]) > 0
     assert refusal(ask(app, lambda http: http.get("/readyz")))[0] == 503
     assert refusal(ask(app, lambda http: http.get("/metrics")))[0] == 503
