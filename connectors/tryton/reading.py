@@ -15,7 +15,8 @@ import orjson
 from connectors.kit.contract import Merge, Page, Record
 from connectors.kit.errors import ContractError, CursorExpiredError
 from connectors.tryton.client import Domain, Row, TrytonClient
-from connectors.tryton.streams import SALE_LINE, Stream
+from connectors.tryton.people import complete, was
+from connectors.tryton.streams import CONTACT, SALE_LINE, Stream
 from connectors.tryton.values import MARK, last_moment, make_version, moment_to_wire
 
 #: Records per page.
@@ -104,7 +105,14 @@ class Reader:
         return {str(row["id"]): row for row in rows}
 
     def _rows(self, stream: Stream, domain: Domain, *, limit: int | None = None) -> list[Row]:
-        return self._client.search_read(stream.model, domain, stream.fields(), limit=limit)
+        rows = self._client.search_read(stream.model, domain, stream.fields(), limit=limit)
+        complete(stream, rows, self._successors)
+        return rows
+
+    def _successors(self, keys: Sequence[int]) -> list[Row]:
+        """Returns the contacts that were one of these before they moved to another party."""
+        clauses = [["comment", "like", f"%{_literal(was(key))}%"] for key in keys]
+        return self._client.search_read(CONTACT.model, [["OR", *clauses]], ["comment"])
 
     def _domain(self, stream: Stream) -> Domain:
         return [*self._scope(stream), *stream.filter]
@@ -133,7 +141,9 @@ class Reader:
             for path in paths
             for name in ("write_date", "create_date")
         ]
-        return [*self._scope(stream), ["OR", *clauses]]
+        either = ["OR", ["write_date", ">=", edge], ["create_date", ">=", edge]]
+        some = [[path, "where", [*rows, either]] for path, rows in stream.watch_some.items()]
+        return [*self._scope(stream), ["OR", *clauses, *some]]
 
     def _now(self) -> datetime:
         moment = self._client.server_date

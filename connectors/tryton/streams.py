@@ -19,6 +19,8 @@ from connectors.tryton.values import MARK, from_wire, unmarked
 STAMPS = ("_timestamp", "create_date", "write_date")
 SALE_LINE = "sale.line,"
 INVOICE = "account.invoice,"
+#: Contact mechanisms by which one calls a person.
+PHONES = ("phone", "mobile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class One:
 
     shown: tuple[str, ...] = ()
     write: bool = True
+    #: A region: looked for in what this other field of the item refers to, blank when not there.
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Many:
     archive: bool = False
     #: Only items with this value of this field are shown.
     only: tuple[str, str] | None = None
+    #: The model has no such field: the connector puts the rows together.
+    gathered: bool = False
 
 
 Part = Plain | One | Keys | Many
@@ -81,6 +87,8 @@ class Stream:
     covers: Mapping[str, str] = field(default_factory=dict)
     #: Paths whose rows' dates show a change; None: the lists of `parts` and all of `covers`.
     watch: tuple[str, ...] | None = None
+    #: Paths of which only some rows' dates show a change.
+    watch_some: Mapping[str, Domain] = field(default_factory=dict)
     #: Further fields that `finish`, `member` or `trace` need.
     extra: tuple[str, ...] = ()
     #: What every record of the stream always is.
@@ -101,6 +109,8 @@ class Stream:
     update: bool = False
     #: `Delete` makes inactive; where a payload shows `active`, that field does it instead.
     archive: bool = False
+    #: Records are people: see people.py.
+    people: bool = False
 
     def fields(self) -> list[str]:
         """Returns what to ask the server for."""
@@ -162,6 +172,8 @@ def _fields(name: str, part: Part) -> Iterator[str]:
             yield name
         case One(shown=shown):
             yield from (f"{name}.{field}" for field in shown)
+        case Many(gathered=True):
+            return
         case Many():
             own = [*STAMPS, *(["active"] if part.archive else [])]
             own += [part.only[0]] if part.only else []
@@ -285,7 +297,7 @@ PARTY = Stream(
             {
                 **_writable("street", "postal_code", "city"),
                 "country": One(("code",)),
-                "subdivision": One(("code", "name")),
+                "subdivision": One(("code", "name"), within="country"),
             },
             archive=True,
         ),
@@ -303,10 +315,21 @@ PARTY = Stream(
     update=True,
 )
 
+#: What of a party's mechanisms tells which of them are a person's.
+_MECHANISM = ("type", "value", "name", "comment", "active", *STAMPS)
+
 CONTACT = Stream(
     "party.contact_mechanism",
-    {**_writable("type", "value", "name"), "party": One()},
-    extra=("active",),
+    {
+        **_writable("type", "value", "name"),
+        "party": One(),
+        "phones": Many(
+            "party.contact_mechanism", _writable("type", "value"), archive=True, gathered=True
+        ),
+    },
+    watch=("party",),  # which changes when a mechanism is taken away there
+    watch_some={"party.contact_mechanisms": [["type", "in", PHONES]]},
+    extra=("active", *(f"party.contact_mechanisms.{name}" for name in _MECHANISM)),
     scope=[["type", "=", "email"]],
     filter=[["name", "!=", None], ["name", "!=", ""], ["active", "=", True]],
     member=lambda row: bool(row.get("name")) and bool(row.get("active")),
@@ -315,6 +338,7 @@ CONTACT = Stream(
     create=True,
     update=True,
     archive=True,
+    people=True,
 )
 
 PRODUCT = Stream(

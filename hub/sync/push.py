@@ -266,7 +266,7 @@ class _Batch:
     def _read_back(self, channel: Channel, writes: Sequence[tuple[Job, Write]]) -> None:
         """Agrees on what was written, as the system shows it."""
         kept, gone, unread = {}, [], []
-        found = []
+        found, merges = [], []
         for job, write in writes:
             outcome = job.outcome
             if outcome is None or (
@@ -282,9 +282,12 @@ class _Batch:
                 else:
                     found.append(outcome.record)
         if unread:
-            found += channel.connector.fetch(channel.stream, unread).records
+            page = channel.connector.fetch(channel.stream, unread)
+            found, merges = [*found, *page.records], list(page.merges)
+            # The write itself may have given the record another key.
+            kept.update({m.into: kept[m.key] for m in merges if m.key in kept})
         if found or gone:
-            self._take(channel, Page(records=found, gone=gone), written=kept)
+            self._take(channel, Page(records=found, gone=gone, merges=merges), written=kept)
 
     # --- states ---------------------------------------------------------------------------------
 

@@ -1,13 +1,14 @@
-"""Values that depend on a country: countries themselves, phones, tax numbers, currencies.
+"""Values that depend on a country: countries themselves, regions, phones, tax numbers, currencies.
 
 Libraries do the knowing: pycountry, phonenumbers, python-stdnum. What they do not understand is
-kept as text where text does no harm (phone, tax number) and refused by ValueError elsewhere.
+kept as text where text does no harm (region, phone, tax number), elsewhere refused by ValueError.
 """
 
 from __future__ import annotations
 
 import gettext
 import re
+import unicodedata
 from functools import lru_cache
 from typing import Any
 
@@ -130,6 +131,38 @@ def currency(raw: Any) -> str | None:
     if found.upper() not in _CURRENCIES:
         raise ValueError("expected a currency code of ISO 4217")
     return found.upper()
+
+
+@lru_cache(maxsize=16384)
+def region(raw: Any, country_code: str | None = None) -> str | None:
+    """Returns the ISO 3166-2 name of a region given by name or code; else the trimmed text.
+
+    >>> region("CA", "US"), region("US-CA", "US"), region("bayern", "DE"), region("CA")
+    ('California', 'California', 'Bayern', 'CA')
+    """
+    found = text(raw)
+    if found is None or country_code is None:
+        return found
+    return _regions(country_code).get(_folded(found), found)
+
+
+@lru_cache(maxsize=256)
+def _regions(country_code: str) -> dict[str, str]:
+    """Returns names and codes of a country's regions, folded -> name; the largest come first."""
+    found = [one for one in pycountry.subdivisions if one.country_code == country_code]
+    ordered = sorted(found, key=lambda one: (one.parent_code is not None, one.code))
+    known: dict[str, str] = {}
+    for one in ordered:
+        known.setdefault(_folded(one.name), one.name)
+    for one in ordered:
+        for code in (one.code, one.code.partition("-")[2]):
+            known.setdefault(_folded(code), one.name)
+    return known
+
+
+def _folded(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name)
+    return " ".join("".join(c for c in plain if not unicodedata.combining(c)).casefold().split())
 
 
 def phone(raw: Any, region: str | None = None) -> str | None:
