@@ -26,6 +26,7 @@ from connectors.tryton.client import Row, TrytonClient
 from connectors.tryton.ordering import Clerk
 from connectors.tryton.patches import Translator, Values, added
 from connectors.tryton.people import change, leave, new_phones
+from connectors.tryton.phones import Phones
 from connectors.tryton.reading import Reader
 from connectors.tryton.streams import Stream
 from connectors.tryton.values import MARK, make_version, marked, unmarked
@@ -78,6 +79,7 @@ class Writer:
         self._client = client
         self._reader = reader
         self._translator = Translator(client)
+        self._phones = Phones(client)
         self._payment_term = payment_term
 
     def write(self, stream: Stream, writes: Sequence[Write]) -> list[Outcome]:
@@ -122,7 +124,7 @@ class Writer:
             raise RecordRejectedError(
                 f"{stream.model} are not created from outside", stream=stream.model
             )
-        values = self._translator.values(stream, write.payload, None)
+        values = self._phones.screened(self._translator.values(stream, write.payload, None), None)
         match stream.once:
             case "identifiers":
                 own = {"type": None, "code": f"{MARK}{write.once}"}
@@ -185,6 +187,7 @@ class Writer:
             values: Values = {"active": False}
         else:
             values = self._translator.values(stream, write.payload, row)
+            values = self._phones.screened(values, row)
         model, target = stream.model, int(write.key)
         if stream.model == PRODUCT:
             model, target = "product.template", int(row["template."]["id"])

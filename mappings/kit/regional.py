@@ -168,8 +168,8 @@ def _folded(name: str) -> str:
 def phone(raw: Any, region: str | None = None) -> str | None:
     """Returns E.164; `region` is where national numbers are read; else the trimmed text.
 
-    >>> phone("030 / 12 34 56", "DE"), phone("ask Ann")
-    ('+4930123456', 'ask Ann')
+    >>> phone("030 / 12 34 56", "DE"), phone("ask Ann"), phone("+49 30 123456 x5")
+    ('+4930123456', 'ask Ann', '+4930123456 ext. 5')
     """
     if raw.__class__ is str and _E164(raw):
         return raw
@@ -185,10 +185,11 @@ def _phone(raw: Any, region: str | None) -> str | None:
         number = phonenumbers.parse(found, region)
     except phonenumbers.NumberParseException:
         return found
-    # An extension has no place in E.164; a number with one stays as it was written.
-    if number.extension or not phonenumbers.is_possible_number(number):
+    if not phonenumbers.is_possible_number(number):
         return found
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    plain = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # E.164 has no place for an extension: behind it, the way others write it, too.
+    return f"{plain} ext. {number.extension}" if number.extension else plain
 
 
 @lru_cache(maxsize=16384)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from connectors.kit.contract import Create, Delete, Merge, Record, Update
-from connectors.kit.errors import RecordRejectedError, RecordStaleError
+from connectors.kit.contract import Delete, Merge, Record, Update
+from connectors.kit.errors import RecordStaleError
 from connectors.tryton.client import TrytonClient
 from connectors.tryton.connector import TrytonConnector
 from connectors.tryton.office import Office
@@ -91,14 +91,30 @@ def test_a_changed_phone_is_a_changed_contact(
         hands.update(contact, CONTACT, name="Someone")
 
 
-def test_a_phone_that_tryton_refuses_refuses_the_contact(
-    connector: TrytonConnector, hands: Any
-) -> None:
-    party = hands.party()
-    odd = [{"type": "phone", "value": "ask Ann"}]
-    (outcome,) = connector.write(CONTACT, [Create("odd-1", ann(party.key, phones=odd))])
-    assert isinstance(outcome.error, RecordRejectedError)
-    assert connector.find(CONTACT, ["odd-1"]) == {}
+@pytest.mark.parametrize("odd", ["ask Ann", "+49 30 1", "n/a", "12345"])
+def test_a_phone_that_tryton_would_refuse_is_left_out(hands: Any, odd: str) -> None:
+    none = {"type": "phone", "value": odd}
+    party = hands.party(contact_mechanisms=[none, MOBILE])
+    (mobile,) = party.payload["contact_mechanisms"]
+    contact = hands.create(CONTACT, ann(party.key, phones=[none, MOBILE]))
+    assert phones(contact) == {"mobile": MOBILE["value"]}
+    (phone,) = contact.payload["phones"]
+    patch = [{"id": phone["id"], "value": odd}]
+    assert phones(hands.update(contact, CONTACT, name="Ann Ng", phones=patch)) == {}
+    party = hands.read("party.party", party.key)
+    patch = [{"id": mobile["id"], "value": odd}]
+    changed = hands.update(party, "party.party", name="Odd Ltd", contact_mechanisms=patch)
+    assert changed.payload["name"] == "Odd Ltd"
+    assert [each["type"] for each in changed.payload["contact_mechanisms"]] == ["email"]
+
+
+def test_a_national_number_is_read_in_the_party_s_country(hands: Any) -> None:
+    national = {"type": "phone", "value": "030 1234567 ext. 5"}
+    party = hands.party(contact_mechanisms=[national])
+    (phone,) = party.payload["contact_mechanisms"]
+    assert phone["value"] == "+49 30 1234567 ext. 5"
+    contact = hands.create(CONTACT, ann(party.key, phones=[national]))
+    assert phones(contact) == {"phone": "+49 30 1234567 ext. 5"}
 
 
 def test_a_contact_moves_to_another_party(connector: TrytonConnector, hands: Any) -> None:
