@@ -100,7 +100,10 @@ class Translator:
         if place not in self._ids:
             ids = self._client.search(relation, [[found[0], "=", found[1]]], limit=1)
             if not ids:
-                raise refusal(*about, f"there is no {relation} with this {found[0]}")
+                what = relation.rpartition(".")[2].replace("_", " ")
+                raise refusal(
+                    *about, f"Tryton has no {what} with this {found[0]}: add it there, or change it"
+                )
             self._ids[place] = ids[0]
         return self._ids[place]
 

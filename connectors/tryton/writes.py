@@ -28,7 +28,7 @@ from connectors.tryton.patches import Translator, Values, added
 from connectors.tryton.people import change, leave, new_phones
 from connectors.tryton.phones import Phones
 from connectors.tryton.reading import Reader
-from connectors.tryton.streams import Stream
+from connectors.tryton.streams import STREAMS, Stream
 from connectors.tryton.values import MARK, make_version, marked, unmarked
 
 PRODUCT = "product.product"
@@ -256,7 +256,24 @@ class Writer:
             stream=model,
             key=jobs[0].key if len(jobs) == 1 else None,
         )
+        self._insist(action, jobs)
         return [str(job.key) for job in jobs]
+
+    def _insist(self, action: str, jobs: list[_Job]) -> None:
+        """Raises RecordRejectedError when a button had no effect, where the server keeps quiet."""
+        # quirk(tryton): 7.0 does nothing, and says nothing, when a button is pressed in a state
+        # that does not allow it. Source: trytond 7.0.59, seen live
+        if not self._client.series().startswith("7."):
+            return
+        model, done = jobs[0].model, STREAMS[jobs[0].model].actions[action]
+        domain = [["id", "in", [job.target for job in jobs]]]
+        for row in self._client.search_read(model, domain, ["state"]):
+            if row["state"] not in done:
+                raise RecordRejectedError(
+                    f'"{action}" did nothing: {model} is {row["state"]}',
+                    stream=model,
+                    key=str(row["id"]),
+                )
 
     def _send(
         self, jobs: list[_Job], batch: _Batch, send: Callable[[list[_Job]], list[str]]
