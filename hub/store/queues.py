@@ -354,22 +354,32 @@ def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
 # --- derivations -------------------------------------------------------------------------------
 
 
-def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
-    """Notes that flows must look at these golden records."""
+def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime, hops: int = 0) -> None:
+    """Notes that flows must look at these golden records, after so many flows in a row."""
     mark = now.timestamp()
     ids = sorted(dict.fromkeys(golden_ids))
-    rows = [{"golden_id": g, "mark": mark} for g in ids]
+    rows = [{"golden_id": g, "mark": mark, "hops": hops} for g in ids]
     # A mark always rises, also when the clock does not: `clean` must see that there is news.
     for start in range(0, len(ids), 500):
         portion = dirty.c.golden_id.in_(ids[start : start + 500])
-        tx.execute(update(dirty).where(portion).values(mark=dirty.c.mark + _TICK))
+        farther = case((dirty.c.hops > hops, dirty.c.hops), else_=hops)
+        tx.execute(update(dirty).where(portion).values(mark=dirty.c.mark + _TICK, hops=farther))
     upsert(tx, dirty, rows, key=["golden_id"], update=[])
 
 
-def soiled(tx: Connection, *, limit: int) -> dict[str, float]:
-    """Returns golden ids whose derivations are due, with a mark for `clean`."""
-    query = select(dirty.c.golden_id, dirty.c.mark).order_by(dirty.c.mark).limit(limit)
-    return {golden_id: mark for golden_id, mark in tx.execute(query)}
+def soiled(tx: Connection, *, limit: int) -> tuple[dict[str, float], int]:
+    """Returns golden ids whose derivations are due, with a mark for `clean`, and their hops.
+
+    Those with the fewest hops come first and by themselves: a chain without end delays nobody.
+    """
+    query = (
+        select(dirty)
+        .where(dirty.c.hops == select(func.min(dirty.c.hops)).scalar_subquery())
+        .order_by(dirty.c.mark)
+        .limit(limit)
+    )
+    rows = tx.execute(query).all()
+    return {row.golden_id: row.mark for row in rows}, max((row.hops for row in rows), default=0)
 
 
 def clean(tx: Connection, marks: dict[str, float]) -> None:

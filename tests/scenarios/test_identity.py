@@ -233,3 +233,34 @@ def test_every_key_has_one_link(world, two_customers):
             for link in links
         ]
     assert len(keys) == len(set(keys)) == 8
+
+
+def test_a_write_that_gives_the_record_another_key_is_one_record(world):
+    company, party = world.customer()
+    moved = []
+
+    class Moving:
+        """A system that makes some changes by making the record anew."""
+
+        def __init__(self, connector):
+            self.connector = connector
+
+        def __getattr__(self, name):
+            return getattr(self.connector, name)
+
+        def write(self, stream, writes):
+            outcomes = self.connector.write(stream, writes)
+            if stream == "parties" and not moved:
+                moved.append(world.erp.create("parties", **world.erp.get("parties", party)))
+                world.erp.merge("parties", party, into=moved[0])
+            return outcomes
+
+    world.restart(wrap=Moving)
+    world.crm.edit("companies", company, name="Acme SE")
+    world.agree()
+    assert set(world.erp.records("parties")) == set(moved)
+    (golden,) = world.golden("company")
+    assert golden.values["name"] == world.erp.get("parties", moved[0])["title"] == "Acme SE"
+    world.crm.edit("companies", company, name="Acme Ltd")
+    world.agree()
+    assert world.erp.get("parties", moved[0])["title"] == "Acme Ltd"
