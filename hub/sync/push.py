@@ -289,9 +289,12 @@ class _Batch:
             found, merges = [*found, *page.records], list(page.merges)
             # The write itself may have given the record another key.
             kept.update({m.into: kept[m.key] for m in merges if m.key in kept})
+            lost = {m.into for m in merges} - {record.key for record in found}
+            if lost:
+                found += channel.connector.fetch(channel.stream, sorted(lost)).records
         # Before what was written is agreed on: after a crash in between it is at least history.
         remember_overwritten(self.hub, channel, [job for job, _ in writes], run=self.tally.id)
-        if found or gone:
+        if found or gone or merges:
             self._take(channel, Page(records=found, gone=gone, merges=merges), written=kept)
 
     # --- states ---------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ KINDS: dict[str, st.SearchStrategy[Scalar]] = {
     "phone": st.one_of(
         st.from_regex(r"\+49 30 [1-9][0-9]{5,7}", fullmatch=True).map(regional.phone),
         st.from_regex(r"\+1 415 555 [0-9]{4}", fullmatch=True).map(regional.phone),
-        st.sampled_from(["ask Ann", "n/a", "030 1234 ext. 5"]),
+        st.sampled_from(["ask Ann", "n/a", "+4930123456 ext. 5"]),
     ),
     "country": st.sampled_from(sorted(regional._CODES)),
     "currency": st.sampled_from(["EUR", "USD", "PHP", "JPY"]),
