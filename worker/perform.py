@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from connectors.kit.budget import bulk
 from connectors.kit.errors import ConnectorError
-from hub.store import leases
+from hub.store import leases, queues
 from hub.store import work as store
 from hub.store.engine import trouble
 from hub.store.holders import is_dead
@@ -76,6 +76,7 @@ def _tidy(hub: Hub, _: Work, __: Stopping) -> None:
     age(hub)
     now = hub.clock()
     with hub.store.begin() as tx:
+        queues.retry_refused(tx, now=now)
         store.forget_runs(tx, quiet=now - _QUIET_RUNS, all_before=now - _ALL_RUNS)
 
 

@@ -210,6 +210,14 @@ class HubSpotClient:
         path = f"{self._associations(pair)}/batch/archive"
         self._call("POST", path, json={"inputs": inputs}, repeatable=True, stream=pair[0])
 
+    def association_labels(self, pair: tuple[str, str]) -> list[Json]:
+        """Returns the association types of one direction: category, typeId, label."""
+        path = f"{self._associations(pair)}/labels"
+        results = self._json("GET", path, repeatable=True, stream=pair[0]).get("results")
+        if not isinstance(results, list):
+            raise ContractError(f"GET {path} answered without a list of association types")
+        return results
+
     # -- properties and account
 
     def properties(self, stream: str) -> list[Json]:

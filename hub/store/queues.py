@@ -290,6 +290,15 @@ def wake_all(tx: Connection, *, now: datetime) -> None:
     tx.execute(update(inbox).values(due_at=now))
 
 
+def retry_refused(tx: Connection, *, now: datetime) -> None:
+    """Makes due what a system refused: what it lacked may have been added over there.
+
+    What was buried for another reason waits for a person.
+    """
+    refused = (outbox.c.state == "buried") & (outbox.c.error == "RecordRejectedError")
+    tx.execute(update(outbox).where(refused).values(state="due", due_at=now))
+
+
 def set_aside(tx: Connection, connection: str | None = None) -> list[dict[str, Any]]:
     """Returns the waiting and buried wishes, for people."""
     query = select(outbox).where(outbox.c.state.in_(("waiting", "buried"))).order_by(outbox.c.id)

@@ -12,7 +12,7 @@ from httpx import Response
 
 import connectors.hubspot
 from connectors.hubspot.connector import HubSpotConnector
-from connectors.hubspot.facts import ASSOCIATION_TYPES, STREAMS
+from connectors.hubspot.facts import ASSOCIATION_TYPES, REPORTED_TYPES, STREAMS
 from connectors.kit.auth import MemoryTokens
 from connectors.kit.budget import Budget
 from connectors.kit.contract import Connector, FieldNeed
@@ -27,6 +27,7 @@ from connectors.kit.manifest import read_manifest
 from .conftest import DATE, HOST, Build, Time, results, sent
 
 OBJECTS = "/crm/objects/2026-09"
+LINKS = "/crm/associations/2026-09"
 PROPERTIES = "/crm/properties/2026-09"
 ACCOUNT = "/account-info/2026-09/details"
 
@@ -129,15 +130,20 @@ def test_check_looks_at_every_stream(hubspot: HubSpotConnector, api: respx.MockR
         api.get(f"{OBJECTS}/{stream}").mock(return_value=answer)
         ready = Response(404) if stream == "notes" else Response(200, json={})
         api.get(f"{PROPERTIES}/{stream}/tulay_id").mock(return_value=ready)
+    for one, other in REPORTED_TYPES:
+        plain = {"category": "HUBSPOT_DEFINED", "typeId": 7, "label": None}
+        rows = results() if other == "deals" else {"results": [plain]}
+        api.get(f"{LINKS}/{one}/{other}/labels").mock(return_value=Response(200, json=rows))
     findings = hubspot.check()
     assert findings[0].level == "ok"
     assert "42 (developer test)" in findings[0].what
     (error,) = [one for one in findings if one.level == "error"]
     assert "crm.objects.orders.read" in error.what
     warnings = [one.what for one in findings if one.level == "warning"]
-    assert len(warnings) == 2
-    assert "notes" in warnings[0]
-    assert "webhook_secret" in warnings[1]
+    assert len(warnings) == 3
+    assert "associates invoices with deals" in warnings[0]
+    assert "notes" in warnings[1]
+    assert "webhook_secret" in warnings[2]
 
 
 # -- limits
@@ -334,4 +340,5 @@ def test_the_manifest_tells_the_same_as_the_code() -> None:
 
 def test_every_association_that_is_read_can_be_written() -> None:
     pairs = {(name, to) for name, names in STREAMS.items() for to in names.associations}
-    assert pairs <= set(ASSOCIATION_TYPES)
+    assert pairs <= {*ASSOCIATION_TYPES, *REPORTED_TYPES}
+    assert not ASSOCIATION_TYPES.keys() & REPORTED_TYPES
