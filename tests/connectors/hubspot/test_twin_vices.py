@@ -8,8 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from connectors.hubspot.connector import HubSpotConnector
 from connectors.hubspot.twin import Twin, start
 from connectors.hubspot.twin.habits import KNOWN
+from connectors.kit.budget import Budget
 from connectors.kit.twin import LINE
 from connectors.kit.vices import VICES, ViceError
 
@@ -220,3 +222,19 @@ def test_it_has_every_vice_that_makes_sense_for_it(twin: Twin) -> None:
         twin.misbehave("cursor")
     with pytest.raises(ViceError, match="did you mean lost"):
         twin.misbehave("los")
+
+
+def test_a_short_search_page_with_a_next_one_is_not_the_last(twin: Twin) -> None:
+    settings = {"token": twin.token, "base_url": twin.url, "search_lag_seconds": 0}
+    connector = HubSpotConnector(settings, Budget(sleep=lambda _: None))
+    try:
+        cursor = [page.cursor for page in connector.pages("companies", None)][-1]
+        keys = {twin.create("companies", name=str(n)) for n in range(9)}
+        twin.settings.most_rows = 4
+        found = {r.key for page in connector.pages("companies", cursor) for r in page.records}
+        assert found == keys
+        twin.touch("companies")  # all at one moment
+        found = {r.key for page in connector.pages("companies", cursor) for r in page.records}
+        assert found == keys
+    finally:
+        connector.close()
