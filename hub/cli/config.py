@@ -84,7 +84,7 @@ def shown_settings(settings: Settings) -> dict[str, Any]:
         "connections": {name: _connection(one) for name, one in settings.connections.items()},
         "flows": settings.flows.model_dump(),
         "schedules": plain(settings.schedules.model_dump()),
-        "limits": settings.limits.model_dump(),
+        "limits": plain(settings.limits.model_dump()),
         "web": settings.web.model_dump(),
     }
 
