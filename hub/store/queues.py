@@ -307,6 +307,17 @@ def set_aside(tx: Connection, connection: str | None = None) -> list[dict[str, A
     return [dict(row._mapping) for row in tx.execute(query)]
 
 
+def reasons(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, str]:
+    """Returns golden id -> why it waits or is buried, of those that do in a connection."""
+    query = select(outbox.c.golden_id, outbox.c.reason).where(
+        outbox.c.connection == connection,
+        outbox.c.state.in_(("waiting", "buried")),
+        outbox.c.reason.is_not(None),
+        among(tx, outbox.c.golden_id, golden_ids),
+    )
+    return {golden_id: reason for golden_id, reason in tx.execute(query)}
+
+
 def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
     """Makes wishes due again; returns how many."""
     result = tx.execute(

@@ -105,7 +105,8 @@ def _lacking(
                 f"{kind} {title!r} has no {' and no '.join(missing)} yet, which"
                 f" {channel.connection} needs"
             )
-        job.values = {p: v for p, v in golden.values.items() if mapping.writable(p)}
+        filled = {p: v for p, v in golden.values.items() if v is not None}
+        job.values = {p: v for p, v in filled.items() if mapping.writable(p)}
     elif job.record is not None and channel.facts.update and golden.deleted_at is None:
         job.values = wanted(
             golden.values,

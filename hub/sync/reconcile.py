@@ -214,8 +214,6 @@ def _find_missing(hub: Hub, connection: Connection, entity: str, found: Reconcil
     """Golden records that should be in a connection and are not."""
     if connection.name not in hub.policy(entity).create:
         return
-    with hub.store.read() as tx:
-        reasons = {w["golden_id"]: w["reason"] for w in queues.set_aside(tx, connection.name)}
     after = ""
     while True:
         with hub.store.read() as tx:
@@ -223,7 +221,9 @@ def _find_missing(hub: Hub, connection: Connection, entity: str, found: Reconcil
             if not portion:
                 return
             after = portion[-1].id
-            links = records.links_by_golden(tx, [g.id for g in portion], connection=connection.name)
+            ids = [golden.id for golden in portion]
+            links = records.links_by_golden(tx, ids, connection=connection.name)
+            reasons = queues.reasons(tx, connection.name, ids)
         for golden in portion:
             channel = connection.channel_for(entity, golden.values)
             if channel is None or not channel.facts.create:

@@ -254,6 +254,21 @@ def test_marks_rise_even_when_the_clock_goes_back(store: Store, back: timedelta)
         assert queues.soiled(tx, limit=1)[0]["g1"] > before
 
 
+def test_what_waits_in_a_connection_says_why_and_is_woken_with_it(store: Store) -> None:
+    with store.begin() as tx:
+        wishes = [("erp", "company", "g1"), ("erp", "company", "g2"), ("crm", "company", "g1")]
+        queues.want(tx, wishes, now=NOW)
+        for name in ("erp", "crm"):
+            for wish in queues.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=1):
+                why = f"held in {name}"
+                queues.postpone(tx, wish, state="waiting", due_at=LATER, reason=why)
+        assert queues.reasons(tx, "erp", ["g1", "g2"]) == {"g1": "held in erp"}
+        queues.wake_held(tx, "erp", now=NOW)
+        for name, number in (("erp", 2), ("crm", 0)):
+            found = queues.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=9)
+            assert len(found) == number
+
+
 def test_derivations_come_oldest_first_and_limited(store: Store) -> None:
     with store.begin() as tx:
         queues.soil(tx, ["late"], now=LATER)
