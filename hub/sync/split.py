@@ -2,7 +2,7 @@
 
 The loser takes back its values, links, children, history and conflicts, and keeps what was typed in
 its own records meanwhile. The winner keeps what was typed since, and gives back what it only gained
-by the merge, unless a record of it shows that already and policy says that blanks overwrite nothing.
+by the merge, unless a record of it shows that already and policy says that blanks do not overwrite.
 A record that was merged away over there is not made again.
 """
 
