@@ -98,16 +98,15 @@ PLANTS = (
         "an incomplete sweep is trusted",
         "P8",
         "hub/sync/pull.py",
-        """        for portion in channel.connector.keys(stream):
-            present.update(portion)
-            show.advance(f"{connection}.{stream}", len(portion))
-""",
-        """        try:
-            for portion in channel.connector.keys(stream):
-                present.update(portion)
+        """            for portion in channel.connector.keys(stream):
+                present.add(portion)
                 show.advance(f"{connection}.{stream}", len(portion))
-        except ConnectorError as error:
-            show.done(str(error))
+""",
+        """            try:
+                for portion in channel.connector.keys(stream):
+                    present.add(portion)
+            except ConnectorError as error:
+                show.done(str(error))
 """,
         (
             f"{_ENDINGS}::test_a_sweep_that_breaks_off_deletes_nothing",
@@ -118,28 +117,28 @@ PLANTS = (
         "what a sweep misses is deleted without a look",
         "P8",
         "hub/sync/pull.py",
-        "            page = channel.connector.fetch(stream, portion)\n",
-        "            page = Page(gone=list(portion))\n",
+        "                page = channel.connector.fetch(stream, missing)\n",
+        "                page = Page(gone=list(missing))\n",
         (f"{_DEFECTS}::test_what_a_sweep_has_missed_is_looked_at_before_it_counts_as_deleted",),
     ),
     Plant(
         "an incomplete sweep is trusted, and nothing is looked at",
         "P8",
         "hub/sync/pull.py",
-        """        for portion in channel.connector.keys(stream):
-            present.update(portion)
-            show.advance(f"{connection}.{stream}", len(portion))
-        with""",
-        """        try:
-            for portion in channel.connector.keys(stream):
-                present.update(portion)
-        except ConnectorError:
-            with hub.store.read() as tx:
-                gone = sorted(records.all_keys(tx, connection, stream)[0] - present)
-            hub.store.transact(
-                lambda tx: take_in(hub, tx, channel, page=Page(gone=gone), tally=tally)
-            )
-        with""",
+        """            for portion in channel.connector.keys(stream):
+                present.add(portion)
+                show.advance(f"{connection}.{stream}", len(portion))
+            for missing in _missing(hub, channel, present):
+                page = channel.connector.fetch(stream, missing)
+""",
+        """            try:
+                for portion in channel.connector.keys(stream):
+                    present.add(portion)
+            except ConnectorError as error:
+                show.done(str(error))
+            for missing in _missing(hub, channel, present):
+                page = Page(gone=list(missing))
+""",
         (
             f"{_ENDINGS}::test_a_sweep_that_breaks_off_deletes_nothing",
             f"{_DEFECTS}::test_an_incomplete_sweep_deletes_nothing",
@@ -165,7 +164,7 @@ PLANTS = (
         "a sweep is not guarded against surprises",
         "P9",
         "hub/sync/pull.py",
-        "                guard(hub, counted, known=len(linked), accepted=accepted)\n",
+        "                    guard(hub, counted, known=linked, accepted=accepted)\n",
         "",
         (_ENDINGS,),
     ),
