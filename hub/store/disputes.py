@@ -100,6 +100,27 @@ def move_conflicts(tx: Connection, loser: str, winner: str) -> None:
     tx.execute(update(conflicts).where(conflicts.c.golden_id == loser).values(golden_id=winner))
 
 
+def give_conflicts(tx: Connection, link_ids: Iterable[int], golden_id: str) -> None:
+    """Gives the conflicts of some links to a golden record."""
+    mine = among(tx, conflicts.c.link_id, link_ids)
+    tx.execute(update(conflicts).where(mine).values(golden_id=golden_id))
+
+
+def withdraw(
+    tx: Connection, link_ids: Iterable[int], *, kept: Iterable[int], now: datetime
+) -> None:
+    """Closes the open conflicts of some links, but not those that are kept."""
+    tx.execute(
+        update(conflicts)
+        .where(
+            among(tx, conflicts.c.link_id, link_ids),
+            ~among(tx, conflicts.c.id, kept),
+            conflicts.c.closed_at.is_(None),
+        )
+        .values(closed_at=now, resolution="withdrawn")
+    )
+
+
 # --- reviews -----------------------------------------------------------------------------------
 
 

@@ -247,6 +247,23 @@ conflicts = Table(
     Index(None, "link_id"),
 )
 
+#: Golden records that became one, with what is needed to undo it.
+merges = Table(
+    "merges",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("entity", String(40), nullable=False),
+    Column("loser", _ID, nullable=False),
+    Column("winner", _ID, nullable=False),
+    Column("why", Text, nullable=False),
+    #: See hub.sync.split.Before.
+    Column("before", Json, nullable=False),
+    Column("merged_at", Instant, nullable=False),
+    Column("undone_at", Instant),
+    Index(None, "loser"),
+    sqlite_autoincrement=True,
+)
+
 #: What a value was before, who changed it, and by which policy.
 history = Table(
     "history",

@@ -98,6 +98,10 @@ class Consequences:
         known = fingerprints(self.hub.entities[golden.entity], golden.values)
         self._prints_gone += [(p.value, golden.id) for p in known]
 
+    def recognise(self, golden: Golden, prints: list[Fingerprint]) -> None:
+        """New records can be recognised as this golden record again."""
+        self._prints_new += [(p.value, golden.id) for p in prints]
+
     def _note_edges(self, entity: Entity, golden: Golden) -> None:
         references = self._references.get(entity.name)
         if references is None:
