@@ -51,7 +51,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.embedded = engine.dialect.name == "sqlite"
-        self._beside: list[Store] = []
+        self._beside: dict[int, Store] = {}
         self._closing: list[Callable[[], None]] = []
         self._writing = threading.local()
 
@@ -62,15 +62,15 @@ class Store:
 
     def beside(self, seconds: int) -> Store:
         """Opens the same database once more, for what must not wait longer than these seconds."""
-        engine = (
-            _sqlite(str(self.engine.url.database), patience=seconds)
-            if self.embedded
-            else _postgresql(
-                self.engine.url.render_as_string(hide_password=False), patience=seconds
-            )
-        )
-        self._beside.append(Store(engine))
-        return self._beside[-1]
+        if seconds not in self._beside:
+            self._beside[seconds] = Store(self._again(seconds))
+        return self._beside[seconds]
+
+    def _again(self, seconds: int) -> Engine:
+        if self.embedded:
+            return _sqlite(str(self.engine.url.database), patience=seconds)
+        address = self.engine.url.render_as_string(hide_password=False)
+        return _postgresql(address, patience=seconds)
 
     def before_close(self, call: Callable[[], None]) -> None:
         """Has something done while the store still answers."""
@@ -126,7 +126,7 @@ class Store:
         """Gives the connections back."""
         while self._closing:
             self._closing.pop()()
-        for one in self._beside:
+        for one in self._beside.values():
             one.close()
         self.engine.dispose()
 
