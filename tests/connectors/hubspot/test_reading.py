@@ -52,6 +52,7 @@ def test_a_full_read_brings_every_page_and_ends_with_a_cursor_for_changes(
     assert asked["limit"] == "100"
     assert "tulay_id" in asked["properties"].split(",")
     assert route.calls[1].request.url.params["after"] == "2"
+    assert len(api.calls) == 2  # one call a page
 
 
 def test_a_full_read_that_broke_off_goes_on(
