@@ -193,6 +193,12 @@ def test_other_content_types_are_refused(hub: Hub) -> None:
     assert post(app, *signed("1"), kind="Application/JSON; charset=utf-8").status_code == 202
 
 
+def test_size_and_signature_come_before_the_content_type(hub: Hub) -> None:
+    app = app_of(hub)
+    assert post(app, b"x" * 10_000_000, {}, kind="text/plain").status_code == 413
+    assert post(app, b"[]", {}, kind="text/plain").status_code == 401
+
+
 def test_a_body_said_to_be_too_large_is_not_read(hub: Hub, caller: Caller) -> None:
     answer = post(app_of(hub), b"x" * 10_000_000, {})
     assert refusal(answer) == (413, "the body is too large")
