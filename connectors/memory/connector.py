@@ -74,7 +74,7 @@ class MemoryConnector:
     def _call(self) -> None:
         if self._budget:
             self._budget.take()
-        self.system.calls += 1
+        self.system.count_call()
         if not hmac.compare_digest(self._password.encode(), self.system.password.encode()):
             raise CredentialsError(f"{self.system.name} refused the password; set it in tulay.yaml")
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -134,7 +135,7 @@ class MemorySystem:
     def streams(self) -> dict[str, StreamShape]:
         """Returns every stream with its shape."""
         notes = self.tables.notes("shape ")
-        return {name: StreamShape.model_validate_json(text) for name, text in notes.items()}
+        return {name: _shape(text) for name, text in notes.items()}
 
     def shape(self, stream: str) -> StreamShape:
         """Returns what a stream is like. Raises: ContractError when there is none."""
@@ -142,7 +143,7 @@ class MemorySystem:
         if text is None:
             known = ", ".join(self.streams())
             raise ContractError(f"{self.name} has no stream {stream!r}; it has {known}")
-        return StreamShape.model_validate_json(text)
+        return _shape(text)
 
     def declare(self, stream: str, shape: StreamShape | None = None, **changes: Any) -> StreamShape:
         """Adds a stream or changes what it is like (`declare("companies", ways={...})`)."""
@@ -157,7 +158,7 @@ class MemorySystem:
     def vices(self) -> Vices:
         """How the system misbehaves now, in every process."""
         text = self.tables.note("vices")
-        return Vices.model_validate_json(text) if text else Vices()
+        return _vices(text) if text else Vices()
 
     @vices.setter
     def vices(self, vices: Vices) -> None:
@@ -229,11 +230,20 @@ class MemorySystem:
         """Empties the log of writes."""
         self.tables.forget_log()
 
+    def calls_of_all(self) -> int:
+        """Returns how many calls have reached the system from all processes that share its file."""
+        return int(self.tables.note("next call") or 0)
+
     # -- what the client uses --------------------------------------------------------------------
 
     def now(self) -> str:
         """Returns the system's time as text that sorts."""
         return as_text(self.clock())
+
+    def count_call(self) -> None:
+        """Notes a call of any kind."""
+        self.calls += 1
+        self.tables.next("call")
 
     def pen(self, stream: str) -> Pen:
         """Returns what changes rows of a stream now."""
@@ -242,6 +252,17 @@ class MemorySystem:
     def row(self, stream: str, key: str) -> Row | None:
         """Returns a row in whatever state it is."""
         return self.tables.row(stream, key)
+
+
+@lru_cache(maxsize=512)
+def _shape(text: str) -> StreamShape:
+    """Returns the shape that a note holds; read again and again, changed hardly ever."""
+    return StreamShape.model_validate_json(text)
+
+
+@lru_cache(maxsize=512)
+def _vices(text: str) -> Vices:
+    return Vices.model_validate_json(text)
 
 
 def as_text(at: datetime) -> str:

@@ -40,7 +40,7 @@ from tests.scenarios.landscape import (
     draw,
     mapping_of,
 )
-from tests.scenarios.mortal import KilledError, Life, Line, MortalStore
+from hub.rehearsal.mortal import KilledError, Life, Line, MortalStore
 
 #: Verb -> how often it is drawn. People, the far side's messages, the hub.
 _VERBS = {

@@ -24,7 +24,7 @@ from hub.sync.push import push
 from hub.sync.receive import receive
 from hub.sync.round import sync
 from tests.scenarios.landscape import Landscape, Place
-from tests.scenarios.mortal import KilledError
+from hub.rehearsal.mortal import KilledError
 from tests.scenarios.simulation import World
 from tests.scenarios.verdict import kept, remember
 
