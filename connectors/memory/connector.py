@@ -244,7 +244,11 @@ class MemoryConnector:
                 kept = once if shape.facts.once else None
                 return pen.create(payload, once=kept, key=None), "create"
             case Update(key=key, payload=payload, expected=expected) if shape.facts.update:
-                old = json.loads(pen.live(key, expected=expected).payload)
+                row = pen.live(key, expected=expected)
+                if expected is not None and expected != str(row.version):
+                    # Without a lock it goes through: over words that the writer never read.
+                    self.system.tables.log(stream, key, "unread")
+                old = json.loads(row.payload)
                 check_state(shape, old, {**old, **payload}, where=(stream, key))
                 return pen.change(key, payload, expected=expected), "update"
             case Delete(key=key, expected=expected) if shape.facts.delete:

@@ -40,7 +40,7 @@ class Written:
 
     stream: str
     key: str
-    #: create | update | delete | act:NAME
+    #: create | update | delete | act:NAME; unread: before an update over what nobody had read
     op: str
 
 

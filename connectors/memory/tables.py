@@ -98,6 +98,14 @@ class Tables:
             (stream, *astuple(row)),
         )
 
+    def twice(self, stream: str) -> list[tuple[str, int, str]]:
+        """Returns hub id, number and keys of living records that carry the same hub id."""
+        sql = (
+            "SELECT once, count(*), group_concat(key) FROM records WHERE stream = ? AND "
+            "once IS NOT NULL AND fate = 'live' GROUP BY once HAVING count(*) > 1"
+        )
+        return self._all(sql, (stream,))
+
     def note(self, name: str) -> str | None:
         """Returns a remembered text."""
         found = self._all("SELECT value FROM notes WHERE name = ?", (name,))

@@ -67,6 +67,23 @@ class Costume:
         """Returns what a record says."""
         return self.mapping.read(payload)
 
+    def at(self, payload: Mapping[str, Any], path: str) -> Scalar:
+        """Returns what one field of a record says; None when that cannot be read."""
+        column = self.spoken.columns.by_path[path]
+        country = column.region.of(payload) if column.region else None
+        try:
+            return column.meaning(column.take(payload), country)
+        except ValueError:
+            return None
+
+    def can_say(self, path: str, value: Scalar) -> bool:
+        """Says whether this system has words for a value."""
+        try:
+            self.spoken.write({path: value}, {})
+        except LensError:
+            return False
+        return True
+
     def shows(self, path: str, value: Scalar) -> Scalar:
         """Returns how this system shows a canonical value that it is given."""
         return value if path not in self._ways else self._shown(path, value)
@@ -116,7 +133,7 @@ def word(kind: str, number: int) -> str:
     """Returns a value that nobody else types.
 
     >>> word("text", 7), word("decimal", 7), word("phone", 7)
-    ('7Abcdefgh', '7.25', '+49307000000')
+    ('7Abcdefgh', '7.25', '+493090000007')
     """
     match kind:
         case "decimal":
@@ -124,7 +141,7 @@ def word(kind: str, number: int) -> str:
         case "email":
             return f"mail{number}@words.example"
         case "phone":
-            return f"+4930{str(number).ljust(7, '0') if number < 10 else f'9{number:07d}'}"
+            return f"+49309{number:07d}"
         case _:
             return f"{number}Abcdefgh"
 
@@ -149,7 +166,9 @@ def wardrobe(
         typed = typed_paths(mapping, tag)
         ways = _ways(mapping, typed, habits, chance)
         raw = {_plain(mapping.columns.by_path[path]): way for path, way in ways.items()}
-        shape = StreamShape(facts=facts[mapping.stream], ways=raw, **_machine(mapping))
+        machine = _machine(mapping)
+        # A create that is repeated blindly must show: as two records, not as a refusal.
+        shape = StreamShape(facts=facts[mapping.stream], ways=raw, once_unique=False, **machine)
         kept = tag if tag and _spells(spoken, tag, "c1") else None
         found[mapping.stream] = Costume(
             connection, mapping.stream, mapping, spoken, shape, kept, typed, ways
