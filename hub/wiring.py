@@ -28,7 +28,7 @@ from mappings.kit.loader import load_all
 from mappings.kit.mapping import Mapping as StreamMapping
 
 #: Calls we allow ourselves where neither manifest nor settings say anything: (calls, seconds).
-_CAREFUL = (100, 10.0)
+CAREFUL = (100, 10.0)
 
 Mappings = Mapping[str, Sequence[StreamMapping]]
 
@@ -115,6 +115,9 @@ def open_connection(
     """Opens the connector of one connection. Raises: SettingsError, ConnectorError."""
     folders = settings.connector_folders
     try:
+        if one.played_by is not None:
+            system, given = one.played_by
+            return open_connector(system, given, budget_of(one))
         extras = _extras(settings, one, mappings)
         return open_connector(one.system, one.revealed(), budget_of(one), folders=folders, **extras)
     except RegistryError as error:
@@ -134,7 +137,7 @@ def _extras(
 def budget_of(one: ConnectionSettings) -> Budget:
     """Returns the rate budget of a connection: its own, or the system's documented limit."""
     limits = one.manifest.limits
-    requests, per_seconds = (limits.requests, limits.per_seconds) if limits else _CAREFUL
+    requests, per_seconds = (limits.requests, limits.per_seconds) if limits else CAREFUL
     if one.budget is not None:
         requests, per_seconds = one.budget.requests, one.budget.per_seconds
     return Budget(requests, per_seconds, lanes=limits.lanes if limits else None)

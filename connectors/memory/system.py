@@ -234,6 +234,11 @@ class MemorySystem:
         """Returns how many calls have reached the system from all processes that share its file."""
         return int(self.tables.note("next call") or 0)
 
+    def forget_calls(self) -> None:
+        """Counts calls anew."""
+        self.calls = 0
+        self.tables.remember("next call", "0")
+
     # -- what the client uses --------------------------------------------------------------------
 
     def now(self) -> str:

@@ -23,7 +23,8 @@ CREATE INDEX IF NOT EXISTS by_once ON records (stream, once) WHERE once IS NOT N
 CREATE INDEX IF NOT EXISTS by_time ON records (stream, modified_at, number);
 CREATE INDEX IF NOT EXISTS by_number ON records (stream, number);
 CREATE TABLE IF NOT EXISTS writes (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL);
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, key TEXT NOT NULL,
+    op TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 

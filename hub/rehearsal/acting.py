@@ -24,6 +24,8 @@ from mappings.canonical.values import Values
 Known = Callable[[str, str, Sequence[str]], Mapping[str, Link]]
 #: Words of one step: numbers times this.
 _WORDS = 16
+#: What every new record gets: names, and the address without which a deal becomes no order.
+_ALWAYS = frozenset(("name", "last_name", "address.street", "address.city"))
 
 
 @dataclass
@@ -141,7 +143,7 @@ class Crew:
     def _new_values(self, costume: Costume, step: Step) -> Values | None:
         values: Values = {}
         for index, path in enumerate(costume.typed):
-            if (step.pick >> index) & 1 or path in ("name", "address.street", "address.city"):
+            if (step.pick >> index) & 1 or path in _ALWAYS:
                 values[path] = self._word(costume, path, step, index)
         if costume.entity.name == "opportunity":
             values |= {"stage": "open", "currency": "EUR", "close_date": "2026-03-31"}

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from sqlalchemy import Connection
+
 from hub.model.policy import item_of
 from hub.rehearsal.costume import Costume
 from hub.rehearsal.play import Finding
@@ -73,13 +75,26 @@ class _Portion:
     ) -> None:
         self.stage, self.costume, self.links, self.excuses = stage, costume, links, excuses
         self.policy = stage.plot.policies[costume.entity.name]
+        self.payloads = self._read()
         ids = [str(link.golden_id) for link in links.values()]
         with stage.store.read() as tx:
             self.golden = records.load(tx, ids)
             self.conflicts = disputes.open_paths(tx, [n.id for n in links.values() if n.id])
             self.keys = self._keys(tx)
+            self.meant = self._meanings(tx)
 
-    def _keys(self, tx: object) -> dict[str, str]:
+    def _read(self) -> dict[str, dict[str, object]]:
+        """Reads the living records over there: key -> payload."""
+        system = self.stage.company.systems[self.costume.connection]
+        found = {}
+        for key in self.links:
+            row = system.row(self.costume.stream, key)
+            if row is not None and row.fate == "live":
+                found[key] = json.loads(row.payload)
+        return found
+
+    def _keys(self, tx: Connection) -> dict[str, str]:
+        """Returns golden id -> key over there, of everything that is referred to."""
         references = self.costume.mapping.references
         targets = {
             str(value): references[declared]
@@ -87,21 +102,32 @@ class _Portion:
             for path, value in golden.values.items()
             if value is not None and (declared := declared_path(path)) in references
         }
-        return records.keys_of(tx, self.costume.connection, targets)  # type: ignore[arg-type]
+        return records.keys_of(tx, self.costume.connection, targets)
+
+    def _meanings(self, tx: Connection) -> dict[tuple[str, str], str | None]:
+        """Returns (stream, key) -> golden id of what the records over there refer to."""
+        references, asked = self.costume.mapping.references, set()
+        for payload in self.payloads.values() if references else ():
+            try:
+                shows = self.costume.read(payload)
+            except LensError:
+                continue  # told below
+            for path, value in shows.items():
+                stream = references.get(declared_path(path))
+                if stream is not None and value is not None:
+                    asked.add((stream, str(value)))
+        return records.resolve(tx, self.costume.connection, asked)
 
     def findings(self) -> Iterator[Finding]:
         """Yields what is wrong with these records."""
-        system = self.stage.company.systems[self.costume.connection]
         where = f"{self.costume.connection} {self.costume.stream}"
         for key, link in sorted(self.links.items()):
-            golden = self.golden.get(str(link.golden_id))
-            row = system.row(self.costume.stream, key)
-            if row is None or row.fate != "live":
+            golden, payload = self.golden.get(str(link.golden_id)), self.payloads.get(key)
+            if payload is None:
                 yield Finding("P8", f"{where} {key} is gone, and the hub has it living")
             elif golden is None:
                 yield Finding("P1", f"{where} {key} is linked to nothing")
             elif link.spare == 0 and not self._excused(link, golden):
-                payload = json.loads(row.payload)
                 yield from self._compare(f"{where} {key}", payload, link=link, golden=golden)
 
     def _excused(self, link: Link, golden: Golden) -> bool:
@@ -148,6 +174,9 @@ class _Portion:
             if value is None and self._keeps(path, golden):
                 continue
             if value is not None and declared_path(path) in self.costume.mapping.references:
+                stream = self.costume.mapping.references[declared_path(path)]
+                if self.meant.get((stream, str(shows.get(path)))) == value:
+                    continue  # perhaps by the key of a record that was merged: it means the same
                 if str(value) not in self.keys:
                     continue
                 value = self.keys[str(value)]

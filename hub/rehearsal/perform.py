@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hub.rehearsal.ledger import Ledger
 from hub.rehearsal.people import Day
-from hub.rehearsal.plan import Plan, Scene
-from hub.rehearsal.play import Finding, Play
+from hub.rehearsal.plan import Op, Plan, Scene
+from hub.rehearsal.play import Play
 from hub.rehearsal.rest import read_anew, rest
 from hub.rehearsal.stage import Plot, Stage
 from hub.rehearsal.verdict import Verdict, judged
@@ -30,6 +30,10 @@ class Order:
     seed: int
     changes: int
     vices: tuple[str, ...]
+    #: As the person wrote it.
+    asked: str = "all"
+    #: The settings are a file of the user's, not the shipped pair.
+    given: bool = False
 
 
 @dataclass
@@ -75,6 +79,7 @@ def perform(
     day = day_of(order, stage)
     play.populate(day.population())
     rest(play)
+    play.day_begins()
     scenes = plan_of(order, stage, day).scenes()
     number = 0
     for scene in scenes if chosen is None else chosen(scenes):
@@ -86,6 +91,7 @@ def perform(
             rest(play)
         if _broken(play) or (chosen is None and play.changes >= order.changes):
             break
+    play.day_ends()
     _end(play)
     return Performance(play, judged(play), number, time.monotonic() - began)
 
@@ -99,13 +105,6 @@ def _end(play: Play) -> None:
     """People go home, faults end, what was on its way arrives."""
     play.stage.good_behaviour()
     while play.late:
-        from hub.rehearsal.plan import Op
-
         play.perform(Op("arrive"))
     rest(play)
     read_anew(play)
-
-
-def findings_of(performance: Performance) -> list[Finding]:
-    """Returns every broken promise."""
-    return performance.verdict.findings

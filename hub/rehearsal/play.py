@@ -100,7 +100,21 @@ class Play:
         self.late: list[tuple[str, str, Page]] = []
         self.delayed: list[tuple[str, Nudge]] = []
         self.events = self.changes = 0
+        #: Seconds of the day on the rehearsal's clock.
+        self.length = 0.0
+        self._began = stage.clock.now
         self.writing: str | None = None
+
+    def day_begins(self) -> None:
+        """The population is there and known: from now on all counts."""
+        self._began = self.stage.clock.now
+        self.struck.clear()
+        for system in self.stage.company.systems.values():
+            system.forget_calls()
+
+    def day_ends(self) -> None:
+        """Notes how long the day was."""
+        self.length = (self.stage.clock.now - self._began).total_seconds()
 
     def say(self, text: str) -> None:
         """Tells whoever listens."""
