@@ -29,6 +29,15 @@ LANE_OF = {"drain": "live", "push": "live", "derive": "live", "tidy": "live"} | 
 }
 
 
+#: What the names of our queues begin with; a rehearsal takes names of its own.
+_names = {"prefix": "tulay"}
+
+
+def call_queues(prefix: str) -> None:
+    """Gives the queues of this process other names."""
+    _names["prefix"] = prefix
+
+
 def connect(url: str) -> Any:
     """Opens Redis. No call waits for ever."""
     return Redis.from_url(
@@ -39,7 +48,7 @@ def connect(url: str) -> Any:
 def queue(lane: Lane, redis: Any) -> Queue:
     """Returns a queue. Its jobs are JSON, never pickles, which could be any code."""
     return Queue(
-        f"tulay-{lane.name}",
+        f"{_names['prefix']}-{lane.name}",
         connection=redis,
         serializer=JSONSerializer,
         default_timeout=lane.timeout,

@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option("--html", metavar="FILE", help="Write a report with charts.")
         ] = None,
     ) -> None:
-        """Rehearse a working day between stand-ins of your systems, with faults and killed processes.
+        """Rehearse a working day between stand-ins of your systems, with faults and kills.
 
         Neither your systems nor your database nor your queues are touched. Exit code 1 when a
         promise is broken, with the shortest history that shows it.

@@ -57,8 +57,9 @@ def plan_of(order: Order, stage: Stage, day: Day) -> Plan:
     """Returns the plan of the scenes."""
     streams = {name: tuple(c.channels) for name, c in stage.hub.connections.items()}
     people = max(order.changes // 25, 12)
-    largest = max(6, min(people // 6, order.changes // 20, 800))
-    rhythm = max(order.changes * 2 // (largest * _LUNCHES), 8)
+    # Large enough that work comes in batches, small enough that few runs are a surprise.
+    largest = max(6, min(max(people // 2, 120), order.changes // 10, 4000))
+    rhythm = max(order.changes * 2 // (largest * _LUNCHES), 4)
     return Plan(order.seed, day, streams, order.vices, largest, rhythm)
 
 
@@ -92,7 +93,7 @@ def perform(
         if _broken(play) or (chosen is None and play.changes >= order.changes):
             break
     play.day_ends()
-    _end(play)
+    end(play)
     return Performance(play, judged(play), number, time.monotonic() - began)
 
 
@@ -101,7 +102,7 @@ def _broken(play: Play) -> bool:
     return len(play.findings) > 20
 
 
-def _end(play: Play) -> None:
+def end(play: Play) -> None:
     """People go home, faults end, what was on its way arrives."""
     play.stage.good_behaviour()
     while play.late:

@@ -73,8 +73,9 @@ class Plan:
         number = 0
         while True:
             number += 1
-            size = max(1, int(self.largest ** chance.random()) if chance.random() < 0.3 else 0)
-            size = size if size > 1 else chance.randint(1, self.largest)
+            small = chance.random() < 0.2
+            size = int(self.largest ** chance.random()) if small else self.largest
+            size = size if small else chance.randint(max(self.largest // 2, 1), size)
             typed = tuple(next(steps) for _ in range(size))
             ops = tuple(self._op(op, chance, steps) for op in self._shift(chance))
             lunch = number % self.rhythm == 0

@@ -150,6 +150,10 @@ class Play:
                 self.say(f"  meanwhile: {line}" if aside else line)
         return done
 
+    def type_and_tell(self, steps: Iterable[Step], luck: random.Random) -> None:
+        """People type; their systems send webhooks about some of it."""
+        self._send_webhooks(self._type(steps, aside=False), luck)
+
     def scene(self, scene: Scene) -> None:
         """Plays one scene."""
         done = self._type(scene.steps, aside=False)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from hub.rehearsal.play import DEFECTS, Finding, Play, accept_surprises, broke_down
 from hub.store import progress as store
 from hub.store import queues
 from hub.sync.round import Report, sync
 
-#: Longer than every lease and every pause after an error.
-_LONG = timedelta(hours=2)
 #: Calls of `sync` until all is quiet, each of which makes several rounds.
 _MOST = 4
 
@@ -20,7 +17,7 @@ def rest(play: Play) -> None:
     """Lets the hub come to rest, then one more full round: it must write nothing."""
     play.say("everybody rests")
     stage = play.stage
-    stage.clock.now += _LONG
+    stage.clock.wait_out()
     report = _until_quiet(play)
     if report is None:
         return

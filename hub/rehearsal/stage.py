@@ -35,6 +35,8 @@ _CALL, _SLOW_CALL = 0.05, 8.0
 #: Seconds that a search index may lag; connectors look back further than that.
 LAG, OVERLAP = 3.0, 5.0
 _PAGE = 100
+#: Seconds: longer than every lease and every pause after an error.
+_LONG = 2 * 3600.0
 
 
 class Clock:
@@ -50,6 +52,24 @@ class Clock:
     def pass_by(self, seconds: float) -> None:
         """Lets time pass."""
         self.now += timedelta(seconds=seconds)
+
+    def wait_out(self) -> None:
+        """Lets more time pass than any lease or pause lasts."""
+        self.pass_by(_LONG)
+
+
+class WallClock(Clock):
+    """The clock on the wall: time passes by itself, and leases are given back instead."""
+
+    def __call__(self) -> datetime:
+        self.now = datetime.now(UTC)
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        """Does nothing: time passes by itself."""
+
+    def wait_out(self) -> None:
+        """Does nothing: whoever held a lease has ended."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +156,7 @@ class Stage:
 
     def _system(self, one: ConnectionSettings, chance: random.Random) -> MemorySystem:
         wrong = chance.choice([0.0, -7200.0, 3600.0]) if "skew" in self.vices else 0.0
+        wrong = 0.0 if isinstance(self.clock, WallClock) else wrong
         lag = LAG if "lag" in self.vices and chance.random() < 0.5 else 0.0
         system = MemorySystem(
             one.name,

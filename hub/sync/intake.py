@@ -26,7 +26,7 @@ from hub.sync.consequences import Consequences, changed_at, new_golden
 from hub.sync.hub import Channel, Hub
 from hub.sync.identity import Fresh, Identities, identify
 from hub.sync.sightings import digest, look_again, newer
-from hub.sync.vanish import take_gone, take_merge
+from hub.sync.vanish import take_gone, take_merge, tell_children
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path
@@ -445,6 +445,8 @@ class _Intake:
                 golden, seen.golden, origin=link.connection, at=one.record.modified_at
             )
             self.tally.touched += link.id is not None
+        if back_again:
+            tell_children(self.tx, golden.id, [link.connection], then=self.then)
         link.state = agree(golden.values, link.state)
         self._note(link, one)
         self._count(seen.news or back_again or link.id is None)
