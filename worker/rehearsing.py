@@ -7,6 +7,7 @@ database is a scratch one, and every process that was started is ended.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import signal
@@ -41,13 +42,13 @@ from hub.store import progress as store
 from hub.store.engine import Store, open_store
 from hub.store.migrate import migrate
 from hub.store.scratch import scratch_database
-from worker.queues import LANES, call_queues, connect, queue
+from worker.queues import call_queues, connect, sweep_up
 from worker.supervise import Child
 
 #: How often a call goes wrong in each of the ways that were asked for.
 _CHANCE = 0.004
 #: Seconds between two reads of a stream, between two sweeps, between two kills.
-_PULL, _SWEEP, _KILL = "1s", "60s", (1.5, 5.0)
+_PULL, _SWEEP, _KILL = "1s", "60s", (4.0, 12.0)
 #: Bursts that people may be ahead of the hub's reading; wishes that may be due.
 _AHEAD, _DUE = 3, 4000
 #: Seconds in which the hub must have done all that is due after people have gone home.
@@ -112,6 +113,8 @@ def rehearse(
 ) -> Certificate:
     """Plays an order with real processes and returns its certificate."""
     environment()
+    # That processes end is what this is about.
+    logging.getLogger("tulay.serve").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
         folder = Path(name)
         with scratch_database(database, folder) as url, _queues(redis_url) as prefix:
@@ -155,12 +158,9 @@ def _queues(redis_url: str | None) -> Iterator[str]:
         yield prefix
     finally:
         if redis_url is not None:
-            call_queues(prefix)
             redis = connect(redis_url)
-            for lane in LANES:
-                queue(lane, redis).delete(delete_jobs=True)
+            sweep_up(redis, prefix)
             redis.close()
-            call_queues("tulay")
 
 
 def _perform(
@@ -305,8 +305,6 @@ def settings_of(sidecar: Mapping[str, Any]) -> Settings:
 
 def main() -> None:
     """Runs one process of a rehearsal, until it or its parent is ended."""
-    import logging
-
     from worker.service import CHILDREN, end_with_parent
 
     path, role = sys.argv[1:]

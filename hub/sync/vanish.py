@@ -126,8 +126,8 @@ def merge_golden(
     queues.drop_for(tx, loser_id)
     disputes.move_history(tx, loser_id, winner_id)
     disputes.move_conflicts(tx, loser_id, winner_id)
-    gained = _move_links(tx, loser_id, winner_id)
-    tell_children(tx, winner_id, gained, then=then)
+    places = _move_links(tx, loser_id, winner_id)
+    tell_children(tx, winner_id, places, then=then)
     _move_references(tx, loser_id, winner_id, then=then)
     for name, connection in then.hub.connections.items():
         if connection.has(winner.entity):
