@@ -31,7 +31,7 @@ from mappings.kit.loader import load_all
 from mappings.kit.mapping import Mapping as StreamMapping
 
 #: Calls we allow ourselves where neither manifest nor settings say anything: (calls, seconds).
-_CAREFUL = (100, 10.0)
+CAREFUL = (100, 10.0)
 
 Mappings = Mapping[str, Sequence[StreamMapping]]
 
@@ -129,6 +129,9 @@ def open_connection(
     budget = budget_of(one, DatabaseLedger(store, one.name))
     store.before_close(budget.settle)
     try:
+        if one.played_by is not None:
+            system, given = one.played_by
+            return open_connector(system, given, budget_of(one))
         extras = _extras(settings, one, mappings)
         if accepts(catalogue(folders).found[one.system], "tokens"):
             extras["tokens"] = SealedTokens(
@@ -152,7 +155,7 @@ def _extras(
 def budget_of(one: ConnectionSettings, ledger: Ledger | None = None) -> Budget:
     """Returns the rate budget of a connection: its own, or the system's documented limit."""
     limits, own = one.manifest.limits, one.budget
-    requests, per_seconds = (limits.requests, limits.per_seconds) if limits else _CAREFUL
+    requests, per_seconds = (limits.requests, limits.per_seconds) if limits else CAREFUL
     if own.requests is not None:
         requests, per_seconds = own.requests, own.per_seconds
     return Budget(

@@ -30,6 +30,8 @@ class StreamShape(BaseModel):
     required: tuple[str, ...] = ()
     #: Dotted paths that no two live records may share.
     unique: tuple[str, ...] = ()
+    #: No two live records may carry the same hub id, as where the API has unique fields.
+    once_unique: bool = True
     #: Dotted path -> upper | lower | strip | truncate:N | round:N.
     ways: dict[str, str] = {}
     #: items: list items are patched by `id`; replace: a patch replaces the whole list.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -43,7 +44,7 @@ class Written:
 
     stream: str
     key: str
-    #: create | update | delete | act:NAME
+    #: create | update | delete | act:NAME; unread: before an update over what nobody had read
     op: str
 
 
@@ -139,7 +140,7 @@ class MemorySystem:
     def streams(self) -> dict[str, StreamShape]:
         """Returns every stream with its shape."""
         notes = self.tables.notes("shape ")
-        return {name: StreamShape.model_validate_json(text) for name, text in notes.items()}
+        return {name: _shape(text) for name, text in notes.items()}
 
     def shape(self, stream: str) -> StreamShape:
         """Returns what a stream is like. Raises: ContractError when there is none."""
@@ -147,7 +148,7 @@ class MemorySystem:
         if text is None:
             known = ", ".join(self.streams())
             raise ContractError(f"{self.name} has no stream {stream!r}; it has {known}")
-        return StreamShape.model_validate_json(text)
+        return _shape(text)
 
     def declare(self, stream: str, shape: StreamShape | None = None, **changes: Any) -> StreamShape:
         """Adds a stream or changes what it is like (`declare("companies", ways={...})`)."""
@@ -321,6 +322,15 @@ class MemorySystem:
         """Empties the log of writes."""
         self.tables.forget_log()
 
+    def calls_of_all(self) -> int:
+        """Returns how many calls have reached the system from all processes that share its file."""
+        return int(self.tables.note("next call") or 0)
+
+    def forget_calls(self) -> None:
+        """Counts calls anew."""
+        self.calls = 0
+        self.tables.remember("next call", "0")
+
     # -- what the client uses --------------------------------------------------------------------
 
     def moment(self) -> datetime:
@@ -330,6 +340,11 @@ class MemorySystem:
     def now(self) -> str:
         """Returns that time as text that sorts."""
         return as_text(self.moment())
+
+    def count_call(self) -> None:
+        """Notes a call of any kind."""
+        self.calls += 1
+        self.tables.next("call")
 
     def pen(self, stream: str) -> Pen:
         """Returns what changes rows of a stream now."""
@@ -348,6 +363,12 @@ class MemorySystem:
     def row(self, stream: str, key: str) -> Row | None:
         """Returns a row in whatever state it is."""
         return self.tables.row(stream, key)
+
+
+@lru_cache(maxsize=512)
+def _shape(text: str) -> StreamShape:
+    """Returns the shape that a note holds; read again and again, changed hardly ever."""
+    return StreamShape.model_validate_json(text)
 
 
 def as_text(at: datetime) -> str:

@@ -6,7 +6,6 @@ Used for the hub's writes and for what people do over there; the caller opens th
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -47,6 +46,7 @@ class Pen:
         whole = patched({}, payload, lists=self._shape.lists)
         if self._shape.acts and get(whole, self._shape.state) is None:
             whole[self._shape.state] = self._shape.initial
+        self._check_once(once)
         number = self._tables.next(f"number {self._stream}")
         row = Row(key or str(number), number, "", 0, "", once, "live", None)
         return self._save(row, whole, key=None)
@@ -148,12 +148,15 @@ class Pen:
 
     def _put(self, row: Row) -> Row:
         newer = replace(row, version=self._tables.next("version"), modified_at=self._now)
-        try:
-            self._tables.put(self._stream, newer)
-        except sqlite3.IntegrityError as error:
-            field = self._shape.facts.once or "once"
-            taken = {field: "another record has this value"}
-            raise rejected(self._stream, None, taken) from error
+        self._tables.put(self._stream, newer)
         if self._tell is not None:
             self._tell(newer)
         return newer
+
+    def _check_once(self, once: str | None) -> None:
+        if once is None or not self._shape.once_unique:
+            return
+        where = "WHERE stream = ? AND once = ? AND fate = 'live'"
+        if self._tables.count(where, self._stream, once):
+            field = self._shape.facts.once or "once"
+            raise rejected(self._stream, None, {field: "another record has this value"})

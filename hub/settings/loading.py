@@ -78,13 +78,17 @@ def default_path() -> Path:
 
 
 def load_settings(
-    path: str | Path | None = None, *, environ: Mapping[str, str] | None = None
+    path: str | Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    rehearsal: bool = False,
 ) -> Settings:
     """Returns the settings in a file, with secrets and overrides from the environment.
 
+    For a `rehearsal`, which speaks to none of the systems, no secret of theirs is asked for.
     Raises: SettingsError, whose message begins with file and line.
     """
-    return _loading(path, environ=environ).settings()
+    return _loading(path, environ=environ, rehearsal=rehearsal).settings()
 
 
 def connector_folders(path: str | Path | None = None) -> tuple[Path, ...]:
@@ -98,14 +102,20 @@ def connector_folders(path: str | Path | None = None) -> tuple[Path, ...]:
     return _loading(there).connector_folders() if path or there.is_file() else ()
 
 
-def _loading(path: str | Path | None, *, environ: Mapping[str, str] | None = None) -> _Loading:
+def _loading(
+    path: str | Path | None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    rehearsal: bool = False,
+) -> _Loading:
     file = read_settings(Path(path) if path is not None else default_path())
     try:
         text = TulayFile.model_validate(dict(file.content))
     except ValidationError as error:
         # from None: pydantic's error shows the values it was given.
         raise file.invalid(TulayFile, error) from None
-    return _Loading(file, text, References(file, os.environ if environ is None else environ))
+    known = os.environ if environ is None else environ
+    return _Loading(file, text, References(file, known, rehearsal))
 
 
 @dataclass(frozen=True)

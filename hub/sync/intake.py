@@ -28,7 +28,7 @@ from hub.sync.hub import Channel, Hub
 from hub.sync.identity import Fresh, Identities, identify
 from hub.sync.sightings import digest, look_again, newer
 from hub.sync.surprises import note_touched
-from hub.sync.vanish import take_gone, take_merge
+from hub.sync.vanish import take_gone, take_merge, tell_children
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path
@@ -459,6 +459,8 @@ class _Intake:
             )
             if link.id is not None:
                 self.tally.touch(link.key)
+        if back_again:
+            tell_children(self.tx, golden.id, [link.connection], then=self.then)
         link.state = agree(golden.values, link.state)
         self._note(link, one)
         self._count(seen.news or back_again or link.id is None)
