@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection as Transaction
@@ -465,3 +466,21 @@ def test_a_third_record_made_of_two_does_not_bring_a_spelling_to_the_others(worl
     (living,) = [g for g in remember(world).golden.values() if g.merged_into is None]
     assert living.values["name"] == "Acme"
     assert erp.get("companies", third)["name"] == "ACME"
+
+
+def test_a_read_that_cannot_explain_its_counts_is_red(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def miscounting(*args: Any, tally: Tally, **rest: Any) -> None:
+        take_in(*args, tally=tally, **rest)
+        tally.seen += 1
+
+    monkeypatch.setattr("hub.sync.pull.take_in", miscounting)
+    monkeypatch.setattr("hub.sync.drain.take_in", miscounting)
+    world.systems["crm"].create("companies", code="c1")
+    pull(world.hub, "crm", "companies")
+    receive(world.hub, "crm", [Nudge("companies", "1", "e1")])
+    drain(world.hub, "crm")
+    with world.hub.store.read() as tx:
+        states = {run["kind"]: run["state"] for run in progress.recent_runs(tx)}
+    assert states == {"pull": "red", "drain": "red"}
