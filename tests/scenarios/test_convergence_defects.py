@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -484,3 +484,49 @@ def test_a_read_that_cannot_explain_its_counts_is_red(
     with world.hub.store.read() as tx:
         states = {run["kind"]: run["state"] for run in progress.recent_runs(tx)}
     assert states == {"pull": "red", "drain": "red"}
+
+
+@pytest.mark.parametrize("fault", ["lost", "row_lost", "partial"])
+def test_a_create_without_an_answer_is_looked_for_before_it_is_repeated(
+    world: World, fault: str
+) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    pull(world.hub, "crm", "companies")
+    erp.misbehave(script=(fault,))
+    with suppress(UnavailableError):
+        push(world.hub, "erp")
+    happened = len(erp.records("companies"))
+    attempts: list[str] = []
+    erp.hooks.before_write.append(attempts.append)
+    later(world)
+    push(world.hub, "erp")
+    later(world)
+    push(world.hub, "erp")
+    assert len(attempts) == 1 - happened  # whatever would become of a second one
+    assert len(erp.records("companies")) == 1
+    found = remember(world)
+    assert {n.connection for n in found.links if n.gone_at is None} == {"crm", "erp"}
+    assert found.wishes == {}
+
+
+def test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    pull(world.hub, "crm", "companies")
+
+    def dies(_stream: str) -> None:
+        world.life.dead = True
+
+    erp.hooks.after_write.append(dies)
+    with pytest.raises(KilledError):
+        push(world.hub, "erp")
+    erp.hooks.after_write.clear()
+    attempts: list[str] = []
+    erp.hooks.before_write.append(attempts.append)
+    world.life, world.hub = world.process()
+    later(world, minutes=11)
+    push(world.hub, "erp")
+    assert attempts == []
+    assert {n.connection for n in remember(world).links} == {"crm", "erp"}
+    assert remember(world).wishes == {}
