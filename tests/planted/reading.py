@@ -190,7 +190,15 @@ PLANTS = (
         "hub/sync/pull.py",
         "        red = None if tally.adds_up else",
         "        red = None if tally.seen >= 0 else",
-        (f"{_TROUBLE}::test_a_run_whose_counts_do_not_add_up_is_red",),
+        (f"{_DEFECTS}::test_a_read_that_cannot_explain_its_counts_is_red",),
+    ),
+    Plant(
+        "a drain whose counts do not add up is not red",
+        "P10",
+        "hub/sync/drain.py",
+        "            elif not tally.adds_up:\n",
+        "            elif tally.seen < 0:\n",
+        (f"{_DEFECTS}::test_a_read_that_cannot_explain_its_counts_is_red",),
     ),
     Plant(
         "a webhook is acknowledged before the commit",
