@@ -68,6 +68,7 @@ def open_hub(
         policies=resolve_policies(settings.policies, settings.connections, entities),
         flows=settings.flows,
         limit=settings.limits.limit,
+        flips=settings.limits.flips,
         worker=worker or worker_name(),
     )
 

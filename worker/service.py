@@ -15,6 +15,7 @@ from types import FrameType
 import uvicorn
 
 from hub.errors import SettingsError
+from hub.mistakes import Wordless
 from hub.settings import Settings
 from hub.sync.hub import Hub
 from hub.web.app import create_app
@@ -145,9 +146,9 @@ def end_with_parent() -> None:
 
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Sends the log of this process to standard error."""
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Wordless("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     # Their lines are one per request or job; ours say the same in our words.
     for name in ("httpx", "httpcore", "rq.worker", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -152,13 +152,14 @@ class HubSpotClient:
         ids: Sequence[str],
         *,
         properties: Sequence[str],
+        history: Sequence[str] = (),
         id_property: str | None = None,
     ) -> Json:
-        """Reads up to 100 records by id or unique property; consistent."""
+        """Reads up to 100 records (50 with history) by id or unique property; consistent."""
         body: Json = {
             "inputs": [{"id": one} for one in ids],
             "properties": list(properties),
-            "propertiesWithHistory": [],
+            "propertiesWithHistory": list(history),
         }
         if id_property:
             body["idProperty"] = id_property

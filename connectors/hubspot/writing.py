@@ -6,12 +6,14 @@ Never repeats a create whose outcome is unknown: `find` tells whether it has hap
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from connectors.hubspot.batches import one_by_one, run_batch, texts
 from connectors.hubspot.client import HubSpotClient, Json
 from connectors.hubspot.facts import BATCH, LINES, ONCE
 from connectors.hubspot.links import LinkWriter, association_inputs
+from connectors.hubspot.overwritten import overwritten
 from connectors.hubspot.records import RecordReader, modified_text, same_version
 from connectors.kit.contract import Act, Create, Delete, Outcome, Update, Write
 from connectors.kit.errors import (
@@ -20,6 +22,7 @@ from connectors.kit.errors import (
     RecordMissingError,
     RecordRejectedError,
     RecordStaleError,
+    UnavailableError,
 )
 
 #: Writes of one kind by their place in the whole call.
@@ -142,8 +145,22 @@ class RecordWriter:
         outcomes.update((n, Outcome(key=one.key)) for n, one in left.items())
         for n, result in zip(changed, results, strict=True):
             outcomes[n] = _outcome(result)
+        self._tell_overwritten(changed, outcomes)
         self._hang_on(left, outcomes)
         return outcomes
+
+    def _tell_overwritten(self, changed: Updates, outcomes: Outcomes) -> None:
+        done = [one for n, one in changed.items() if outcomes[n].error is None]
+        try:
+            found = overwritten(self._client, self._stream, done)
+        except ConnectorError as error:
+            # The writes have happened. "Unknown" makes the hub come again, and look then.
+            unknown = UnavailableError(f"{self._stream}: written, but not looked at: {error}")
+            outcomes.update((n, Outcome(error=unknown)) for n, o in outcomes.items() if not o.error)
+            return
+        for n, one in changed.items():
+            if one.key in found and outcomes[n].error is None:
+                outcomes[n] = replace(outcomes[n], overwritten=found[one.key])
 
     def _hang_on(self, updates: Updates, outcomes: Outcomes) -> None:
         done = {n: one for n, one in updates.items() if outcomes[n].error is None}
@@ -185,7 +202,7 @@ class RecordWriter:
     def _unexpected(self, writes: Updates | Deletes) -> Outcomes:
         """Returns outcomes for records that are not as they were expected to be."""
         # quirk(hubspot): there is no If-Match; reading right before writing leaves a gap of
-        # milliseconds, which the manifest admits (`lock: none`).
+        # milliseconds, and what fell into it is told afterwards (`lock: told`).
         asked = {n: one for n, one in writes.items() if one.expected is not None}
         if not asked:
             return {}

@@ -104,6 +104,9 @@ class Outcome:
     #: The whole record as it is now, when the answer shows all of it; else the hub fetches.
     record: Record | None = None
     error: ConnectorError | None = None
+    #: With `lock: told`: fields that the write replaced though they had changed since `expected`,
+    #: with the values that are gone now, nested as in a payload.
+    overwritten: Payload | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

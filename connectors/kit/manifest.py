@@ -27,8 +27,9 @@ class StreamFacts(_Facts):
     delete: bool = False
     #: Names of the transitions that `Act` accepts.
     actions: tuple[str, ...] = ()
-    #: native: the system refuses a stale `expected`; none: the hub reads just before it writes.
-    lock: Literal["native", "none"] = "none"
+    #: native: the system refuses a stale `expected`. told: it does not, but its outcome tells what
+    #: was `overwritten`. none: the hub reads just before it writes, and hopes.
+    lock: Literal["native", "told", "none"] = "none"
     #: The field that carries `Create.once`; None: creates are probed by match keys only.
     once: str | None = None
     #: increments: `pages(since)` brings only what changed; full: it always reads everything.

@@ -276,7 +276,7 @@ class ConnectorContract(ContractSubject):
     def test_stale_update_is_refused(self, connector: Connector) -> None:
         facts = self.claims(connector, "update")
         if facts.lock != "native":
-            pytest.skip("manifest.yaml says `lock: none`")
+            pytest.skip(f"manifest.yaml says `lock: {facts.lock}`")
         key = self.make(connector, 1)[0]
         version = self.one(connector, key).version
         self.edit(connector, key, 1)

@@ -23,6 +23,7 @@ from connectors.kit.contract import (
     Nudge,
     Outcome,
     Page,
+    Payload,
     Record,
     Request,
     StreamSchema,
@@ -226,6 +227,9 @@ class MemoryConnector:
         return outcomes
 
     def _one(self, pen: Pen, stream: str, write: Write) -> Outcome:
+        told: Payload = {}
+        if isinstance(write, Update):
+            told = pen.overwritten(write.key, write.payload, write.expected)
         try:
             row, op = self._applied(pen, stream, write)
         except RecordError as error:
@@ -233,7 +237,7 @@ class MemoryConnector:
         self.system.tables.log(stream, row.key, op)
         if row.fate != "live":
             return Outcome(key=row.key)
-        return Outcome(key=row.key, record=record(row))
+        return Outcome(key=row.key, record=record(row), overwritten=told or None)
 
     def _applied(self, pen: Pen, stream: str, write: Write) -> tuple[Row, str]:
         shape = self.system.shape(stream)

@@ -44,6 +44,27 @@ def patched(current: Mapping[str, Any], patch: Mapping[str, Any], *, lists: str)
     return result
 
 
+def lost(past: Mapping[str, Any], now: Mapping[str, Any], patch: Mapping[str, Any]) -> Payload:
+    """Returns what a patch replaces though it became so only after the past; lists as a whole.
+
+    >>> lost({"a": 1, "b": {"c": 1}}, {"a": 2, "b": {"c": 2}}, {"a": 3, "b": {"c": 2}})
+    {'a': 2}
+    """
+    found: Payload = {}
+    for name, new in patch.items():
+        before, value = past.get(name), now.get(name)
+        if isinstance(new, Mapping):
+            if below := lost(_branch(before), _branch(value), new):
+                found[name] = below
+        elif value not in (before, new):
+            found[name] = value
+    return found
+
+
+def _branch(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _is_items(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(i, Mapping) for i in value)
 

@@ -24,6 +24,9 @@ CREATE INDEX IF NOT EXISTS by_time ON records (stream, modified_at, number);
 CREATE INDEX IF NOT EXISTS by_number ON records (stream, number);
 CREATE TABLE IF NOT EXISTS writes (
     seq INTEGER PRIMARY KEY, stream TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS past (
+    stream TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, payload TEXT NOT NULL,
+    PRIMARY KEY (stream, key, version)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -96,6 +99,24 @@ class Tables:
             "fate = excluded.fate, survivor = excluded.survivor",
             (stream, *astuple(row)),
         )
+
+    def keep(self, stream: str, row: Row, *, most: int) -> None:
+        """Remembers what a record was, its last `most` versions."""
+        self._all(
+            "INSERT OR REPLACE INTO past VALUES (?, ?, ?, ?)",
+            (stream, row.key, row.version, row.payload),
+        )
+        old = "SELECT version FROM past WHERE stream = ? AND key = ? ORDER BY version DESC LIMIT ?"
+        self._all(
+            f"DELETE FROM past WHERE stream = ? AND key = ? AND version NOT IN ({old})",  # noqa: S608
+            (stream, row.key, stream, row.key, most),
+        )
+
+    def kept(self, stream: str, key: str, version: str) -> str | None:
+        """Returns what a record was at a version; None when that is too long ago."""
+        sql = "SELECT payload FROM past WHERE stream = ? AND key = ? AND version = ?"
+        found = self._all(sql, (stream, key, version))
+        return str(found[0][0]) if found else None
 
     def note(self, name: str) -> str | None:
         """Returns a remembered text."""

@@ -13,10 +13,13 @@ from typing import Any
 
 from connectors.kit.contract import Payload
 from connectors.kit.errors import RecordMissingError, RecordStaleError
-from connectors.memory.patches import get, patched, shown
+from connectors.memory.patches import get, lost, patched, shown
 from connectors.memory.rules import as_json, check_values, next_state, rejected
 from connectors.memory.shapes import StreamShape
 from connectors.memory.tables import Row, Tables
+
+#: Versions of a record that a system with `lock: told` remembers.
+_VERSIONS_KEPT = 20
 
 
 class Pen:
@@ -41,7 +44,17 @@ class Pen:
         """Patches a record. Raises: RecordMissingError, RecordRejectedError, RecordStaleError."""
         row = self.live(key, expected=expected)
         whole = patched(json.loads(row.payload), patch, lists=self._shape.lists)
+        if self._shape.facts.lock == "told":
+            self._tables.keep(self._stream, row, most=_VERSIONS_KEPT)
         return self._save(row, whole, key=key)
+
+    def overwritten(self, key: str, patch: Mapping[str, Any], expected: str | None) -> Payload:
+        """Returns what a patch of that version would replace unread, where the system tells it."""
+        row = self._tables.row(self._stream, key)
+        if self._shape.facts.lock != "told" or row is None or expected in (None, str(row.version)):
+            return {}
+        past = self._tables.kept(self._stream, key, str(expected))
+        return {} if past is None else lost(json.loads(past), json.loads(row.payload), patch)
 
     def act(self, key: str, action: str, *, expected: str | None = None) -> Row:
         """Moves a record to another state. Raises: as `change`."""

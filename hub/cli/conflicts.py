@@ -90,7 +90,8 @@ def _list(session: Session, *, closed: bool) -> None:
                 row["connection"],
                 row["path"],
                 f"{row['title']}: ours {shown(row['ours'])} / theirs {shown(row['theirs'])}"
-                + (f" ({row['resolution']})" if row["closed_at"] else ""),
+                + (f" ({row['resolution']})" if row["closed_at"] else "")
+                + (f"; {row['reason']}" if row["reason"] else ""),
             )
             for row in rows
         ],
@@ -114,6 +115,7 @@ def _show(session: Session, number: int) -> None:
             ("ours", row["ours"]),
             (f"theirs ({row['connection']})", row["theirs"]),
             ("since", row["opened_at"]),
+            ("why", row["reason"] or "both sides changed it"),
             ("closed", row["resolution"] or "no"),
         ],
         empty="",

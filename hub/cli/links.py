@@ -11,10 +11,12 @@ from sqlalchemy import Connection as Transaction
 from hub.cli.session import Session, callback, command, group, session
 from hub.errors import UnknownError
 from hub.store import disputes, records
+from hub.store.merges import listing as listing_of_merges
 from hub.store.records import Golden, Link
 from hub.sync.explain import find, title_of
 from hub.sync.hub import Hub
-from hub.sync.resolve import decide_review
+from hub.sync.resolve import decide_review, merge_by_hand
+from hub.sync.split import undo_merge
 from mappings.kit.files import nearest
 
 #: Golden records of one query.
@@ -29,7 +31,10 @@ _LIMIT = 100
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    nouns = group("Which records belong together: list, show, review, decide.", bare=True)
+    nouns = group(
+        "Which records belong together: list, show, review, decide, merge, merges, split.",
+        bare=True,
+    )
     app.add_typer(nouns, name="links")
 
     @callback(nouns)
@@ -71,6 +76,74 @@ def register(app: typer.Typer) -> None:
         session(ctx).screen.document({"review": number, "decision": chosen})
         session(ctx).screen.say(f"review {number}: {chosen}; the next sync follows it")
 
+    @command(nouns)
+    def merge(
+        ctx: typer.Context,
+        entity: Annotated[str, typer.Argument(help="Such as company.")],
+        winner: Annotated[str, typer.Argument(help="Id, key or text of the one that stays.")],
+        loser: Annotated[str, typer.Argument(help="Id, key or text of the one that joins it.")],
+    ) -> None:
+        """Say that two golden records are one; `split` undoes it."""
+        with session(ctx).hub() as hub:
+            with hub.store.read() as tx:
+                ids = [find(hub, tx, _known(hub, entity), key).id for key in (winner, loser)]
+            merge_by_hand(hub, entity, winner=ids[0], loser=ids[1])
+        session(ctx).screen.document({"entity": entity, "winner": ids[0], "loser": ids[1]})
+        session(ctx).screen.say(f"{ids[1]} is part of {ids[0]} now")
+        session(ctx).screen.note(
+            "`tulay links merges` lists merges, `tulay links split` undoes one"
+        )
+
+    @command(nouns)
+    def merges(ctx: typer.Context) -> None:
+        """List merges that can be undone."""
+        _merges(session(ctx))
+
+    @command(nouns)
+    def split(
+        ctx: typer.Context,
+        number: Annotated[int, typer.Argument(help="Number of the merge.")],
+    ) -> None:
+        """Undo a merge: each of the two gets back what was its own."""
+        with session(ctx).hub() as hub:
+            done = undo_merge(hub, number)
+        session(ctx).screen.document(done)
+        session(ctx).screen.say(f"{done.entity} {done.loser} is apart from {done.winner} again")
+        session(ctx).screen.note("the next sync writes what each of them lacks")
+
+
+def _known(hub: Hub, entity: str) -> str:
+    if entity not in hub.entities:
+        raise UnknownError(f"there is no entity {entity!r}{nearest(entity, hub.entities)}")
+    return entity
+
+
+def _merges(session: Session) -> None:
+    with session.hub() as hub, hub.store.read() as tx:
+        rows = listing_of_merges(tx)
+        golden = records.load(tx, {row[side] for row in rows for side in ("winner", "loser")})
+        for row in rows:
+            del row["before"]
+            for side in ("winner", "loser"):
+                one = golden[row[side]]
+                row[f"{side}_title"] = title_of(hub.entities[one.entity], one)
+    session.screen.document(rows)
+    session.screen.table(
+        ["no", "entity", "merged", "what"],
+        [
+            (
+                row["id"],
+                row["entity"],
+                row["merged_at"],
+                f"{row['loser_title']} into {row['winner_title']}: {row['why']}",
+            )
+            for row in rows
+        ],
+        empty="nothing was merged",
+    )
+    if rows:
+        session.screen.note("tulay links split NO undoes one")
+
 
 def _list(session: Session, entity: str | None, connection: str | None, *, limit: int) -> None:
     found: list[dict[str, Any]] = []
@@ -95,9 +168,7 @@ def _list(session: Session, entity: str | None, connection: str | None, *, limit
 
 
 def _golden(hub: Hub, tx: Transaction, entity: str | None) -> Iterator[tuple[Golden, list[Link]]]:
-    if entity is not None and entity not in hub.entities:
-        raise UnknownError(f"there is no entity {entity!r}{nearest(entity, hub.entities)}")
-    for name in hub.entities if entity is None else [entity]:
+    for name in hub.entities if entity is None else [_known(hub, entity)]:
         after = ""
         while portion := records.golden_by_entity(tx, name, after=after, limit=_PORTION):
             after = portion[-1].id
@@ -133,10 +204,8 @@ def _places(found: list[dict[str, Any]]) -> str:
 
 def _show(session: Session, entity: str, key: str) -> None:
     with session.hub() as hub:
-        if entity not in hub.entities:
-            raise UnknownError(f"there is no entity {entity!r}{nearest(entity, hub.entities)}")
         with hub.store.read() as tx:
-            golden = find(hub, tx, entity, key)
+            golden = find(hub, tx, _known(hub, entity), key)
             links = records.links_by_golden(tx, [golden.id]).get(golden.id, [])
         row = _row(hub, golden, links)
     session.screen.document(row)

@@ -1,11 +1,12 @@
 """What people see: Rich on a terminal, plain aligned lines in a pipe, one JSON document on request.
 
 Plain lines have no tabs and no colours and fit into 80 columns; only a word that is longer than a
-line may stick out.
+line may stick out. What came from outside cannot steer the terminal: see `harmless`.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,6 +59,7 @@ class Screen:
         """Prints a line of result; nothing when JSON was asked for."""
         if self.json:
             return
+        text = harmless(text)
         if self.terminal:
             self._console().print(Text(text, style=style))
         else:
@@ -105,6 +107,7 @@ class Screen:
 
 def complain(text: str, level: str = "error") -> None:
     """Prints a line about what went wrong to stderr."""
+    text = harmless(text)
     if sys.stderr.isatty():
         line = Text.assemble((f"{level}: ", STYLES.get(level, "")), text)
         Console(stderr=True, highlight=False, soft_wrap=True).print(line)
@@ -167,7 +170,20 @@ def shown(value: Any) -> str:
         case list() | tuple():
             return ", ".join(shown(part) for part in value) or "-"
         case _:
-            return " ".join(str(value).split()) or "-"
+            return harmless(" ".join(str(value).split())) or "-"
+
+
+#: Controls (but line ends), and marks that change the direction in which a line is read.
+_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    r"""Returns a text that cannot move the cursor, set titles or colours, or turn a line around.
+
+    >>> harmless("Acme \x1b[2J\u202egnp.exe")
+    'Acme \\x1b[2J\\u202egnp.exe'
+    """
+    return _STEERING.sub(lambda found: repr(found.group())[1:-1], text)
 
 
 def ago(then: datetime | None, now: datetime) -> str:

@@ -35,7 +35,9 @@ def wanted(
         value = golden.get(path)
         if value == link.agreed_at(path) and link.seen.get(path) == link.shown_at(path):
             continue
-        if value is None and (link.seen.get(path) is None or _keeps(path, golden, policy)):
+        # Where nothing is ever seen (fields that are only written), what was agreed is shown.
+        blank_there = link.seen.get(path) is None and link.agreed_at(path) is None
+        if value is None and (blank_there or _keeps(path, golden, policy)):
             continue
         if path in conflicts or policy.unit_of(path) in units or path.startswith(torn):
             continue

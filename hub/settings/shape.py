@@ -64,10 +64,15 @@ class Schedules(Strict):
 
 
 class Limits(Strict):
-    """A run that would change more than both of these waits for a person."""
+    """What is too surprising, or too often, to be obeyed without asking a person."""
 
     share: float = Field(default=0.2, ge=0, le=1, description="Share of a stream's records.")
     records: int = Field(default=50, ge=0, description="Number of records.")
+    flips: int = Field(
+        default=10,
+        ge=0,
+        description="A field that flips more often in an hour is paused; 0: never.",
+    )
 
     @property
     def limit(self) -> Limit:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
+from hub.model.fights import DECIDED, Flip
 from hub.store.engine import among, upsert
 from hub.store.tables import conflicts, history, letters, links, reviews
 from mappings.canonical.values import Scalar
@@ -40,8 +41,11 @@ def contested(tx: Connection, connection: str, stream: str) -> set[str]:
 
 
 def open_conflict(tx: Connection, row: dict[str, Any], *, now: datetime) -> None:
-    """Opens (or updates) a conflict: golden_id, link_id, connection, path, base, ours, theirs."""
-    values = {name: row[name] for name in ("ours", "theirs")}
+    """Opens (or updates) a conflict.
+
+    The row has golden_id, link_id, connection, path, base, ours, theirs, and perhaps a reason.
+    """
+    values = {name: row[name] for name in ("ours", "theirs", "reason") if name in row}
     changed = tx.execute(
         update(conflicts)
         .where(
@@ -94,6 +98,27 @@ def conflicts_of(tx: Connection, golden_id: str) -> list[dict[str, Any]]:
 def move_conflicts(tx: Connection, loser: str, winner: str) -> None:
     """Re-points conflicts of a merged golden record."""
     tx.execute(update(conflicts).where(conflicts.c.golden_id == loser).values(golden_id=winner))
+
+
+def give_conflicts(tx: Connection, link_ids: Iterable[int], golden_id: str) -> None:
+    """Gives the conflicts of some links to a golden record."""
+    mine = among(tx, conflicts.c.link_id, link_ids)
+    tx.execute(update(conflicts).where(mine).values(golden_id=golden_id))
+
+
+def withdraw(
+    tx: Connection, link_ids: Iterable[int], *, kept: Iterable[int], now: datetime
+) -> None:
+    """Closes the open conflicts of some links, but not those that are kept."""
+    tx.execute(
+        update(conflicts)
+        .where(
+            among(tx, conflicts.c.link_id, link_ids),
+            ~among(tx, conflicts.c.id, kept),
+            conflicts.c.closed_at.is_(None),
+        )
+        .values(closed_at=now, resolution="withdrawn")
+    )
 
 
 # --- reviews -----------------------------------------------------------------------------------
@@ -181,6 +206,39 @@ def past(tx: Connection, golden_id: str, path: str | None = None) -> list[dict[s
     if path is not None:
         query = query.where(history.c.path == path)
     return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def flips(
+    tx: Connection, golden_ids: Iterable[str], *, since: datetime
+) -> dict[tuple[str, str], list[Flip]]:
+    """Returns (golden id, path) -> how it changed since then, oldest first."""
+    query = (
+        select(history)
+        .where(among(tx, history.c.golden_id, golden_ids), history.c.at >= since)
+        .order_by(history.c.id)
+    )
+    return flips_of(dict(row._mapping) for row in tx.execute(query))
+
+
+def flips_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Flip]]:
+    """Returns (golden id, path) -> the flips in these rows of history."""
+    found: dict[tuple[str, str], list[Flip]] = {}
+    taken: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for row in rows:
+        place = (row["golden_id"], row["path"])
+        before = taken.get(place)
+        if row["decision"] == "taken":
+            taken[place] = row
+        elif before is not None and (row["old"], row["new"]) == (before["old"], before["new"]):
+            continue  # the loser of the change that was just counted
+        found.setdefault(place, []).append(
+            Flip(
+                row["connection"],
+                overruled=row["decision"] == "superseded",
+                decided=row["why"].startswith(DECIDED),
+            )
+        )
+    return found
 
 
 def move_history(tx: Connection, loser: str, winner: str) -> None:

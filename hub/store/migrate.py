@@ -13,7 +13,7 @@ from hub.errors import SettingsError
 from hub.store.engine import Store
 
 #: The revision that `tables.py` describes.
-HEAD = "0001"
+HEAD = "0003"
 
 _FOLDER = Path(__file__).with_name("migrations")
 

@@ -336,11 +336,14 @@ def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
 # --- derivations -------------------------------------------------------------------------------
 
 
-def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
-    """Notes that flows must look at these golden records."""
-    rows = [{"golden_id": g, "mark": now.timestamp()} for g in sorted(dict.fromkeys(golden_ids))]
+def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime, hops: int = 0) -> None:
+    """Notes that flows must look at these golden records, after so many flows in a row."""
+    mark = now.timestamp()
+    rows = [{"golden_id": g, "mark": mark, "hops": hops} for g in dict.fromkeys(golden_ids)]
     # A mark always rises, also when the clock does not: `clean` must see that there is news.
-    _fold(tx, dirty, rows, key=["golden_id"], again={"mark": dirty.c.mark + _TICK})
+    farther = case((dirty.c.hops > hops, dirty.c.hops), else_=hops)
+    again = {"mark": dirty.c.mark + _TICK, "hops": farther}
+    _fold(tx, dirty, rows, key=["golden_id"], again=again)
 
 
 def _fold(
@@ -357,10 +360,19 @@ def _fold(
         tx.execute(statement, sorted(rows, key=lambda row: [row[name] for name in key]))
 
 
-def soiled(tx: Connection, *, limit: int) -> dict[str, float]:
-    """Returns golden ids whose derivations are due, with a mark for `clean`."""
-    query = select(dirty.c.golden_id, dirty.c.mark).order_by(dirty.c.mark).limit(limit)
-    return {golden_id: mark for golden_id, mark in tx.execute(query)}
+def soiled(tx: Connection, *, limit: int) -> tuple[dict[str, float], int]:
+    """Returns golden ids whose derivations are due, with a mark for `clean`, and their hops.
+
+    Those with the fewest hops come first and by themselves: a chain without end delays nobody.
+    """
+    query = (
+        select(dirty)
+        .where(dirty.c.hops == select(func.min(dirty.c.hops)).scalar_subquery())
+        .order_by(dirty.c.mark)
+        .limit(limit)
+    )
+    rows = tx.execute(query).all()
+    return {row.golden_id: row.mark for row in rows}, max((row.hops for row in rows), default=0)
 
 
 def clean(tx: Connection, marks: dict[str, float]) -> None:

@@ -240,20 +240,39 @@ def count_links(tx: Connection, connection: str, stream: str) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def all_keys(tx: Connection, connection: str, stream: str) -> tuple[set[str], set[str]]:
-    """Returns the keys of the living links of a stream, and those of all links and reviews."""
-    query = select(links.c.key, links.c.gone_at).where(
-        links.c.connection == connection, links.c.stream == stream
+def living_keys(
+    tx: Connection, connection: str, stream: str, *, after: str, limit: int
+) -> list[str]:
+    """Returns the keys of the living links of a stream, sorted, in portions."""
+    query = (
+        select(links.c.key)
+        .where(
+            links.c.connection == connection,
+            links.c.stream == stream,
+            links.c.gone_at.is_(None),
+            links.c.key > after,
+        )
+        .order_by(links.c.key)
+        .limit(limit)
     )
-    living, known = set(), set()
-    for key, gone_at in tx.execute(query):
-        if gone_at is None:
-            living.add(key)
-            known.add(key)
+    return list(tx.execute(query).scalars())
+
+
+def unknown_keys(tx: Connection, connection: str, stream: str, keys: Sequence[str]) -> list[str]:
+    """Returns those of the keys that have neither a living link nor a review."""
+    living = select(links.c.key).where(
+        links.c.connection == connection,
+        links.c.stream == stream,
+        links.c.gone_at.is_(None),
+        among(tx, links.c.key, keys),
+    )
     asked = select(reviews.c.key).where(
-        reviews.c.connection == connection, reviews.c.stream == stream
+        reviews.c.connection == connection,
+        reviews.c.stream == stream,
+        among(tx, reviews.c.key, keys),
     )
-    return living, known | set(tx.execute(asked).scalars())
+    known = {*tx.execute(living).scalars(), *tx.execute(asked).scalars()}
+    return [key for key in keys if key not in known]
 
 
 def make_room(tx: Connection, connection: str, stream: str, golden_ids: Sequence[str]) -> None:

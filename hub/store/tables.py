@@ -241,8 +241,27 @@ conflicts = Table(
     Column("closed_at", Instant),
     #: ours | theirs | value | agreed | withdrawn
     Column("resolution", String(20)),
+    #: Why it was opened, when not because both sides changed the field once.
+    Column("reason", Text),
     Index(None, "golden_id"),
     Index(None, "link_id"),
+)
+
+#: Golden records that became one, with what is needed to undo it.
+merges = Table(
+    "merges",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("entity", String(40), nullable=False),
+    Column("loser", _ID, nullable=False),
+    Column("winner", _ID, nullable=False),
+    Column("why", Text, nullable=False),
+    #: See hub.sync.split.Before.
+    Column("before", Json, nullable=False),
+    Column("merged_at", Instant, nullable=False),
+    Column("undone_at", Instant),
+    Index(None, "loser"),
+    sqlite_autoincrement=True,
 )
 
 #: What a value was before, who changed it, and by which policy.
@@ -301,6 +320,8 @@ dirty = Table(
     metadata,
     Column("golden_id", _ID, primary_key=True),
     Column("mark", Float, nullable=False),
+    #: How many derivations in a row have led to this one.
+    Column("hops", Integer, nullable=False, default=0, server_default="0"),
 )
 
 #: Pieces of work by name (`pull crm companies`): who has them, and how they went.

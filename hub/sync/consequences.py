@@ -31,12 +31,14 @@ class Consequences:
     hub: Hub
     run: str
     now: datetime
+    #: How many derivations in a row have led here.
+    hops: int = 0
     _born: list[Golden] = field(default_factory=list)
     _changed: dict[str, Golden] = field(default_factory=dict)
     _links_new: list[Link] = field(default_factory=list)
     _links_changed: dict[int, Link] = field(default_factory=dict)
     _history: list[dict[str, Any]] = field(default_factory=list)
-    _clashes: list[tuple[Link, list[Clash]]] = field(default_factory=list)
+    _clashes: list[tuple[Link, list[Clash], str | None]] = field(default_factory=list)
     _settled: list[tuple[Link, set[str]]] = field(default_factory=list)
     _prints_gone: list[tuple[int, str]] = field(default_factory=list)
     _prints_new: list[tuple[int, str]] = field(default_factory=list)
@@ -95,6 +97,10 @@ class Consequences:
         """Nothing new can be recognised as this golden record any more."""
         known = fingerprints(self.hub.entities[golden.entity], golden.values)
         self._prints_gone += [(p.value, golden.id) for p in known]
+
+    def recognise(self, golden: Golden, prints: list[Fingerprint]) -> None:
+        """New records can be recognised as this golden record again."""
+        self._prints_new += [(p.value, golden.id) for p in prints]
 
     def _note_edges(self, entity: Entity, golden: Golden) -> None:
         references = self._references.get(entity.name)
@@ -168,10 +174,23 @@ class Consequences:
             for change in changes
         ]
 
-    def clashes(self, link: Link, clashes: list[Clash]) -> None:
-        """Conflicts that a person must decide."""
+    @property
+    def remembered(self) -> list[dict[str, Any]]:
+        """Rows of history that are not stored yet."""
+        return self._history
+
+    def as_changed(self, link: Link) -> Link:
+        """Returns a stored link as it will be."""
+        return self._links_changed.get(link.id or 0, link)
+
+    def as_decided(self, golden: Golden) -> Golden:
+        """Returns a stored golden record as it will be."""
+        return self._changed.get(golden.id, golden)
+
+    def clashes(self, link: Link, clashes: list[Clash], reason: str | None = None) -> None:
+        """Conflicts that a person must decide; a reason when it is not that both changed."""
         if clashes:
-            self._clashes.append((link, clashes))
+            self._clashes.append((link, clashes, reason))
 
     def settled(self, link: Link, paths: set[str]) -> None:
         """Conflicts that are over by themselves."""
@@ -195,7 +214,7 @@ class Consequences:
         if self._wishes:
             queues.want(tx, self._wishes, now=self.now)
         if self._dirty:
-            queues.soil(tx, self._dirty, now=self.now)
+            queues.soil(tx, self._dirty, now=self.now, hops=self.hops)
         woken = [g for g in self._woken if g not in born]
         if woken:
             queues.wake(tx, woken, now=self.now)
@@ -205,7 +224,7 @@ class Consequences:
         for link, paths in self._settled:
             if link.id is not None:
                 disputes.close(tx, link.id, paths, resolution="agreed", now=self.now)
-        for link, clashes in self._clashes:
+        for link, clashes, reason in self._clashes:
             if link.id is None:
                 stored = records.links_by_key(tx, link.connection, link.stream, [link.key])
                 link.id = stored[link.key].id
@@ -220,7 +239,8 @@ class Consequences:
                         "base": clash.base,
                         "ours": clash.ours,
                         "theirs": clash.theirs,
-                    },
+                    }
+                    | ({} if reason is None else {"reason": reason}),
                     now=self.now,
                 )
 

@@ -23,6 +23,10 @@ from mappings.canonical.values import Values
 
 _PORTION = 200
 _ORDER_FLOW = "won_deal_to_order"
+#: Derivations that follow from each other; a deal that becomes an invoice needs four.
+_MOST_HOPS = 16
+#: Letters about chains without end.
+_CHAIN = "chain"
 
 
 def derive(hub: Hub) -> int:
@@ -36,17 +40,40 @@ def derive(hub: Hub) -> int:
 def _portion(hub: Hub, tx: Transaction) -> int | None:
     """Derives some of what is due; returns how much changed, None when nothing was due."""
     lock_identities(tx, "derive")
-    marks = queues.soiled(tx, limit=_PORTION)
+    marks, hops = queues.soiled(tx, limit=_PORTION)
     waiting = letters.due(tx, "flow", now=hub.clock(), limit=_PORTION)
     if not marks and not waiting:
         return None
-    work = _Derivation(hub, tx)
+    if hops > _MOST_HOPS:
+        _break_chain(hub, tx, marks)
+        return 0
+    work = _Derivation(hub, tx, hops=hops + 1)
     work.look_at([*marks, *(letter["key"] for letter in waiting)])
     queues.clean(tx, marks)
     for letter in waiting:  # those that went through are gone from the table by now
         later = hub.clock() + pause(letter["attempts"])
         letters.later(tx, [letter["id"]], due_at=later)
     return work.changed
+
+
+def _break_chain(hub: Hub, tx: Transaction, marks: dict[str, float]) -> None:
+    """Ends derivations that change each other without coming to rest; a person should look."""
+    buried = [
+        Letter(
+            "flow",
+            _CHAIN,
+            golden.entity,
+            golden.id,
+            "buried",
+            f"{golden.entity.replace('_', ' ')} {golden.values.get('name') or golden.id!r}: flows"
+            f" have changed it {_MOST_HOPS} times in a row without coming to rest; look at `flows:`"
+            " and at the policies of its fields, then replay this letter",
+            "ChainError",
+        )
+        for golden in records.load(tx, marks).values()
+    ]
+    letters.put(tx, buried, now=hub.clock(), due_at=hub.clock())
+    queues.clean(tx, marks)
 
 
 def age(hub: Hub) -> None:
@@ -90,6 +117,7 @@ def _notes(hub: Hub, tx: Transaction) -> int:
 class _Derivation:
     hub: Hub
     tx: Transaction
+    hops: int = 0
     changed: int = 0
     then: Consequences = field(init=False)
     _known: dict[str, Golden] = field(default_factory=dict)
@@ -97,11 +125,12 @@ class _Derivation:
     def __post_init__(self) -> None:
         self.now: datetime = self.hub.clock()
         self.run = self.hub.fresh_id()
-        self.then = Consequences(self.hub, self.run, self.now)
+        self.then = Consequences(self.hub, self.run, self.now, self.hops)
 
     def look_at(self, ids: Iterable[str]) -> None:
         """Runs the flows that these golden records concern."""
         found = self._load(ids)
+        self._end_chains(found.values())
         companies: dict[str, None] = {}
         sales: dict[str, None] = {}
         for golden in found.values():
@@ -122,6 +151,14 @@ class _Derivation:
             companies[str(order.values.get("company") or "")] = None
         self._figures([c for c in companies if c])
         self.then.store(self.tx)
+
+    def _end_chains(self, looked_at: Iterable[Golden]) -> None:
+        """What is derived anew is given another chance to come to rest."""
+        by_entity: dict[str, list[str]] = {}
+        for golden in looked_at:
+            by_entity.setdefault(golden.entity, []).append(golden.id)
+        for entity, keys in by_entity.items():
+            letters.deliver(self.tx, "flow", _CHAIN, stream=entity, keys=keys)
 
     # --- loading --------------------------------------------------------------------------------
 

@@ -86,6 +86,8 @@ class Hub:
     policies: Mapping[str, EntityPolicy]
     flows: FlowSettings
     limit: Limit = field(default_factory=Limit)
+    #: A field that flips more often in an hour is paused; 0: never.
+    flips: int = 10
     #: Who holds leases: unique per process.
     worker: str = "worker"
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

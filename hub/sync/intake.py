@@ -23,6 +23,7 @@ from hub.store.letters import Letter
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences, changed_at, new_golden
+from hub.sync.fights import stop_fights
 from hub.sync.hub import Channel, Hub
 from hub.sync.identity import Fresh, Identities, identify
 from hub.sync.sightings import digest, look_again, newer
@@ -98,6 +99,7 @@ class _Intake:
             self._store()
 
     def _store(self) -> None:
+        stop_fights(self.hub, self.tx, self.then)
         self.then.store(self.tx)
         self.then = Consequences(self.hub, self.tally.id, self.now)
 

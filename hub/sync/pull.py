@@ -5,7 +5,7 @@ The cursor is stored in the transaction that stored its page. A surprise is not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from queue import Queue
 from threading import Event, Thread
@@ -18,6 +18,7 @@ from hub.model.recovery import Pause, Restart, recovery
 from hub.model.surprise import surprising
 from hub.store import progress as store
 from hub.store import queues, records
+from hub.store.keyset import KeySet
 from hub.store.progress import Tally
 from hub.sync.hub import Channel, Hub
 from hub.sync.intake import take_in
@@ -25,6 +26,8 @@ from hub.sync.progress import Progress, Silence
 
 #: A long read renews its lease so often.
 _LEASE_RENEWAL = timedelta(minutes=1)
+#: Keys that a sweep compares at once.
+_KEYS = 2_000
 
 
 class SurpriseError(Exception):
@@ -89,30 +92,62 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
     channel = hub.connection(connection).channel(stream)
 
     def work(tally: Tally, show: Progress) -> None:
-        present: set[str] = set()
-        for portion in channel.connector.keys(stream):
-            present.update(portion)
-            show.advance(f"{connection}.{stream}", len(portion))
         with hub.store.read() as tx:
             accepted = store.stream_state(tx, connection, stream).accepted
-            linked, known = records.all_keys(tx, connection, stream)
-        missing = sorted(linked - present)
-        for portion in _portions(missing, channel.facts.batch):
-            page = channel.connector.fetch(stream, portion)
+            linked = records.count_links(tx, connection, stream)
+        with KeySet() as present:
+            for portion in channel.connector.keys(stream):
+                present.add(portion)
+                show.advance(f"{connection}.{stream}", len(portion))
+            for missing in _missing(hub, channel, present):
+                page = channel.connector.fetch(stream, missing)
 
-            def store_portion(tx: Transaction, page: Page = page) -> Tally:
-                counted = tally.copy()
-                take_in(hub, tx, channel, page=page, tally=counted)
-                guard(hub, counted, known=len(linked), accepted=accepted)
-                return counted
+                def store_portion(tx: Transaction, page: Page = page) -> Tally:
+                    counted = tally.copy()
+                    take_in(hub, tx, channel, page=page, tally=counted)
+                    guard(hub, counted, known=linked, accepted=accepted)
+                    return counted
 
-            tally.become(hub.store.transact(store_portion))
+                tally.become(hub.store.transact(store_portion))
+            if _wants_gaps(hub, channel):
+                _ask_for_gaps(hub, channel, present)
         with hub.store.begin() as tx:
-            gaps = sorted(present - known) if _wants_gaps(hub, channel) else []
-            queues.receive(tx, [_gap(connection, stream, key) for key in gaps], now=hub.clock())
             store.save_stream(tx, connection, stream, swept_at=hub.clock(), accepted=0)
 
     return _run(hub, channel, "sweep", work, progress=progress)
+
+
+def _missing(hub: Hub, channel: Channel, present: KeySet) -> Iterator[list[str]]:
+    """Yields the keys of linked records that a complete sweep has not met."""
+    for keys in linked_keys(hub, channel):
+        missing = present.without(keys)
+        for start in range(0, len(missing), channel.facts.batch):
+            yield missing[start : start + channel.facts.batch]
+
+
+def linked_keys(hub: Hub, channel: Channel) -> Iterator[list[str]]:
+    """Yields the keys of the living links of a stream, sorted, a portion at a time."""
+    after = ""
+    while True:
+        with hub.store.read() as tx:
+            keys = records.living_keys(
+                tx, channel.connection, channel.stream, after=after, limit=_KEYS
+            )
+        if not keys:
+            return
+        yield keys
+        after = keys[-1]
+
+
+def _ask_for_gaps(hub: Hub, channel: Channel, present: KeySet) -> None:
+    connection, stream = channel.connection, channel.stream
+    for keys in present.portions(_KEYS):
+        with hub.store.read() as tx:
+            unknown = records.unknown_keys(tx, connection, stream, keys)
+        if unknown:
+            with hub.store.begin() as tx:
+                nudges = [_gap(connection, stream, key) for key in unknown]
+                queues.receive(tx, nudges, now=hub.clock())
 
 
 def _wants_gaps(hub: Hub, channel: Channel) -> bool:
@@ -232,10 +267,6 @@ def pause_connection(hub: Hub, connection: str, reason: str) -> None:
 def _end(hub: Hub, tally: Tally, *, state: str, reason: str | None = None) -> None:
     with hub.store.begin() as tx:
         store.save_run(tx, tally, state=state, finished_at=hub.clock(), reason=reason)
-
-
-def _portions(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _ahead(pages: Iterable[Page]) -> Iterator[Page]:

@@ -28,6 +28,7 @@ from hub.store.queues import Wish
 from hub.store.records import Link
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import Written, take_in
+from hub.sync.overwritten import remember_overwritten
 from hub.sync.plan import Job, Waiting, plan
 from hub.sync.prepare import prepare_once
 from hub.sync.progress import Progress, Silence
@@ -115,7 +116,9 @@ class _Batch:
             if channel is None:
                 continue
             link = _written_link(links.get(record.id, []), channel)
-            creatable = link is None and record.deleted_at is None and self._may_create(channel)
+            # One that was sent may exist over there, whatever became of the thing since.
+            alive = record.deleted_at is None or wish.state == "sent"
+            creatable = link is None and alive and self._may_create(channel)
             if creatable or (link is not None and link.gone_at is None):
                 found.setdefault(channel, []).append(Job(wish, record, link))
         return found
@@ -283,6 +286,8 @@ class _Batch:
                     found.append(outcome.record)
         if unread:
             found += channel.connector.fetch(channel.stream, unread).records
+        # Before what was written is agreed on: after a crash in between it is at least history.
+        remember_overwritten(self.hub, channel, [job for job, _ in writes], run=self.tally.id)
         if found or gone:
             self._take(channel, Page(records=found, gone=gone), written=kept)
 

@@ -10,9 +10,11 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Record
 from hub.errors import UnknownError
 from hub.store import disputes, queues, records
+from hub.store.keyset import KeySet
 from hub.store.records import Golden, Link
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.progress import Progress, Silence
+from hub.sync.pull import linked_keys
 from mappings.canonical.values import Scalar, Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path
@@ -95,26 +97,21 @@ def reconcile(
 def _compare_channel(hub: Hub, channel: Channel, found: Reconciliation, show: Progress) -> None:
     label = f"{channel.connection}.{channel.stream}"
     show.start(label, None)
-    present: set[str] = set()
-    for page in channel.connector.pages(channel.stream, None):
-        latest = {record.key: record for record in page.records if record.key not in present}
-        present.update(latest)
-        with hub.store.read() as tx:
-            _compare_page(tx, channel, list(latest.values()), found)
-        show.advance(label, len(page.records))
-    with hub.store.read() as tx:
-        living, _ = records.all_keys(tx, channel.connection, channel.stream)
-        for key in sorted(living - present):
-            found.missing.append(
-                Missing(
-                    channel.entity.name,
-                    key,
-                    channel.connection,
-                    key,
-                    "linked, but not found there any more; the next sweep will notice",
-                )
-            )
+    with KeySet() as present:
+        for page in channel.connector.pages(channel.stream, None):
+            latest = {record.key: record for record in page.records}
+            fresh = [latest[key] for key in present.add(latest)]
+            with hub.store.read() as tx:
+                _compare_page(tx, channel, fresh, found)
+            show.advance(label, len(page.records))
+        for keys in linked_keys(hub, channel):
+            found.missing += [_vanished(channel, key) for key in present.without(keys)]
     show.done(label)
+
+
+def _vanished(channel: Channel, key: str) -> Missing:
+    reason = "linked, but not found there any more; the next sweep will notice"
+    return Missing(channel.entity.name, key, channel.connection, key, reason)
 
 
 def _compare_page(

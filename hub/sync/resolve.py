@@ -12,12 +12,14 @@ from typing import Any, Literal
 from sqlalchemy import Connection as Transaction
 
 from hub.errors import DecisionError, UnknownError
+from hub.model.fights import DECIDED
 from hub.model.observe import Change
 from hub.model.want import agree
 from hub.store import disputes, queues, records
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
 from hub.sync.hub import Hub
+from hub.sync.vanish import merge_golden
 from mappings.canonical.values import Field, Scalar
 from mappings.kit import convert, regional
 
@@ -123,7 +125,7 @@ class _Case:
         self._remember(change, self.link.connection)
 
     def _why(self, what: str) -> str:
-        return f"a person decided conflict {self.number}: {what}"
+        return f"{DECIDED} conflict {self.number}: {what}"
 
     def _remember(self, change: Change, connection: str) -> None:
         self.consequences.history(self.golden.id, [change], connection=connection)
@@ -242,3 +244,24 @@ def _chosen(tx: Transaction, review: Row, decision: str) -> str:
             " there, or choose `new`"
         )
     return golden.merged_into or golden_id
+
+
+def merge_by_hand(hub: Hub, entity: str, *, winner: str, loser: str) -> None:
+    """Makes two golden records one, because a person says so; `split` can undo it.
+
+    Raises: DecisionError.
+    """
+    if winner == loser:
+        raise DecisionError("these are one record already")
+
+    def work(tx: Transaction) -> None:
+        golden = records.load(tx, [winner, loser], lock=True)
+        for golden_id in (winner, loser):
+            one = golden.get(golden_id)
+            if one is None or one.entity != entity or one.merged_into or one.deleted_at:
+                raise DecisionError(f"{golden_id} is not a living {entity}; see `tulay links list`")
+        then = Consequences(hub, hub.fresh_id(), hub.clock())
+        merge_golden(tx, loser, winner, then=then, why=f"{DECIDED} that they are one")
+        then.store(tx)
+
+    hub.store.transact(work)

@@ -17,6 +17,7 @@ from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
 from hub.sync.hub import Channel
+from hub.sync.split import remember_before
 
 
 def take_gone(
@@ -112,6 +113,7 @@ def merge_golden(
     golden = records.load(tx, [loser_id, winner_id], lock=True)
     loser, winner = golden[loser_id], golden[winner_id]
     gained = {p: v for p, v in loser.values.items() if winner.values.get(p) is None}
+    remember_before(tx, loser, winner, gained=gained, why=why, now=then.now)
     lost = [
         Change(path, value, winner.values[path], "superseded", why)
         for path, value in loser.values.items()

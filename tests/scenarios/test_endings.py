@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from connectors.kit.errors import UnavailableError
@@ -218,3 +220,31 @@ def test_the_same_key_gone_twice_in_one_page_is_gone_once(world):
         take_in(world.hub, tx, channel, page=Page(gone=["77", "77"]), tally=tally)
     assert tally.adds_up
     assert tally.seen == 2
+
+
+def test_a_sweep_needs_no_more_memory_for_more_records(world):
+    """Keys go to disk: five times as many must not need much more memory."""
+
+    class Vast:
+        def __init__(self, connector):
+            self.connector, self.count = connector, 0
+
+        def __getattr__(self, name):
+            return getattr(self.connector, name)
+
+        def keys(self, _stream):
+            for start in range(0, self.count, 100):
+                yield [f"key {number}" for number in range(start, start + 100)]
+
+    vast = []
+    world.wrap = lambda connector: vast.append(Vast(connector)) or vast[-1]
+    world.restart(policies={"company": {"adopt": []}})
+    peaks = []
+    for count in (1_000, 10_000, 50_000):
+        for one in vast:
+            one.count = count
+        tracemalloc.start()
+        sweep(world.hub, "crm", "companies")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < peaks[1] * 1.5, peaks

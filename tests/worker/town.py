@@ -67,6 +67,9 @@ schedules: {{pull: {pull}, sweep: 24h}}
 web: {{port: {port}}}
 """
 
+#: What logs say when something is wrong in the product.
+_MISTAKES = ("Traceback", "mistake in", "error in Tulay", "exception raised", "unhandled")
+
 
 @dataclass
 class Town:
@@ -204,6 +207,10 @@ class Town:
         return "".join(
             f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log"))
         )
+
+    def mistakes(self) -> list[str]:
+        """Returns the lines in which a process owns up to a mistake."""
+        return [line for line in self.log().splitlines() if any(one in line for one in _MISTAKES)]
 
     def until(self, true: Callable[[], object], seconds: float = 60) -> None:
         """Waits until something is so."""

@@ -293,3 +293,21 @@ def test_the_code_in_the_readme_runs() -> None:
     assert len(blocks) == 2
     for block in blocks:
         exec(compile(block, str(README), "exec"), {})
+
+
+def test_a_system_that_refuses_nothing_can_tell_what_it_lost() -> None:
+    facts = StreamFacts(title="companies", create=True, update=True, lock="told")
+    system = MemorySystem("crm", streams={"companies": facts})
+    connector = MemoryConnector.of(system)
+    key = system.create("companies", name="Known", address={"city": "Bonn"}, lines=[{"n": 1}])
+    version = connector.fetch("companies", [key]).records[0].version
+    system.edit("companies", key, name="Typed", address={"city": "Köln"})
+    system.edit("companies", key, lines=[{"id": "1", "n": 2}], phone="1")
+    patch = {"name": "Ours", "address": {"city": "Köln"}, "lines": [{"id": "1", "n": 3}]}
+    (outcome,) = connector.write("companies", [Update(key, patch, expected=version)])
+    assert outcome.overwritten == {"name": "Typed", "lines": [{"id": "1", "n": 2}]}
+    assert system.get("companies", key)["name"] == "Ours"
+    (again,) = connector.write(
+        "companies", [Update(key, {"name": "Once more"}, expected=outcome.record.version)]
+    )
+    assert again.overwritten is None

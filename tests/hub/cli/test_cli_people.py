@@ -183,3 +183,21 @@ def test_replay_wants_one_letter_or_all(office: Any) -> None:
     office.run("letters", "replay", code=2)
     office.run("letters", "replay", "push-1", "--all", code=2)
     assert "there is no letter 'push-1'" in office.run("letters", "replay", "push-1", code=2).stderr
+
+
+def test_two_records_become_one_and_two_again(office: Any) -> None:
+    office.crm.create("companies", name="Acme", domain="acme.example")
+    office.crm.create("companies", name="Bolt", domain="bolt.example")
+    office.run("sync", "--once")
+    assert "nothing was merged" in office.run("links", "merges").stdout
+    said = office.json("links", "merge", "company", "Acme", "Bolt")
+    (merge,) = office.json("links", "merges")
+    assert (merge["winner"], merge["loser"]) == (said["winner"], said["loser"])
+    assert "Bolt into Acme: a person decided" in " ".join(office.lines("links", "merges"))
+    assert len(office.json("links", "list", "company")) == 1
+    assert office.json("links", "split", str(merge["id"]))["loser"] == said["loser"]
+    assert len(office.json("links", "list", "company")) == 2
+    office.run("sync", "--once")
+    assert {one["name"] for one in office.erp.records("companies").values()} == {"Acme", "Bolt"}
+    again = office.run("links", "split", str(merge["id"]), code=2)
+    assert "was undone already" in again.stderr

@@ -62,7 +62,10 @@ def test_a_blank_is_written_only_where_policy_says_so() -> None:
     link = LinkState({"name": "A"})
     assert want({"name": None}, link) == {}
     assert want({}, link, WRITE) == {"name": None}
-    assert want({}, LinkState({}, {"name": "A"}), WRITE) == {}
+    # Agreed on, and nothing to be seen: it is a field that is only written, and shows "A".
+    assert want({}, LinkState({}, {"name": "A"}), WRITE) == {"name": None}
+    assert want({}, LinkState({}, {"name": "A"}, {"name": "A"}), WRITE) == {"name": None}
+    assert want({}, LinkState(), WRITE) == {}
 
 
 def test_a_blank_in_a_filled_unit_is_written() -> None:
@@ -178,3 +181,12 @@ def test_a_derived_state_never_moves_back(path: str, old: Scalar, new: Scalar, m
 
 def test_where_there_are_no_states_everything_may_change() -> None:
     assert forward(None, "state", "confirmed", "draft")
+
+
+def test_a_field_that_is_only_written_is_blanked_once() -> None:
+    figures = EntityPolicy({"figures": FieldPolicy(owners=frozenset(), blank="write")})
+    link = settle(LinkState(), {"figures.last_order": "SO-1"}, {})
+    assert wanted({}, link, figures, writable=lambda _: True) == {"figures.last_order": None}
+    after = settle(link, {"figures.last_order": None}, {})
+    assert wanted({}, after, figures, writable=lambda _: True) == {}
+    assert wanted({}, link, EntityPolicy(), writable=lambda _: True) == {}

@@ -41,7 +41,7 @@ def test_upsert_keeps_or_changes_what_is_there(store: Store) -> None:
         both = [{"golden_id": "a", "mark": 3.0}, {"golden_id": "b", "mark": 4.0}]
         upsert(tx, dirty, both, key=["golden_id"], update=["mark"])
         upsert(tx, dirty, [], key=["golden_id"], update=["mark"])
-        rows = tx.execute(select(dirty).order_by(dirty.c.golden_id)).all()
+        rows = tx.execute(select(dirty.c.golden_id, dirty.c.mark).order_by(dirty.c.golden_id)).all()
     assert [tuple(row) for row in rows] == [("a", 3.0), ("b", 4.0)]
 
 

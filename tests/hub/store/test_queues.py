@@ -236,29 +236,39 @@ def test_wake_all_spares_the_buried(store: Store) -> None:
 def test_a_derivation_due_again_while_it_was_made_stays(store: Store) -> None:
     with store.begin() as tx:
         queues.soil(tx, ["g1", "g2", "g1"], now=NOW)
-        marks = queues.soiled(tx, limit=10)
+        marks, _ = queues.soiled(tx, limit=10)
         assert set(marks) == {"g1", "g2"}
         queues.soil(tx, ["g1"], now=NOW)  # by a clock that did not move on
         queues.clean(tx, marks)
-        assert set(queues.soiled(tx, limit=10)) == {"g1"}
-        queues.clean(tx, queues.soiled(tx, limit=10))
-        assert queues.soiled(tx, limit=10) == {}
+        assert set(queues.soiled(tx, limit=10)[0]) == {"g1"}
+        queues.clean(tx, queues.soiled(tx, limit=10)[0])
+        assert queues.soiled(tx, limit=10) == ({}, 0)
 
 
 @pytest.mark.parametrize("back", [timedelta(0), timedelta(minutes=5)])
 def test_marks_rise_even_when_the_clock_goes_back(store: Store, back: timedelta) -> None:
     with store.begin() as tx:
         queues.soil(tx, ["g1"], now=NOW)
-        before = queues.soiled(tx, limit=1)["g1"]
+        before = queues.soiled(tx, limit=1)[0]["g1"]
         queues.soil(tx, ["g1"], now=NOW - back)
-        assert queues.soiled(tx, limit=1)["g1"] > before
+        assert queues.soiled(tx, limit=1)[0]["g1"] > before
 
 
 def test_derivations_come_oldest_first_and_limited(store: Store) -> None:
     with store.begin() as tx:
         queues.soil(tx, ["late"], now=LATER)
         queues.soil(tx, ["early"], now=NOW)
-        assert list(queues.soiled(tx, limit=1)) == ["early"]
+        assert list(queues.soiled(tx, limit=1)[0]) == ["early"]
+
+
+def test_derivations_that_follow_from_derivations_come_last(store: Store) -> None:
+    with store.begin() as tx:
+        queues.soil(tx, ["chased"], now=NOW, hops=3)
+        queues.soil(tx, ["fresh"], now=LATER)
+        assert queues.soiled(tx, limit=10) == ({"fresh": LATER.timestamp()}, 0)
+        queues.clean(tx, queues.soiled(tx, limit=10)[0])
+        queues.soil(tx, ["chased"], now=LATER)  # news does not make the chain shorter
+        assert queues.soiled(tx, limit=10)[1] == 3
 
 
 def test_what_is_wished_for_while_it_is_fulfilled_is_not_lost(postgresql_url: str) -> None:
@@ -286,11 +296,11 @@ def test_what_becomes_due_while_it_is_derived_is_not_lost(postgresql_url: str) -
 
     def derive() -> None:
         with store.begin() as tx:
-            queues.clean(tx, queues.soiled(tx, limit=9))
+            queues.clean(tx, queues.soiled(tx, limit=9)[0])
 
     interrupted(store, lambda tx: queues.soil(tx, ["g1"], now=LATER), soil, derive)
     with store.read() as tx:
-        assert set(queues.soiled(tx, limit=9)) == {"g1"}
+        assert set(queues.soiled(tx, limit=9)[0]) == {"g1"}
     store.close()
 
 

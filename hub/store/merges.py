@@ -1,0 +1,65 @@
+"""Merges of golden records, with what they changed, so that a person can undo one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from hub.store.engine import among
+from hub.store.tables import history, merges
+
+
+def remember_merge(
+    tx: Connection,
+    *,
+    entity: str,
+    loser: str,
+    winner: str,
+    why: str,
+    before: dict[str, Any],
+    now: datetime,
+) -> None:
+    """Notes a merge; `before` is what `split` needs to take it back."""
+    tx.execute(
+        insert(merges).values(
+            entity=entity, loser=loser, winner=winner, why=why, before=before, merged_at=now
+        )
+    )
+
+
+def merge(tx: Connection, number: int) -> dict[str, Any] | None:
+    """Returns one merge."""
+    row = tx.execute(select(merges).where(merges.c.id == number)).first()
+    return None if row is None else dict(row._mapping)
+
+
+def listing(tx: Connection, *, all_of_them: bool = False) -> list[dict[str, Any]]:
+    """Returns merges that can be undone (or all), oldest first."""
+    query = select(merges).order_by(merges.c.id)
+    if not all_of_them:
+        query = query.where(merges.c.undone_at.is_(None))
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def later_merge(tx: Connection, golden_id: str) -> int | None:
+    """Returns the number of the merge by which a golden record became part of another one."""
+    query = select(merges.c.id).where(merges.c.loser == golden_id, merges.c.undone_at.is_(None))
+    return tx.execute(query).scalar()
+
+
+def undone(tx: Connection, number: int, *, now: datetime) -> None:
+    """Notes that a merge was undone."""
+    tx.execute(update(merges).where(merges.c.id == number).values(undone_at=now))
+
+
+def history_ids(tx: Connection, golden_id: str) -> list[int]:
+    """Returns the rows of history of a golden record."""
+    query = select(history.c.id).where(history.c.golden_id == golden_id).order_by(history.c.id)
+    return list(tx.execute(query).scalars())
+
+
+def give_history(tx: Connection, ids: list[int], golden_id: str) -> None:
+    """Gives rows of history to a golden record."""
+    tx.execute(update(history).where(among(tx, history.c.id, ids)).values(golden_id=golden_id))

@@ -1,0 +1,92 @@
+"""Values that a write of ours replaced before anybody had read them: kept, or taken after all.
+
+Systems without optimistic locks tell them only afterwards (`lock: told`). The policy of the field
+decides as if both sides had changed it, which they have; a person is not asked any more, because
+the record shows our value by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection as Transaction
+
+from hub.model.observe import Change
+from hub.store import records
+from hub.sync.consequences import Consequences
+from hub.sync.hub import Channel, Hub
+from hub.sync.plan import Job
+from mappings.canonical.values import Values
+from mappings.kit.errors import LensError
+from mappings.kit.mapping import declared_path
+
+
+def remember_overwritten(hub: Hub, channel: Channel, jobs: Sequence[Job], *, run: str) -> None:
+    """Notes in history what these writes replaced; where the connection wins, takes it."""
+    typed = {job.golden.id: found for job in jobs if (found := _typed(channel, job))}
+    if typed:
+        hub.store.transact(lambda tx: _store(hub, tx, channel, typed, run=run))
+
+
+def _typed(channel: Channel, job: Job) -> Values:
+    """Returns the canonical values that a job's write replaced unread."""
+    told = None if job.outcome is None else job.outcome.overwritten
+    if not told or job.record is None:
+        return {}
+    try:
+        before = channel.mapping.read(job.record.payload)
+        typed = channel.mapping.read(_over(job.record.payload, told))
+    except LensError:
+        return {}  # it could not have been taken in either: its own letter would say so
+    references = channel.mapping.references
+    return {
+        path: value
+        for path, value in typed.items()
+        if value != before.get(path)
+        and value != job.values.get(path)
+        and path in job.values
+        and declared_path(path) not in references
+    }
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns one payload laid over another, branch by branch.
+
+    >>> _over({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': 1, 'c': 3}}
+    """
+    laid = dict(below)
+    for name, value in above.items():
+        under = laid.get(name)
+        both = isinstance(value, Mapping) and isinstance(under, Mapping)
+        laid[name] = _over(under, value) if both else value  # type: ignore[arg-type]
+    return laid
+
+
+def _store(
+    hub: Hub, tx: Transaction, channel: Channel, typed: Mapping[str, Values], *, run: str
+) -> None:
+    then = Consequences(hub, run, hub.clock())
+    for golden in records.load(tx, typed, lock=True).values():
+        policy, here = hub.policy(golden.entity), channel.connection
+        taken = {
+            path: value
+            for path, value in typed[golden.id].items()
+            if policy.of(path).both == here
+            and policy.of(path).may_set(here)
+            and (value is not None or policy.of(path).blank == "write")
+        }
+        changes = []
+        for path, value in typed[golden.id].items():
+            ours = golden.values.get(path)
+            if path in taken:
+                changes.append(Change(path, ours, value, "taken", f"both: {here}"))
+                changes.append(Change(path, ours, value, "superseded", f"both: {here}"))
+            else:
+                why = f"typed in {here} in the moment of the hub's own write (lock: told)"
+                changes.append(Change(path, value, ours, "superseded", why))
+        then.history(golden.id, changes, connection=here)
+        if taken:
+            then.set_values(golden, taken, origin=here, at=None)
+    then.store(tx)

@@ -1,0 +1,251 @@
+"""A merge of two golden records, undone: each gets back what was its own.
+
+The loser takes back its values, links, children, history and conflicts, and keeps what was typed in
+its own records meanwhile. The winner keeps what was typed since, and gives back what it only gained
+by the merge, unless a record of it shows that already and policy says that blanks do not overwrite.
+A record that was merged away over there is not made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection as Transaction
+
+from hub.errors import DecisionError, UnknownError
+from hub.model.fights import DECIDED
+from hub.model.matching import fingerprints
+from hub.model.observe import Change
+from hub.model.state import LinkState
+from hub.store import disputes, merges, records
+from hub.store.records import Golden, Link
+from hub.sync.consequences import Consequences, changed_at
+from hub.sync.hub import Hub
+from mappings.canonical.values import Scalar, Values
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What became of an undone merge."""
+
+    number: int
+    entity: str
+    #: The golden record that lives again, and the one it was part of.
+    loser: str
+    winner: str
+
+
+def remember_before(
+    tx: Transaction,
+    loser: Golden,
+    winner: Golden,
+    *,
+    gained: Mapping[str, Scalar],
+    why: str,
+    now: datetime,
+) -> None:
+    """Notes how two golden records were, just before they become one."""
+    links = records.links_by_golden(tx, [loser.id, winner.id])
+    children = records.load(tx, records.referring(tx, [loser.id]).get(loser.id, []))
+    before = {
+        "gained": dict(gained),
+        "origins": {path: winner.origins.get(path) for path in gained},
+        "spares": {str(link.id): link.spare for found in links.values() for link in found},
+        "links": {
+            str(link.id): [link.state.seen, link.state.agreed, link.state.shown]
+            for link in links.get(loser.id, [])
+        },
+        "children": {
+            child.id: {p: child.origins.get(p) for p, v in child.values.items() if v == loser.id}
+            for child in children.values()
+        },
+        "history": merges.history_ids(tx, loser.id),
+        "conflicts": [row["id"] for row in disputes.conflicts_of(tx, loser.id)],
+    }
+    merges.remember_merge(
+        tx, entity=loser.entity, loser=loser.id, winner=winner.id, why=why, before=before, now=now
+    )
+
+
+def undo_merge(hub: Hub, number: int) -> Split:
+    """Makes two golden records of one again. Raises: UnknownError, DecisionError."""
+
+    def work(tx: Transaction) -> Split:
+        return _Split(hub, tx, _case(tx, number)).work()
+
+    return hub.store.transact(work)
+
+
+def _case(tx: Transaction, number: int) -> Mapping[str, Any]:
+    row = merges.merge(tx, number)
+    if row is None:
+        raise UnknownError(f"there is no merge {number}; `tulay links merges` lists them")
+    if row["undone_at"] is not None:
+        raise DecisionError(f"merge {number} was undone already")
+    further = merges.later_merge(tx, row["winner"])
+    if further is not None:
+        raise DecisionError(
+            f"what merge {number} made was merged further: undo merge {further} first"
+        )
+    return row
+
+
+class _Split:
+    def __init__(self, hub: Hub, tx: Transaction, row: Mapping[str, Any]) -> None:
+        self.hub, self.tx, self.row = hub, tx, row
+        self.before: Mapping[str, Any] = row["before"]
+        self.then = Consequences(hub, hub.fresh_id(), hub.clock())
+        golden = records.load(tx, [row["loser"], row["winner"]], lock=True)
+        self.loser, self.winner = golden[row["loser"]], golden[row["winner"]]
+
+    def work(self) -> Split:
+        """Gives everything back."""
+        links = self._links()
+        typed: dict[str, Values] = {}
+        for link in links:
+            if link.gone_at is None:
+                typed.setdefault(link.connection, {}).update(self._recover(link))
+        self._give_back_links(links)
+        self._revive(typed)
+        self._give_back_values()
+        self._give_back_children()
+        self._give_back_past(links)
+        self._tell()
+        self.then.store(self.tx)
+        merges.undone(self.tx, self.row["id"], now=self.then.now)
+        return Split(self.row["id"], self.row["entity"], self.loser.id, self.winner.id)
+
+    # --- links ----------------------------------------------------------------------------------
+
+    def _links(self) -> list[Link]:
+        """Returns the links that were the loser's and are the winner's now."""
+        found = records.links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
+        return [link for link in found if str(link.id) in self.before["links"]]
+
+    def _recover(self, link: Link) -> Values:
+        """Gives a link the state it had, as far as its record is as it was; returns the rest.
+
+        What was typed in the record since belongs to the loser. What only the hub has written there
+        counts as agreed on, so that what the loser had is written again.
+        """
+        former = LinkState(*self.before["links"][str(link.id)])
+        state, typed = LinkState(), {}
+        for path in {**former.seen, **former.agreed, **former.shown, **link.state.seen}:
+            seen = link.state.seen.get(path)
+            agreed = shown = seen
+            if seen == former.seen.get(path):
+                agreed, shown = former.agreed_at(path), former.shown_at(path)
+            elif self._was_typed(link, path):
+                typed[path] = seen
+            state.put(path, seen=seen, agreed=agreed, shown=shown)
+        link.state = state
+        return typed
+
+    def _was_typed(self, link: Link, path: str) -> bool:
+        if link.spare or link.state.seen.get(path) != link.state.shown_at(path):
+            return True  # the hub does not write there; or nobody has agreed to it yet
+        origin = self.winner.origins.get(path)
+        here = origin is not None and origin[0] == link.connection
+        return here and changed_at(self.winner, path) > self.row["merged_at"]
+
+    def _give_back_links(self, links: Iterable[Link]) -> None:
+        taken: set[tuple[str, str]] = set()
+        for link in sorted(links, key=lambda one: one.gone_at is not None):
+            link.golden_id = self.loser.id
+            # One that was merged away over there has its place, so that nothing is made anew.
+            place = (link.connection, link.stream)
+            link.spare = 0 if place not in taken else link.id or 0
+            taken.add(place)
+            link.digest = None
+        records.change_links(self.tx, list(links))
+        self._make_place()
+
+    def _make_place(self) -> None:
+        """The winner's links that had made way come back to their places, where these are free."""
+        kept = records.links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
+        taken = {(link.connection, link.stream) for link in kept if not link.spare}
+        back = [
+            link
+            for link in kept
+            if link.spare
+            and self.before["spares"].get(str(link.id)) == 0
+            and (link.connection, link.stream) not in taken
+        ]
+        for link in back:
+            link.spare = 0
+        records.change_links(self.tx, back)
+
+    # --- values ---------------------------------------------------------------------------------
+
+    def _revive(self, typed: Mapping[str, Values]) -> None:
+        self.loser.merged_into = None
+        self.then.touch(self.loser)
+        entity = self.hub.entities[self.loser.entity]
+        self.then.recognise(self.loser, fingerprints(entity, self.loser.values))
+        for connection, values in typed.items():
+            if values:
+                self.then.set_values(self.loser, values, origin=connection, at=None)
+
+    def _give_back_values(self) -> None:
+        policy = self.hub.policy(self.winner.entity)
+        links = records.links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
+        shown = {path for link in links for path in link.state.seen}
+        given = [
+            path
+            for path, value in self.before["gained"].items()
+            if self.winner.values.get(path) == value
+            and (path not in shown or policy.of(path).blank == "write")
+        ]
+        if not given:
+            return
+        self.then.set_values(self.winner, dict.fromkeys(given), origin=self.winner.origin, at=None)
+        for path in given:
+            _as_from(self.winner, path, self.before["origins"].get(path))
+
+    def _give_back_children(self) -> None:
+        kept: Mapping[str, Mapping[str, list[Any] | None]] = self.before["children"]
+        children = records.load(self.tx, kept, lock=True)
+        for child in children.values():
+            paths = [p for p in kept[child.id] if child.values.get(p) == self.winner.id]
+            if paths:
+                values: Values = dict.fromkeys(paths, self.loser.id)
+                self.then.set_values(child, values, origin=child.origin, at=None)
+            for path in paths:
+                _as_from(child, path, kept[child.id][path])
+        shown = records.links_by_golden(self.tx, children)
+        changed = [link for links in shown.values() for link in links]
+        for link in changed:
+            # Over there it shows the same record as before, which is the loser again.
+            for known in (link.state.seen, link.state.agreed, link.state.shown):
+                for path in kept[str(link.golden_id)]:
+                    if known.get(path) == self.winner.id:
+                        known[path] = self.loser.id
+        records.change_links(self.tx, changed)
+
+    def _give_back_past(self, links: Iterable[Link]) -> None:
+        ids = [link.id for link in links if link.id is not None]
+        merges.give_history(self.tx, self.before["history"], self.loser.id)
+        disputes.give_conflicts(self.tx, ids, self.loser.id)
+        # Those that the merge has brought about are over with it.
+        disputes.withdraw(self.tx, ids, kept=self.before["conflicts"], now=self.then.now)
+
+    def _tell(self) -> None:
+        why = f"{DECIDED} to undo merge {self.row['id']}"
+        for golden in (self.loser, self.winner):
+            self.then.history(
+                golden.id, [Change("(record)", None, golden.id, "taken", why)], connection="person"
+            )
+            for name, connection in self.hub.connections.items():
+                if connection.has(golden.entity):
+                    self.then.wish(name, golden)
+
+
+def _as_from(golden: Golden, path: str, origin: list[Any] | None) -> None:
+    """Gives a value the origin it had."""
+    if origin is None:
+        golden.origins.pop(path, None)
+    else:
+        golden.origins[path] = origin

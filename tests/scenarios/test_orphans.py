@@ -1,0 +1,31 @@
+"""Records that were made while the thing itself was deleted: nothing is left behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.kit.errors import UnavailableError
+from hub.sync.pull import pull
+from hub.sync.push import push
+
+PROPAGATE = {"company": {"delete": "propagate"}}
+
+
+@pytest.mark.parametrize("lag", [0, 3600])
+@pytest.mark.parametrize("fault", ["lost", "before"])
+def test_deleted_before_the_hub_knew_whether_it_was_created(world, fault, lag):
+    world.restart(policies=PROPAGATE)
+    company = world.crm.create("companies", name="Acme", domain="acme.example")
+    pull(world.hub, "crm", "companies")
+    pull(world.hub, "erp", "parties")
+    world.erp.misbehave(script=(fault,), lag=lag)
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    world.crm.delete("companies", company)
+    world.quiet()
+    world.erp.misbehave()
+    world.clock.later(hours=2)
+    world.quiet()
+    assert not world.erp.records("parties")
+    assert not world.crm.records("companies")
+    world.agree()

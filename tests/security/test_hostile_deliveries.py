@@ -1,0 +1,224 @@
+"""Forged, replayed, cut, oversized, mislabelled, tricky deliveries: refused, and nothing kept."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connectors.kit import signatures
+from hub.store.engine import Store
+from tests.security.hall import (
+    SECRET,
+    Letter,
+    app_over,
+    deliver,
+    event,
+    from_hubspot,
+    from_memory,
+    rows,
+)
+
+MEMORY_EVENT = b'{"events": [{"id": "1", "stream": "companies", "key": "7"}]}'
+GENUINE: dict[str, Callable[[], Letter]] = {
+    "hubspot": lambda: from_hubspot(event(7)),
+    "memory": lambda: from_memory(MEMORY_EVENT),
+}
+SIGNATURES = {"hubspot": "x-hubspot-signature-v3", "memory": "x-memory-signature"}
+STAMPS = {"hubspot": "x-hubspot-request-timestamp", "memory": "x-memory-timestamp"}
+#: One hub for many drawn deliveries: none of them may be stored.
+MANY = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+both = pytest.mark.parametrize("system", ["hubspot", "memory"])
+
+
+@pytest.fixture
+def app(store: Store) -> Any:
+    return app_over(store)
+
+
+def headed(letter: Letter, **headers: str) -> Letter:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return replace(letter, headers={**letter.headers, **named})
+
+
+@both
+def test_a_genuine_delivery_is_taken_once_however_often_it_is_replayed(
+    app: Any, store: Store, system: str
+) -> None:
+    letter = GENUINE[system]()
+    answers = deliver(app, letter, letter, letter)
+    assert [a.status_code for a in answers] == [202, 202, 202]
+    assert rows(store) == 1
+    assert [a.status_code for a in deliver(app, letter)] == [202]
+    assert rows(store) == 1
+
+
+@both
+@MANY
+@given(data=st.data())
+def test_whatever_is_changed_the_delivery_is_refused(
+    app: Any, store: Store, system: str, data: st.DataObject
+) -> None:
+    letter = GENUINE[system]()
+    place = data.draw(st.integers(0, len(letter.body) - 1))
+    other = data.draw(st.integers(0, 255).filter(lambda byte: byte != letter.body[place]))
+    changed = bytearray(letter.body)
+    changed[place] = other
+    cut = letter.body[: data.draw(st.integers(0, len(letter.body) - 1))]
+    added = letter.body + data.draw(st.binary(min_size=1, max_size=9))
+    forged = [replace(letter, body=body) for body in (bytes(changed), cut, added)]
+    assert {a.status_code for a in deliver(app, *forged)} <= {400, 401}
+    assert rows(store) == 0
+
+
+@both
+@MANY
+@given(text=st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_categories=("Cc",))))
+def test_no_other_signature_or_time_stamp_will_do(
+    app: Any, store: Store, system: str, text: str
+) -> None:
+    letter = GENUINE[system]()
+    true = letter.headers[SIGNATURES[system]]
+    signatures_ = [text, true[:-1], true + "A", true[::-1], "", f"{true},{true}", f"sha256={true}"]
+    stamps = [text, "-1", "1e9", "0x10", "9" * 400, "", f" {letter.headers[STAMPS[system]]}0"]
+    forged = [
+        *(_with(letter, SIGNATURES[system], value) for value in signatures_ if value != true),
+        *(_with(letter, STAMPS[system], value) for value in stamps),
+    ]
+    assert {a.status_code for a in deliver(app, *forged)} == {401}
+    assert rows(store) == 0
+
+
+def _with(letter: Letter, name: str, value: str) -> Letter:
+    headers: Any = {**letter.headers, name: value.encode("latin-1")}
+    return replace(letter, headers=headers)
+
+
+@both
+@pytest.mark.parametrize("minutes", [-60 * 24 * 400, -6, 6, 60])
+def test_old_deliveries_and_those_of_tomorrow_are_refused(
+    app: Any, store: Store, system: str, minutes: int
+) -> None:
+    at = datetime.now(UTC) + timedelta(minutes=minutes)
+    made = from_hubspot(event(1), at=at) if system == "hubspot" else from_memory(b"{}", at=at)
+    assert deliver(app, made)[0].status_code == 401
+    assert rows(store) == 0
+
+
+def test_a_delivery_for_one_connection_does_not_open_another(app: Any, store: Store) -> None:
+    crossed = [
+        replace(from_hubspot(event(1)), path="/webhooks/erp"),
+        replace(from_memory(MEMORY_EVENT), path="/webhooks/crm"),
+        replace(from_hubspot(event(1)), path="/webhooks/crm?x=1"),
+    ]
+    assert {a.status_code for a in deliver(app, *crossed)} == {401}
+    tricky = ["/webhooks/CRM", "/webhooks/crm%00", "/webhooks/%63rm/", "/webhooks/ｃｒｍ"]
+    answers = deliver(app, *(replace(from_hubspot(event(1)), path=path) for path in tricky))
+    assert {a.status_code for a in answers} == {404}
+    assert rows(store) == 0
+
+
+@both
+def test_old_signature_versions_cannot_be_chosen_by_the_sender(app: Any, system: str) -> None:
+    letter = GENUINE[system]()
+    without = {k: v for k, v in letter.headers.items() if k != SIGNATURES[system]}
+    downgraded = headed(
+        replace(letter, headers=without),
+        x_hubspot_signature_version="v1",
+        x_hubspot_signature=hmac.new(b"", SECRET.encode() + letter.body, "sha256").hexdigest(),
+    )
+    assert deliver(app, downgraded)[0].status_code == 401
+
+
+@both
+@pytest.mark.parametrize(
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "a/jsonp"],
+)
+def test_only_json_is_read(app: Any, store: Store, system: str, kind: str) -> None:
+    answer = deliver(app, headed(GENUINE[system](), content_type=kind))[0]
+    assert answer.status_code == 400
+    assert rows(store) == 0
+
+
+def test_ten_megabytes_are_refused_unread(app: Any, store: Store) -> None:
+    whole = from_hubspot(b"[" + b" " * 10_000_000 + b"]")
+    assert deliver(app, whole)[0].status_code == 413
+    assert rows(store) == 0
+
+
+#: Text that has turned other programs around: overlong, reversed, zero-width, look-alikes, escapes.
+_TRICKY = [
+    "\u202e7\u202c",
+    "\u200b7",
+    "７",
+    "7\u0000",
+    "7; DROP TABLE inbox",
+    "../../etc/passwd",
+    "\ufeff7",
+    "🧨" * 60,
+    "a" * 201,
+]
+
+
+@pytest.mark.parametrize("key", _TRICKY)
+def test_tricky_keys_are_stored_as_they_are_or_refused(app: Any, store: Store, key: str) -> None:
+    body = orjson.dumps({"events": [{"id": "1", "stream": "companies", "key": key}]})
+    answer = deliver(app, from_memory(body))[0]
+    assert answer.status_code in (202, 400)
+    assert rows(store) == (answer.status_code == 202)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+WORDS = st.sampled_from(["company.creation", "contact.merge", "object.associationChange", "x"])
+NUMBERS = ("objectId", "objectTypeId", "mergedObjectIds", "newObjectId", "fromObjectId")
+EVENTS = st.fixed_dictionaries(
+    {"subscriptionType": WORDS},
+    optional=dict.fromkeys(NUMBERS, JSON),
+)
+
+
+@MANY
+@given(content=JSON | st.lists(EVENTS, max_size=3))
+def test_whatever_json_a_system_signs_the_answer_is_one_of_ours(app: Any, content: Any) -> None:
+    try:
+        body = orjson.dumps(content)
+    except (TypeError, orjson.JSONEncodeError):
+        body = b"1"
+    answers = deliver(app, from_hubspot(body), from_memory(body))
+    assert {a.status_code for a in answers} <= {202, 400}
+
+
+@both
+def test_signatures_are_compared_in_constant_time(
+    app: Any, system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+    constant = hmac.compare_digest
+
+    def watched(ours: bytes, theirs: bytes) -> bool:
+        compared.append((ours, theirs))
+        return constant(ours, theirs)
+
+    monkeypatch.setattr(signatures.hmac, "compare_digest", watched)  # type: ignore[attr-defined]
+    letter = GENUINE[system]()
+    true = letter.headers[SIGNATURES[system]]
+    for wrong in ("0" + true[1:], true[:-1] + "0", true[0] * len(true)):
+        del compared[:]
+        assert deliver(app, headed(letter, **{SIGNATURES[system]: wrong}))[0].status_code == 401
+        assert len(compared) == (2 if system == "hubspot" else 1)
+        assert all(len(ours) == len(theirs) for ours, theirs in compared)
