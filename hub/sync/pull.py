@@ -14,7 +14,6 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Page
 from connectors.kit.errors import ConnectorError
 from hub.model.recovery import Pause, Restart, recovery
-from hub.model.surprise import surprising
 from hub.store import progress as store
 from hub.store import queues, records
 from hub.store.keyset import KeySet
@@ -23,15 +22,12 @@ from hub.sync.ahead import ahead
 from hub.sync.hub import Channel, Hub
 from hub.sync.intake import take_in
 from hub.sync.progress import Progress, Silence
+from hub.sync.surprises import SurpriseError, accepted_has_happened, guard
 
 #: A long read renews its lease so often.
 _LEASE_RENEWAL = timedelta(minutes=1)
 #: Keys that a sweep compares at once.
 _KEYS = 2_000
-
-
-class SurpriseError(Exception):
-    """The run would change more than its limit. Never leaves the run."""
 
 
 def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = None) -> Tally:
@@ -122,7 +118,8 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
             if _wants_gaps(hub, channel):
                 _ask_for_gaps(hub, channel, present)
         with hub.store.begin() as tx:
-            store.save_stream(tx, connection, stream, swept_at=hub.clock(), accepted=0)
+            store.save_stream(tx, connection, stream, swept_at=hub.clock())
+            accepted_has_happened(tx, connection, stream, kind="sweep")
 
     return _run(hub, channel, "sweep", work, progress=progress)
 
@@ -252,24 +249,6 @@ def _work_once_more_after_restart(
         with hub.store.begin() as tx:
             store.save_stream(tx, channel.connection, channel.stream, cursor=None)
         work(tally, show)
-
-
-def guard(hub: Hub, tally: Tally, *, known: int, accepted: bool) -> None:
-    """Lets a page pass, or raises SurpriseError before it is stored."""
-    if not accepted and surprising(tally.touched, known, hub.limit):
-        raise SurpriseError(
-            f"this run would change or delete more than {hub.limit.records} records and"
-            f" {hub.limit.share:.0%} of {known}; look at {tally.connection}, then run"
-            f" `tulay resume {tally.connection} {tally.stream} --accept`"
-        )
-
-
-def accepted_has_happened(tx: Transaction, connection: str, stream: str, *, kind: str) -> None:
-    """Ends a person's consent to a surprise, when a run of the kind that asked has ended."""
-    if store.stream_state(tx, connection, stream).accepted:
-        asked = store.last_pause(tx, connection, stream)
-        if asked is None or asked == kind:
-            store.save_stream(tx, connection, stream, accepted=0)
 
 
 def pause_stream(hub: Hub, channel: Channel, reason: str) -> None:

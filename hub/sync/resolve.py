@@ -15,7 +15,7 @@ from hub.errors import DecisionError, UnknownError
 from hub.model.fights import DECIDED
 from hub.model.observe import Change
 from hub.model.want import agree
-from hub.store import disputes, queues, records
+from hub.store import disputes, merges, queues, records
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
 from hub.sync.hub import Hub
@@ -96,7 +96,10 @@ def resolve_with_value(hub: Hub, number: int, text: str) -> Resolved:
     with hub.store.begin() as tx:
         case = _case(hub, tx, number)
         value = _canonical(hub, tx, case, text)
+        theirs = case.link.state.seen_at(case.path)
         case.take(case.path, value, origin=PERSON)
+        if theirs is not None and theirs != value:
+            case.keep(case.path, theirs, why="value")
         case.link.state = agree({case.path: value}, case.link.state)
         case.close(tx, [case.path], resolution="value")
     return Resolved(number, case.golden.entity, case.golden.id, {case.path: value})
@@ -117,11 +120,13 @@ class _Case:
         """The golden record takes a value."""
         old = self.golden.values.get(path)
         self.consequences.set_values(self.golden, {path: value}, origin=origin, at=None)
+        if value is None:
+            self.golden.values[path] = None  # decided, so that it is written everywhere
         self._remember(Change(path, old, value, "taken", self._why(origin)), origin)
 
-    def keep(self, path: str, theirs: Scalar) -> None:
+    def keep(self, path: str, theirs: Scalar, *, why: str = "ours") -> None:
         """The golden record keeps its value, theirs is overruled."""
-        change = Change(path, theirs, self.golden.values.get(path), "superseded", self._why("ours"))
+        change = Change(path, theirs, self.golden.values.get(path), "superseded", self._why(why))
         self._remember(change, self.link.connection)
 
     def _why(self, what: str) -> str:
@@ -243,7 +248,7 @@ def _chosen(tx: Transaction, review: Row, decision: str) -> str:
             f"{golden_id} has a record in {review['connection']} already; merge the two over"
             " there, or choose `new`"
         )
-    return golden.merged_into or golden_id
+    return merges.survivors(tx, [golden_id])[golden_id]
 
 
 def merge_by_hand(hub: Hub, entity: str, *, winner: str, loser: str) -> None:

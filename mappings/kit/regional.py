@@ -1,14 +1,15 @@
-"""Values that depend on a country: countries themselves, phones, tax numbers, currencies.
+"""Values that depend on a country: countries themselves, regions, phones, tax numbers, currencies.
 
 Libraries do the knowing: pycountry, phonenumbers, python-stdnum, each loaded with the first value
-that needs it. What they do not understand is kept as text where text does no harm (phone, tax
-number) and refused by ValueError elsewhere.
+that needs it. What they do not understand is kept as text where text does no harm (region, phone,
+tax number) and refused by ValueError elsewhere.
 """
 
 from __future__ import annotations
 
 import gettext
 import re
+import unicodedata
 from functools import cache, lru_cache
 from typing import Any
 
@@ -145,11 +146,45 @@ def currency(raw: Any) -> str | None:
     return found.upper()
 
 
+@lru_cache(maxsize=16384)
+def region(raw: Any, country_code: str | None = None) -> str | None:
+    """Returns the ISO 3166-2 name of a region given by name or code; else the trimmed text.
+
+    >>> region("CA", "US"), region("US-CA", "US"), region("bayern", "DE"), region("CA")
+    ('California', 'California', 'Bayern', 'CA')
+    """
+    found = text(raw)
+    if found is None or country_code is None:
+        return found
+    return _regions(country_code).get(_folded(found), found)
+
+
+@lru_cache(maxsize=256)
+def _regions(country_code: str) -> dict[str, str]:
+    """Returns names and codes of a country's regions, folded -> name; the largest come first."""
+    import pycountry
+
+    found = [one for one in pycountry.subdivisions if one.country_code == country_code]
+    ordered = sorted(found, key=lambda one: (one.parent_code is not None, one.code))
+    known: dict[str, str] = {}
+    for one in ordered:
+        known.setdefault(_folded(one.name), one.name)
+    for one in ordered:
+        for code in (one.code, one.code.partition("-")[2]):
+            known.setdefault(_folded(code), one.name)
+    return known
+
+
+def _folded(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name)
+    return " ".join("".join(c for c in plain if not unicodedata.combining(c)).casefold().split())
+
+
 def phone(raw: Any, region: str | None = None) -> str | None:
     """Returns E.164; `region` is where national numbers are read; else the trimmed text.
 
-    >>> phone("030 / 12 34 56", "DE"), phone("ask Ann")
-    ('+4930123456', 'ask Ann')
+    >>> phone("030 / 12 34 56", "DE"), phone("ask Ann"), phone("+49 30 123456 x5")
+    ('+4930123456', 'ask Ann', '+4930123456 ext. 5')
     """
     if raw.__class__ is str and _E164(raw):
         return raw
@@ -167,10 +202,11 @@ def _phone(raw: Any, region: str | None) -> str | None:
         number = phonenumbers.parse(found, region)
     except phonenumbers.NumberParseException:
         return found
-    # An extension has no place in E.164; a number with one stays as it was written.
-    if number.extension or not phonenumbers.is_possible_number(number):
+    if not phonenumbers.is_possible_number(number):
         return found
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    plain = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # E.164 has no place for an extension: behind it, the way others write it, too.
+    return f"{plain} ext. {number.extension}" if number.extension else plain
 
 
 @lru_cache(maxsize=16384)

@@ -237,6 +237,7 @@ def test_contacts_are_searched_by_a_property_of_another_name(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     none_deleted(api, "contacts")
+    api.get(f"{OBJECTS}/contacts").mock(return_value=Response(200, json=results(), headers=DATE))
     search = api.post(f"{OBJECTS}/contacts/search").mock(return_value=Response(200, json=results()))
     list(hubspot.pages("contacts", SINCE))
     assert sent(search.calls[0])["sorts"][0]["propertyName"] == "lastmodifieddate"
