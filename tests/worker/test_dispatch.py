@@ -144,7 +144,10 @@ def test_a_mistake_of_ours_shows_itself_and_rests(
     assert "pull crm companies" not in due()
 
 
-def test_a_stop_comes_between_two_pages_and_keeps_what_was_read(shop: Any) -> None:
+def test_a_stop_comes_between_two_pages_and_keeps_what_was_read(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.sync.ahead.PORTION", 1)  # every page is stored by itself
     shop.write(page=1)
     for number in range(3):
         shop.crm.create("companies", name=f"Company {number}")
