@@ -71,6 +71,8 @@ class Consequences:
         entity = self.hub.entities[golden.entity]
         before = fingerprints(entity, golden.values)
         when = at or self.now
+        if golden.entity in FLOWING:
+            self._leave_figures(entity, golden, values)
         for path, value in values.items():
             if value is None:
                 golden.values.pop(path, None)
@@ -85,6 +87,13 @@ class Consequences:
         self._note_edges(entity, golden)
         self.touch(golden)
         self._tell(golden, values)
+
+    def _leave_figures(self, entity: Entity, golden: Golden, values: Mapping[str, Scalar]) -> None:
+        """What it belonged to until now must be told that it does not any more."""
+        for path in values.keys() & entity.references().keys():
+            parent = golden.values.get(path)
+            if parent is not None and parent != values[path]:
+                self._dirty[str(parent)] = None
 
     def touch(self, golden: Golden) -> None:
         """The golden record must be stored, its flows run, and what waits for it go on."""

@@ -26,12 +26,12 @@ from hub.sync.consequences import Consequences, changed_at, new_golden
 from hub.sync.fights import stop_fights
 from hub.sync.hub import Channel, Hub
 from hub.sync.identity import Fresh, Identities, identify
+from hub.sync.parents import with_parents
 from hub.sync.sightings import digest, look_again, newer
 from hub.sync.surprises import note_touched
-from hub.sync.vanish import take_gone, take_merge
+from hub.sync.vanish import take_gone, take_merge, tell_children
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
-from mappings.kit.mapping import declared_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class _Intake:
         self.policy = hub.policy(self.entity.name)
         self.now = hub.clock()
         self.then = Consequences(hub, tally.id, self.now)
-        #: Golden id -> values of updates that were sent and not heard of since.
+        #: Golden id -> values of writes that were sent and not heard of since.
         self.unheard: dict[str, Values] = {}
         #: Asked once a page: mostly nothing is set aside, and much need not be looked up.
         self.pending = disputes.pending(tx, channel.connection)
@@ -115,7 +115,8 @@ class _Intake:
         self.tally.same += len(found) - len(latest)  # the same key twice in one page
         connection, stream = self.channel.connection, self.channel.stream
         known = records.digests(self.tx, connection, stream, list(latest))
-        fresh = self._resolve(self._translate(self._news(latest.values(), known)))
+        read = self._translate(self._news(latest.values(), known))
+        fresh = with_parents(self.tx, self.channel, read, tally=self.tally, now=self.now)
         if not fresh:
             return
         met = [f.record.key for f in fresh if f.record.key in known]
@@ -185,62 +186,6 @@ class _Intake:
         )
         letters.put(self.tx, [letter], now=self.now, due_at=self.now)
 
-    # --- references -----------------------------------------------------------------------------
-
-    def _resolve(self, fresh: list[Fresh]) -> list[Fresh]:
-        """Replaces keys over there by golden ids; a record with an unknown parent waits for it."""
-        streams = self.mapping.references
-        if not streams or not fresh:
-            return fresh
-        asked = {
-            (streams[declared], str(value))
-            for one in fresh
-            for path, value in one.values.items()
-            if value is not None and (declared := declared_path(path)) in streams
-        }
-        known = records.resolve(self.tx, self.channel.connection, asked)
-        ready = []
-        for one in fresh:
-            missing = self._replace(one, known)
-            if missing is None:
-                ready.append(one)
-            else:
-                self._park(one.record.key, *missing)
-        return ready
-
-    def _replace(
-        self, one: Fresh, known: Mapping[tuple[str, str], str | None]
-    ) -> tuple[str, str] | None:
-        for path, value in one.values.items():
-            stream = self.mapping.references.get(declared_path(path))
-            if stream is None or value is None:
-                continue
-            if (stream, str(value)) not in known:
-                return stream, str(value)
-            one.values[path] = known[(stream, str(value))]
-        return None
-
-    def _park(self, key: str, stream: str, parent: str) -> None:
-        """Asks for the parent and lets the child wait for it."""
-        connection = self.channel.connection
-        self.tally.skip("waits for its parent")
-        queues.receive(
-            self.tx,
-            [look_again(connection, stream, parent)],
-            now=self.now,
-        )
-        reason = f"refers to {stream} {parent}, which {connection} has not shown yet"
-        letter = Letter(
-            "pull",
-            connection,
-            self.channel.stream,
-            key,
-            "waiting",
-            reason,
-            waits_for=derived_id(connection, stream, parent),
-        )
-        letters.put(self.tx, [letter], now=self.now, due_at=self.now)
-
     # --- identity -------------------------------------------------------------------------------
 
     def _identify(self, unlinked: Sequence[Fresh]) -> Identities:
@@ -265,12 +210,19 @@ class _Intake:
 
     def _recall(self, found: Identities) -> None:
         """A record we created and have not heard of since: what we sent is known."""
-        if not found.created:
+        # Where no hub id can be kept, it may also be somebody else's: only what looks like our
+        # own words, as that system writes them, is not news then.
+        nameless = self.channel.facts.once is None
+        keys = found.known if nameless else found.created
+        ids = {found.known[key]: key for key in keys}
+        if not ids:
             return
-        ids = {found.known[key]: key for key in found.created}
         sent = queues.sent_values(self.tx, self.channel.connection, ids, created=True)
         for golden_id, values in sent.items():
-            self.written[ids[golden_id]] = Written(golden_id, values, certain=False)
+            if nameless:
+                self.unheard[golden_id] = values
+            else:
+                self.written[ids[golden_id]] = Written(golden_id, values, certain=False)
 
     def _hear(self, linked: Sequence[Fresh], links: Mapping[str, Link]) -> None:
         """Updates whose answer was lost: what we sent is known, and is not news."""
@@ -281,9 +233,10 @@ class _Intake:
         if not ids:
             return
         connection = self.channel.connection
-        self.unheard = queues.sent_values(self.tx, connection, ids, created=False)
-        if self.unheard:
-            queues.heard_of(self.tx, connection, self.unheard)
+        unheard = queues.sent_values(self.tx, connection, ids, created=False)
+        if unheard:
+            queues.heard_of(self.tx, connection, unheard)
+            self.unheard |= unheard
 
     def _load(
         self, linked: Sequence[Fresh], links: Mapping[str, Link], identities: Identities
@@ -451,6 +404,8 @@ class _Intake:
             )
             if link.id is not None:
                 self.tally.touch(link.key)
+        if back_again:
+            tell_children(self.tx, golden.id, [link.connection], then=self.then)
         link.state = agree(golden.values, link.state)
         self._note(link, one)
         self._count(seen.news or back_again or link.id is None)

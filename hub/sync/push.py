@@ -285,7 +285,7 @@ class _Batch:
     def _read_back(self, channel: Channel, writes: Sequence[tuple[Job, Write]]) -> None:
         """Agrees on what was written, as the system shows it."""
         kept, gone, unread = {}, [], []
-        found = []
+        found, merges = [], []
         for job, write in writes:
             outcome = job.outcome
             if outcome is None or (
@@ -301,11 +301,17 @@ class _Batch:
                 else:
                     found.append(outcome.record)
         if unread:
-            found += channel.connector.fetch(channel.stream, unread).records
+            page = channel.connector.fetch(channel.stream, unread)
+            found, merges = [*found, *page.records], list(page.merges)
+            # The write itself may have given the record another key.
+            kept.update({m.into: kept[m.key] for m in merges if m.key in kept})
+            lost = {m.into for m in merges} - {record.key for record in found}
+            if lost:
+                found += channel.connector.fetch(channel.stream, sorted(lost)).records
         # Before what was written is agreed on: after a crash in between it is at least history.
         remember_overwritten(self.hub, channel, [job for job, _ in writes], run=self.tally.id)
-        if found or gone:
-            self._take(channel, Page(records=found, gone=gone), written=kept)
+        if found or gone or merges:
+            self._take(channel, Page(records=found, gone=gone, merges=merges), written=kept)
 
     # --- states ---------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from hub.store import disputes, queues, records
 from hub.store.keyset import KeySet
 from hub.store.records import Golden, Link
 from hub.sync.hub import Channel, Connection, Hub
+from hub.sync.plan import is_early
 from hub.sync.progress import Progress, Silence
 from hub.sync.pull import linked_keys
 from mappings.canonical.values import Scalar, Values
@@ -226,6 +227,8 @@ def _find_missing(hub: Hub, connection: Connection, entity: str, found: Reconcil
         for golden in portion:
             channel = connection.channel_for(entity, golden.values)
             if channel is None or not channel.facts.create:
+                continue
+            if golden.id not in reasons and is_early(hub, channel, golden):
                 continue
             if not any(link.stream == channel.stream for link in links.get(golden.id, [])):
                 title = channel.mapping.describe(golden.values)

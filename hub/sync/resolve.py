@@ -96,7 +96,10 @@ def resolve_with_value(hub: Hub, number: int, text: str) -> Resolved:
     with hub.store.begin() as tx:
         case = _case(hub, tx, number)
         value = _canonical(hub, tx, case, text)
+        theirs = case.link.state.seen_at(case.path)
         case.take(case.path, value, origin=PERSON)
+        if theirs is not None and theirs != value:
+            case.keep(case.path, theirs, why="value")
         case.link.state = agree({case.path: value}, case.link.state)
         case.close(tx, [case.path], resolution="value")
     return Resolved(number, case.golden.entity, case.golden.id, {case.path: value})
@@ -121,9 +124,9 @@ class _Case:
             self.golden.values[path] = None  # decided, so that it is written everywhere
         self._remember(Change(path, old, value, "taken", self._why(origin)), origin)
 
-    def keep(self, path: str, theirs: Scalar) -> None:
+    def keep(self, path: str, theirs: Scalar, *, why: str = "ours") -> None:
         """The golden record keeps its value, theirs is overruled."""
-        change = Change(path, theirs, self.golden.values.get(path), "superseded", self._why("ours"))
+        change = Change(path, theirs, self.golden.values.get(path), "superseded", self._why(why))
         self._remember(change, self.link.connection)
 
     def _why(self, what: str) -> str:

@@ -6,18 +6,20 @@ survivor and keeps the history of both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Merge
 from hub.model.observe import Change
+from hub.model.state import LinkState
 from hub.store import disputes, letters, queues, records
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
 from hub.sync.hub import Channel
 from hub.sync.split import remember_before
+from mappings.canonical.values import Values
 
 
 def take_gone(
@@ -92,7 +94,7 @@ def take_merge(
     records.change_links(tx, [old])
     if old.golden_id and into.golden_id and old.golden_id != into.golden_id:
         why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
-        merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why)
+        merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=old.state)
 
 
 def _leave_trace(
@@ -107,13 +109,25 @@ def _leave_trace(
 
 
 def merge_golden(
-    tx: Transaction, loser_id: str, winner_id: str, *, then: Consequences, why: str
+    tx: Transaction,
+    loser_id: str,
+    winner_id: str,
+    *,
+    then: Consequences,
+    why: str,
+    shown_as: LinkState | None = None,
 ) -> None:
-    """Merges two golden records: the winner keeps its values and fills its blanks."""
+    """Merges two golden records: the winner keeps its values and fills its blanks.
+
+    What it only has as the merging system spells the loser's value (`shown_as`) is the loser's: the
+    third record that some systems make of two is a copy of what they show.
+    """
     golden = records.load(tx, [loser_id, winner_id], lock=True)
     loser, winner = golden[loser_id], golden[winner_id]
     gained = {p: v for p, v in loser.values.items() if winner.values.get(p) is None}
     remember_before(tx, loser, winner, gained=gained, why=why, now=then.now)
+    if shown_as is not None:
+        gained |= _spelt_out(loser, winner, shown_as)
     lost = [
         Change(path, value, winner.values[path], "superseded", why)
         for path, value in loser.values.items()
@@ -128,14 +142,41 @@ def merge_golden(
     queues.drop_for(tx, loser_id)
     disputes.move_history(tx, loser_id, winner_id)
     disputes.move_conflicts(tx, loser_id, winner_id)
-    _move_links(tx, loser_id, winner_id)
+    places = _move_links(tx, loser_id, winner_id)
+    tell_children(tx, winner_id, places, then=then)
     _move_references(tx, loser_id, winner_id, then=then)
     for name, connection in then.hub.connections.items():
         if connection.has(winner.entity):
             then.wish(name, winner)
 
 
-def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> None:
+def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:
+    """Returns what the winner has only as a system spells the loser's value, which is fuller."""
+    return {
+        path: value
+        for path, value in loser.values.items()
+        if winner.values.get(path) not in (None, value)
+        and shown_as.agreed_at(path) == value
+        and shown_as.shown_at(path) == winner.values[path]
+    }
+
+
+def tell_children(
+    tx: Transaction, golden_id: str, connections: Iterable[str], *, then: Consequences
+) -> None:
+    """What refers to a record that is there (again) can say so in these connections now."""
+    places = [name for name in dict.fromkeys(connections) if name in then.hub.connections]
+    if not places:
+        return
+    children = records.referring(tx, [golden_id]).get(golden_id, [])
+    for child in records.load(tx, children).values():
+        for name in places:
+            if then.hub.connections[name].has(child.entity):
+                then.wish(name, child)
+
+
+def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
+    """Gives all links to the winner; returns the connections where it has a record only now."""
     found = records.links_by_golden(tx, [loser_id, winner_id])
     kept = [link for link in found.get(winner_id, []) if not link.spare]
     # A record that is gone makes room for one that lives.
@@ -153,6 +194,7 @@ def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> None:
             link.spare = link.id or 0
         moved.append(link)
     records.change_links(tx, moved)
+    return [link.connection for link in moved if not link.spare and link.gone_at is None]
 
 
 def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, then: Consequences) -> None:

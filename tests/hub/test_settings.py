@@ -217,3 +217,40 @@ def test_the_schema_knows_the_settings_of_every_system() -> None:
     assert systems["memory"]["properties"]["page"]["default"] == 100
     assert systems["memory"]["additionalProperties"] is False
     assert set(json.loads(json.dumps(schema))["properties"]) >= {"database", "connections", "web"}
+
+
+KEY, OLD_KEY = "k" * 43 + "=", "o" * 43 + "="
+
+
+def test_keys_for_tokens_come_from_references_only(tmp_path: Path) -> None:
+    one = load(tmp_path, GOOD + "secret_key: ${KEY}\n", KEY=KEY)
+    assert [key.get_secret_value() for key in one.secret_keys] == [KEY]
+    (tmp_path / "old.key").write_text(OLD_KEY + "\n")
+    two = load(tmp_path, GOOD + 'secret_key: ["${KEY}", "${file:old.key}"]\n', KEY=KEY)
+    assert [key.get_secret_value() for key in two.secret_keys] == [KEY, OLD_KEY]
+    assert KEY not in repr(two)
+    assert load(tmp_path, GOOD).secret_keys == ()
+
+
+@pytest.mark.parametrize("written", [KEY, '["${KEY}", plain]', "key-${KEY}"])
+def test_a_key_in_the_file_is_refused_and_not_repeated(tmp_path: Path, written: str) -> None:
+    with pytest.raises(SettingsError, match="secret_key is a secret") as raised:
+        load(tmp_path, GOOD + f"secret_key: {written}\n", KEY=OLD_KEY)
+    assert KEY not in str(raised.value)
+
+
+def test_what_is_no_key_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"tulay\.yaml:\d+: .*tulay config key") as raised:
+        load(tmp_path, GOOD + "secret_key: ${KEY}\n", KEY=SECRET)
+    assert SECRET not in str(raised.value)
+
+
+def test_a_budget_may_say_only_how_much_is_bulk_work(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path, "connections: {crm: {system: memory, budget: {bulk: 0.5, daily: 100}}}\n"
+    )
+    budget = settings.connections["crm"].budget
+    assert (budget.requests, budget.bulk, budget.daily) == (None, 0.5, 100)
+    assert load(tmp_path, GOOD).connections["crm"].budget.bulk == 0.8
+    with pytest.raises(SettingsError, match="budget"):
+        load(tmp_path, "connections: {crm: {system: memory, budget: {bulk: 2}}}\n")

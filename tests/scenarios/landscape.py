@@ -6,7 +6,7 @@ Everything here is drawn from one random source, so that a number names a landsc
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from connectors.kit.manifest import StreamFacts
 from connectors.memory import StreamShape
 from connectors.memory.patches import get, shown
 from hub.model.policy import EntityPolicy, FieldPolicy
+from hub.model.surprise import Limit
 from mappings.canonical.values import Entity, Field, Scalar, Values
 from mappings.kit.convert import decimal
 from mappings.kit.mapping import CustomField
@@ -71,8 +72,8 @@ class Place:
     #: Seconds until a change shows in its index.
     lag: float
 
-    def shape(self) -> StreamShape:
-        """The shape of each of its streams."""
+    def shape(self, _stream: str) -> StreamShape:
+        """The shape of one of its streams."""
         return StreamShape(facts=self.facts, ways=dict(self.ways))
 
     def writes_down(self, path: str, value: Scalar) -> Scalar:
@@ -151,6 +152,16 @@ class Landscape:
 
     places: tuple[Place, ...]
     policies: Mapping[str, EntityPolicy]
+    #: Stream -> entity, parents before children.
+    streams: Mapping[str, Entity] = field(default_factory=lambda: STREAMS)
+    #: Stream -> what people type in it.
+    typed: Mapping[str, Sequence[str]] = field(default_factory=lambda: TYPED)
+    limit: Limit = field(default_factory=Limit)
+
+    @property
+    def entities(self) -> dict[str, Entity]:
+        """Entities by their names, parents before children."""
+        return {entity.name: entity for entity in self.streams.values()}
 
 
 def draw(chance: random.Random) -> Landscape:

@@ -1,13 +1,12 @@
 """Rehearses a real hub between simulated systems: people type, lines break, processes die.
 
-A schedule is a list of plain steps drawn from a seed; the same list always gives the same story,
-which is what lets `shrunk` cut it down. Judging how a story ends is left to verdict.py.
+The same schedule always gives the same story. Judging how a story ends is left to verdict.py.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from connectors.kit.errors import ConnectorError
 from connectors.memory import MemoryConnector, MemorySystem
 from connectors.memory.patches import get
 from hub.flows.settings import FlowSettings
+from hub.rehearsal.mortal import KilledError, Life, Line, MortalStore
 from hub.store.progress import Tally
 from hub.store.records import links_by_key
 from hub.sync.derive import derive
@@ -28,82 +28,15 @@ from hub.sync.intake import take_in
 from hub.sync.pull import pull, sweep
 from hub.sync.push import push
 from hub.sync.receive import receive
-from hub.sync.round import sync
+from hub.sync.round import Report, sync
 from mappings.canonical.values import Scalar
 from tests.scenarios.landscape import (
-    ENTITIES,
-    STREAMS,
-    TYPED,
     Landscape,
     Place,
     canonical,
-    draw,
     mapping_of,
 )
-from tests.scenarios.mortal import KilledError, Life, Line, MortalStore
-
-#: Verb -> how often it is drawn. People, the far side's messages, the hub.
-_VERBS = {
-    "create": 8,
-    "edit": 26,
-    "quarrel": 5,
-    "delete": 3,
-    "merge": 2,
-    "nudge": 8,
-    "pull": 16,
-    "sweep": 3,
-    "drain": 8,
-    "push": 20,
-    "derive": 1,
-    "sync": 2,
-    "read": 4,
-    "apply": 4,
-    "wait": 2,
-    "expire": 1,
-}
-_HUB_VERBS = ("pull", "sweep", "drain", "push", "sync")
-_FAULTS = ("before", "lost", "partial", "row_lost", "rate", "read", "find")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing that happens. Its numbers pick among whatever there is when it happens."""
-
-    verb: str
-    system: int
-    pick: int
-    what: int
-    #: Seconds that pass before it.
-    pause: int
-    #: The line breaks like this during it.
-    fault: str | None = None
-    #: The process dies when it comes to this point: a commit, or a call of a system.
-    dies: int | None = None
-    #: What somebody else does when it comes to this point.
-    meanwhile: tuple[int, Step] | None = None
-
-
-def schedule(chance: random.Random, length: int) -> list[Step]:
-    """Draws what happens."""
-    return [_step(chance, nested=False) for _ in range(length)]
-
-
-def _step(chance: random.Random, *, nested: bool) -> Step:
-    verb = chance.choices(list(_VERBS), list(_VERBS.values()))[0]
-    working = verb in _HUB_VERBS and not nested
-    roll = chance.random()
-    return Step(
-        verb,
-        system=chance.randrange(6),
-        pick=chance.randrange(1000),
-        what=chance.randrange(1000),
-        pause=chance.choice([0, 0, 1, 2, 8, 30]),
-        fault=chance.choice(_FAULTS) if working and roll < 0.3 else None,
-        dies=chance.choice([0, 1, 2, 3, 4, 5, 7, 9, 12, 16]) if working and roll > 0.7 else None,
-        meanwhile=(chance.randrange(12), _step(chance, nested=True))
-        if working and chance.random() < 0.5
-        else None,
-    )
+from tests.scenarios.schedule import HUB_VERBS, Step
 
 
 @dataclass(frozen=True)
@@ -134,8 +67,12 @@ class World:
     meddled: set[str] = field(default_factory=set)
     #: Codes of things that were merged anywhere.
     merged: set[str] = field(default_factory=set)
+    #: (system, stream, key) of records that people made.
+    born: set[tuple[str, str, str]] = field(default_factory=set)
     #: Codes that people gave in more than one system.
     shared: set[str] = field(default_factory=set)
+    #: Paths whose values are not words that somebody types once.
+    untyped: frozenset[str] = frozenset(("code", "company"))
     tallies: list[Tally] = field(default_factory=list)
     #: Asks the store what it has kept; set by the judge.
     kept: Callable[[World], set[Scalar]] = lambda _world: set()
@@ -156,7 +93,7 @@ class World:
             return self.now + timedelta(seconds=place.offset)
 
         system = MemorySystem(
-            place.name, streams=dict.fromkeys(STREAMS, place.shape()), clock=clock
+            place.name, streams={s: place.shape(s) for s in self.landscape.streams}, clock=clock
         )
         system.misbehave(lag=place.lag)
         return system
@@ -170,9 +107,10 @@ class World:
         hub = Hub(
             store=store,
             connections=connections,
-            entities=ENTITIES,
+            entities=self.landscape.entities,
             policies=self.landscape.policies,
             flows=FlowSettings(),
+            limit=self.landscape.limit,
             worker=f"worker-{self.processes}",
             clock=self._hub_clock,
             fresh_id=lambda: f"{ids.getrandbits(128):032x}",
@@ -187,17 +125,21 @@ class World:
         place = self.places[name]
         connector = Line(MemoryConnector.of(self.systems[name], page=place.page), life)
         channels = {
-            stream: Channel(name, stream, connector, mapping_of(name, stream), place.facts)
-            for stream in STREAMS
+            stream: Channel(name, stream, connector, self.mapping(name, stream), place.facts)
+            for stream in self.landscape.streams
         }
         return Connection(name, "memory", "both", connector, channels)
+
+    def mapping(self, name: str, stream: str) -> Any:
+        """Returns how the hub translates a stream."""
+        return mapping_of(name, stream)
 
     # --- what happens ---------------------------------------------------------------------------
 
     def play(self, step: Step) -> None:
         """Lets one thing happen, with everything that goes wrong in it."""
         self.now += timedelta(seconds=step.pause)
-        if step.verb not in _HUB_VERBS:
+        if step.verb not in HUB_VERBS:
             self._happen(step, self.hub)
             return
         inner = step.meanwhile
@@ -233,8 +175,7 @@ class World:
     def _name(self, step: Step) -> str:
         return list(self.places)[step.system % len(self.places)]
 
-    @staticmethod
-    def _stream(step: Step) -> str:
+    def _stream(self, step: Step) -> str:
         return "contacts" if step.what % 3 == 0 else "companies"
 
     def _some(self, name: str, stream: str, pick: int) -> str | None:
@@ -254,15 +195,20 @@ class World:
             return
         code = self._code(name, stream, step.pick)
         payload: dict[str, Any] = {"code": code}
-        if stream == "contacts":
+        if stream != "companies":
             payload["company"] = self._some(name, "companies", step.pick)
-        fields = [p for i, p in enumerate(TYPED[stream]) if step.what >> i & 1]
+        fields = self._filled_in(stream, step)
         for path in fields:
-            _put(payload, path, self._word(path))
+            self._put(payload, path, self._word(path))
         key = self.systems[name].create(stream, payload)
+        self.born.add((name, stream, key))
         self.story.append(f"{name}: somebody creates {stream} {key}: {payload}")
         for path in fields:
             self._note(Spot(name, stream, key, path))
+
+    def _filled_in(self, stream: str, step: Step) -> list[str]:
+        """Returns what somebody fills in when he makes a record."""
+        return [p for i, p in enumerate(self.landscape.typed[stream]) if step.what >> i & 1]
 
     def _code(self, name: str, stream: str, pick: int) -> str:
         """A new thing, or one that another system has and this one has not: they will meet."""
@@ -284,8 +230,11 @@ class World:
         name, stream = self._name(step), self._stream(step)
         key = self._some(name, stream, step.pick)
         if key is not None:
-            paths = TYPED[stream]
-            self._type(Spot(name, stream, key, paths[step.what // 3 % len(paths)]), step)
+            self._type(Spot(name, stream, key, self._path(stream, step)), step)
+
+    def _path(self, stream: str, step: Step) -> str:
+        paths = self.landscape.typed[stream]
+        return paths[step.what // 3 % len(paths)]
 
     def _quarrel(self, step: Step, hub: Hub) -> None:
         """Two people type the same field of the same thing in two systems."""
@@ -294,7 +243,7 @@ class World:
         if key is None:
             return
         code = self.systems[name].get(stream, key)["code"]
-        path = TYPED[stream][step.what // 3 % len(TYPED[stream])]
+        path = self._path(stream, step)
         for other, system in self.systems.items():
             for there, record in system.records(stream).items():
                 if record["code"] == code:
@@ -305,20 +254,28 @@ class World:
         value = None if blank else self._word(spot.path)
         self._withdraw(spot)
         patch: dict[str, Any] = {}
-        _put(patch, spot.path, value)
+        self._put(patch, spot.path, value)
         self.systems[spot.system].edit(spot.stream, spot.key, patch)
         self.story.append(f"{spot.system}: somebody types {spot.stream} {spot.key} {patch}")
         self._note(spot)
 
     def _note(self, spot: Spot) -> None:
-        payload = self.systems[spot.system].get(spot.stream, spot.key)
-        value = canonical(spot.path, get(payload, spot.path))
+        value = self.shown(spot)
         if value is None:
             return
         self.said.add(str(value))
         lockless = self.places[spot.system].facts.lock == "none"
-        if not (lockless and self.writing == spot.system):
+        if self.heard(spot) and not (lockless and self.writing == spot.system):
             self.typed[spot] = str(value)
+
+    def shown(self, spot: Spot) -> Scalar:
+        """Returns what a field over there shows, in canonical form."""
+        payload = self.systems[spot.system].get(spot.stream, spot.key)
+        return canonical(spot.path, get(payload, spot.path))
+
+    def heard(self, _spot: Spot) -> bool:
+        """Says whether the hub reads this field at all."""
+        return True
 
     def _withdraw(self, spot: Spot) -> None:
         """Who types over his own words before anybody read them takes them back."""
@@ -354,10 +311,17 @@ class World:
         self.merged |= {system.get(stream, k)["code"] for k in (key, into)}
         self.meddled |= self.merged
         system.merge(stream, key, into=into)
-        for contact, record in system.records("contacts").items():
-            if stream == "companies" and record.get("company") == key:
-                system.edit("contacts", contact, company=into)
+        if stream == "companies":
+            self._adopt_children(name, {key}, into)
         self.story.append(f"{name}: somebody merges {stream} {key} into {into}")
+
+    def _adopt_children(self, name: str, parents: set[str], into: str) -> None:
+        """What referred to merged companies refers to the survivor, as systems see to."""
+        system = self.systems[name]
+        for stream in self.landscape.streams:
+            for child, record in system.records(stream).items():
+                if record.get("company") in parents:
+                    system.edit(stream, child, company=into)
 
     def _wait(self, _step: Step, _hub: Hub) -> None:
         self.now += timedelta(minutes=11)
@@ -436,43 +400,22 @@ class World:
     def calm(self) -> None:
         """People stop typing, faults stop, what was on its way arrives, leases run out."""
         self.story.append("all is calm")
-        for name, system in self.systems.items():
+        for system in self.systems.values():
             system.misbehave()
-            self.places[name] = self.places[name]
         while self.late:
             self._apply(Step("apply", 0, 0, 0, 0), self.hub)
         self.now += timedelta(hours=2)
 
+    def rest(self) -> Report:
+        """One round of a calm world."""
+        return sync(self.hub)
 
-def _put(payload: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    for name in parents:
-        payload = payload.setdefault(name, {})
-    payload[last] = value
+    def _put(self, payload: dict[str, Any], path: str, value: Any) -> None:
+        *parents, last = path.split(".")
+        for name in parents:
+            payload = payload.setdefault(name, {})
+        payload[last] = value
 
-
-def shrunk(steps: Sequence[Step], fails: Callable[[Sequence[Step]], bool]) -> list[Step]:
-    """Returns the shortest list it can find that still fails."""
-    steps = list(steps)
-    size = max(1, len(steps) // 2)
-    while size:
-        start = 0
-        while start < len(steps):
-            fewer = steps[:start] + steps[start + size :]
-            if fails(fewer):
-                steps = fewer
-            else:
-                start += size
-        size //= 2
-    for i in range(len(steps)):
-        for trouble in ("meanwhile", "dies", "fault"):
-            calmer = replace(steps[i], **{trouble: None})
-            if calmer != steps[i] and fails([*steps[:i], calmer, *steps[i + 1 :]]):
-                steps[i] = calmer
-    return steps
-
-
-def drawn(seed: int, length: int) -> tuple[Landscape, list[Step]]:
-    """Returns the landscape and the schedule that a seed names."""
-    chance = random.Random(seed)
-    return draw(chance), schedule(chance, length)
+    def also_wrong(self) -> Iterable[str]:
+        """What else breaks a promise at the end of this kind of world."""
+        return ()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hub.store.engine import open_store
-from tests.scenarios.simulation import drawn
+from tests.scenarios.schedule import drawn
 from tests.scenarios.verdict import explained, rehearse
 
 LONG = bool(os.environ.get("TULAY_LONG"))
@@ -31,7 +31,8 @@ def converge(url: str, seeds: range) -> None:
         for seed in seeds:
             landscape, steps = drawn(seed, STEPS)
             if rehearse(store, landscape, steps).wrong:
-                pytest.fail(explained(store, seed, STEPS), pytrace=False)
+                story = explained(store, landscape, steps)
+                pytest.fail(f"seed {seed}:\n{story}", pytrace=False)
     finally:
         store.close()
 

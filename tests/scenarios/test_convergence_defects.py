@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import Engine
 
 from connectors.kit.contract import Nudge, Page
 from connectors.kit.errors import UnavailableError
 from connectors.kit.manifest import StreamFacts
 from connectors.memory import MemoryConnector
 from hub.model.policy import EntityPolicy, FieldPolicy
-from hub.store import progress
-from hub.store.engine import open_store
+from hub.rehearsal.mortal import KilledError
+from hub.store import disputes, progress
+from hub.store.engine import Store, open_store
 from hub.store.progress import Tally
 from hub.sync.drain import drain
 from hub.sync.intake import take_in
 from hub.sync.pull import pull, sweep
 from hub.sync.push import push
 from hub.sync.receive import receive
+from hub.sync.resolve import resolve_with_value
 from hub.sync.round import sync
 from tests.scenarios.landscape import Landscape, Place
-from tests.scenarios.mortal import KilledError
 from tests.scenarios.simulation import World
 from tests.scenarios.verdict import kept, remember
+from tests.scenarios.wide_landscape import WideLandscape, WidePlace
+from tests.scenarios.wide_world import WideWorld
 
 FACTS = StreamFacts(
     title="x", create=True, update=True, delete=True, lock="native", once="once", deletions="pages"
@@ -186,6 +192,24 @@ def test_an_incomplete_sweep_deletes_nothing(world: World) -> None:
     assert all(link.gone_at is None for link in remember(world).links)
 
 
+def test_what_a_sweep_has_missed_is_looked_at_before_it_counts_as_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm = world.systems["crm"]
+    for number in range(3):
+        crm.create("companies", code=f"c{number}")
+    sync(world.hub)
+    line = world.hub.connection("crm").connector
+    monkeypatch.setattr(line, "keys", lambda _stream: iter([["1", "3"]]))
+    crm.delete("companies", "3")
+    sweep(world.hub, "crm", "companies")
+    assert [n.key for n in remember(world).links if n.gone_at is not None] == []
+    monkeypatch.setattr(line, "keys", lambda _stream: iter([["1"]]))
+    sweep(world.hub, "crm", "companies")
+    gone = [n.key for n in remember(world).links if n.gone_at is not None]
+    assert gone == ["3"]
+
+
 def test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was(world: World) -> None:
     crm = world.systems["crm"]
     crm.create("companies", code="c1", name="Acme")
@@ -263,3 +287,181 @@ def test_a_system_whose_clock_is_slow_is_heard(world: World) -> None:
     later(world)
     sync(world.hub)
     assert crm.get("companies", key)["phone"] == "3"
+
+
+def test_a_lost_create_without_a_hub_id_is_not_taken_for_a_strangers_spelling(
+    tmp_path: Path,
+) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+    store.create()
+    plain = FACTS.model_copy(update={"once": None})
+    places = (
+        Place("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
+        Place("erp", {"name": "upper", "price": "round:0"}, plain, offset=0.0, page=100, lag=0.0),
+    )
+    policies = {"company": EntityPolicy({"": FieldPolicy(first="erp")}, ASK.create), "contact": ASK}
+    world = World(Landscape(places, policies), store.engine, kept=kept)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme", price="2.25", phone="1")
+    pull(world.hub, "crm", "companies")
+    erp.misbehave(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    erp.edit("companies", "1", phone="2")
+    later(world)
+    sync(world.hub)
+    assert crm.get("companies", key) == {
+        "code": "c1",
+        "name": "Acme",
+        "price": "2.25",
+        "phone": "2",
+    }
+    assert len(erp.records("companies")) == 1
+    store.close()
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Iterator[WideWorld]:
+    """Two systems that also have orders; companies show figures of them."""
+    store = open_store(f"sqlite:///{tmp_path / 'wide.db'}")
+    store.create()
+    places = tuple(
+        WidePlace(name, {}, FACTS, offset=0.0, page=100, lag=0.0) for name in ("crm", "erp")
+    )
+    figures = FieldPolicy(owners=frozenset(), blank="write")
+    policy = EntityPolicy({"figures": figures}, ASK.create, delete="propagate")
+    policies = dict.fromkeys(("company", "contact", "sales_order"), policy)
+    yield WideWorld(WideLandscape(places, policies), store.engine, kept=kept)
+    store.close()
+
+
+def _figures(world: World) -> dict[str, object]:
+    later(world)
+    sync(world.hub)
+    later(world)
+    assert sync(world.hub).changed == 0
+    companies = world.systems["erp"].records("companies").values()
+    return {c["code"]: c["figures"].get("last_order") for c in companies}
+
+
+def test_the_figures_of_a_company_follow_an_order_that_moves_away(wide: WideWorld) -> None:
+    crm = wide.systems["crm"]
+    first, second = (crm.create("companies", code=code) for code in ("c1", "c2"))
+    order = crm.create("orders", code="o1", company=first)
+    crm.create("orders", code="o2", company=second)
+    assert _figures(wide) == {"c1": "o1", "c2": "o2"}
+    crm.edit("orders", order, company=second)
+    crm.edit("orders", order, code="o9")
+    assert _figures(wide) == {"c1": None, "c2": "o9"}
+
+
+def test_the_figures_of_a_company_forget_a_deleted_order(wide: WideWorld) -> None:
+    crm = wide.systems["crm"]
+    company = crm.create("companies", code="c1")
+    crm.create("orders", code="o1", company=company)
+    last = crm.create("orders", code="o2", company=company)
+    assert _figures(wide) == {"c1": "o2"}
+    crm.delete("orders", last)
+    assert _figures(wide) == {"c1": "o1"}
+
+
+class WatchedStore(Store):
+    """The real store; notes of each writing transaction whether it outlives a power cut."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.durable: list[bool] = []
+
+    @contextmanager
+    def begin(self, *, durable: bool = False) -> Iterator[Transaction]:
+        with super().begin(durable=durable) as tx:
+            yield tx
+        self.durable.append(durable)
+
+
+def test_nudges_and_intents_survive_a_power_cut(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    store = world.hub.store = WatchedStore(world.engine)
+    receive(world.hub, "crm", [Nudge("companies", "1", "e1")])
+    assert store.durable == [True]
+    drain(world.hub, "crm")
+    before: list[bool] = []
+    erp.hooks.before_write.append(lambda _stream: before.append(store.durable[-1]))
+    push(world.hub, "erp")
+    assert before == [True]
+
+
+def test_a_nudge_that_comes_in_while_others_are_followed_is_followed_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm = world.systems["crm"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    line = world.hub.connection("crm").connector
+    fetch = line.fetch
+
+    def fetch_and_edit(stream: str, keys: Sequence[str]) -> Page:
+        page = fetch(stream, keys)
+        monkeypatch.undo()
+        crm.edit("companies", key, name="Gamma")
+        receive(world.colleague, "crm", [Nudge("companies", key, "e2")])
+        return page
+
+    monkeypatch.setattr(line, "fetch", fetch_and_edit)
+    crm.edit("companies", key, name="Beta")
+    receive(world.hub, "crm", [Nudge("companies", key, "e1")])
+    drain(world.hub, "crm")
+    assert [golden.values["name"] for golden in remember(world).golden.values()] == ["Gamma"]
+
+
+def test_a_merge_keeps_the_history_of_both(world: World) -> None:
+    crm = world.systems["crm"]
+    first = crm.create("companies", code="c1", name="Acme")
+    second = crm.create("companies", code="c2", name="Zeta")
+    sync(world.hub)
+    later(world)
+    crm.edit("companies", first, name="Acme Works")
+    sync(world.hub)
+    later(world)
+    crm.merge("companies", first, into=second)
+    sync(world.hub)
+    (winner,) = [g for g in remember(world).golden.values() if g.merged_into is None]
+    with world.hub.store.read() as tx:
+        names = {old for row in disputes.past(tx, winner.id, "name") for old in [row["old"]]}
+    assert names == {"Acme", "Acme Works"}
+
+
+def test_what_a_third_value_overrules_stays_in_history(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", phone="1")
+    sync(world.hub)
+    crm.edit("companies", key, phone="2")
+    erp.edit("companies", "1", phone="3")
+    later(world)
+    sync(world.hub)
+    with world.hub.store.read() as tx:
+        (conflict,) = disputes.listing(tx)
+    resolve_with_value(world.hub, conflict["id"], "4")
+    later(world)
+    sync(world.hub)
+    assert crm.get("companies", key)["phone"] == erp.get("companies", "1")["phone"] == "4"
+    assert {"2", "3"} <= kept(world)
+
+
+def test_a_third_record_made_of_two_does_not_bring_a_spelling_to_the_others(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    first = crm.create("companies", code="c1", name="Acme")
+    second = crm.create("companies", code="c2", name="Acme Works")
+    sync(world.hub)
+    third = erp.create("companies", erp.get("companies", "1"))
+    later(world)
+    pull(world.hub, "erp", "companies")  # before anybody tells that it comes from the others
+    erp.merge("companies", "1", into=third)
+    erp.merge("companies", "2", into=third)
+    later(world)
+    sync(world.hub)
+    assert {crm.get("companies", key)["name"] for key in (first, second)} <= {"Acme", "Acme Works"}
+    (living,) = [g for g in remember(world).golden.values() if g.merged_into is None]
+    assert living.values["name"] == "Acme"
+    assert erp.get("companies", third)["name"] == "ACME"

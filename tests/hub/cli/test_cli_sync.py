@@ -115,7 +115,9 @@ def test_status_tells_how_things_stand(agreed: Any) -> None:
     assert {run["state"] for run in found["runs"]} == {"done"}
     assert (found["conflicts"], found["reviews"], found["letters"]) == (0, 0, [])
     lines = agreed.lines("status")
-    assert lines[0].split() == "CONNECTION SYSTEM ROLE STATE TO READ TO WRITE SET ASIDE".split()
+    assert lines[0].split() == (
+        "CONNECTION SYSTEM ROLE STATE TO READ TO WRITE SET ASIDE CALLS TODAY".split()
+    )
     assert any(line.split()[:4] == ["crm", "memory", "crm", "ok"] for line in lines)
 
 

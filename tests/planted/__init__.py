@@ -1,0 +1,1 @@
+"""Bugs planted in the core on purpose, to prove that the tests catch them. See `__main__.py`."""

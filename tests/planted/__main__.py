@@ -1,0 +1,126 @@
+"""Plants bugs in a copy of the tree, one at a time, and says whether the tests catch them.
+
+    python -m tests.planted                  every bug, the tests named in the table
+    python -m tests.planted sweep lease      those whose name has one of these words
+    python -m tests.planted --suite [NAME]   the whole fast suite instead of the named tests
+    python -m tests.planted --list           the table
+
+Ends with 1 when one is not caught, with 2 when the tests fail without any. Nothing of the tree itself is changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.planted.plant import ROOT, Plant, every
+
+#: What a change of the core must pass in any case; tests of real servers only where named.
+FAST = (
+    "tests/hub/model",
+    "tests/scenarios/test_convergence_defects.py",
+    "tests/scenarios/test_values.py",
+    "tests/scenarios/test_identity.py",
+    "tests/scenarios/test_endings.py",
+    "tests/scenarios/test_trouble.py",
+    "tests/hub/web",
+    "tests/hub/store",
+    "tests/hub/sync",
+    "tests/scenarios/test_crashes.py",
+    "tests/scenarios/test_convergence.py",
+    "tests/scenarios/test_convergence_wide.py",
+    "hub/model",
+)
+_COPIED = ("connectors", "mappings", "hub", "worker", "tests", "pyproject.toml", "README.md")
+
+
+def copied(into: Path) -> None:
+    """Copies what the tests need."""
+    unwanted = shutil.ignore_patterns("__pycache__", ".*_cache", "*.egg-info")
+    for name in _COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, into / name, ignore=unwanted)
+        else:
+            shutil.copy2(source, into / name)
+
+
+def failing(tree: Path, tests: Sequence[str]) -> str | None:
+    """Returns the first test that fails in a tree; None when all pass.
+
+    Raises: RuntimeError when the tests could not run at all.
+    """
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "--no-header", "-rfE", "--tb=no", *tests],
+        cwd=tree,
+        env=_environment(tree),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return None
+    named = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    if done.returncode != 1 or not named:
+        raise RuntimeError(f"the tests did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return named[0].split(" - ")[0].split(" ", 1)[1]
+
+
+def _environment(tree: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def caught(plant: Plant, tree: Path, *, suite: bool) -> str | None:
+    """Plants one bug in a sound tree; returns the test that catches it, or None."""
+    sound = (tree / plant.file).read_text(encoding="utf-8")
+    plant.apply(tree)
+    try:
+        return failing(tree, FAST if suite else plant.caught_by)
+    finally:
+        (tree / plant.file).write_text(sound, encoding="utf-8")
+
+
+def tended(plants: Sequence[Plant], *, suite: bool) -> int:
+    """Plants each bug, says what becomes of it; returns the exit code."""
+    with tempfile.TemporaryDirectory(prefix="tulay-planted-") as folder:
+        tree = Path(folder)
+        copied(tree)
+        named = FAST if suite else tuple(dict.fromkeys(t for p in plants for t in p.caught_by))
+        if test := failing(tree, named):
+            print(f"{test} fails without any planted bug: nothing can be said")
+            return 2
+        missed = 0
+        for plant in plants:
+            test = caught(plant, tree, suite=suite)
+            missed += test is None
+            verdict = f"caught by {test}" if test else "NOT CAUGHT"
+            print(f"{plant.promise:9} {plant.name}: {verdict}", flush=True)
+    return 1 if missed else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs what was asked for; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.planted", description=__doc__)
+    parser.add_argument("words", nargs="*", metavar="NAME", help="words of the bugs' names")
+    parser.add_argument("--suite", action="store_true", help="run the whole fast suite")
+    parser.add_argument("--list", action="store_true", help="only name the bugs")
+    asked = parser.parse_args(arguments)
+    plants = [p for p in every() if not asked.words or any(w in p.name for w in asked.words)]
+    if not plants:
+        print("no planted bug has such a name; see --list")
+        return 2
+    if asked.list:
+        print("\n".join(f"{p.promise:9} {p.name} ({p.file})" for p in plants))
+        return 0
+    return tended(plants, suite=asked.suite)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

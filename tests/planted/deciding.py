@@ -1,0 +1,262 @@
+"""Bugs of deciding: seen, agreed and shown; policies, units, blanks, states; who is who; merges."""
+
+from __future__ import annotations
+
+from tests.planted.plant import Plant
+
+_DEFECTS = "tests/scenarios/test_convergence_defects.py"
+_VALUES = "tests/scenarios/test_values.py"
+_OBSERVE = "tests/hub/model/test_observe.py"
+_MODEL = "tests/hub/model/test_convergence.py"
+_IDENTITY = "tests/scenarios/test_identity.py"
+
+PLANTS = (
+    Plant(
+        "clocks are compared instead of what was seen",
+        "P7",
+        "hub/model/observe.py",
+        """    if theirs == shown:
+        return "back", ""
+""",
+        """    known = [t for p in cell if (t := ground.changed_at(p)) is not None]
+    if sighting.modified_at is not None and any(sighting.modified_at <= t for t in known):
+        return "repair", "older"
+    if theirs == shown:
+        return "back", ""
+""",
+        (_MODEL, f"{_DEFECTS}::test_a_system_whose_clock_is_slow_is_heard"),
+    ),
+    Plant(
+        "where both changed, the later clock wins",
+        "P1",
+        "hub/model/observe.py",
+        '    if rule == "latest":\n',
+        '    if rule == "latest" or sighting.modified_at is not None:\n',
+        (_OBSERVE, _VALUES),
+    ),
+    Plant(
+        "a record older than the golden value is not observed",
+        "P7",
+        "hub/sync/intake.py",
+        "        if self._stale(record, link):\n            self.tally.skip",
+        "        if self._stale(record, link) or (\n"
+        "            record.modified_at is not None\n"
+        "            and link.id is not None\n"
+        "            and record.modified_at < golden.changed_at\n"
+        "        ):\n            self.tally.skip",
+        (f"{_DEFECTS}::test_a_system_whose_clock_is_slow_is_heard",),
+    ),
+    Plant(
+        "what a system showed is dropped from the decision",
+        "P4",
+        "hub/model/observe.py",
+        "    if theirs == shown:\n",
+        "    if theirs == agreed:\n",
+        (_MODEL, _VALUES),
+    ),
+    Plant(
+        "what a system showed is not stored",
+        "P4",
+        "hub/model/state.py",
+        "        for store, value in ((self.agreed, agreed), (self.shown, shown)):\n",
+        "        for store, value in ((self.agreed, agreed), (self.shown, seen)):\n",
+        ("tests/hub/model/test_state.py", _MODEL),
+    ),
+    Plant(
+        "what a system shows is agreed on instead of what was written",
+        "P4",
+        "hub/model/want.py",
+        "        after.put(path, seen=back, agreed=value, shown=back)\n    return after\n\n\n"
+        "def settle_unheard",
+        "        after.put(path, seen=back, agreed=back, shown=back)\n    return after\n\n\n"
+        "def settle_unheard",
+        ("tests/hub/model/test_want.py", _MODEL),
+    ),
+    Plant(
+        "only golden and agreed are compared when writing",
+        "P3",
+        "hub/model/want.py",
+        "        if value == link.agreed_at(path) and link.seen.get(path) == link.shown_at(path):\n",
+        "        if value == link.agreed_at(path):\n",
+        ("tests/hub/model/test_want.py", _MODEL),
+    ),
+    Plant(
+        "a blank overwrites",
+        "P12",
+        "hub/model/observe.py",
+        '    if policy.blank == "keep" and all(v is None for v in theirs):\n',
+        '    if policy.blank == "never" and all(v is None for v in theirs):\n',
+        (_OBSERVE, f"{_VALUES}::test_an_emptied_field_is_filled_again"),
+    ),
+    Plant(
+        "a blank is written",
+        "P12",
+        "hub/model/want.py",
+        "        if value is None and (blank_there or _keeps(path, golden, policy)):\n",
+        "        if value is None and blank_there:\n",
+        ("tests/hub/model/test_want.py",),
+    ),
+    Plant(
+        "the shipped default lets a blank overwrite",
+        "P12",
+        "hub/model/policy.py",
+        '    blank: Literal["keep", "write"] = "keep"\n',
+        '    blank: Literal["keep", "write"] = "write"\n',
+        ("tests/hub/model/test_observe.py", _VALUES),
+    ),
+    Plant(
+        "who owns a field is ignored",
+        "P1",
+        "hub/model/policy.py",
+        "        return self.owners is None or connection in self.owners\n",
+        "        return self.owners is None or connection in self.owners or bool(self.owners)\n",
+        (_OBSERVE, _VALUES),
+    ),
+    Plant(
+        "a value that policy overrules leaves no history",
+        "P1",
+        "hub/model/observe.py",
+        '                result.changes.append(Change(path, new, ours, "superseded", why))\n',
+        "                result.drift = True\n",
+        (_OBSERVE, _MODEL),
+    ),
+    Plant(
+        "the named winner is the loser",
+        "P1",
+        "hub/model/observe.py",
+        'return ("take" if rule == sighting.connection else "repair"), f"{name}: {rule}"',
+        'return ("take" if rule != sighting.connection else "repair"), f"{name}: {rule}"',
+        (_OBSERVE, _VALUES),
+    ),
+    Plant(
+        "where a person should be asked, the newcomer wins",
+        "P1",
+        "hub/model/observe.py",
+        '    if rule == "ask":\n        return "ask", ""\n',
+        '    if rule == "ask":\n        return "take", "both: ask"\n',
+        (_OBSERVE, _VALUES),
+    ),
+    Plant(
+        "a field in conflict is taken from its connection",
+        "P1",
+        "hub/model/observe.py",
+        '    if any(p in ground.conflicts for p in cell):\n        return "ask", ""\n',
+        "",
+        (_OBSERVE, _MODEL),
+    ),
+    Plant(
+        "a unit is torn",
+        "P1",
+        "hub/model/observe.py",
+        "        return tuple(p for p in paths if policy.unit_of(p) == unit)\n",
+        "        return (path,)\n",
+        (_OBSERVE, f"{_VALUES}::test_an_address_is_one_thing"),
+    ),
+    Plant(
+        "half a list item is written",
+        "P1",
+        "hub/model/observe.py",
+        "    return (path,) if (theirs and ours) or not known else item_paths\n",
+        "    return (path,)\n",
+        (_OBSERVE, _MODEL),
+    ),
+    Plant(
+        "a state moves backwards",
+        "P3",
+        "hub/model/observe.py",
+        '    return ("repair", _LAGS_BEHIND) if behind else None\n',
+        "    return None\n",
+        (_OBSERVE, "tests/hub/model/test_observe_properties.py"),
+    ),
+    Plant(
+        "a flow moves a state backwards",
+        "P3",
+        "hub/model/want.py",
+        "    return old == new or states.route(str(old), str(new)) is not None\n",
+        "    return old != new or states.route(str(old), str(new)) is not None\n",
+        ("hub/model/want.py", "tests/hub/model/test_want.py"),
+    ),
+    Plant(
+        "a match links although something contradicts",
+        "P2",
+        "hub/model/matching.py",
+        "    fitting = [c for c in candidates if not _contradicts(entity, values, c.values)]\n",
+        "    fitting = list(candidates)\n",
+        ("tests/hub/model/test_matching.py", _IDENTITY),
+    ),
+    Plant(
+        "of two candidates the first is linked",
+        "P2",
+        "hub/model/matching.py",
+        "        if len(first) == 1:\n            return Linked(first[0])\n",
+        "        if first:\n            return Linked(first[0])\n",
+        ("tests/hub/model/test_matching.py", _IDENTITY),
+    ),
+    Plant(
+        "a golden record that has a record there is linked to a second one",
+        "P2",
+        "hub/sync/identity.py",
+        "            if g in golden and g not in taken and _alive(golden[g])\n",
+        "            if g in golden and _alive(golden[g])\n",
+        (_IDENTITY, _DEFECTS, "tests/scenarios/test_convergence.py"),
+    ),
+    Plant(
+        "our own id in a record is not looked at",
+        "P2",
+        "hub/sync/identity.py",
+        "    _by_once(tx, channel, fresh, found=found, taken=taken)\n",
+        "",
+        (_DEFECTS, "tests/scenarios/test_trouble.py"),
+    ),
+    Plant(
+        "a merge drops what the loser said",
+        "P1",
+        "hub/sync/vanish.py",
+        "    then.history(winner_id, lost, connection=origin)\n",
+        "",
+        (f"{_IDENTITY}::test_two_customers_merged_in_the_crm_are_one",),
+    ),
+    Plant(
+        "a merge leaves the loser's history behind",
+        "P1",
+        "hub/sync/vanish.py",
+        "    disputes.move_history(tx, loser_id, winner_id)\n",
+        "",
+        (f"{_DEFECTS}::test_a_merge_keeps_the_history_of_both",),
+    ),
+    Plant(
+        "a merge leaves the children with the loser",
+        "P1",
+        "hub/sync/vanish.py",
+        "    _move_references(tx, loser_id, winner_id, then=then)\n",
+        "",
+        (_IDENTITY, "tests/scenarios/test_convergence.py"),
+    ),
+    Plant(
+        "what a person decides about a conflict leaves no history",
+        "P1",
+        "hub/sync/resolve.py",
+        "        self._remember(change, self.link.connection)\n",
+        "        assert change is not None\n",
+        ("tests/hub/sync/test_resolve.py",),
+    ),
+    Plant(
+        "figures keep an order that has moved away",
+        "P3",
+        "hub/sync/consequences.py",
+        "                self._dirty[str(parent)] = None\n",
+        "                self._woken[str(parent)] = None\n",
+        (f"{_DEFECTS}::test_the_figures_of_a_company_follow_an_order_that_moves_away",),
+    ),
+    Plant(
+        "figures keep an order that was deleted",
+        "P3",
+        "hub/sync/derive.py",
+        '            companies[str(golden.values.get("company") or "")] = None\n'
+        '            sales[str(golden.values.get("sales_order") or "")] = None\n'
+        "        for golden in alive",
+        '            sales[str(golden.values.get("sales_order") or "")] = None\n'
+        "        for golden in alive",
+        (f"{_DEFECTS}::test_the_figures_of_a_company_forget_a_deleted_order",),
+    ),
+)

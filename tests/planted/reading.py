@@ -1,0 +1,315 @@
+"""Bugs of reading: cursors, pages, sweeps, nudges, counts, receivers."""
+
+from __future__ import annotations
+
+from tests.planted.plant import Plant
+
+_DEFECTS = "tests/scenarios/test_convergence_defects.py"
+_TROUBLE = "tests/scenarios/test_trouble.py"
+_ENDINGS = "tests/scenarios/test_endings.py"
+_HOOKS = "tests/hub/web/test_webhooks.py"
+
+PLANTS = (
+    Plant(
+        "cursor stored before its page",
+        "P5",
+        "hub/sync/pull.py",
+        """            tally.become(hub.store.transact(store_page))
+""",
+        """            with hub.store.begin() as early:
+                saved = {"fingerprint": channel.mapping.fingerprint, "cursor": since}
+                store.save_stream(early, connection, stream, **saved)
+            tally.become(hub.store.transact(store_page))
+""",
+        (f"{_DEFECTS}::test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was",),
+    ),
+    Plant(
+        "cursor of the whole read stored with its first page",
+        "P5",
+        "hub/sync/pull.py",
+        """        pages = _ahead(channel.connector.pages(stream, since))
+        for page in pages:
+""",
+        """        pages = list(_ahead(channel.connector.pages(stream, since)))
+        since = next((p.cursor for p in reversed(pages) if p.cursor), since)
+        with hub.store.begin() as tx:
+            store.save_stream(tx, connection, stream, cursor=since)
+        for page in pages:
+""",
+        (f"{_DEFECTS}::test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was",),
+    ),
+    Plant(
+        "cursor kept although the mapping has changed",
+        "P5",
+        "hub/sync/pull.py",
+        "since = state.cursor if same_mapping else None",
+        "since = state.cursor if same_mapping or state.cursor else None",
+        ("tests/scenarios/test_trouble.py", "tests/scenarios/test_values.py"),
+    ),
+    Plant(
+        "no overlap of two reads (HubSpot)",
+        "P5",
+        "connectors/hubspot/increments.py",
+        "lower = cursor.until - self._overlap",
+        "lower = cursor.until",
+        ("tests/connectors/hubspot/test_reading.py",),
+    ),
+    Plant(
+        "no overlap of two reads (Tryton)",
+        "P5",
+        "connectors/tryton/reading.py",
+        "start = start or self._now() - self._overlap",
+        "start = start or self._now()",
+        ("tests/connectors/tryton/test_tryton_overlap.py",),
+    ),
+    Plant(
+        "no overlap of two reads (memory)",
+        "P5",
+        "connectors/memory/connector.py",
+        "self._overlap = 5.0 if overlap is None else float(overlap)",
+        "self._overlap = 0.0",
+        ("tests/connectors/memory", "tests/scenarios/test_convergence.py"),
+    ),
+    Plant(
+        "a stale page is applied",
+        "P7",
+        "hub/sync/intake.py",
+        "            and record.modified_at < link.modified_at\n",
+        "            and record.modified_at == link.modified_at.min\n",
+        (f"{_DEFECTS}::test_an_old_page_does_not_overwrite_newer_words",),
+    ),
+    Plant(
+        "of two sightings in one page the later one counts, not the newer",
+        "P7",
+        "hub/sync/sightings.py",
+        "    return known if known.modified_at > found.modified_at else found",
+        "    return found",
+        (f"{_TROUBLE}::test_the_same_key_twice_in_a_page_counts_with_its_newest_state",),
+    ),
+    Plant(
+        "an old page brings a deleted record back",
+        "P8",
+        "hub/sync/intake.py",
+        "        if self.fetched or link.gone_at is None:\n",
+        "        if self.fetched or link.gone_at is None or link.gone_at:\n",
+        (f"{_TROUBLE}::test_a_page_read_before_a_deletion_does_not_bring_the_record_back",),
+    ),
+    Plant(
+        "an incomplete sweep is trusted",
+        "P8",
+        "hub/sync/pull.py",
+        """            for portion in channel.connector.keys(stream):
+                present.add(portion)
+                show.advance(f"{connection}.{stream}", len(portion))
+""",
+        """            try:
+                for portion in channel.connector.keys(stream):
+                    present.add(portion)
+            except ConnectorError as error:
+                show.done(str(error))
+""",
+        (
+            f"{_ENDINGS}::test_a_sweep_that_breaks_off_deletes_nothing",
+            f"{_DEFECTS}::test_an_incomplete_sweep_deletes_nothing",
+        ),
+    ),
+    Plant(
+        "what a sweep misses is deleted without a look",
+        "P8",
+        "hub/sync/pull.py",
+        "                page = channel.connector.fetch(stream, missing)\n",
+        "                page = Page(gone=list(missing))\n",
+        (f"{_DEFECTS}::test_what_a_sweep_has_missed_is_looked_at_before_it_counts_as_deleted",),
+    ),
+    Plant(
+        "an incomplete sweep is trusted, and nothing is looked at",
+        "P8",
+        "hub/sync/pull.py",
+        """            for portion in channel.connector.keys(stream):
+                present.add(portion)
+                show.advance(f"{connection}.{stream}", len(portion))
+            for missing in _missing(hub, channel, present):
+                page = channel.connector.fetch(stream, missing)
+""",
+        """            try:
+                for portion in channel.connector.keys(stream):
+                    present.add(portion)
+            except ConnectorError as error:
+                show.done(str(error))
+            for missing in _missing(hub, channel, present):
+                page = Page(gone=list(missing))
+""",
+        (
+            f"{_ENDINGS}::test_a_sweep_that_breaks_off_deletes_nothing",
+            f"{_DEFECTS}::test_an_incomplete_sweep_deletes_nothing",
+        ),
+    ),
+    Plant(
+        "a surprise is obeyed",
+        "P9",
+        "hub/model/surprise.py",
+        "    return touched > limit.records and touched > limit.share * known",
+        "    return touched > limit.records * 1_000_000 and touched > limit.share * known",
+        (_ENDINGS, "tests/hub/model/test_surprise.py"),
+    ),
+    Plant(
+        "a pull is not guarded against surprises",
+        "P9",
+        "hub/sync/pull.py",
+        "                guard(hub, counted, known=known, accepted=state.accepted)\n",
+        "",
+        (f"{_ENDINGS}::test_a_surprising_number_of_changes_waits_for_a_person",),
+    ),
+    Plant(
+        "a sweep is not guarded against surprises",
+        "P9",
+        "hub/sync/pull.py",
+        "                    guard(hub, counted, known=linked, accepted=accepted)\n",
+        "",
+        (_ENDINGS,),
+    ),
+    Plant(
+        "counts do not add up: a record twice in a page is forgotten",
+        "P10",
+        "hub/sync/intake.py",
+        "        self.tally.same += len(found) - len(latest)  # the same key twice in one page\n",
+        "",
+        (f"{_TROUBLE}::test_the_same_key_twice_in_a_page_counts_with_its_newest_state",),
+    ),
+    Plant(
+        "counts do not add up: skipped records are not counted",
+        "P10",
+        "hub/store/progress.py",
+        "        self.skipped[reason] = self.skipped.get(reason, 0) + count\n",
+        "        self.skipped[reason] = self.skipped.get(reason, 0)\n",
+        (_TROUBLE, _ENDINGS),
+    ),
+    Plant(
+        "a run whose counts do not add up is not red",
+        "P10",
+        "hub/sync/pull.py",
+        "        red = None if tally.adds_up else",
+        "        red = None if tally.seen >= 0 else",
+        (f"{_TROUBLE}::test_a_run_whose_counts_do_not_add_up_is_red",),
+    ),
+    Plant(
+        "a webhook is acknowledged before the commit",
+        "P5",
+        "hub/web/inbox.py",
+        "        await delivery.stored\n",
+        "        await asyncio.sleep(0)\n",
+        (_HOOKS,),
+    ),
+    Plant(
+        "a webhook is acknowledged although the commit failed",
+        "P5",
+        "hub/web/inbox.py",
+        "            return False\n        self.commits",
+        "            return True\n        self.commits",
+        (f"{_HOOKS}::test_a_database_that_is_away_asks_the_sender_to_come_again",),
+    ),
+    Plant(
+        "a nudge is stored without reaching the disk",
+        "P5",
+        "hub/sync/receive.py",
+        "    with store.begin(durable=True) as tx:\n",
+        "    with store.begin() as tx:\n",
+        (f"{_DEFECTS}::test_nudges_and_intents_survive_a_power_cut",),
+    ),
+    Plant(
+        "the inbox forgets what came in meanwhile",
+        "P5",
+        "hub/sync/drain.py",
+        "            queues.inbox_done(tx, [item.id for item in items])\n\n        keys",
+        """            queues.inbox_done(
+                tx,
+                [
+                    late.id
+                    for late in queues.inbox_batch(
+                        tx, self.source.name, channel.stream, now=self.hub.clock(), limit=1000
+                    )
+                ],
+            )
+
+        keys""",
+        (f"{_DEFECTS}::test_a_nudge_that_comes_in_while_others_are_followed_is_followed_too",),
+    ),
+    Plant(
+        "nudges are forgotten before they are followed",
+        "P5",
+        "hub/sync/drain.py",
+        "        page, refused = _truth(channel, keys)\n",
+        """        with self.hub.store.begin() as tx:
+            done(tx)
+        page, refused = _truth(channel, keys)
+""",
+        (f"{_TROUBLE}::test_a_nudge_that_cannot_be_followed_waits_while_the_system_is_down",),
+    ),
+    Plant(
+        "a letter is never tried again",
+        "P6",
+        "hub/sync/drain.py",
+        "            if not work.inbox() and not work.letters():\n",
+        "            if not work.inbox():\n",
+        ("tests/scenarios/test_identity.py", _TROUBLE),
+    ),
+    Plant(
+        "a replayed letter is not due",
+        "P6",
+        "hub/store/letters.py",
+        """        update(letters).where(among(tx, letters.c.id, ids)).values(state="waiting", due_at=now)
+""",
+        """        update(letters).where(among(tx, letters.c.id, ids)).values(due_at=now)
+""",
+        (f"{_TROUBLE}::test_a_letter_can_be_replayed", "tests/hub/store/test_letters.py"),
+    ),
+    Plant(
+        "a letter stays although its record has arrived",
+        "P6",
+        "hub/sync/intake.py",
+        """            letters.deliver(self.tx, "pull", connection, stream=stream, keys=[key])
+            letters.wake""",
+        """            letters.wake""",
+        (_TROUBLE, "tests/scenarios/test_identity.py"),
+    ),
+    Plant(
+        "a bad record stops its page",
+        "P6",
+        "hub/sync/intake.py",
+        "                self._bury(record.key, str(error))\n",
+        "                raise\n",
+        (_TROUBLE,),
+    ),
+    Plant(
+        "an old delivery is accepted",
+        "security",
+        "connectors/kit/signatures.py",
+        "    return abs(now - stamp) <= tolerance\n",
+        "    return abs(now - stamp) <= tolerance * 1000\n",
+        (f"{_HOOKS}::test_forged_old_and_unsigned_deliveries_are_refused_alike",),
+    ),
+    Plant(
+        "an old delivery is accepted by one system",
+        "security",
+        "connectors/memory/webhooks.py",
+        "    return ours and recent(sent_at, request.received_at, tolerance=_TOLERANCE)\n",
+        "    return ours\n",
+        (f"{_HOOKS}::test_forged_old_and_unsigned_deliveries_are_refused_alike",),
+    ),
+    Plant(
+        "a forged delivery is accepted",
+        "security",
+        "hub/web/webhooks.py",
+        "        if not connector.verify(self._delivery(request, body)):\n",
+        "        if not connector.verify(self._delivery(request, body)) and not body:\n",
+        (_HOOKS,),
+    ),
+    Plant(
+        "the lease of a stream is ignored",
+        "P11",
+        "hub/store/progress.py",
+        "    return taken.rowcount == 1\n",
+        "    return taken.rowcount <= 1\n",
+        ("tests/hub/store/test_progress.py",),
+    ),
+)

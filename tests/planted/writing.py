@@ -1,0 +1,243 @@
+"""Bugs of writing: probes, intents, wishes, leases, what is expected."""
+
+from __future__ import annotations
+
+from tests.planted.plant import Plant
+
+_DEFECTS = "tests/scenarios/test_convergence_defects.py"
+_TROUBLE = "tests/scenarios/test_trouble.py"
+_VALUES = "tests/scenarios/test_values.py"
+_CRASHES = "tests/scenarios/test_crashes.py"
+_QUEUES = "tests/hub/store/test_queues.py"
+
+PLANTS = (
+    Plant(
+        "a repeated create is not probed",
+        "P2",
+        "hub/sync/push.py",
+        "        made = channel.connector.find(channel.stream, list(sent))\n",
+        "        made = dict.fromkeys(()) if sent else channel.connector.find(channel.stream, [])\n",
+        (f"{_TROUBLE}::test_a_create_with_an_unknown_outcome_is_probed_not_repeated",),
+    ),
+    Plant(
+        "the state of a sent create is not looked at",
+        "P2",
+        "hub/sync/push.py",
+        'if job.link is None and job.wish.state == "sent"])',
+        'if job.link is None and job.wish.state == "unknown"])',
+        (f"{_TROUBLE}::test_a_create_with_an_unknown_outcome_is_probed_not_repeated", _CRASHES),
+    ),
+    Plant(
+        "where no hub id is kept, a create is repeated at once",
+        "P2",
+        "hub/sync/push.py",
+        "            self._recognise(channel, unknown)\n            return\n",
+        "            return\n",
+        (f"{_TROUBLE}::test_a_system_without_external_keys_is_probed_by_what_identifies_a_record",),
+    ),
+    Plant(
+        "the intent to create is stored after the call",
+        "P2",
+        "hub/sync/push.py",
+        """        with self.hub.store.begin(durable=bool(creates)) as tx:
+            queues.mark_sent(tx, creates=creates, updates=updates)
+        try:
+            outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
+""",
+        """        try:
+            outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
+            with self.hub.store.begin(durable=bool(creates)) as tx:
+                queues.mark_sent(tx, creates=creates, updates=updates)
+""",
+        (f"{_TROUBLE}::test_a_create_with_an_unknown_outcome_is_probed_not_repeated", _CRASHES),
+    ),
+    Plant(
+        "the intent to create does not reach the disk",
+        "P2",
+        "hub/sync/push.py",
+        "        with self.hub.store.begin(durable=bool(creates)) as tx:\n",
+        "        with self.hub.store.begin() as tx:\n",
+        (f"{_DEFECTS}::test_nudges_and_intents_survive_a_power_cut",),
+    ),
+    Plant(
+        "a wish that was renewed makes a sent create forget that it was sent",
+        "P2",
+        "hub/store/queues.py",
+        'state=case((outbox.c.state == "sent", "sent"), else_="due"),',
+        'state="due",',
+        (f"{_QUEUES}::test_a_create_with_unknown_outcome_stays_so_until_fulfilled", _DEFECTS),
+    ),
+    Plant(
+        "a create of unknown outcome is due again as if it had not been sent",
+        "P2",
+        "hub/sync/push.py",
+        """            refused = isinstance(error, RateLimitedError) or not isinstance(write, Create)
+""",
+        """            refused = True
+""",
+        ("tests/scenarios/test_convergence.py", "tests/scenarios/test_convergence_wide.py"),
+    ),
+    Plant(
+        "what lost its answer is taken for a person's words",
+        "P4",
+        "hub/sync/intake.py",
+        "        if unheard:\n            queues.heard_of",
+        "        if unheard and not ids:\n            queues.heard_of",
+        (f"{_DEFECTS}::test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_words",),
+    ),
+    Plant(
+        "a lost create without a hub id is met as a stranger",
+        "P4",
+        "hub/sync/intake.py",
+        "        keys = found.known if nameless else found.created\n",
+        "        keys = found.created\n",
+        (f"{_DEFECTS}::test_a_lost_create_without_a_hub_id_is_not_taken_for_a_strangers_spelling",),
+    ),
+    Plant(
+        "a wish renewed during its push is dropped",
+        "P1",
+        "hub/store/queues.py",
+        "        tx.execute(delete(outbox).where(outbox.c.id == wish.id, outbox.c.wish == wish.wish))\n",
+        "        tx.execute(delete(outbox).where(outbox.c.id == wish.id))\n",
+        (
+            f"{_QUEUES}::test_a_wish_made_while_it_was_being_fulfilled_stays",
+            f"{_DEFECTS}::test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again",
+        ),
+    ),
+    Plant(
+        "a wish that is wished for anew is not counted",
+        "P1",
+        "hub/store/queues.py",
+        "                wish=outbox.c.wish + 1,\n                due_at=now,\n",
+        "                due_at=now,\n",
+        (
+            f"{_QUEUES}::test_a_wish_made_while_it_was_being_fulfilled_stays",
+            f"{_DEFECTS}::test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again",
+        ),
+    ),
+    Plant(
+        "a wish that somebody else leases is taken all the same",
+        "P2",
+        "hub/store/queues.py",
+        "    free = or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < now)\n",
+        "    free = or_(outbox.c.leased_until.is_(None), outbox.c.id > 0)\n",
+        (_QUEUES,),
+    ),
+    Plant(
+        "a lease is asked for and not written down",
+        "P2",
+        "hub/store/queues.py",
+        "                .values(leased_by=worker, leased_until=now + LEASE)\n",
+        "                .values(leased_by=worker)\n",
+        (_QUEUES,),
+    ),
+    Plant(
+        "a dead worker's lease never ends",
+        "P11",
+        "hub/store/queues.py",
+        "    free = or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < now)\n",
+        "    free = outbox.c.leased_until.is_(None)\n",
+        (_QUEUES, _CRASHES),
+    ),
+    Plant(
+        "what a record must still be is not said",
+        "P1",
+        "hub/sync/plan.py",
+        "    return Update(job.link.key, payload, job.record.version) if payload else None\n",
+        "    return Update(job.link.key, payload, None) if payload else None\n",
+        (f"{_TROUBLE}::test_a_write_to_a_record_that_was_just_edited_there_loses_neither_edit",),
+    ),
+    Plant(
+        "a record is not read before it is written",
+        "P1",
+        "hub/sync/push.py",
+        "        self._take(channel, page, own_wishes=False)\n        self._refresh(linked, channel)\n",
+        "        self._refresh(linked, channel)\n",
+        (_DEFECTS, _VALUES, _TROUBLE),
+    ),
+    Plant(
+        "a field in conflict is written",
+        "P1",
+        "hub/model/want.py",
+        "        if path in conflicts or policy.unit_of(path) in units or path.startswith(torn):\n",
+        "        if policy.unit_of(path) in units or path.startswith(torn):\n",
+        ("tests/hub/model/test_want.py", _VALUES),
+    ),
+    Plant(
+        "the writer does not ask which fields are in conflict",
+        "P1",
+        "hub/sync/plan.py",
+        "            conflicts=conflicts.get(job.link.id or 0, frozenset()),\n",
+        "            conflicts=conflicts.get(0, frozenset()),\n",
+        (_VALUES,),
+    ),
+    Plant(
+        "an update is written on every read: echo",
+        "P4",
+        "hub/sync/intake.py",
+        "        if lacking or acts:\n            self.then.wish(link.connection, golden)\n",
+        "        if lacking or acts or self.then.touch(golden) is None:\n"
+        "            self.then.wish(link.connection, golden)\n",
+        ("tests/scenarios/test_convergence.py", _VALUES, "tests/scenarios/test_identity.py"),
+    ),
+    Plant(
+        "everything is written, wanted or not",
+        "P4",
+        "hub/model/want.py",
+        """        if value == link.agreed_at(path) and link.seen.get(path) == link.shown_at(path):
+            continue
+""",
+        "",
+        ("tests/hub/model/test_want.py", _VALUES),
+    ),
+    Plant(
+        "what was read back is not kept",
+        "P4",
+        "hub/sync/intake.py",
+        "        ours = self.written.get(record.key)\n        if ours is not None:\n",
+        "        ours = self.written.get(record.key)\n        if ours is not None and link.spare:\n",
+        (_VALUES, _DEFECTS),
+    ),
+    Plant(
+        "a deletion is written although nobody asked for it",
+        "P8",
+        "hub/model/policy.py",
+        '    delete: Literal["keep", "propagate"] = "keep"\n',
+        '    delete: Literal["keep", "propagate"] = "propagate"\n',
+        ("tests/hub/model/test_policy.py", "tests/scenarios/test_convergence_defects.py"),
+    ),
+    Plant(
+        "every deletion is propagated",
+        "P8",
+        "hub/sync/vanish.py",
+        '    propagate = policy.delete == "propagate" and link.spare == 0\n',
+        '    propagate = policy.delete != "never" and link.spare == 0\n',
+        ("tests/scenarios/test_endings.py",),
+    ),
+    Plant(
+        "what was deleted is made again",
+        "P8",
+        "hub/sync/push.py",
+        "            if creatable or (link is not None and link.gone_at is None):\n",
+        "            if creatable or link is None or link.gone_at is None:\n",
+        ("tests/scenarios/test_endings.py", "tests/scenarios/test_convergence.py"),
+    ),
+    Plant(
+        "a record that is gone makes room for a new one",
+        "P8",
+        "hub/sync/push.py",
+        "    return next((n for n in links if n.stream == channel.stream and n.spare == 0), None)\n",
+        "    return next(\n"
+        "        (n for n in links if (n.stream, n.spare, n.gone_at) == (channel.stream, 0, None)), None\n"
+        "    )\n",
+        ("tests/scenarios/test_endings.py",),
+    ),
+    Plant(
+        "a child is written before its parent is there",
+        "P1",
+        "hub/sync/plan.py",
+        "            return Waiting(_absent(hub, tx, channel, str(value)), str(value))\n",
+        "            continue\n",
+        ("tests/scenarios/test_convergence.py", "tests/scenarios/test_identity.py"),
+    ),
+)

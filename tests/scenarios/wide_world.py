@@ -1,0 +1,365 @@
+"""The wide world: what else people and operators do, and what such a landscape must show at last.
+
+Adds to simulation.py: lines, states, undoing, merges that make a third record, decisions about
+conflicts and reviews, pauses, replayed letters, mappings that change in mid-run.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from hub.errors import DecisionError, HubError
+from hub.flows.facts import Fact
+from hub.flows.figures import company_figures
+from hub.store import disputes, letters, progress, queues, records
+from hub.sync.resolve import decide_review, resolve_conflict, resolve_with_value
+from hub.sync.round import Report, sync
+from mappings.canonical.values import Scalar
+from tests.scenarios.schedule import VERBS, Step, schedule
+from tests.scenarios.simulation import Spot, World
+from tests.scenarios.wide_landscape import (
+    ITEM_FIELDS,
+    OPTIONAL,
+    SKUS,
+    WideLandscape,
+    canonical,
+    draw_wide,
+    mapping_of,
+)
+
+#: Verb -> how often it is drawn.
+WIDE_VERBS: Mapping[str, int] = {
+    **VERBS,
+    "line": 8,
+    "advance": 6,
+    "undo": 4,
+    "move": 2,
+    "fuse": 1,
+    "decide": 4,
+    "judge": 1,
+    "resume": 3,
+    "pause": 1,
+    "replay": 1,
+    "remap": 1,
+    "derive": 3,
+}
+_FOLLOWS = {
+    "draft": ("quoted", "quoted", "cancelled"),
+    "quoted": ("confirmed", "confirmed", "cancelled", "draft"),
+    "confirmed": ("processing", "quoted"),
+    "processing": ("done",),
+    "done": ("done",),
+    "cancelled": ("cancelled",),
+}
+#: A pause for every stream, and some more that follow from what is then obeyed.
+_MOST_PAUSES = 20
+
+
+@dataclass
+class WideWorld(World):
+    """Systems with orders, and people who change their minds."""
+
+    landscape: WideLandscape
+    untyped: frozenset[str] = frozenset(
+        (
+            *("code", "number", "company", "state", "production_state"),
+            *company_figures([], [], [], today=date(2026, 1, 1)),
+        )
+    )
+    #: Spot -> what it showed before somebody last typed there.
+    before: dict[Spot, Scalar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.dropped = {
+            (place.name, stream): self.landscape.dropped.get((place.name, stream), frozenset())
+            for place in self.landscape.places
+            for stream in self.landscape.streams
+        }
+        super().__post_init__()
+
+    def mapping(self, name: str, stream: str) -> Any:
+        """Returns how the hub translates a stream at present."""
+        return mapping_of(name, stream, self.dropped[name, stream])
+
+    def heard(self, spot: Spot) -> bool:
+        """Says whether the hub reads this field at present."""
+        return spot.path not in self.dropped[spot.system, spot.stream]
+
+    def shown(self, spot: Spot) -> Scalar:
+        """Returns what a field over there shows, in canonical form."""
+        payload = self.systems[spot.system].get(spot.stream, spot.key)
+        if "[" not in spot.path:
+            return canonical(spot.path, _at(payload, spot.path))
+        sku, leaf = _place(spot.path)
+        item = _item(payload, sku)
+        return None if item is None else canonical(spot.path, item.get(leaf))
+
+    def _stream(self, step: Step) -> str:
+        return ("contacts", "companies", "orders", "companies")[step.what % 4]
+
+    def _word(self, path: str) -> str:
+        self.words += 1
+        number = path.rpartition(".")[2] in ("price", "quantity", "unit_price")
+        return f"{self.words}.25" if number else f"{self.words}-AbCdefgh"
+
+    # --- people ---------------------------------------------------------------------------------
+
+    def _put(self, payload: dict[str, Any], path: str, value: Any) -> None:
+        if "[" not in path:
+            super()._put(payload, path, value)
+            return
+        sku, leaf = _place(path)
+        items = payload.setdefault("lines", [])
+        item = next((i for i in items if i["sku"] == sku), None)
+        if item is None:
+            items.append({"sku": sku, leaf: value})
+        else:
+            item[leaf] = value
+
+    def _filled_in(self, stream: str, step: Step) -> list[str]:
+        """Fills in lines as a whole."""
+        if stream != "orders":
+            return super()._filled_in(stream, step)
+        skus = [sku for i, sku in enumerate(SKUS) if step.what >> i & 1]
+        return ["description", *(f"lines[{sku}].{f}" for sku in skus for f in ITEM_FIELDS)]
+
+    def _type(self, spot: Spot, step: Step) -> None:
+        """Types into a field; half a line does not exist, so a new line is typed whole."""
+        if "[" in spot.path:
+            self._type_line(spot, step)
+            return
+        self.before[spot] = self.shown(spot)
+        super()._type(spot, step)
+
+    def _line(self, step: Step, _hub: Any) -> None:
+        key = self._some(self._name(step), "orders", step.pick)
+        if key is not None:
+            sku = SKUS[step.what % len(SKUS)]
+            leaf = ITEM_FIELDS[step.what // 3 % len(ITEM_FIELDS)]
+            self._type_line(Spot(self._name(step), "orders", key, f"lines[{sku}].{leaf}"), step)
+
+    def _type_line(self, spot: Spot, step: Step) -> None:
+        """Adds a line, removes it, or types into one of its fields."""
+        system = self.systems[spot.system]
+        sku, leaf = _place(spot.path)
+        item = _item(system.get("orders", spot.key), sku)
+        spots = [Spot(*(spot.system, "orders", spot.key), f"lines[{sku}].{f}") for f in ITEM_FIELDS]
+        if item is None:
+            change = {"sku": sku, **{f: self._word(f) for f in ITEM_FIELDS}}
+        elif step.pick % 4 == 0:
+            change = {"id": item["id"], "remove": True}
+        else:
+            spots = [spot]
+            change = {"id": item["id"], leaf: self._word(leaf)}
+        for one in spots:
+            self._withdraw(one)
+        system.edit("orders", spot.key, lines=[change])
+        self.story.append(f"{spot.system}: somebody types orders {spot.key} line {change}")
+        for one in spots:
+            self._note(one)
+
+    def _undo(self, step: Step, _hub: Any) -> None:
+        """Somebody types again what was there before."""
+        spots = [s for s in self.before if s.system == self._name(step)]
+        if not spots:
+            return
+        spot = spots[step.pick % len(spots)]
+        row = self.systems[spot.system].row(spot.stream, spot.key)
+        if row is None or row.fate != "live":
+            return
+        self._withdraw(spot)
+        patch: dict[str, Any] = {}
+        self._put(patch, spot.path, self.before[spot])
+        self.systems[spot.system].edit(spot.stream, spot.key, patch)
+        self.story.append(f"{spot.system}: somebody undoes {spot.stream} {spot.key} {patch}")
+        # It may mean what was agreed then, which that system only writes in its own way.
+        if self.before[spot] is not None:
+            self.said.add(str(self.shown(spot)))
+
+    def _advance(self, step: Step, _hub: Any) -> None:
+        """Somebody moves an order on, or cancels it, or opens it again."""
+        name = self._name(step)
+        key = self._some(name, "orders", step.pick)
+        if key is None:
+            return
+        state = str(self.systems[name].get("orders", key)["state"])
+        following = _FOLLOWS[state][step.what % len(_FOLLOWS[state])]
+        self.systems[name].edit("orders", key, state=following)
+        self.story.append(f"{name}: somebody moves order {key} from {state} to {following}")
+
+    def _move(self, step: Step, _hub: Any) -> None:
+        """A contact or an order goes to another company."""
+        name, stream = self._name(step), ("contacts", "orders")[step.what % 2]
+        key = self._some(name, stream, step.pick)
+        company = self._some(name, "companies", step.what)
+        if key is not None and company is not None:
+            self.systems[name].edit(stream, key, company=company)
+            self.story.append(f"{name}: somebody moves {stream} {key} to company {company}")
+
+    def _fuse(self, step: Step, _hub: Any) -> None:
+        """Two records become a third one, with an id of its own."""
+        name, stream = self._name(step), self._stream(step)
+        system = self.systems[name]
+        keys = {self._some(name, stream, step.pick), self._some(name, stream, step.what)}
+        if len(keys) < 2 or None in keys:
+            return
+        first, second = sorted(str(key) for key in keys)
+        for key in (first, second):
+            self._withdraw_all(name, stream, key)
+        self.merged |= {system.get(stream, k)["code"] for k in (first, second)}
+        self.meddled |= self.merged
+        third = system.create(stream, system.get(stream, first))
+        self.born.add((name, stream, third))
+        for key in (first, second):
+            system.merge(stream, key, into=third)
+        if stream == "companies":
+            self._adopt_children(name, {first, second}, third)
+        self.story.append(f"{name}: {stream} {first} and {second} become {third}")
+
+    # --- operators ------------------------------------------------------------------------------
+
+    def _decide(self, step: Step, hub: Any) -> None:
+        """A person answers a conflict: ours, theirs, or a third value."""
+        with hub.store.read() as tx:
+            found = disputes.listing(tx)
+        if not found:
+            return
+        row = found[step.pick % len(found)]
+        answer = ("ours", "theirs", "value")[step.what % 3]
+        self.story.append(f"somebody answers the conflict about {row['path']}: {answer}")
+        try:
+            if answer != "value" or row["path"] in self.untyped:
+                resolve_conflict(hub, row["id"], "ours" if answer == "ours" else "theirs")
+                return
+            word = self._word(row["path"])
+            # By then it is golden, whatever becomes of it later.
+            self.said.add(str(canonical(row["path"], word)))
+            resolve_with_value(hub, row["id"], word)
+            spot = Spot("(hub)", "", str(row["id"]), row["path"])
+            self.typed[spot] = str(canonical(row["path"], word))
+        except DecisionError as error:
+            self.story.append(f"  which is refused: {error}")
+
+    def _judge(self, step: Step, hub: Any) -> None:
+        """A person says who somebody is."""
+        with hub.store.read() as tx:
+            found = disputes.open_reviews(tx)
+        if not found:
+            return
+        review = found[step.pick % len(found)]
+        choices = ["new", *review["candidates"]]
+        self._decide_review(review, choices[step.what % len(choices) :])
+
+    def _pause(self, step: Step, hub: Any) -> None:
+        with hub.store.begin() as tx:
+            reason = {"paused_at": self.now, "reason": "an operator looks at it"}
+            progress.save_connection(tx, self._name(step), **reason)
+        self.story.append(f"{self._name(step)} is paused")
+
+    def _resume(self, _step: Step, hub: Any) -> None:
+        """Whatever is paused goes on, and what surprised is obeyed."""
+        free = {"paused_at": None, "reason": None}
+        with hub.store.begin() as tx:
+            for name in self.places:
+                progress.save_connection(tx, name, **free)
+            for row in progress.all_streams(tx):
+                if row["paused_at"] is not None:
+                    place = (row["connection"], row["stream"])
+                    progress.save_stream(tx, *place, **free, accepted=1)
+        self.story.append("an operator lets everything go on")
+
+    def _replay(self, _step: Step, hub: Any) -> None:
+        with hub.store.begin() as tx:
+            letters.replay(tx, [letter["id"] for letter in letters.listing(tx)], now=self.now)
+            queues.replay(tx, [wish["id"] for wish in queues.set_aside(tx)], now=self.now)
+        self.story.append("an operator replays everything that was set aside")
+
+    def _remap(self, step: Step, _hub: Any) -> None:
+        """A field is left out of a mapping, or taken in again; every process starts anew."""
+        name = self._name(step)
+        stream = list(OPTIONAL)[step.what % len(OPTIONAL)]
+        path = OPTIONAL[stream][step.pick % len(OPTIONAL[stream])]
+        self.dropped[name, stream] ^= {path}
+        for spot in [s for s in self.typed if (s.system, s.stream, s.path) == (name, stream, path)]:
+            self._withdraw(spot)
+        left_out = sorted(self.dropped[name, stream])
+        self.story.append(f"{name}: the mapping of {stream} leaves out {left_out}")
+        self.life, self.hub = self.process()
+        _, self.colleague = self.process()
+        self.now += timedelta(minutes=11)  # whoever worked before has ended
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def calm(self) -> None:
+        """As everywhere, and nothing stays paused."""
+        super().calm()
+        self._resume(Step("resume", 0, 0, 0, 0), self.hub)
+
+    def rest(self) -> Report:
+        """One round of a calm world; a person lets what surprised go on, and says who is who."""
+        report = sync(self.hub)
+        for _ in range(_MOST_PAUSES):
+            with self.hub.store.read() as tx:
+                reviews = disputes.open_reviews(tx)
+            if not report.paused and not reviews:
+                break
+            for review in reviews:
+                self._decide_review(review, [*review["candidates"], "new"])
+            self._resume(Step("resume", 0, 0, 0, 0), self.hub)
+            report = sync(self.hub)
+        return report
+
+    def _decide_review(self, review: Mapping[str, Any], answers: Sequence[str]) -> None:
+        """Gives the first of these answers that is not refused."""
+        for answer in answers:
+            try:
+                decide_review(self.hub, review["id"], answer)
+            except HubError as error:
+                self.story.append(f"  which is refused: {error}")
+            else:
+                self.story.append(f"somebody says that {review['key']} is {answer}")
+                return
+
+    def also_wrong(self) -> Iterator[str]:
+        """The figures of every company follow from its orders."""
+        with self.colleague.store.read() as tx:
+            orders = records.golden_by_entity(tx, "sales_order", limit=1000)
+            for company in records.golden_by_entity(tx, "company", limit=1000):
+                theirs = [
+                    Fact(o.id, o.entity, o.values)
+                    for o in orders
+                    if o.values.get("company") == company.id
+                ]
+                should = company_figures(theirs, [], [], today=self.now.date())
+                for path in ("figures.last_order", "figures.open_orders"):
+                    shows = company.values.get(path)
+                    if shows != should[path] and not (shows is None and not theirs):
+                        yield f"{path} of a company is {shows!r} and should be {should[path]!r}"
+
+
+def _at(payload: Mapping[str, Any], path: str) -> Any:
+    value: Any = payload
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _place(path: str) -> tuple[str, str]:
+    """Returns the item's key and the field of a path in a list."""
+    sku, _, leaf = path.removeprefix("lines[").partition("].")
+    return sku, leaf
+
+
+def _item(payload: Mapping[str, Any], sku: str) -> Mapping[str, Any] | None:
+    items = payload.get("lines") or ()
+    return next((item for item in items if item.get("sku") == sku), None)
+
+
+def drawn_wide(seed: int, length: int) -> tuple[WideLandscape, list[Step]]:
+    """Returns the wide landscape and the schedule that a seed names."""
+    chance = random.Random(seed)
+    return draw_wide(chance), schedule(chance, length, WIDE_VERBS)
