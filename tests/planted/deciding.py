@@ -92,8 +92,8 @@ PLANTS = (
         "a blank is written",
         "P12",
         "hub/model/want.py",
-        "        if value is None and (blank_there or _keeps(path, golden, policy)):\n",
-        "        if value is None and blank_there:\n",
+        "        kept = path not in golden and _keeps(path, golden, policy)\n",
+        "        kept = False\n",
         ("tests/hub/model/test_want.py",),
     ),
     Plant(

@@ -27,10 +27,11 @@ PLANTS = (
         "cursor of the whole read stored with its first page",
         "P5",
         "hub/sync/pull.py",
-        """        pages = _ahead(channel.connector.pages(stream, since))
+        """    with closing(ahead(channel.connector.pages(stream, since))) as pages:
         for page in pages:
 """,
-        """        pages = list(_ahead(channel.connector.pages(stream, since)))
+        """    with closing(ahead(channel.connector.pages(stream, since))) as reading:
+        pages = list(reading)
         since = next((p.cursor for p in reversed(pages) if p.cursor), since)
         with hub.store.begin() as tx:
             store.save_stream(tx, connection, stream, cursor=since)
@@ -117,8 +118,8 @@ PLANTS = (
         "what a sweep misses is deleted without a look",
         "P8",
         "hub/sync/pull.py",
-        "                page = channel.connector.fetch(stream, missing)\n",
-        "                page = Page(gone=list(missing))\n",
+        "        page = channel.connector.fetch(stream, missing)\n",
+        "        page = Page(gone=list(missing))\n",
         (f"{_DEFECTS}::test_what_a_sweep_has_missed_is_looked_at_before_it_counts_as_deleted",),
     ),
     Plant(
@@ -128,16 +129,16 @@ PLANTS = (
         """            for portion in channel.connector.keys(stream):
                 present.add(portion)
                 show.advance(f"{connection}.{stream}", len(portion))
-            for missing in _missing(hub, channel, present):
-                page = channel.connector.fetch(stream, missing)
+            _take_missing(hub, channel, present, tally=tally)
 """,
         """            try:
                 for portion in channel.connector.keys(stream):
                     present.add(portion)
             except ConnectorError as error:
                 show.done(str(error))
-            for missing in _missing(hub, channel, present):
-                page = Page(gone=list(missing))
+            with hub.store.begin() as tx:
+                for gone in _missing(hub, channel, present):
+                    take_in(hub, tx, channel, page=Page(gone=gone), tally=tally)
 """,
         (
             f"{_ENDINGS}::test_a_sweep_that_breaks_off_deletes_nothing",
@@ -164,9 +165,39 @@ PLANTS = (
         "a sweep is not guarded against surprises",
         "P9",
         "hub/sync/pull.py",
-        "                    guard(hub, counted, known=linked, accepted=accepted)\n",
+        "            guard(hub, counted, known=linked, accepted=accepted)\n",
         "",
         (_ENDINGS,),
+    ),
+    Plant(
+        "a flood of small runs is not noticed",
+        "P9",
+        "hub/sync/surprises.py",
+        "    if flooding(tally.lately, known, limit):\n",
+        "    if flooding(tally.lately, known, limit) and tally.touched > limit.records:\n",
+        ("tests/scenarios/test_floods.py::test_a_flood_of_deletions_one_by_one_is_stopped",),
+    ),
+    Plant(
+        "an accepted flood is asked about again",
+        "P9",
+        "hub/sync/surprises.py",
+        "        touched.forget(tx, connection, stream, whats=_SEEN)\n        return\n",
+        "        touched.note(tx, connection, stream, tally.recent, now=hub.clock())\n        return\n",
+        (
+            "tests/scenarios/test_floods.py"
+            "::test_a_flood_of_changes_is_stopped_and_a_person_who_looked_is_asked_once",
+        ),
+    ),
+    Plant(
+        "what the hub deletes elsewhere is not measured",
+        "P9",
+        "hub/sync/surprises.py",
+        "        if not surprising(wanted + lately, known, hub.limit):\n",
+        "        if not surprising(lately, known, hub.limit):\n",
+        (
+            "tests/scenarios/test_floods.py"
+            "::test_deletions_that_would_empty_the_other_side_wait_for_a_person",
+        ),
     ),
     Plant(
         "counts do not add up: a record twice in a page is forgotten",
