@@ -92,8 +92,8 @@ PLANTS = (
         "a blank is written",
         "P12",
         "hub/model/want.py",
-        "        kept = path not in golden and _keeps(path, golden, policy)\n",
-        "        kept = False\n",
+        "        if value is None and (blank_there or kept):\n",
+        "        if value is None and blank_there:\n",
         ("tests/hub/model/test_want.py",),
     ),
     Plant(

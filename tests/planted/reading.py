@@ -30,8 +30,8 @@ PLANTS = (
         """    with closing(ahead(channel.connector.pages(stream, since))) as pages:
         for page in pages:
 """,
-        """    with closing(ahead(channel.connector.pages(stream, since))) as reading:
-        pages = list(reading)
+        """    with closing(ahead(channel.connector.pages(stream, since))) as read:
+        pages = list(read)
         since = next((p.cursor for p in reversed(pages) if p.cursor), since)
         with hub.store.begin() as tx:
             store.save_stream(tx, connection, stream, cursor=since)
@@ -130,15 +130,17 @@ PLANTS = (
                 present.add(portion)
                 show.advance(f"{connection}.{stream}", len(portion))
             _take_missing(hub, channel, present, tally=tally)
+            if _wants_gaps(hub, channel):
 """,
         """            try:
                 for portion in channel.connector.keys(stream):
                     present.add(portion)
             except ConnectorError as error:
                 show.done(str(error))
-            with hub.store.begin() as tx:
-                for gone in _missing(hub, channel, present):
-                    take_in(hub, tx, channel, page=Page(gone=gone), tally=tally)
+            for missing in _missing(hub, channel, present):
+                with hub.store.begin() as tx:
+                    take_in(hub, tx, channel, page=Page(gone=list(missing)), tally=tally)
+            if _wants_gaps(hub, channel):
 """,
         (
             f"{_ENDINGS}::test_a_sweep_that_breaks_off_deletes_nothing",
@@ -221,7 +223,15 @@ PLANTS = (
         "hub/sync/pull.py",
         "        red = None if tally.adds_up else",
         "        red = None if tally.seen >= 0 else",
-        (f"{_TROUBLE}::test_a_run_whose_counts_do_not_add_up_is_red",),
+        (f"{_DEFECTS}::test_a_read_that_cannot_explain_its_counts_is_red",),
+    ),
+    Plant(
+        "a drain whose counts do not add up is not red",
+        "P10",
+        "hub/sync/drain.py",
+        "            elif not tally.adds_up:\n",
+        "            elif tally.seen < 0:\n",
+        (f"{_DEFECTS}::test_a_read_that_cannot_explain_its_counts_is_red",),
     ),
     Plant(
         "a webhook is acknowledged before the commit",
