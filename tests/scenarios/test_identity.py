@@ -226,6 +226,19 @@ def test_links_of_a_merged_customer_that_is_gone_elsewhere_make_room(world, two_
     assert world.erp.get("parties", other)["title"] == "Acme SE"
 
 
+def test_contacts_of_a_customer_that_is_there_only_by_a_merge_refer_to_it(world, two_customers):
+    first, party, second, other = two_customers
+    world.erp.delete("parties", party)
+    world.quiet()
+    before = set(world.erp.records("people"))
+    world.crm.create("contacts", last="May", email="may@x.example", company=first)
+    world.quiet()
+    (person,) = set(world.erp.records("people")) - before  # told without the customer: it is gone
+    world.crm.merge("companies", second, into=first)
+    world.agree()
+    assert world.erp.get("people", person)["party"] == other
+
+
 def test_every_key_has_one_link(world, two_customers):
     with world.store.read() as tx:
         keys = [
