@@ -32,7 +32,16 @@ PLANTS = (
         "hub/model/observe.py",
         '    if rule == "latest":\n',
         '    if rule == "latest" or sighting.modified_at is not None:\n',
-        (_OBSERVE, _VALUES),
+        (f"{_OBSERVE}::test_no_clock_decides_but_where_policy_says_latest",),
+    ),
+    Plant(
+        "where a person should be asked, the later clock wins",
+        "P1",
+        "hub/model/observe.py",
+        '    if rule == "ask":\n        return "ask", ""\n    if',
+        '    if rule == "ask" and sighting.modified_at is None:\n        return "ask", ""\n'
+        '    rule = "latest" if rule == "ask" else rule\n    if',
+        (f"{_OBSERVE}::test_no_clock_decides_but_where_policy_says_latest",),
     ),
     Plant(
         "a record older than the golden value is not observed",
@@ -52,7 +61,7 @@ PLANTS = (
         "hub/model/observe.py",
         "    if theirs == shown:\n",
         "    if theirs == agreed:\n",
-        (_MODEL, _VALUES),
+        (_OBSERVE,),
     ),
     Plant(
         "what a system showed is not stored",
@@ -142,7 +151,7 @@ PLANTS = (
         "hub/model/observe.py",
         '    if any(p in ground.conflicts for p in cell):\n        return "ask", ""\n',
         "",
-        (_OBSERVE, _MODEL),
+        (f"{_OBSERVE}::test_a_disputed_field_is_not_taken_even_where_policy_would",),
     ),
     Plant(
         "a unit is torn",

@@ -530,3 +530,44 @@ def test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated(wor
     assert attempts == []
     assert {n.connection for n in remember(world).links} == {"crm", "erp"}
     assert remember(world).wishes == {}
+
+
+@pytest.mark.parametrize("lock", ["native", "none"])
+def test_what_is_typed_in_the_moment_of_our_write_is_not_written_over(
+    world: World, lock: str
+) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", phone="1")
+    sync(world.hub)
+    crm.edit("companies", key, phone="2")
+    pull(world.hub, "crm", "companies")
+
+    def somebody_types(_stream: str) -> None:
+        erp.hooks.before_write.clear()
+        erp.edit("companies", "1", phone="3")
+
+    if lock == "native":
+        erp.hooks.before_write.append(somebody_types)
+    else:  # nothing refuses the write there: only what came before it can be seen
+        somebody_types("companies")
+    push(world.hub, "erp")
+    later(world)
+    sync(world.hub)
+    assert erp.get("companies", "1")["phone"] == "3"
+    assert remember(world).disputed == {"2", "3"}
+
+
+def test_what_a_connection_has_told_us_itself_is_not_wanted_there(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    later(world)
+    crm.edit("companies", key, name="Beta")
+    pull(world.hub, "crm", "companies")
+    assert {connection for connection, _ in remember(world).wishes} == {"erp"}
+    sync(world.hub)
+    for system in (crm, erp):
+        system.expire_cursors()
+        later(world)
+        pull(world.hub, system.name, "companies")
+    assert remember(world).wishes == {}
