@@ -207,7 +207,7 @@ PLANTS = (
         "hub/sync/identity.py",
         "            if g in golden and g not in taken and _alive(golden[g])\n",
         "            if g in golden and _alive(golden[g])\n",
-        (_IDENTITY, _DEFECTS, "tests/scenarios/test_convergence.py"),
+        (f"{_DEFECTS}::test_two_records_of_one_page_are_not_both_the_same_thing",),
     ),
     Plant(
         "our own id in a record is not looked at",
@@ -239,7 +239,7 @@ PLANTS = (
         "hub/sync/vanish.py",
         "    _move_references(tx, loser_id, winner_id, then=then)\n",
         "",
-        (_IDENTITY, "tests/scenarios/test_convergence.py"),
+        (f"{_DEFECTS}::test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it",),
     ),
     Plant(
         "what a person decides about a conflict leaves no history",

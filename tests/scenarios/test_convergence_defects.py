@@ -571,3 +571,44 @@ def test_what_a_connection_has_told_us_itself_is_not_wanted_there(world: World) 
         later(world)
         pull(world.hub, system.name, "companies")
     assert remember(world).wishes == {}
+
+
+def test_the_children_of_a_merged_company_belong_to_the_survivor(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    first, second = (crm.create("companies", code=code) for code in ("c1", "c2"))
+    contact = crm.create("contacts", code="p1", company=first)
+    sync(world.hub)
+    later(world)
+    crm.merge("companies", first, into=second)
+    crm.edit("contacts", contact, company=second)
+    sync(world.hub)
+    golden = remember(world).golden.values()
+    (winner,) = [g for g in golden if g.entity == "company" and g.merged_into is None]
+    (child,) = [g for g in golden if g.entity == "contact"]
+    assert child.values["company"] == winner.id
+    survivor = next(k for k, r in erp.records("companies").items() if r["code"] == "c2")
+    assert erp.get("contacts", "1")["company"] == survivor
+
+
+def test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it(world: World) -> None:
+    crm = world.systems["crm"]
+    first, second = (crm.create("companies", code=code) for code in ("c1", "c2"))
+    crm.create("contacts", code="p1", company=first)
+    sync(world.hub)
+    later(world)
+    crm.merge("companies", first, into=second)
+    sync(world.hub)
+    golden = remember(world).golden.values()
+    (winner,) = [g for g in golden if g.entity == "company" and g.merged_into is None]
+    assert [g.values["company"] for g in golden if g.entity == "contact"] == [winner.id]
+
+
+def test_two_records_of_one_page_are_not_both_the_same_thing(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    erp.create("companies", code="c1", name="ACME")
+    erp.create("companies", code="c1", name="ACME TOO")
+    pull(world.hub, "crm", "companies")
+    pull(world.hub, "erp", "companies")
+    things = [n.golden_id for n in remember(world).links if n.connection == "erp"]
+    assert len(set(things)) == len(things) == 2
