@@ -573,23 +573,6 @@ def test_what_a_connection_has_told_us_itself_is_not_wanted_there(world: World) 
     assert remember(world).wishes == {}
 
 
-def test_the_children_of_a_merged_company_belong_to_the_survivor(world: World) -> None:
-    crm, erp = world.systems["crm"], world.systems["erp"]
-    first, second = (crm.create("companies", code=code) for code in ("c1", "c2"))
-    contact = crm.create("contacts", code="p1", company=first)
-    sync(world.hub)
-    later(world)
-    crm.merge("companies", first, into=second)
-    crm.edit("contacts", contact, company=second)
-    sync(world.hub)
-    golden = remember(world).golden.values()
-    (winner,) = [g for g in golden if g.entity == "company" and g.merged_into is None]
-    (child,) = [g for g in golden if g.entity == "contact"]
-    assert child.values["company"] == winner.id
-    survivor = next(k for k, r in erp.records("companies").items() if r["code"] == "c2")
-    assert erp.get("contacts", "1")["company"] == survivor
-
-
 def test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it(world: World) -> None:
     crm = world.systems["crm"]
     first, second = (crm.create("companies", code=code) for code in ("c1", "c2"))
