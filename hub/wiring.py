@@ -11,14 +11,17 @@ from typing import Any
 
 from connectors.kit.budget import Budget
 from connectors.kit.contract import Connector
+from connectors.kit.ledger import Ledger
 from connectors.kit.registry import RegistryError, accepts, catalogue, open_connector
 from hub.errors import SettingsError
 from hub.settings.connections import ConnectionSettings
 from hub.settings.loading import Settings
 from hub.settings.policies import check_policies, resolve_policies
+from hub.store.accounts import DatabaseLedger
 from hub.store.engine import Store, open_store
 from hub.store.holders import worker_name
 from hub.store.migrate import migrate
+from hub.store.tokens import SealedTokens
 from hub.sync.hub import Channel, Connection, Hub
 from mappings.canonical.entities import ENTITIES
 from mappings.canonical.values import Entity
@@ -28,7 +31,7 @@ from mappings.kit.loader import load_all
 from mappings.kit.mapping import Mapping as StreamMapping
 
 #: Calls we allow ourselves where neither manifest nor settings say anything: (calls, seconds).
-_CAREFUL = (100, 10.0)
+CAREFUL = (100, 10.0)
 
 Mappings = Mapping[str, Sequence[StreamMapping]]
 
@@ -40,6 +43,7 @@ def open_hub(
 
     `worker` must be unique per process. Raises: SettingsError, UnknownError, ConnectorError.
     """
+    worker = worker or worker_name()
     names = tuple(settings.connections) if only is None else tuple(only)
     chosen = {name: settings.connection(name) for name in names}
     mappings = load_mappings(settings)
@@ -56,7 +60,9 @@ def open_hub(
         opened.callback(store.close)
         connections = {}
         for name, one in chosen.items():
-            connector = open_connection(settings, one, mappings[one.system])
+            connector = open_connection(
+                settings, one, mappings[one.system], store=store, worker=worker
+            )
             opened.callback(connector.close)
             channels = channels_of(one, connector, mappings[one.system])
             connections[name] = Connection(name, one.system, one.role, connector, channels)
@@ -69,7 +75,7 @@ def open_hub(
         flows=settings.flows,
         limit=settings.limits.limit,
         flips=settings.limits.flips,
-        worker=worker or worker_name(),
+        worker=worker,
     )
 
 
@@ -111,13 +117,27 @@ def entities_of(mappings: Mappings) -> dict[str, Entity]:
 
 
 def open_connection(
-    settings: Settings, one: ConnectionSettings, mappings: Sequence[StreamMapping]
+    settings: Settings,
+    one: ConnectionSettings,
+    mappings: Sequence[StreamMapping],
+    *,
+    store: Store,
+    worker: str,
 ) -> Connector:
     """Opens the connector of one connection. Raises: SettingsError, ConnectorError."""
     folders = settings.connector_folders
+    budget = budget_of(one, DatabaseLedger(store, one.name))
+    store.before_close(budget.settle)
     try:
+        if one.played_by is not None:
+            system, given = one.played_by
+            return open_connector(system, given, budget_of(one))
         extras = _extras(settings, one, mappings)
-        return open_connector(one.system, one.revealed(), budget_of(one), folders=folders, **extras)
+        if accepts(catalogue(folders).found[one.system], "tokens"):
+            extras["tokens"] = SealedTokens(
+                store, one.name, keys=settings.secret_keys, worker=worker
+            )
+        return open_connector(one.system, one.revealed(), budget, folders=folders, **extras)
     except RegistryError as error:
         raise SettingsError(f"connections.{one.name}: {error}") from error
 
@@ -132,13 +152,22 @@ def _extras(
     return {"fields": {mapping.stream: tuple(mapping.names) for mapping in mappings}}
 
 
-def budget_of(one: ConnectionSettings) -> Budget:
+def budget_of(one: ConnectionSettings, ledger: Ledger | None = None) -> Budget:
     """Returns the rate budget of a connection: its own, or the system's documented limit."""
-    limits = one.manifest.limits
-    requests, per_seconds = (limits.requests, limits.per_seconds) if limits else _CAREFUL
-    if one.budget is not None:
-        requests, per_seconds = one.budget.requests, one.budget.per_seconds
-    return Budget(requests, per_seconds, lanes=limits.lanes if limits else None)
+    limits, own = one.manifest.limits, one.budget
+    requests, per_seconds = (limits.requests, limits.per_seconds) if limits else CAREFUL
+    if own.requests is not None:
+        requests, per_seconds = own.requests, own.per_seconds
+    return Budget(
+        requests,
+        per_seconds,
+        lanes=limits.lanes if limits else None,
+        ledger=ledger,
+        bulk_share=own.bulk,
+        daily=own.daily or (limits.daily if limits else None),
+        fixed=own.requests is not None,
+        fixed_daily=own.daily is not None,
+    )
 
 
 def channels_of(

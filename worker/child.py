@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
+from hub.cli.exits import BUG, code_of, message_of
 from hub.settings import load_settings
 from worker.service import CHILDREN, end_with_parent, log_to_stderr
+
+log = logging.getLogger("tulay.serve")
 
 
 def main() -> None:
@@ -13,7 +17,13 @@ def main() -> None:
     name, path = sys.argv[1:]
     log_to_stderr()
     end_with_parent()
-    CHILDREN[name](load_settings(path))
+    try:
+        CHILDREN[name](load_settings(path))
+    except Exception as error:
+        # One line for people, as the command line does it; mistakes of ours with their traceback.
+        code = code_of(error)
+        log.error("%s: %s", name, message_of(error), exc_info=error if code == BUG else None)
+        sys.exit(code)
 
 
 if __name__ == "__main__":

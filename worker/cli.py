@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.session import command, session
+from worker import rehearse
 
 
 def _service() -> ModuleType:
@@ -20,6 +21,7 @@ def _service() -> ModuleType:
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
+    rehearse.register(app)
 
     @command(app)
     def serve(ctx: typer.Context) -> None:

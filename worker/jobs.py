@@ -26,11 +26,11 @@ class MistakeError(Exception):
     """A job met a mistake of ours. Its words go to Redis: they have no customer data."""
 
 
-def run(kind: str, connection: str, stream: str) -> None:
+def run(kind: str, connection: str, stream: str, slow: bool = False) -> None:
     """Does one piece of work; when somebody else has it, nothing."""
     if desk.hub is None or desk.stop is None:
         raise RuntimeError("jobs run in `tulay worker`, which opens the hub; start that")
     try:
-        perform(desk.hub, Work(kind, connection, stream), desk.stop)
+        perform(desk.hub, Work(kind, connection, stream, slow), desk.stop)
     except Exception as error:  # noqa: BLE001 - raised again, without its words
         raise MistakeError(told(error)) from None

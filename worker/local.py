@@ -9,9 +9,10 @@ from threading import Event, Lock, Thread
 
 from sqlalchemy.exc import DBAPIError
 
+from hub.store.engine import trouble
 from hub.sync.hub import Hub
 from worker.dispatch import Timed, Work, due_work
-from worker.perform import give_back, keep_leases, perform, take_over
+from worker.perform import give_back, keep_leases, perform, settle_debts, take_over
 from worker.queues import LANES
 
 log = logging.getLogger("tulay.worker")
@@ -19,6 +20,8 @@ log = logging.getLogger("tulay.worker")
 #: Seconds between two looks at what is due, and between two prolongations of leases.
 TICK = 1.0
 HEARTBEAT = 20.0
+#: Seconds until a database that did not answer is asked again.
+PAUSE = 5.0
 #: Seconds that pages and batches may take to come to an end.
 GRACE = 20.0
 
@@ -85,6 +88,7 @@ def loop(hub: Hub, settings: Timed, stop: Event, *, burst: bool = False) -> bool
     beat = 0.0
     while not stop.is_set():
         try:
+            settle_debts(hub)
             if time.monotonic() - beat > HEARTBEAT:
                 keep_leases(hub)
                 beat = time.monotonic()
@@ -94,8 +98,8 @@ def loop(hub: Hub, settings: Timed, stop: Event, *, burst: bool = False) -> bool
             if burst and not works and lanes.idle:
                 stop.set()
         except DBAPIError as error:
-            log.warning("the database does not answer: %s", type(error.orig).__name__)
-            stop.wait(5)
+            log.warning("cannot look for work now: %s", trouble(error))
+            stop.wait(PAUSE)
         stop.wait(0.05 if burst else TICK)
     home = lanes.join(GRACE)
     if home:

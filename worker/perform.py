@@ -7,11 +7,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from threading import Event
 
+from sqlalchemy import Connection as Transaction
 from sqlalchemy.exc import DBAPIError
 
+from connectors.kit.budget import bulk
 from connectors.kit.errors import ConnectorError
-from hub.store import leases
+from hub.store import leases, queues
 from hub.store import work as store
+from hub.store.engine import trouble
 from hub.store.holders import is_dead
 from hub.sync.derive import age, derive
 from hub.sync.drain import drain
@@ -73,6 +76,7 @@ def _tidy(hub: Hub, _: Work, __: Stopping) -> None:
     age(hub)
     now = hub.clock()
     with hub.store.begin() as tx:
+        queues.retry_refused(tx, now=now)
         store.forget_runs(tx, quiet=now - _QUIET_RUNS, all_before=now - _ALL_RUNS)
 
 
@@ -86,21 +90,39 @@ _KINDS: dict[str, Callable[[Hub, Work, Stopping], None]] = {
 }
 
 
+#: Work that this process could not give back, because the database did not answer: who, what.
+_owed: list[tuple[str, Work]] = []
+
+
 def perform(hub: Hub, work: Work, stop: Event) -> bool:
     """Does a piece of work unless somebody else has it; says whether it ended well.
 
     What goes wrong is logged and tried again after a growing pause; the database knows when.
     """
-    with hub.store.begin() as tx:
-        if not store.take(tx, work.name, worker=hub.worker, now=hub.clock()):
-            return False
     try:
-        _KINDS[work.kind](hub, work, Stopping(stop))
+        return _take(hub, work) and _do(hub, work, Stopping(stop))
+    except DBAPIError as error:
+        # Our leases stay ours as long as we live: they must be given back as soon as it can be.
+        _owed.append((hub.worker, work))
+        log.warning("%s: %s", work.name, trouble(error))
+        return False
+
+
+def _take(hub: Hub, work: Work) -> bool:
+    with hub.store.begin() as tx:
+        return store.take(tx, work.name, worker=hub.worker, now=hub.clock())
+
+
+def _do(hub: Hub, work: Work, stopping: Stopping) -> bool:
+    try:
+        # Nobody waits for slow work: it leaves a share of every rate limit to live changes.
+        with bulk(work.slow):
+            _KINDS[work.kind](hub, work, stopping)
     except StoppedError:
         log.info("%s: stopped; the next worker goes on", work.name)
-        _broken_off(hub, work)
+        _broken_off(hub, work, "the worker was told to stop; the next run goes on from there")
     except (ConnectorError, DBAPIError) as error:
-        shown = error if isinstance(error, ConnectorError) else type(error.orig).__name__
+        shown = error if isinstance(error, ConnectorError) else trouble(error)
         log.warning("%s: %s", work.name, shown)
         _failed(hub, work)
     except BaseException:
@@ -108,28 +130,42 @@ def perform(hub: Hub, work: Work, stop: Event) -> bool:
         _failed(hub, work)
         raise
     else:
-        with hub.store.begin() as tx:
-            store.done(tx, work.name, worker=hub.worker, now=hub.clock())
+        _done(hub, work)
         return True
     return False
 
 
-def _broken_off(hub: Hub, work: Work) -> None:
+def _done(hub: Hub, work: Work) -> None:
     with hub.store.begin() as tx:
-        leases.end_runs(
-            tx,
-            work.connection,
-            work.stream,
-            now=hub.clock(),
-            reason="the worker was told to stop; the next run goes on from the last page",
-        )
+        store.done(tx, work.name, worker=hub.worker, now=hub.clock())
+
+
+def _broken_off(hub: Hub, work: Work, reason: str) -> None:
+    with hub.store.begin() as tx:
+        _let_go(tx, hub, work, reason)
         store.unfinished(tx, work.name, worker=hub.worker)
 
 
 def _failed(hub: Hub, work: Work) -> None:
     with hub.store.begin() as tx:
+        _let_go(tx, hub, work, "it was broken off; the next run goes on from there")
         failures = store.states(tx)[work.name].failures + 1
         store.failed(tx, work.name, worker=hub.worker, now=hub.clock(), pause=pause(failures))
+
+
+def _let_go(tx: Transaction, hub: Hub, work: Work, reason: str) -> None:
+    """Ends what the work has left open: leases that nobody uses would be prolonged for ever."""
+    if work.stream:
+        leases.end_runs(tx, work.connection, work.stream, now=hub.clock(), reason=reason)
+    if work.stream or work.kind == "push":
+        leases.let_go(tx, hub.worker, work.connection, work.stream)
+
+
+def settle_debts(hub: Hub) -> None:
+    """Gives back the work that could not be given back when it broke off."""
+    for worker, work in [debt for debt in _owed if debt[0] == hub.worker]:
+        _broken_off(hub, work, "the database did not answer; the next run goes on from there")
+        _owed.remove((worker, work))
 
 
 def keep_leases(hub: Hub) -> None:
@@ -151,6 +187,9 @@ def take_over(hub: Hub) -> None:
 
 
 def give_back(hub: Hub) -> None:
-    """Frees the leases of this process, which ends."""
-    with hub.store.begin() as tx:
-        leases.release(tx, hub.worker, now=hub.clock(), reason="the worker was stopped")
+    """Frees the leases of this process, which ends; whoever sees that it is gone can do so, too."""
+    try:
+        with hub.store.begin() as tx:
+            leases.release(tx, hub.worker, now=hub.clock(), reason="the worker was stopped")
+    except DBAPIError as error:
+        log.warning("leases are left to whoever comes next: %s", trouble(error))

@@ -29,6 +29,15 @@ LANE_OF = {"drain": "live", "push": "live", "derive": "live", "tidy": "live"} | 
 }
 
 
+#: What the names of our queues begin with; a rehearsal takes names of its own.
+_names = {"prefix": "tulay"}
+
+
+def call_queues(prefix: str) -> None:
+    """Gives the queues of this process other names."""
+    _names["prefix"] = prefix
+
+
 def connect(url: str) -> Any:
     """Opens Redis. No call waits for ever."""
     return Redis.from_url(
@@ -36,10 +45,32 @@ def connect(url: str) -> Any:
     )
 
 
+def sweep_up(redis: Any, prefix: str) -> None:
+    """Deletes everything that queues of this name, and their killed workers, have left in Redis."""
+    for key in redis.scan_iter("rq:job:*"):
+        if _says(redis, key, "origin", prefix):
+            number = key.removeprefix(b"rq:job:")
+            redis.delete(key, b"rq:results:" + number)
+    for key in redis.scan_iter("rq:worker:*"):
+        if _says(redis, key, "queues", prefix):
+            redis.srem("rq:workers", key)
+            redis.delete(key)
+    for name in redis.smembers("rq:queues"):
+        if prefix in name.decode():
+            redis.srem("rq:queues", name)
+    for key in redis.scan_iter(f"rq:*{prefix}*"):
+        redis.delete(key)
+
+
+def _says(redis: Any, key: bytes, name: str, prefix: str) -> bool:
+    value = redis.hget(key, name)
+    return value is not None and value.decode().startswith(prefix)
+
+
 def queue(lane: Lane, redis: Any) -> Queue:
     """Returns a queue. Its jobs are JSON, never pickles, which could be any code."""
     return Queue(
-        f"tulay-{lane.name}",
+        f"{_names['prefix']}-{lane.name}",
         connection=redis,
         serializer=JSONSerializer,
         default_timeout=lane.timeout,

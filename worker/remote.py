@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import signal
 import uuid
 from collections.abc import Sequence
 from threading import Event, Thread
@@ -13,14 +14,16 @@ from typing import Any
 
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
+from rq.exceptions import InvalidJobOperation, NoSuchJobError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import DBAPIError
 
+from hub.store.engine import trouble
 from hub.sync.hub import Hub
 from worker.dispatch import Timed, Work, due_work
 from worker.jobs import desk, run
-from worker.perform import give_back, keep_leases, take_over
+from worker.perform import give_back, keep_leases, settle_debts, take_over
 from worker.queues import LANES, connect, queue
 
 log = logging.getLogger("tulay.worker")
@@ -28,6 +31,8 @@ log = logging.getLogger("tulay.worker")
 #: Seconds between two looks at what is due, and between two signs of life.
 TICK = 1.0
 HEARTBEAT = 20
+#: Seconds until somebody who did not answer is asked again.
+PAUSE = 5.0
 _GRACE = 20
 _ENTRY = f"{run.__module__}.{run.__name__}"
 
@@ -43,7 +48,7 @@ def enqueue(works: Sequence[Work], redis: Any) -> int:
             continue
         queues[work.lane].enqueue(
             run,
-            args=(work.kind, work.connection, work.stream),
+            args=(work.kind, work.connection, work.stream, work.slow),
             job_id=f"{mark}-{uuid.uuid4().hex[:8]}",
             result_ttl=0,
             failure_ttl=3600,
@@ -60,21 +65,48 @@ def schedule(hub: Hub, settings: Timed, redis_url: str, stop: Event) -> None:
         try:
             take_over(hub)
             enqueue(due_work(hub, settings, hub.clock()), redis)
-        except (RedisError, DBAPIError) as error:
-            log.warning("cannot queue work now: %s", type(error).__name__)
-            stop.wait(5)
+        except DBAPIError as error:
+            log.warning("cannot look for work now: %s", trouble(error))
+            stop.wait(PAUSE)
+        except RedisError as error:
+            log.warning("cannot queue work now: Redis does not answer: %s", type(error).__name__)
+            stop.wait(PAUSE)
     redis.close()
 
 
 class LeasedWorker(SimpleWorker):
     """Works in this process, so that the hub stays open; stops between two pages."""
 
+    #: Seconds between two attempts to reach Redis: it comes back suddenly.
+    max_connection_wait_time = 5.0
     stopping: Event
+    #: Between two jobs nothing is lost when we are interrupted.
+    idle = False
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Ends the current job at its next page or batch, then the worker."""
+        """Ends the current job at its next page or batch, then the worker; asks Redis nothing."""
+        if self.stopping.is_set():
+            os._exit(128 + signum)
         self.stopping.set()
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        self._stop_requested = True
+        if self.idle:
+            raise StopRequested
+
+    def _install_signal_handlers(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.request_stop)
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """Waits for a job. Raises: StopRequested."""
+        self.idle = True
+        try:
+            if self._stop_requested:
+                raise StopRequested
+            return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+        finally:
+            self.idle = False
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Does our own jobs only: a stranger in Redis must not choose what runs here."""
@@ -84,15 +116,64 @@ class LeasedWorker(SimpleWorker):
             return
         super().execute_job(job, queue)
 
+    def subscribe(self) -> None:
+        """Takes no commands from Redis: signals end us."""
+
+    def unsubscribe(self) -> None:
+        """There is nothing to end."""
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Shows mistakes; that Redis was flushed or away when a job was ticked off is none."""
+        if isinstance(exc_info[1], RedisError | InvalidJobOperation | NoSuchJobError):
+            log.warning("a job has ended, but Redis does not know it any more")
+        else:
+            super().handle_exception(job, *exc_info)
+
     def get_heartbeat_ttl(self, job: Job) -> int:
         """A sign of life comes every HEARTBEAT seconds: Redis need not believe in us longer."""
         return HEARTBEAT * 4
 
 
+class _InOneLine(logging.Filter):
+    """Redis away is no mistake of ours: one line says it, not fifty."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shortens the record."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, RedisError):
+            record.msg, record.args = "Redis does not answer: %s", (type(error).__name__,)
+            record.exc_info = None
+        return True
+
+
+_in_one_line = _InOneLine()
+
+
 def work(hub: Hub, redis_url: str, stop: Event, *, burst: bool = False) -> None:
-    """Does queued work until told to stop (`burst`: until nothing is queued)."""
+    """Does queued work until told to stop (`burst`: until nothing is queued).
+
+    rq gives up when Redis goes away; we come back when Redis does.
+    """
+    logging.getLogger("rq.worker").addFilter(_in_one_line)
     redis = connect(redis_url)
     desk.hub, desk.stop = hub, stop
+    try:
+        while not stop.is_set():
+            try:
+                _work(hub, redis, stop, burst=burst)
+            except RedisError as error:
+                log.warning("Redis does not answer: %s", type(error).__name__)
+            if burst:
+                return
+            stop.wait(PAUSE)
+    finally:
+        give_back(hub)
+        desk.hub = desk.stop = None
+        redis.close()
+
+
+def _work(hub: Hub, redis: Any, stop: Event, *, burst: bool) -> None:
+    """The life of one rq worker."""
     worker = LeasedWorker(
         [queue(lane, redis) for lane in LANES],
         # Worker names must be unique; ours says who holds our leases.
@@ -109,9 +190,6 @@ def work(hub: Hub, redis_url: str, stop: Event, *, burst: bool = False) -> None:
     finally:
         ended.set()
         beat.join(timeout=5)
-        give_back(hub)
-        desk.hub = desk.stop = None
-        redis.close()
 
 
 def _beat(hub: Hub, worker: LeasedWorker, ended: Event, stop: Event) -> None:
@@ -120,12 +198,15 @@ def _beat(hub: Hub, worker: LeasedWorker, ended: Event, stop: Event) -> None:
     while not ended.wait(1.0):
         seconds += 1
         late += stop.is_set()
-        if seconds % HEARTBEAT == 0:
-            try:
+        try:
+            settle_debts(hub)
+            if seconds % HEARTBEAT == 0:
                 keep_leases(hub)
                 worker.heartbeat(HEARTBEAT * 4)
-            except (RedisError, DBAPIError) as error:
-                log.warning("no sign of life: %s", type(error).__name__)
+        except DBAPIError as error:
+            log.warning("no sign of life: %s", trouble(error))
+        except RedisError as error:
+            log.warning("no sign of life: Redis does not answer: %s", type(error).__name__)
         if late > _GRACE:
             # Its leases are freed by whoever sees that this process is gone.
             log.warning("the current work does not come to an end; leaving it to the next worker")

@@ -63,19 +63,31 @@ def web(settings: Settings) -> None:
             timeout_graceful_shutdown=10,
         )
         # uvicorn ends in order and then repeats the signal it was ended by: it finds our handler.
-        with _stopped_by_signals():
+        with _stopped_by_signals(), _listening(settings):
             uvicorn.Server(config).run()
         log.info("the receivers have ended")
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[None]:
+    """Says what to do when nobody can listen, as uvicorn does not. Raises: SettingsError."""
+    try:
+        yield
+    except SystemExit as error:
+        raise SettingsError(
+            f"the receivers cannot listen on {settings.web.host}:{settings.web.port}: another"
+            " program has this port, perhaps another `tulay serve`; stop it, or set `web.port` in"
+            " tulay.yaml"
+        ) from error
 
 
 def run_worker(settings: Settings, burst: bool = False) -> None:
     """Does what is due until SIGTERM or SIGINT (`burst`: until nothing is); over Redis if set."""
     with _hub(settings) as hub:
-        if settings.redis_url is not None:
-            # rq has signal handlers of its own; they set this event, too.
-            remote.work(hub, settings.redis_url.get_secret_value(), Event(), burst=burst)
-            return
         with _stopped_by_signals() as stop:
+            if settings.redis_url is not None:
+                remote.work(hub, settings.redis_url.get_secret_value(), stop, burst=burst)
+                return
             home = local.loop(hub, settings, stop, burst=burst)
         if not home:
             logging.shutdown()

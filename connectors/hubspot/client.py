@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
@@ -17,7 +16,7 @@ from connectors.hubspot.refusals import STATUSES
 from connectors.kit.auth import BearerAuth, OAuthAuth, TokenStore
 from connectors.kit.budget import Budget
 from connectors.kit.errors import ContractError, CredentialsError
-from connectors.kit.http import Http
+from connectors.kit.http import Http, segment
 
 Json = dict[str, Any]
 
@@ -41,6 +40,8 @@ def auth_of(settings: Mapping[str, Any], tokens: TokenStore | None) -> httpx.Aut
             client_secret=settings["client_secret"],
             refresh_token=settings.get("refresh_token"),
             store=tokens,
+            # ... but one that ended before its time is no reason to stop and ask a person.
+            renew_on_401=True,
         )
     raise CredentialsError("HubSpot: set token, or client_id, client_secret and refresh_token")
 
@@ -130,7 +131,7 @@ class HubSpotClient:
         params = {"properties": ",".join(properties)}
         if associations:
             params["associations"] = ",".join(associations)
-        path = f"{self._objects(stream)}/{quote(key, safe='')}"
+        path = f"{self._objects(stream)}/{segment(key, stream=stream)}"
         return self._json("GET", path, params=params, repeatable=True, stream=stream, key=key)
 
     def search(
@@ -179,7 +180,7 @@ class HubSpotClient:
 
     def update_row(self, stream: str, row: Json) -> Json:
         """Changes one record, given as a row of a batch update."""
-        path = f"{self._objects(stream)}/{quote(row['id'], safe='')}"
+        path = f"{self._objects(stream)}/{segment(row['id'], stream=stream)}"
         body = {"properties": row["properties"]}
         return self._json("PATCH", path, json=body, repeatable=True, stream=stream, key=row["id"])
 
@@ -189,7 +190,7 @@ class HubSpotClient:
         self._call("POST", path, json=body, repeatable=True, stream=stream)
 
     def archive(self, stream: str, key: str) -> None:
-        path = f"{self._objects(stream)}/{quote(key, safe='')}"
+        path = f"{self._objects(stream)}/{segment(key, stream=stream)}"
         self._call("DELETE", path, repeatable=True, stream=stream, key=key)
 
     # -- associations
@@ -208,6 +209,14 @@ class HubSpotClient:
     def dissociate(self, pair: tuple[str, str], inputs: Sequence[Json]) -> None:
         path = f"{self._associations(pair)}/batch/archive"
         self._call("POST", path, json={"inputs": inputs}, repeatable=True, stream=pair[0])
+
+    def association_labels(self, pair: tuple[str, str]) -> list[Json]:
+        """Returns the association types of one direction: category, typeId, label."""
+        path = f"{self._associations(pair)}/labels"
+        results = self._json("GET", path, repeatable=True, stream=pair[0]).get("results")
+        if not isinstance(results, list):
+            raise ContractError(f"GET {path} answered without a list of association types")
+        return results
 
     # -- properties and account
 

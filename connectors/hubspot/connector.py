@@ -14,6 +14,7 @@ from connectors.hubspot import fields, webhooks
 from connectors.hubspot.client import HubSpotClient, auth_of
 from connectors.hubspot.facts import ONCE, SEARCH_LANE, SEARCH_LIMIT, STREAMS, stream_names
 from connectors.hubspot.increments import StreamReader
+from connectors.hubspot.kinds import AssociationKinds
 from connectors.hubspot.records import RecordReader, next_after, objects_of
 from connectors.hubspot.refusals import read_limits
 from connectors.hubspot.writing import RecordWriter
@@ -76,6 +77,7 @@ class HubSpotConnector:
             clock=clock,
         )
         self._readers: dict[str, RecordReader] = {}
+        self._kinds = AssociationKinds(self._client)
 
     def _reader(self, stream: str) -> RecordReader:
         if stream not in self._readers:
@@ -107,6 +109,7 @@ class HubSpotConnector:
         try:
             self._client.list_page(stream, limit=1)
             ready = self._client.has_property(stream, ONCE)
+            yield from self._kinds.check(stream)
         except CredentialsError as error:
             # A connection may do without some streams, so this is a finding and not the end.
             yield Finding("error", str(error), f"add the scope, or leave {stream} out")
@@ -134,6 +137,7 @@ class HubSpotConnector:
             lag=self._seconds("search_lag_seconds"),
             overlap=self._seconds("overlap_seconds"),
             deletions_every=self._seconds("deletions_every_seconds"),
+            looks_every=self._seconds("associations_every_seconds"),
         ).pages(since)
 
     def fetch(self, stream: str, keys: Sequence[str]) -> Page:
@@ -158,7 +162,7 @@ class HubSpotConnector:
 
     def write(self, stream: str, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Writes them, one outcome each in the same order."""
-        return RecordWriter(self._client, self._reader(stream)).write(writes)
+        return RecordWriter(self._client, self._reader(stream), self._kinds).write(writes)
 
     def verify(self, request: Request) -> bool:
         """Says whether the delivery is genuine and recent; False without webhook_secret."""

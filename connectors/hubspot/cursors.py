@@ -1,13 +1,15 @@
 """Cursors: places in a stream as short JSON texts. Opaque to everyone else.
 
 A cursor is one of two: in the middle of a full read (`started`, `after`), or at a moment up to
-which everything was read (`until`), with the last look for deletions (`deleted`).
+which everything was read (`until`), with the last look for deletions (`deleted`) and the last look
+at all records (`looked`), which found so many `pages` of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 
@@ -21,6 +23,8 @@ class FullCursor:
     #: The server's time before its first page.
     started: datetime
     after: str
+    #: Pages read before.
+    pages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,9 @@ class ChangesCursor:
     until: datetime
     #: Everything deleted before this moment was read.
     deleted: datetime
+    #: All records were looked at last; None: never, as far as is known.
+    looked: datetime | None = None
+    pages: int = 0
 
 
 def write_cursor(cursor: FullCursor | ChangesCursor) -> str:
@@ -39,10 +46,13 @@ def write_cursor(cursor: FullCursor | ChangesCursor) -> str:
     '{"started":"2026-01-01T00:00:00Z","after":"17"}'
     """
     option = orjson.OPT_UTC_Z
+    facts: dict[str, Any]
     if isinstance(cursor, FullCursor):
         facts = {"started": cursor.started, "after": cursor.after}
     else:
         facts = {"until": cursor.until, "deleted": cursor.deleted}
+        facts |= {"looked": cursor.looked} if cursor.looked else {}
+    facts |= {"pages": cursor.pages} if cursor.pages else {}
     return orjson.dumps(facts, option=option).decode()
 
 
@@ -55,8 +65,14 @@ def read_cursor(text: str) -> FullCursor | ChangesCursor:
     try:
         facts = orjson.loads(text)
         if "after" in facts:
-            return FullCursor(_moment(facts["started"]), str(facts["after"]))
-        return ChangesCursor(_moment(facts["until"]), _moment(facts["deleted"]))
+            after, pages = str(facts["after"]), int(facts.get("pages", 0))
+            return FullCursor(_moment(facts["started"]), after, pages)
+        return ChangesCursor(
+            _moment(facts["until"]),
+            _moment(facts["deleted"]),
+            _moment(facts["looked"]) if "looked" in facts else None,
+            int(facts.get("pages", 0)),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise CursorExpiredError(
             "this cursor is not one of HubSpot's; read the stream anew"

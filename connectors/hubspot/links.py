@@ -7,29 +7,20 @@ from typing import Any
 
 from connectors.hubspot.batches import one_by_one, run_batch, texts
 from connectors.hubspot.client import HubSpotClient, Json
-from connectors.hubspot.facts import ASSOCIATION_TYPES, BATCH, LINES, PRIMARY_TYPES, SINGLE
+from connectors.hubspot.facts import BATCH, LINES, SINGLE
+from connectors.hubspot.kinds import AssociationKinds
 from connectors.hubspot.records import RecordReader, portions
 from connectors.kit.errors import ConnectorError, RecordError, RecordRejectedError
 
 Errors = dict[str, ConnectorError]
 
 
-def association_spec(pair: tuple[str, str], *, first: bool) -> list[Json]:
-    """Returns the `types` of an association; the first one becomes the primary one.
-
-    Raises: RecordRejectedError when the two have no association we know.
-    """
-    kind = PRIMARY_TYPES.get(pair) if first else None
-    kind = kind or ASSOCIATION_TYPES.get(pair)
-    if kind is None:
-        raise RecordRejectedError(f"{pair[0]} cannot be associated with {pair[1]}", stream=pair[0])
-    return [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kind}]
-
-
-def association_inputs(stream: str, associations: Mapping[str, Any]) -> list[Json]:
+def association_inputs(
+    kinds: AssociationKinds, stream: str, associations: Mapping[str, Any]
+) -> list[Json]:
     """Returns the `associations` of a new record. Raises: RecordRejectedError."""
     return [
-        {"to": {"id": key}, "types": association_spec((stream, to), first=n == 0)}
+        {"to": {"id": key}, "types": kinds.spec((stream, to), first=n == 0)}
         for to, keys in associations.items()
         for n, key in enumerate(_keys(keys))
     ]
@@ -42,9 +33,12 @@ def _keys(keys: Any) -> list[str]:
 class LinkWriter:
     """Writes the associations and lines of the records of one stream."""
 
-    def __init__(self, client: HubSpotClient, reader: RecordReader) -> None:
+    def __init__(
+        self, client: HubSpotClient, reader: RecordReader, kinds: AssociationKinds
+    ) -> None:
         self._client = client
         self._reader = reader
+        self._kinds = kinds
         self._stream = reader.names.name
 
     # -- associations
@@ -85,7 +79,7 @@ class LinkWriter:
             {
                 "from": {"id": key},
                 "to": {"id": one},
-                "types": association_spec(pair, first=n == 0),
+                "types": self._kinds.spec(pair, first=n == 0),
             }
             for key, keys in links.items()
             for n, one in enumerate(keys)
@@ -135,7 +129,7 @@ class LinkWriter:
             inputs = [
                 {
                     "properties": texts(item.get("properties") or {}),
-                    "associations": association_inputs(LINES, {self._stream: [key]}),
+                    "associations": association_inputs(self._kinds, LINES, {self._stream: [key]}),
                 }
                 for key, item in some
             ]

@@ -68,11 +68,19 @@ def limited(reply: Reply) -> ConnectorError:
 
 
 def forbidden(reply: Reply) -> ConnectorError:
-    """Names the scope that is missing, as far as HubSpot names it."""
-    scopes = ", ".join(dict.fromkeys(_scopes(body_of(reply))))
+    """Names the scope that is missing, as far as HubSpot names it; a used-up quota is none."""
+    body = body_of(reply)
+    if _is_limit(body):
+        return limited(reply)
+    scopes = ", ".join(dict.fromkeys(_scopes(body)))
     if scopes:
         return CredentialsError(f"{reply}: the token lacks a scope, add one of: {scopes}")
     return CredentialsError(f"{reply}: the token has not the rights for this call")
+
+
+def _is_limit(body: Mapping[str, Any]) -> bool:
+    words = (body.get("errorType"), body.get("category"))
+    return bool(body.get("policyName")) or "RATE_LIMIT" in words or "RATE_LIMITS" in words
 
 
 def _scopes(body: Mapping[str, Any]) -> Iterator[str]:
@@ -210,12 +218,16 @@ def read_limits(headers: Mapping[str, str]) -> Allowance | None:
     most = _number(headers.get("x-hubspot-ratelimit-max"))
     remaining = _number(headers.get("x-hubspot-ratelimit-remaining"))
     interval = _number(headers.get("x-hubspot-ratelimit-interval-milliseconds"))
-    if most is None and remaining is None:
+    daily = _number(headers.get("x-hubspot-ratelimit-daily"))
+    if most is None and remaining is None and daily is None:
         return None
     return Allowance(
         remaining=remaining,
         requests=most,
         per_seconds=interval / 1000 if interval else None,
+        # Absent for OAuth apps, whose daily limit is their own.
+        daily=daily,
+        daily_left=_number(headers.get("x-hubspot-ratelimit-daily-remaining")),
     )
 
 

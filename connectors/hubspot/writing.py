@@ -12,6 +12,7 @@ from typing import TypeVar
 from connectors.hubspot.batches import one_by_one, run_batch, texts
 from connectors.hubspot.client import HubSpotClient, Json
 from connectors.hubspot.facts import BATCH, LINES, ONCE
+from connectors.hubspot.kinds import AssociationKinds
 from connectors.hubspot.links import LinkWriter, association_inputs
 from connectors.hubspot.overwritten import overwritten
 from connectors.hubspot.records import RecordReader, modified_text, same_version
@@ -38,11 +39,14 @@ W = TypeVar("W", Creates, Updates, Deletes)
 class RecordWriter:
     """Writes the records of one stream."""
 
-    def __init__(self, client: HubSpotClient, reader: RecordReader) -> None:
+    def __init__(
+        self, client: HubSpotClient, reader: RecordReader, kinds: AssociationKinds
+    ) -> None:
         self._client = client
         self._reader = reader
+        self._kinds = kinds
         self._stream = reader.names.name
-        self._links = LinkWriter(client, reader)
+        self._links = LinkWriter(client, reader, kinds)
 
     def write(self, writes: Sequence[Write]) -> list[Outcome]:
         """Writes them in batches, one outcome each in the same order."""
@@ -96,7 +100,7 @@ class RecordWriter:
         links = create.payload.get("associations") or {}
         return {
             "properties": {**properties, ONCE: create.once},
-            "associations": association_inputs(self._stream, links),
+            "associations": association_inputs(self._kinds, self._stream, links),
         }
 
     def _recognise(self, creates: Creates, outcomes: Outcomes) -> None:

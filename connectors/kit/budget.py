@@ -1,65 +1,64 @@
 """How often we may call: one budget per connection, shared by all threads of a process.
 
 Counts calls in a rolling window, which is how vendors count them: a token bucket lets twice the
-limit through when a burst follows a pause. Knows no vendor; `understand` plugs in how to read the
-headers of one. Never waits longer than its patience: it raises, so that a worker does other work.
+limit through when a burst follows a pause. With a ledger, all processes share the window. Knows no
+vendor; `understand` plugs in how to read the headers of one. Bulk work gets a share only. Never
+waits longer than its patience: it raises, so that a worker does other work.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 
 from connectors.kit.errors import RateLimitedError
+from connectors.kit.ledger import Claim, Grant, Ledger, LedgerError
+from connectors.kit.window import DEFAULT, Allowance, Window
 
-DEFAULT = "default"
+log = logging.getLogger("tulay.budget")
+
+__all__ = ["DEFAULT", "Allowance", "Budget", "bulk"]
+
+#: Part of every limit that bulk work may use; the rest is for people and for live changes.
+BULK_SHARE = 0.8
+#: Seconds between two looks whether another process was told to wait.
+LOOK = 0.9
+#: Without the ledger a process takes this part of a limit, and asks again after so many seconds.
+CAREFUL_PART, CAREFUL_TIME = 10, 2.0
+
+_BULK: ContextVar[bool] = ContextVar("tulay_bulk", default=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """What the system's headers say about one lane; None where they are silent."""
-
-    #: Calls still allowed in the running window.
-    remaining: int | None = None
-    #: Calls allowed per window.
-    requests: int | None = None
-    #: Length of the window in seconds.
-    per_seconds: float | None = None
-    lane: str = DEFAULT
+@contextmanager
+def bulk(yes: bool = True) -> Iterator[None]:
+    """Says that nobody waits for the calls made in here: first reads, sweeps, reconciliation."""
+    token = _BULK.set(yes)
+    try:
+        yield
+    finally:
+        _BULK.reset(token)
 
 
-class _Window:
-    """The calls of one lane in the last `per_seconds`."""
+@dataclass(slots=True)
+class _Slice:
+    """The calls that this process got from the ledger, and what it owes it a report about."""
 
-    __slots__ = ("calls", "per_seconds", "requests")
+    left: int = 0
+    expires: float = 0.0
+    #: Under way: made, but not answered.
+    out: int = 0
+    #: Made since the last report, and when the newest was answered.
+    spent: int = 0
+    last: float = 0.0
 
-    def __init__(self, requests: int, per_seconds: float) -> None:
-        self.requests = requests
-        self.per_seconds = per_seconds
-        self.calls: deque[float] = deque()
-
-    def wait(self, now: float) -> float:
-        """Returns the seconds until a call may go; 0 when it may go now."""
-        calls = self.calls
-        edge = now - self.per_seconds
-        while calls and calls[0] <= edge:
-            calls.popleft()
-        over = len(calls) - self.requests
-        return 0.0 if over < 0 else max(calls[over] - edge, 0.001)
-
-    def learn(self, allowance: Allowance, now: float) -> None:
-        """Takes over what the system says, also that others used up a part of the limit."""
-        self.requests = allowance.requests or self.requests
-        self.per_seconds = allowance.per_seconds or self.per_seconds
-        if allowance.remaining is None:
-            return
-        self.wait(now)
-        missing = self.requests - allowance.remaining - len(self.calls)
-        self.calls.extend([now] * max(missing, 0))
+    def usable(self, now: float) -> bool:
+        return self.left > 0 and now < self.expires
 
 
 class Budget:
@@ -74,9 +73,14 @@ class Budget:
         patience: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        ledger: Ledger | None = None,
+        bulk_share: float = BULK_SHARE,
+        daily: int | None = None,
+        fixed: bool = False,
+        fixed_daily: bool = False,
     ) -> None:
-        self._windows = {DEFAULT: _Window(requests, per_seconds)}
-        self._windows.update({lane: _Window(*limit) for lane, limit in (lanes or {}).items()})
+        self._windows = {DEFAULT: Window(requests, per_seconds, fixed=fixed)}
+        self._windows.update({lane: Window(*limit) for lane, limit in (lanes or {}).items()})
         #: The longest wait in seconds that `take` sits out.
         self.patience = patience
         self.clock = clock
@@ -84,15 +88,53 @@ class Budget:
         self._lock = threading.Lock()
         self._closed_until = 0.0
         self._readers: tuple[Callable[[Mapping[str, str]], Allowance | None], ...] = ()
+        self._share = bulk_share
+        self._ledger = ledger
+        #: `fixed`: a person chose the limit, the system may lower it but not raise it.
+        self._daily, self._fixed_daily = daily, fixed_daily
+        self._daily_left: int | None = None
+        self._slices: dict[tuple[str, bool], _Slice] = {}
+        #: One thread asks the ledger, the others wait for its answer.
+        self._asking = threading.Lock()
+        self._looked_at = float("-inf")
+        self._careful_until = float("-inf")
+        self._careful: dict[tuple[str, bool], Window] = {}
 
     def take(self, lane: str = DEFAULT) -> None:
         """Blocks until a call may go. A lane without limits of its own shares the default one.
 
         Raises: RateLimitedError when that takes longer than the patience.
         """
-        window = self._windows.get(lane, self._windows[DEFAULT])
+        self._take(self._place(lane), out=False)
+
+    @contextmanager
+    def call(self, lane: str = DEFAULT) -> Iterator[None]:
+        """Takes a call that is made in here: until then the system may not have counted it."""
+        place = self._place(lane)
+        self._take(place, out=True)
+        try:
+            yield
+        finally:
+            with self._lock:
+                known = self._slice(place)
+                known.out, known.spent, known.last = known.out - 1, known.spent + 1, self.clock()
+
+    def _place(self, lane: str) -> tuple[str, bool]:
+        return (lane if lane in self._windows else DEFAULT), _BULK.get()
+
+    def _slice(self, place: tuple[str, bool]) -> _Slice:
+        return self._slices.setdefault(place, _Slice())
+
+    def _take(self, place: tuple[str, bool], *, out: bool) -> None:
         until = self.clock() + self.patience
-        while wait := self._try(window):
+        while True:
+            wait = self._try(place, out=out)
+            if wait is None:
+                wait = self._ask(place)
+                if wait <= 0:
+                    continue
+            if wait <= 0:
+                return
             if self.clock() + wait > until:
                 raise RateLimitedError(
                     f"rate limit: no call may go for {wait:.0f} s; wait, then call again",
@@ -100,18 +142,146 @@ class Budget:
                 )
             self.sleep(wait)
 
-    def _try(self, window: _Window) -> float:
+    def _try(self, place: tuple[str, bool], *, out: bool) -> float | None:
+        """Takes a call and returns 0, or returns how long to wait; None: ask the ledger first."""
+        lane, slow = place
         with self._lock:
             now = self.clock()
-            wait = max(self._closed_until - now, window.wait(now))
-            if wait <= 0:
-                window.calls.append(now)
-            return max(wait, 0.0)
+            window = self._windows[lane]
+            wait = max(self._closed_until - now, window.wait(now, self._most(window, slow)))
+            if wait > 0:
+                return wait
+            if self._ledger is not None:
+                answer = self._from_slice(place, now)
+                if answer != 0:
+                    return answer
+            window.note(now, slow=slow)
+            known = self._slice(place)
+            if out:
+                known.out += 1
+            else:
+                known.spent, known.last = known.spent + 1, now
+            return 0.0
+
+    def _most(self, window: Window, slow: bool) -> int | None:
+        return max(1, int(window.requests * self._share)) if slow else None
+
+    # -- with other processes
+
+    def _from_slice(self, place: tuple[str, bool], now: float) -> float | None:
+        known = self._slice(place)
+        careful = now < self._careful_until
+        if known.usable(now) and (careful or now - self._looked_at < LOOK):
+            known.left -= 1
+            return 0.0
+        if not careful:
+            return None
+        # Nobody knows what the others do: this much is safe for a handful of processes.
+        window = self._windows[place[0]]
+        most = max(1, (self._most(window, place[1]) or window.requests) // CAREFUL_PART)
+        small = self._careful.setdefault(place, Window(most, window.per_seconds))
+        wait = small.wait(now)
+        if wait <= 0:
+            small.note(now, slow=False)
+        # Not beyond the next look at the ledger.
+        return min(wait, max(self._careful_until - now, 0.01))
+
+    def _ask(self, place: tuple[str, bool]) -> float:
+        """Asks the ledger; returns 0 when it is worth trying again, else how long to wait."""
+        assert self._ledger is not None
+        with self._asking:
+            with self._lock:
+                now = self.clock()
+                usable = self._slice(place).usable(now)
+                if now < self._careful_until or (usable and now - self._looked_at < LOOK):
+                    return 0.0
+            try:
+                if usable:
+                    self._heed(self._ledger.closed(), now)
+                    return 0.0
+                return self._refill(place, self._ledger)
+            except LedgerError as error:
+                with self._lock:
+                    self._careful_until = self.clock() + CAREFUL_TIME
+                log.info("calls are counted by this process alone for a moment: %s", error)
+                return 0.0
+
+    def _heed(self, closed: float, asked_at: float) -> None:
+        with self._lock:
+            self._looked_at = asked_at
+            self._closed_until = max(self._closed_until, asked_at + closed)
+
+    def _refill(self, place: tuple[str, bool], ledger: Ledger) -> float:
+        with self._lock:
+            asked_at = self.clock()
+            claim = self._claim(place, asked_at)
+        grant = ledger.reserve(claim)
+        self._booked(place, claim, grant, asked_at)
+        if grant.spent_day:
+            wait = timedelta(seconds=round(grant.seconds))
+            raise RateLimitedError(
+                f"bulk work has used its {self._share:.0%} of today's calls; the rest is for"
+                " people and live changes: it goes on tomorrow",
+                retry_after=wait,
+            )
+        return 0.0 if grant.count or grant.closed > 0 else grant.seconds
+
+    def _claim(self, place: tuple[str, bool], now: float, *, wants: bool = True) -> Claim:
+        known, window = self._slice(place), self._windows[place[0]]
+        return Claim(
+            lane=place[0],
+            bulk=place[1],
+            requests=window.requests,
+            per_seconds=window.per_seconds,
+            share=self._share,
+            wants=wants,
+            spent=known.spent,
+            ago=now - known.last if known.spent else 0.0,
+            out=known.out,
+            daily=self._daily,
+            daily_left=self._daily_left,
+        )
+
+    def _booked(self, place: tuple[str, bool], claim: Claim, grant: Grant, asked_at: float) -> None:
+        self._heed(grant.closed, asked_at)
+        with self._lock:
+            known = self._slice(place)
+            # Calls may have been answered while the ledger was asked: they are not reported yet.
+            known.spent -= claim.spent
+            known.left, known.expires = grant.count, asked_at + grant.seconds
+            self._daily_left = None
+
+    def settle(self) -> None:
+        """Tells the ledger what was called, and gives back what was not; twice is fine."""
+        if self._ledger is None:
+            return
+        with self._asking:
+            for place in list(self._slices):
+                with self._lock:
+                    now = self.clock()
+                    known = self._slice(place)
+                    if not (known.spent or known.left):
+                        continue
+                    known.left = 0
+                    claim = self._claim(place, now, wants=False)
+                try:
+                    grant = self._ledger.reserve(claim)
+                except LedgerError as error:
+                    log.info("unused calls were not given back, they lapse: %s", error)
+                    return
+                self._booked(place, claim, grant, now)
+
+    # -- what the system says
 
     def pause(self, seconds: float) -> None:
         """Makes everyone wait; a shorter pause does not shorten a longer one."""
         with self._lock:
             self._closed_until = max(self._closed_until, self.clock() + seconds)
+        if self._ledger is not None:
+            try:
+                self._ledger.close(seconds)
+            except LedgerError as error:
+                log.warning("the other processes were not told to wait: %s", error)
 
     def understand(self, reader: Callable[[Mapping[str, str]], Allowance | None]) -> None:
         """Adds a way to read a vendor's headers; the same one twice is fine."""
@@ -121,7 +291,7 @@ class Budget:
     def lane(self, name: str, requests: int, per_seconds: float) -> None:
         """Gives calls of a lane limits of their own, unless it has some already."""
         with self._lock:
-            self._windows.setdefault(name, _Window(requests, per_seconds))
+            self._windows.setdefault(name, Window(requests, per_seconds))
 
     def learn(self, allowance: Allowance) -> None:
         """Takes over what the system, or a person who knows it, says about a lane's limits."""
@@ -129,6 +299,8 @@ class Budget:
             window = self._windows.get(allowance.lane)
             if window is not None:
                 window.learn(allowance, self.clock())
+            if allowance.daily is not None and not self._fixed_daily:
+                self._daily, self._daily_left = allowance.daily, allowance.daily_left
 
     def feed(self, headers: Mapping[str, str]) -> None:
         """Learns from the headers of an answer. Silent about headers that no reader knows."""

@@ -1,18 +1,17 @@
 """The one way out: every call of a connector goes through `Http`.
 
 Keeps the budget, retries for a few seconds, and turns statuses and network failures into the error
-tree with one table. Refuses unencrypted addresses except loopback, and redirects to other hosts.
-Messages name method and path, never the query, a body or a secret.
+tree with one table. Refuses unencrypted addresses except loopback, redirects to other hosts, paths
+that climb, and bodies without end. Messages name method and path, never the query, a body or a
+secret.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import ssl
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -22,17 +21,36 @@ import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
+from connectors.kit.address import checked_base_url, climbs, segment
+from connectors.kit.body import ENCODINGS, MOST_BYTES, read_body
 from connectors.kit.budget import DEFAULT, Budget
 from connectors.kit.errors import (
     ConnectorError,
     ContractError,
-    CredentialsError,
     RateLimitedError,
     RecordMissingError,
-    RecordRejectedError,
-    RecordStaleError,
     UnavailableError,
 )
+from connectors.kit.statuses import (
+    STATUSES,
+    Reply,
+    Translate,
+    contract,
+    retry_after,
+    unavailable,
+)
+
+__all__ = [
+    "STATUSES",
+    "TIMEOUT",
+    "Http",
+    "Reply",
+    "Translate",
+    "checked_base_url",
+    "read_json",
+    "retry_after",
+    "segment",
+]
 
 # httpx logs whole addresses, whose queries may hold customer data.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -44,99 +62,6 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 PERSISTENCE = 10.0
 MOST_REDIRECTS = 3
 MOST_ATTEMPTS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer that is not a success, and which call it belongs to."""
-
-    method: str
-    path: str
-    #: The stream and key of the record at stake; blank when the call was not about one.
-    stream: str
-    key: str | None
-    response: httpx.Response
-
-    def __str__(self) -> str:
-        about = f" for {self.stream} {self.key or ''}".rstrip() if self.stream else ""
-        return f"{self.method} {self.path} answered {self.response.status_code}{about}"
-
-
-#: Makes an error of a reply: one line of the status table.
-Translate = Callable[[Reply], ConnectorError]
-
-
-def _unavailable(reply: Reply) -> ConnectorError:
-    return UnavailableError(f"{reply}; wait, then make the same call again")
-
-
-def _limited(reply: Reply) -> ConnectorError:
-    wait = retry_after(reply.response)
-    return RateLimitedError(f"{reply}: rate limit; wait, then call again", retry_after=wait)
-
-
-def _credentials(reply: Reply) -> ConnectorError:
-    return CredentialsError(f"{reply}: check the credentials and their rights")
-
-
-def _contract(reply: Reply) -> ConnectorError:
-    return ContractError(f"{reply}, which its documentation does not promise")
-
-
-def _missing(reply: Reply) -> ConnectorError:
-    if not reply.stream:
-        return _contract(reply)
-    return RecordMissingError(f"{reply}: it is gone", stream=reply.stream, key=reply.key)
-
-
-def _rejected(reply: Reply) -> ConnectorError:
-    if not reply.stream:
-        return _contract(reply)
-    return RecordRejectedError(f"{reply}: refused", stream=reply.stream, key=reply.key)
-
-
-def _stale(reply: Reply) -> ConnectorError:
-    if not reply.stream:
-        return _contract(reply)
-    return RecordStaleError(
-        f"{reply}: it changed since it was read", stream=reply.stream, key=reply.key
-    )
-
-
-#: What a status means. A connector overrides single lines; other statuses from 500 on mean
-#: "unavailable", and whatever is left breaks the contract.
-STATUSES: Mapping[int, Translate] = {
-    400: _rejected,
-    401: _credentials,
-    403: _credentials,
-    404: _missing,
-    408: _unavailable,
-    409: _rejected,
-    410: _missing,
-    412: _stale,
-    422: _rejected,
-    423: _unavailable,
-    425: _unavailable,
-    429: _limited,
-}
-
-
-def retry_after(response: httpx.Response) -> timedelta | None:
-    """Returns how long `Retry-After` asks to wait (seconds or an HTTP date); None without it."""
-    value = response.headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        return timedelta(seconds=max(float(value), 0.0))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(moment - datetime.now(UTC), timedelta(0))
 
 
 def read_json(response: httpx.Response) -> Any:
@@ -155,36 +80,23 @@ def read_json(response: httpx.Response) -> Any:
         raise ContractError(text) from error
 
 
-def checked_base_url(base_url: str) -> httpx.URL:
-    """Returns the address when it is safe to send credentials to.
-
-    Raises: CredentialsError unless it is https, or http on this very machine.
-    """
-    try:
-        url = httpx.URL(base_url.rstrip("/") + "/")
-    except httpx.InvalidURL as error:
-        raise CredentialsError("base_url is not an address; write https://host") from error
-    if (url.scheme == "https" and url.host) or (url.scheme == "http" and _loopback(url.host)):
-        return url
-    raise CredentialsError(
-        f"base_url must start with https:// (host {url.host!r}): credentials are not sent"
-        " unencrypted, except to this very machine"
-    )
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 @cache
 def _tls() -> ssl.SSLContext:
     """Returns the one verifying context: reading all certificates takes longer than a call."""
     return httpx.create_ssl_context()
+
+
+def _harmless(error: Exception) -> Exception | None:
+    """Leaves out errors that quote headers, which may be ours and secret."""
+    return None if isinstance(error, httpx.ProtocolError) else error
+
+
+def _untrusted(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class Http:
@@ -201,6 +113,7 @@ class Http:
         transport: httpx.BaseTransport | None = None,
         headers: Mapping[str, str] | None = None,
         persistence: float = PERSISTENCE,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._base = checked_base_url(base_url)
         self.budget = budget
@@ -212,9 +125,14 @@ class Http:
             timeout=timeout,
             transport=transport,
             verify=_tls(),
-            headers={"Accept": "application/json", **(headers or {})},
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": ENCODINGS,
+                **(headers or {}),
+            },
             follow_redirects=False,
         )
+        self._most_bytes = most_bytes
         self._persistence = persistence
 
     def request(
@@ -240,7 +158,9 @@ class Http:
         Raises: UnavailableError (outcome unknown), RateLimitedError (has not happened),
         CredentialsError, ContractError, RecordError.
         """
-        request = self._built(method, path, json=json, content=content, params=params, more=headers)
+        request = self._built(
+            method, path, json=json, content=content, params=params, more=headers, stream=stream
+        )
 
         def call() -> httpx.Response:
             response = self._send(request, lane)
@@ -267,7 +187,7 @@ class Http:
         A body that was cut off is asked for again; of a call that is not repeatable it means that
         the outcome is unknown, as does a body that is not JSON at all.
         """
-        request = self._built(method, path, json=json, params=params)
+        request = self._built(method, path, json=json, params=params, stream=stream)
 
         def call() -> Any:
             response = self._send(request, lane)
@@ -294,6 +214,7 @@ class Http:
         content: bytes | None = None,
         params: Mapping[str, Any] | None = None,
         more: Mapping[str, str] | None = None,
+        stream: str,
     ) -> httpx.Request:
         headers = dict(more or {})
         if json is not None:
@@ -301,9 +222,23 @@ class Http:
             headers["Content-Type"] = "application/json"
         # One text, because httpx parses address, path and query each time it joins them.
         address = f"{self._base}{path.lstrip('/')}"
+        if climbs(address):
+            raise self._unfit(method, stream)
         if params:
             address += f"?{httpx.QueryParams(params)}"
-        return self._client.build_request(method, address, content=content, headers=headers)
+        try:
+            for value in headers.values():
+                if not (value.isascii() and value.isprintable()):
+                    raise ContractError(f"{method}: a header has characters that none can have")
+            return self._client.build_request(method, address, content=content, headers=headers)
+        except (httpx.InvalidURL, ValueError):
+            # from None: they quote what they could not take.
+            raise self._unfit(method, stream) from None
+
+    def _unfit(self, method: str, stream: str) -> ConnectorError:
+        if stream:
+            return RecordMissingError(f"{method}: no record can have such a key", stream=stream)
+        return ContractError(f"{method}: a path has parts that none can have, such as `..`")
 
     def close(self) -> None:
         """Closes the connections; twice is fine."""
@@ -343,17 +278,27 @@ class Http:
         raise ContractError(f"{request.method} {request.url.path} is redirected in circles")
 
     def _sent(self, request: httpx.Request, lane: str) -> httpx.Response:
-        self.budget.take(lane)
-        try:
-            response = self._client.send(request)
-        except (httpx.TransportError, httpx.DecodingError) as error:
-            raise UnavailableError(
-                f"{request.method} {request.url.path}: no answer from {request.url.host}"
-                f" ({type(error).__name__}); wait, then make the same call again"
-            ) from error
+        with self.budget.call(lane):
+            try:
+                response = self._client.send(request, stream=True)
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                raise self._silence(request, error) from _harmless(error)
+            read_body(response, most_bytes=self._most_bytes)
         self.budget.feed(response.headers)
         self._note_date(response)
         return response
+
+    def _silence(self, request: httpx.Request, error: Exception) -> UnavailableError:
+        host = request.url.host
+        if _untrusted(error):
+            return UnavailableError(
+                f"the certificate of {host} is not trusted, so nothing was sent: correct base_url,"
+                " or add the certificate to those that this machine trusts (SSL_CERT_FILE)"
+            )
+        return UnavailableError(
+            f"{request.method} {request.url.path}: no answer from {host}"
+            f" ({type(error).__name__}); wait, then make the same call again"
+        )
 
     def _followed(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
         try:
@@ -385,7 +330,7 @@ class Http:
 
     def _error(self, reply: Reply) -> ConnectorError:
         status = reply.response.status_code
-        default = _unavailable if status >= 500 else _contract
+        default = unavailable if status >= 500 else contract
         error = self._statuses.get(status, default)(reply)
         if isinstance(error, RateLimitedError) and error.retry_after is not None:
             self.budget.pause(error.retry_after.total_seconds())

@@ -8,6 +8,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+#: The C parser where there is one: it reads all manifests ten times faster.
+_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 class ManifestError(Exception):
     """A manifest.yaml is wrong; the message names the file, the place and what to do."""
@@ -90,7 +93,7 @@ class Manifest(_Facts):
 def read_manifest(path: Path) -> Manifest:
     """Reads one manifest.yaml. Raises: ManifestError with the file and the place."""
     try:
-        facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+        facts = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe one
         return Manifest.model_validate(facts)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error

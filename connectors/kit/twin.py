@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from fnmatch import fnmatchcase
@@ -22,6 +22,8 @@ from typing import Any, Literal
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from connectors.kit.vices import Chances
 
 #: What can go wrong. The wording of `throttled`, `quota` and `down` is the vendor's (see `Voice`).
 #: throttled  429, not executed            lost       executed, then an error status comes back
@@ -34,18 +36,42 @@ ViceKind = Literal[
 ]
 EXECUTED: frozenset[str] = frozenset({"lost", "timeout", "reset", "truncated"})
 STATUSES: dict[str, int] = {"throttled": 429, "quota": 403, "down": 503, "lost": 502, "html": 502}
+#: What the vices of `connectors.kit.vices` are on the line.
+LINE: dict[str, tuple[ViceKind, dict[str, Any]]] = {
+    "throttled": ("throttled", {"retry_after": 1}),
+    "abrupt": ("throttled", {}),
+    "quota": ("quota", {"retry_after": 1}),
+    "down": ("down", {}),
+    "lost": ("lost", {}),
+    "timeout": ("timeout", {"seconds": 0.3}),
+    "reset": ("reset", {}),
+    "truncated": ("truncated", {}),
+    "html": ("html", {"late": None}),
+    "slow": ("slow", {"seconds": 0.2}),
+}
+
+
+def _real() -> datetime:
+    return datetime.now(UTC)
 
 
 class Clock:
-    """Tells aware UTC: real until `set`, then still until moved."""
+    """Tells aware UTC: real until `set`, then still until moved.
 
-    def __init__(self, at: datetime | None = None) -> None:
+    `source` is what it takes for the real time; `skew` is by how much it is wrong all the time.
+    """
+
+    def __init__(
+        self, at: datetime | None = None, *, source: Callable[[], datetime] = _real
+    ) -> None:
         self._still = at
+        self._source = source
         self._offset = timedelta()
+        self.skew = timedelta()
 
     def now(self) -> datetime:
         """Returns the time that the twin believes in."""
-        return self._still or datetime.now(UTC) + self._offset
+        return (self._still or self._source() + self._offset) + self.skew
 
     def ms(self) -> int:
         """Returns that time as milliseconds since 1970."""
@@ -119,12 +145,19 @@ class Vice:
     retry_after: float | None = None
     #: Duration of `slow` and `timeout`.
     seconds: float = 30.0
+    #: `down` and `html` strike after the call was executed, not before; None: the dice say which.
+    late: bool | None = False
     #: Passed to the vendor's voice, such as which limit was reached.
     detail: str = ""
 
     def code(self) -> int:
         """Returns the status it answers with."""
         return self.status or STATUSES.get(self.kind, 500)
+
+    @property
+    def executed(self) -> bool:
+        """Says whether the call happens all the same."""
+        return bool(self.late) or self.kind in EXECUTED
 
 
 class Vices:
@@ -146,6 +179,16 @@ class Vices:
         with self._lock:
             self._queue.clear()
 
+    def misbehave(self, chances: Chances, route: str = "*", *, seed: int = 0) -> None:
+        """Switches on what these vices are on the line, and all others off, with fresh dice."""
+        with self._lock:
+            self._dice = random.Random(seed)  # noqa: S311 - a dice, not a secret
+            self._queue.clear()
+        for name, chance in chances.items():
+            if name in LINE:
+                kind, options = LINE[name]
+                self.add(kind, route, probability=chance, **options)
+
     def draw(self, method: str, path: str) -> list[Vice]:
         """Returns what strikes this request: all slow ones and at most one other."""
         struck: list[Vice] = []
@@ -153,7 +196,8 @@ class Vices:
             kept: list[tuple[Vice, int | None]] = []
             for vice, left in self._queue:
                 if self._strikes(vice, f"{method} {path}", struck):
-                    struck.append(vice)
+                    late = self._dice.random() < 0.5 if vice.late is None else vice.late
+                    struck.append(replace(vice, late=late))
                     left = None if left is None else left - 1
                 if left != 0:
                     kept.append((vice, left))
@@ -234,7 +278,7 @@ class Faulty:
         bad = next((vice for vice in struck if vice.kind != "slow"), None)
         if bad is None:
             await self._app(scope, receive, send)
-        elif bad.kind not in EXECUTED:
+        elif not bad.executed:
             await _drain(receive)
             await self._refuse(bad, send)
         else:
@@ -254,9 +298,7 @@ class Faulty:
     async def _spoil(self, vice: Vice, good: _Capture, ends: tuple[Receive, Send]) -> None:
         receive, send = ends
         half = good.body[: len(good.body) // 2]
-        if vice.kind == "lost":
-            await self._refuse(vice, send)
-        elif vice.kind == "timeout":
+        if vice.kind == "timeout":
             await _silence(receive, vice.seconds)
             await _send(send, 504, [(b"content-type", b"text/html")], _PAGE)
         elif vice.kind == "reset":
@@ -264,10 +306,12 @@ class Faulty:
             await send(start)
             await send({"type": "http.response.body", "body": half, "more_body": True})
             # returning with a body promised and not sent closes the connection
-        else:
+        elif vice.kind == "truncated":
             headers = [h for h in good.headers if h[0].lower() != b"content-length"]
             headers.append((b"content-length", str(len(half)).encode()))
             await _send(send, good.status, headers, half)
+        else:
+            await self._refuse(vice, send)
 
 
 async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

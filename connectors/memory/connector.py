@@ -36,7 +36,7 @@ from connectors.memory.reading import Place, Reader, place
 from connectors.memory.rules import check_state, rejected
 from connectors.memory.system import MemorySystem
 from connectors.memory.tables import Row
-from connectors.memory.vices import Weather
+from connectors.memory.vices import SLOW, Weather, refused
 from connectors.memory.webhooks import events, genuine
 from connectors.memory.writing import Pen
 
@@ -75,7 +75,7 @@ class MemoryConnector:
     def _call(self) -> None:
         if self._budget:
             self._budget.take()
-        self.system.calls += 1
+        self.system.count_call()
         if not hmac.compare_digest(self._password.encode(), self.system.password.encode()):
             raise CredentialsError(f"{self.system.name} refused the password; set it in tulay.yaml")
 
@@ -111,6 +111,8 @@ class MemoryConnector:
         """Yields what changed; everything for streams that only read in full."""
         facts = self.system.shape(stream).facts
         reader = Reader(self.system, stream, size=self._size, overlap=self._overlap)
+        if since:
+            self._weather.cursor(stream)
         start = place(self.system, stream, since) if since else None
         if start is None or (facts.read == "full" and start.full is None):
             start = Place(self.system.epoch, reader.horizon, full=0)
@@ -127,7 +129,7 @@ class MemoryConnector:
             done = rows[-1].number if rows else done
             there = Place(start.epoch, start.since, full=None if last else done)
             yield Page(records=[record(r) for r in rows], cursor=there.text(), total=total)
-            self._between(stream, last)
+            self.system.turn_page(stream, last=last)
 
     def _increment(self, reader: Reader, stream: str, start: Place) -> Iterator[Page]:
         tombstones = self.system.shape(stream).facts.deletions == "pages"
@@ -141,12 +143,7 @@ class MemoryConnector:
                 since, number = rows[-1].modified_at, rows[-1].number
                 there = reader.after(rows[-1])
             yield sorted_out(rows, tombstones=tombstones, cursor=there.text())
-            self._between(stream, last)
-
-    def _between(self, stream: str, last: bool) -> None:
-        if not last:
-            for hook in self.system.hooks.between_pages:
-                hook(stream)
+            self.system.turn_page(stream, last=last)
 
     def fetch(self, stream: str, keys: Sequence[str]) -> Page:
         """Reads some keys now, whatever the search index says."""
@@ -183,7 +180,7 @@ class MemoryConnector:
             rows, last = reader.all_after(done, until)
             done = rows[-1].number if rows else done
             yield [row.key for row in rows]
-            self._between(stream, last)
+            self.system.turn_page(stream, last=last)
 
     def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
         """Returns what was created with these hub ids, followed through merges."""
@@ -218,7 +215,8 @@ class MemoryConnector:
             outcomes = [self._one(pen, stream, write) for write in writes[:happens]]
         for hook in self.system.hooks.after_write:
             hook(stream)
-        time.sleep(self.system.vices.slow)
+        vices = self.system.vices
+        time.sleep(max(vices.slow, SLOW if self.system.strikes("slow") else 0.0))
         lost = UnavailableError(f"{self.system.name} did not answer: the outcome is unknown")
         if fault in ("lost", "partial"):
             raise lost
@@ -241,6 +239,8 @@ class MemoryConnector:
 
     def _applied(self, pen: Pen, stream: str, write: Write) -> tuple[Row, str]:
         shape = self.system.shape(stream)
+        if broken := refused(self.system.vices, stream, write):
+            raise rejected(stream, getattr(write, "key", None), broken)
         match write:
             case Create(once=once, payload=payload) if shape.facts.create:
                 new = {shape.state: shape.initial}
@@ -248,7 +248,11 @@ class MemoryConnector:
                 kept = once if shape.facts.once else None
                 return pen.create(payload, once=kept, key=None), "create"
             case Update(key=key, payload=payload, expected=expected) if shape.facts.update:
-                old = json.loads(pen.live(key, expected=expected).payload)
+                row = pen.live(key, expected=expected)
+                if expected is not None and expected != str(row.version):
+                    # Without a lock it goes through: over words that the writer never read.
+                    self.system.tables.log(stream, key, "unread")
+                old = json.loads(row.payload)
                 check_state(shape, old, {**old, **payload}, where=(stream, key))
                 return pen.change(key, payload, expected=expected), "update"
             case Delete(key=key, expected=expected) if shape.facts.delete:

@@ -55,7 +55,7 @@ class Reader:
         self._stream = stream
         self._size = size
         #: What a later read must look at again: changes may surface late.
-        self.horizon = as_text(system.clock() - timedelta(seconds=overlap))
+        self.horizon = as_text(system.moment() - timedelta(seconds=overlap))
         self._until = system.now()
 
     def all_after(self, number: int, until: int) -> tuple[list[Row], bool]:
@@ -73,7 +73,7 @@ class Reader:
     def changed(self, since: str, number: int) -> tuple[list[Row], bool]:
         """Returns rows in whatever state that changed after a place, oldest first."""
         lag = timedelta(seconds=self._system.vices.lag)
-        until = min(self._until, as_text(self._system.clock() - lag))
+        until = min(self._until, as_text(self._system.moment() - lag))
         where = (
             "WHERE stream = ? AND (modified_at, number) > (?, ?) AND modified_at <= ? "
             "ORDER BY modified_at, number"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from connectors.kit.manifest import StreamFacts
 
 #: Faults that a script may ask for, one call each.
-Fault = Literal["read", "find", "before", "lost", "partial", "row_lost", "rate"]
+Fault = Literal["read", "find", "before", "lost", "partial", "row_lost", "rate", "curt"]
 
 
 class StreamShape(BaseModel):
@@ -30,6 +30,8 @@ class StreamShape(BaseModel):
     required: tuple[str, ...] = ()
     #: Dotted paths that no two live records may share.
     unique: tuple[str, ...] = ()
+    #: No two live records may carry the same hub id, as where the API has unique fields.
+    once_unique: bool = True
     #: Dotted path -> upper | lower | strip | truncate:N | round:N.
     ways: dict[str, str] = {}
     #: items: list items are patched by `id`; replace: a patch replaces the whole list.
@@ -71,4 +73,14 @@ class Vices(BaseModel):
     slow: float = 0.0
     #: Faults for the next calls they fit, in this order, one each; before any chance is taken.
     script: tuple[Fault, ...] = ()
+    #: Vices of `connectors.kit.vices` that are on -> their chance.
+    chances: dict[str, float] = {}
+    #: Seconds by which the system's clock is wrong.
+    skew: float = 0.0
+    #: Changes within so many seconds carry one and the same time.
+    ties: float = 0.0
+    #: A merge makes a third record.
+    merged: bool = False
+    #: Last part of a path -> way of writing, in all streams.
+    ways: dict[str, str] = {}
     seed: int = 0

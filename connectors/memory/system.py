@@ -7,17 +7,22 @@ people over there; the hub comes in through `MemoryConnector` only.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from connectors.kit.contract import Payload
-from connectors.kit.errors import ContractError
+from connectors.kit.contract import Payload, Request
+from connectors.kit.errors import ContractError, RecordMissingError, RecordRejectedError
 from connectors.kit.manifest import Manifest, StreamFacts, read_manifest
+from connectors.kit.vices import Chances, chosen, journeys, luck
 from connectors.memory.shapes import StreamShape, Vices
 from connectors.memory.tables import Row, Tables
+from connectors.memory.vices import vices_of
+from connectors.memory.webhooks import Event, posted
 from connectors.memory.writing import Pen
 
 Clock = Callable[[], datetime]
@@ -39,7 +44,7 @@ class Written:
 
     stream: str
     key: str
-    #: create | update | delete | act:NAME
+    #: create | update | delete | act:NAME; unread: before an update over what nobody had read
     op: str
 
 
@@ -103,6 +108,7 @@ class MemorySystem:
         #: Calls of any kind that have reached the system through this object.
         self.calls = 0
         self.tables = Tables(str(path) if path else ":memory:")
+        self._vices: tuple[str | None, Vices] = (None, Vices())
         self._declare(streams)
 
     @classmethod
@@ -134,7 +140,7 @@ class MemorySystem:
     def streams(self) -> dict[str, StreamShape]:
         """Returns every stream with its shape."""
         notes = self.tables.notes("shape ")
-        return {name: StreamShape.model_validate_json(text) for name, text in notes.items()}
+        return {name: _shape(text) for name, text in notes.items()}
 
     def shape(self, stream: str) -> StreamShape:
         """Returns what a stream is like. Raises: ContractError when there is none."""
@@ -142,7 +148,7 @@ class MemorySystem:
         if text is None:
             known = ", ".join(self.streams())
             raise ContractError(f"{self.name} has no stream {stream!r}; it has {known}")
-        return StreamShape.model_validate_json(text)
+        return _shape(text)
 
     def declare(self, stream: str, shape: StreamShape | None = None, **changes: Any) -> StreamShape:
         """Adds a stream or changes what it is like (`declare("companies", ways={...})`)."""
@@ -157,15 +163,34 @@ class MemorySystem:
     def vices(self) -> Vices:
         """How the system misbehaves now, in every process."""
         text = self.tables.note("vices")
-        return Vices.model_validate_json(text) if text else Vices()
+        if text != self._vices[0]:
+            self._vices = (text, Vices.model_validate_json(text) if text else Vices())
+        return self._vices[1]
 
     @vices.setter
     def vices(self, vices: Vices) -> None:
         self.tables.remember("vices", vices.model_dump_json())
 
-    def misbehave(self, **vices: Any) -> None:
-        """Sets the vices, all others to none; `misbehave()` is good behaviour."""
-        self.vices = Vices(**vices)
+    def misbehave(self, vices: str | Chances = "none", /, **more: Any) -> None:
+        """Sets the vices, all others to none; `misbehave()` is good behaviour.
+
+        `vices` are those of `connectors.kit.vices`, as `"lost:0.2,lag"`, with `seed` among `more`;
+        `more` are the fields of `Vices`. A clock that is wrong stays so: one that is put right
+        jumps. Raises: ViceError.
+        """
+        found = vices_of(chosen(vices), seed=int(more.get("seed", 0)))
+        with self.tables.transaction():
+            self._bring_back()
+            self.vices = Vices(**{"skew": self.vices.skew, **found, **more})
+
+    def roll(self, *about: object) -> float:
+        """Returns the next figure from 0 up to 1 of a row that all processes share."""
+        return luck(self.vices.seed, *about, self.tables.next("roll"))
+
+    def strikes(self, vice: str) -> bool:
+        """Says whether a vice strikes now."""
+        chance = self.vices.chances.get(vice, 0.0)
+        return chance > 0 and self.roll(vice) < chance
 
     def expire_cursors(self) -> None:
         """Forgets every cursor given out so far: using one raises CursorExpiredError."""
@@ -203,10 +228,78 @@ class MemorySystem:
         with self.tables.transaction():
             self.pen(stream).delete(key)
 
-    def merge(self, stream: str, key: str, *, into: str) -> None:
-        """Merges the record `key` into another one, which keeps its own values."""
+    def merge(self, stream: str, key: str, *, into: str) -> str:
+        """Merges the record `key` into another one, which keeps its own values.
+
+        Returns the survivor's key: with the vice `merged` it is a new one.
+        """
         with self.tables.transaction():
-            self.pen(stream).merge(key, into=into)
+            return self.pen(stream).merge(key, into=into).key
+
+    def restore(self, stream: str, key: str) -> None:
+        """Takes back a deletion."""
+        with self.tables.transaction():
+            self.pen(stream).restore(key)
+
+    # -- what happens while pages are read -------------------------------------------------------
+
+    def turn_page(self, stream: str, *, last: bool) -> None:
+        """Lets happen what happens between two pages of a read, and after the last one."""
+        chances = self.vices.chances
+        if not last:
+            for hook in self.hooks.between_pages:
+                hook(stream)
+        if not {"moving", "vanishing"} & {*chances}:
+            return
+        with self.tables.transaction():
+            self._bring_back()
+            if last:
+                return
+            if self.strikes("moving") and (row := self._anyone(stream)):
+                self.pen(stream).touch(row.key)
+            if self.strikes("vanishing") and (row := self._anyone(stream)):
+                self.pen(stream).delete(row.key)
+                self.tables.remember(f"away {stream}", row.key)
+
+    def _bring_back(self) -> None:
+        for stream, key in self.tables.notes("away ").items():
+            if key:
+                self.tables.remember(f"away {stream}", "")
+                # another record has taken its unique value, or a person was faster
+                with suppress(RecordRejectedError, RecordMissingError):
+                    self.pen(stream).restore(key)
+
+    def _anyone(self, stream: str) -> Row | None:
+        where = "WHERE stream = ? AND fate = 'live'"
+        count = self.tables.count(where, stream)
+        place = int(self.roll("who") * count)
+        found = self.tables.rows(f"{where} ORDER BY number LIMIT 1 OFFSET ?", stream, place)
+        return found[0] if found else None
+
+    # -- webhooks --------------------------------------------------------------------------------
+
+    def subscribe(self) -> None:
+        """From now on every change is put into the post; see `deliveries`."""
+        self.tables.remember("subscribed", "yes")
+
+    def deliveries(
+        self, *, secret: str, url: str = "memory://hook", size: int = 100
+    ) -> Iterator[Request]:
+        """Takes what is due out of the post, as signed deliveries of up to `size` events.
+
+        What the vices delay becomes due when the system's clock gets there.
+        """
+        while found := self.tables.told(self.now(), size):
+            yield posted([Event(*one) for one in found], secret=secret, at=self.clock(), url=url)
+
+    def _tell(self, stream: str) -> Callable[[Row], None]:
+        def tell(row: Row) -> None:
+            number, now = self.tables.next("event"), self.moment()
+            for wait in journeys(self.vices.chances, self.roll):
+                due_at = as_text(now + timedelta(seconds=wait))
+                self.tables.tell(number, row, stream=stream, due_at=due_at)
+
+        return tell
 
     # -- what a test looks at --------------------------------------------------------------------
 
@@ -229,19 +322,53 @@ class MemorySystem:
         """Empties the log of writes."""
         self.tables.forget_log()
 
+    def calls_of_all(self) -> int:
+        """Returns how many calls have reached the system from all processes that share its file."""
+        return int(self.tables.note("next call") or 0)
+
+    def forget_calls(self) -> None:
+        """Counts calls anew."""
+        self.calls = 0
+        self.tables.remember("next call", "0")
+
     # -- what the client uses --------------------------------------------------------------------
 
+    def moment(self) -> datetime:
+        """Returns the time that the system believes in."""
+        return self.clock() + timedelta(seconds=self.vices.skew)
+
     def now(self) -> str:
-        """Returns the system's time as text that sorts."""
-        return as_text(self.clock())
+        """Returns that time as text that sorts."""
+        return as_text(self.moment())
+
+    def count_call(self) -> None:
+        """Notes a call of any kind."""
+        self.calls += 1
+        self.tables.next("call")
 
     def pen(self, stream: str) -> Pen:
         """Returns what changes rows of a stream now."""
-        return Pen(self.tables, stream=stream, shape=self.shape(stream), now=self.now())
+        vices, at = self.vices, self.moment()
+        if vices.ties:
+            at = datetime.fromtimestamp(at.timestamp() // vices.ties * vices.ties, UTC)
+        return Pen(
+            self.tables,
+            stream=stream,
+            shape=self.shape(stream),
+            now=as_text(at),
+            vices=vices,
+            tell=self._tell(stream) if self.tables.note("subscribed") else None,
+        )
 
     def row(self, stream: str, key: str) -> Row | None:
         """Returns a row in whatever state it is."""
         return self.tables.row(stream, key)
+
+
+@lru_cache(maxsize=512)
+def _shape(text: str) -> StreamShape:
+    """Returns the shape that a note holds; read again and again, changed hardly ever."""
+    return StreamShape.model_validate_json(text)
 
 
 def as_text(at: datetime) -> str:

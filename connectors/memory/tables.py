@@ -18,16 +18,20 @@ CREATE TABLE IF NOT EXISTS records (
     stream TEXT NOT NULL, key TEXT NOT NULL, number INTEGER NOT NULL, payload TEXT NOT NULL,
     version INTEGER NOT NULL, modified_at TEXT NOT NULL, once TEXT,
     fate TEXT NOT NULL DEFAULT 'live', survivor TEXT, PRIMARY KEY (stream, key));
-CREATE UNIQUE INDEX IF NOT EXISTS once_is_unique ON records (stream, once)
-    WHERE once IS NOT NULL AND fate = 'live';
+DROP INDEX IF EXISTS once_is_unique;
+CREATE INDEX IF NOT EXISTS by_once ON records (stream, once) WHERE once IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_time ON records (stream, modified_at, number);
 CREATE INDEX IF NOT EXISTS by_number ON records (stream, number);
 CREATE TABLE IF NOT EXISTS writes (
-    seq INTEGER PRIMARY KEY, stream TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL);
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, key TEXT NOT NULL,
+    op TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS past (
     stream TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, payload TEXT NOT NULL,
     PRIMARY KEY (stream, key, version)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY, id INTEGER NOT NULL, stream TEXT NOT NULL, key TEXT NOT NULL,
+    survivor TEXT, due_at TEXT NOT NULL);
 """
 
 
@@ -59,6 +63,7 @@ class Tables:
         self.close = weakref.finalize(self, self._db.close)
         if path != ":memory:":
             self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing
         self._db.executescript(_SCHEMA)
 
     @contextmanager
@@ -91,7 +96,7 @@ class Tables:
         return int(self._all(f"SELECT count(*) FROM records {where}", values)[0][0])  # noqa: S608
 
     def put(self, stream: str, row: Row) -> None:
-        """Stores a record, new or changed. Raises: sqlite3.IntegrityError when `once` is taken."""
+        """Stores a record, new or changed."""
         self._all(
             f"INSERT INTO records (stream, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
             "ON CONFLICT (stream, key) DO UPDATE SET payload = excluded.payload, "
@@ -118,6 +123,14 @@ class Tables:
         found = self._all(sql, (stream, key, version))
         return str(found[0][0]) if found else None
 
+    def twice(self, stream: str) -> list[tuple[str, int, str]]:
+        """Returns hub id, number and keys of living records that carry the same hub id."""
+        sql = (
+            "SELECT once, count(*), group_concat(key) FROM records WHERE stream = ? AND "
+            "once IS NOT NULL AND fate = 'live' GROUP BY once HAVING count(*) > 1"
+        )
+        return self._all(sql, (stream,))
+
     def note(self, name: str) -> str | None:
         """Returns a remembered text."""
         found = self._all("SELECT value FROM notes WHERE name = ?", (name,))
@@ -134,10 +147,11 @@ class Tables:
 
     def next(self, name: str) -> int:
         """Counts up and returns the new figure."""
-        with self.transaction():
-            figure = int(self.note(f"next {name}") or 0) + 1
-            self.remember(f"next {name}", str(figure))
-        return figure
+        sql = (
+            "INSERT INTO notes VALUES (?, '1') ON CONFLICT (name) DO UPDATE "
+            "SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) RETURNING value"
+        )
+        return int(self._all(sql, (f"next {name}",))[0][0])
 
     def log(self, stream: str, key: str, op: str) -> None:
         """Adds one line to the log of writes."""
@@ -147,9 +161,34 @@ class Tables:
         """Returns the log of writes, oldest first."""
         return self._all("SELECT stream, key, op FROM writes ORDER BY seq", ())
 
-    def forget_log(self) -> None:
-        """Empties the log of writes."""
-        self._all("DELETE FROM writes", ())
+    def logged_after(self, seq: int, *, limit: int) -> list[tuple[int, str, str, str]]:
+        """Returns the next lines of the log of writes: number, stream, key, op."""
+        sql = "SELECT seq, stream, key, op FROM writes WHERE seq > ? ORDER BY seq LIMIT ?"
+        return self._all(sql, (seq, limit))
+
+    def forget_log(self, *, until: int | None = None) -> None:
+        """Empties the log of writes, up to a line of it."""
+        if until is None:
+            self._all("DELETE FROM writes", ())
+        else:
+            self._all("DELETE FROM writes WHERE seq <= ?", (until,))
+
+    def tell(self, number: int, row: Row, *, stream: str, due_at: str) -> None:
+        """Puts news of a row into the post."""
+        sql = "INSERT INTO events (id, stream, key, survivor, due_at) VALUES (?, ?, ?, ?, ?)"
+        self._all(sql, (number, stream, row.key, row.survivor, due_at))
+
+    def told(self, now: str, limit: int) -> list[tuple[int, str, str, str | None]]:
+        """Takes what is due out of the post: id, stream, key, survivor."""
+        with self.transaction():
+            found = self._all(
+                "SELECT seq, id, stream, key, survivor FROM events WHERE due_at <= ? "
+                "ORDER BY due_at, seq LIMIT ?",
+                (now, limit),
+            )
+            for row in found:
+                self._all("DELETE FROM events WHERE seq = ?", (row[0],))
+        return [tuple(row[1:]) for row in found]
 
     def _all(self, sql: str, values: tuple[object, ...]) -> list[Any]:
         with self._lock:

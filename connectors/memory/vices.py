@@ -2,44 +2,100 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from connectors.kit.errors import RateLimitedError, UnavailableError
+from connectors.kit.contract import Write
+from connectors.kit.errors import CursorExpiredError, RateLimitedError, UnavailableError
+from connectors.kit.vices import VICES, Chances, luck, only, skew, ways
+from connectors.memory.patches import leaves
 from connectors.memory.shapes import Fault, Vices
-from connectors.memory.system import MemorySystem
+
+if TYPE_CHECKING:
+    from connectors.memory.system import MemorySystem
+
+#: What the system can be: who speaks to it shows a password, and no tokens.
+KNOWN = frozenset(VICES) - {"token", "rotated"}
+#: Seconds until a change is found, and within which changes share one time.
+LAG, TIE = 3.0, 1.0
+#: Seconds that a slow answer takes.
+SLOW = 0.2
+#: What the vices of the line are at this side of a connector: fault -> share of a vice's chance.
+_AS: Mapping[Fault, Mapping[str, float]] = {
+    "rate": {"throttled": 1.0, "quota": 1.0},
+    "curt": {"abrupt": 1.0},
+    "read": {"down": 1.0, "lost": 1.0, "timeout": 1.0, "reset": 1.0, "truncated": 1.0, "html": 1.0},
+    "before": {"down": 1.0, "html": 0.5},
+    "lost": {"lost": 1.0, "timeout": 1.0, "reset": 1.0, "truncated": 1.0, "html": 0.5},
+    "partial": {"partial": 0.5},
+    "row_lost": {"partial": 0.5},
+}
+
+
+def vices_of(chances: Chances, *, seed: int) -> dict[str, Any]:
+    """Returns the fields of `Vices` for vices of the registry. Raises: ViceError."""
+    only(chances, KNOWN, whose="a memory system")
+    found: dict[str, Any] = {"chances": dict(chances), "ways": ways(chances)}
+    if "lag" in chances:
+        found["lag"] = LAG
+    if "ties" in chances:
+        found["ties"] = TIE
+    if "skew" in chances:
+        found["skew"] = skew(seed)
+    found["merged"] = "merged" in chances
+    return found
+
+
+def refused(vices: Vices, stream: str, write: Write) -> dict[str, str]:
+    """Returns what an admin's rule has against a write, by path: the same however often."""
+    chance, payload = vices.chances.get("refused", 0.0), getattr(write, "payload", None)
+    if not chance or not payload:
+        return {}
+    who = getattr(write, "once", None) or getattr(write, "key", None)
+    return {
+        path: "breaks a rule of this system"
+        for path, value in leaves(payload)
+        if isinstance(value, str)
+        and value
+        and luck(vices.seed, "refused", stream, who, path, value) < chance
+    }
 
 
 class Weather:
-    """What the line to the system is like, call by call, for one client."""
+    """What the line to the system is like, call by call, for all its clients together."""
 
     def __init__(self, system: MemorySystem) -> None:
         self._system = system
-        self._seed: int | None = None
-        self._chance = random.Random(0)  # noqa: S311 - faults of a test must be repeatable
 
     def reading(self, *faults: Fault) -> None:
         """Lets a read pass or raises UnavailableError or RateLimitedError."""
-        fault = self._fault(("rate", "read", *faults))
+        fault = self._fault(("rate", "curt", "read", *faults))
         if fault:
             raise self._broken(fault)
 
+    def cursor(self, stream: str) -> None:
+        """Lets a cursor pass or raises CursorExpiredError."""
+        if self._system.strikes("cursor"):
+            message = f"{self._system.name} no longer knows this cursor of {stream}"
+            raise CursorExpiredError(f"{message}; read the stream anew")
+
     def writing(self) -> Fault | None:
         """Returns the fault that a write will meet; raises those before anything happens."""
-        fault = self._fault(("rate", "before", "lost", "partial", "row_lost"))
-        if fault in ("rate", "before"):
+        fault = self._fault(("rate", "curt", "before", "lost", "partial", "row_lost"))
+        if fault in ("rate", "curt", "before"):
             raise self._broken(fault)
         return fault
 
     def cut(self, count: int) -> int:
         """Returns how many writes of a batch happen before the line breaks."""
-        return self._chance.randrange(count) if count else 0
+        return int(self._system.roll("cut") * count)
 
     def _broken(self, fault: Fault) -> UnavailableError:
         name = self._system.name
-        if fault == "rate":
-            pause = timedelta(seconds=self._system.vices.retry_after)
+        if fault in ("rate", "curt"):
+            seconds = self._system.vices.retry_after
+            pause = timedelta(seconds=seconds) if fault == "rate" else None
             return RateLimitedError(f"{name} is busy: wait, then ask again", retry_after=pause)
         return UnavailableError(f"{name} did not answer: wait, then make the same call again")
 
@@ -47,17 +103,34 @@ class Weather:
         vices = self._system.vices
         if vices.down:
             raise UnavailableError(f"{self._system.name} is down: wait, then try again")
-        if vices.script and vices.script[0] in possible:
-            self._system.vices = vices.model_copy(update={"script": vices.script[1:]})
-            return vices.script[0]
+        if vices.script and (scripted := self._scripted(possible)):
+            return scripted
         return self._by_chance(vices, possible)
 
+    def _scripted(self, possible: Sequence[Fault]) -> Fault | None:
+        """Takes the next fault of the script, in one process only."""
+        with self._system.tables.transaction():
+            vices = self._system.vices
+            if not vices.script or vices.script[0] not in possible:
+                return None
+            self._system.vices = vices.model_copy(update={"script": vices.script[1:]})
+            return vices.script[0]
+
     def _by_chance(self, vices: Vices, possible: Sequence[Fault]) -> Fault | None:
-        if vices.seed != self._seed:
-            self._seed, self._chance = vices.seed, random.Random(vices.seed)  # noqa: S311
-        chances = vices.model_dump()
-        for fault in possible:
-            chance = chances.get(fault, 0.0)
-            if chance and self._chance.random() < chance:
+        chances = [(fault, _chance(vices, fault)) for fault in possible]
+        if not any(chance for _, chance in chances):
+            return None
+        # One draw that all processes take turns at: a process that is started anew goes on in it,
+        # and does not meet the same fault at its first call each time.
+        drawn = self._system.roll("fault")
+        for fault, chance in chances:
+            if drawn < chance:
                 return fault
+            drawn -= chance
         return None
+
+
+def _chance(vices: Vices, fault: Fault) -> float:
+    own = float(getattr(vices, fault, 0.0))
+    named = _AS.get(fault, {})
+    return own + sum(share * vices.chances.get(name, 0.0) for name, share in named.items())

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from connectors.kit.contract import Nudge, Request
 from connectors.kit.errors import ContractError
@@ -51,10 +51,29 @@ def delivery(
 ) -> Request:
     """Makes a signed delivery about some (stream, key), as the system would send it."""
     stamp = str(int(at.timestamp()))
-    told: list[dict[str, Any]] = [
-        {"id": f"{stamp}-{index}-{stream}-{key}", "stream": stream, "key": key}
+    told = [
+        Event(f"{stamp}-{index}-{stream}-{key}", stream, key)
         for index, (stream, key) in enumerate(changes)
     ]
+    return posted(told, secret=secret, at=at, url=url)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened to a record."""
+
+    #: The same when it is told again.
+    id: str | int
+    stream: str
+    key: str
+    #: What it was merged into.
+    into: str | None = None
+
+
+def posted(events: Sequence[Event], *, secret: str, at: datetime, url: str) -> Request:
+    """Makes a signed delivery of some events."""
+    stamp = str(int(at.timestamp()))
+    told = [{name: value for name, value in asdict(e).items() if value is not None} for e in events]
     body = json.dumps({"events": told}).encode()
     headers = {
         "x-memory-timestamp": stamp,

@@ -6,16 +6,15 @@ Used for the hub's writes and for what people do over there; the caller opens th
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from connectors.kit.contract import Payload
 from connectors.kit.errors import RecordMissingError, RecordStaleError
-from connectors.memory.patches import get, lost, patched, shown
+from connectors.memory.patches import get, leaves, lost, patched, shown
 from connectors.memory.rules import as_json, check_values, next_state, rejected
-from connectors.memory.shapes import StreamShape
+from connectors.memory.shapes import StreamShape, Vices
 from connectors.memory.tables import Row, Tables
 
 #: Versions of a record that a system with `lock: told` remembers.
@@ -23,19 +22,31 @@ _VERSIONS_KEPT = 20
 
 
 class Pen:
-    """Changes rows of one stream at one moment."""
+    """Changes rows of one stream at one moment; `tell` hears of every changed row."""
 
-    def __init__(self, tables: Tables, *, stream: str, shape: StreamShape, now: str) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        *,
+        stream: str,
+        shape: StreamShape,
+        now: str,
+        vices: Vices | None = None,
+        tell: Callable[[Row], None] | None = None,
+    ) -> None:
         self._tables = tables
         self._stream = stream
         self._shape = shape
         self._now = now
+        self._vices = vices or Vices()
+        self._tell = tell
 
     def create(self, payload: Mapping[str, Any], *, once: str | None, key: str | None) -> Row:
         """Adds a record. Raises: RecordRejectedError."""
         whole = patched({}, payload, lists=self._shape.lists)
         if self._shape.acts and get(whole, self._shape.state) is None:
             whole[self._shape.state] = self._shape.initial
+        self._check_once(once)
         number = self._tables.next(f"number {self._stream}")
         row = Row(key or str(number), number, "", 0, "", once, "live", None)
         return self._save(row, whole, key=None)
@@ -68,10 +79,33 @@ class Pen:
         return self._put(replace(self.live(key, expected=expected), fate="gone"))
 
     def merge(self, key: str, *, into: str) -> Row:
-        """Makes a record live on as another one, which counts as changed."""
-        survivor = self.live(into)
-        self._put(survivor)
-        return self._put(replace(self.live(key), fate="merged", survivor=into))
+        """Makes a record live on as another one, which counts as changed; returns the survivor.
+
+        With the vice `merged` both live on as a third record, which has the values of `into`.
+        """
+        loser, winner = self.live(key), self.live(into)
+        if not self._vices.merged:
+            self._put(replace(loser, fate="merged", survivor=into))
+            return self._put(winner)
+        number = self._tables.next(f"number {self._stream}")
+        new = str(number)
+        for old in (loser, winner):
+            self._put(replace(old, fate="merged", survivor=new))
+        once = winner.once or loser.once
+        return self._put(replace(winner, key=new, number=number, once=once))
+
+    def touch(self, key: str) -> Row:
+        """Gives a record a new version and time, and leaves its values."""
+        return self._put(self.live(key))
+
+    def restore(self, key: str) -> Row:
+        """Takes back a deletion. Raises: RecordMissingError, RecordRejectedError."""
+        row = self._tables.row(self._stream, key)
+        if row is None or row.fate != "gone":
+            message = f"{self._stream} {key} is not among the deleted ones; there is nothing to do"
+            raise RecordMissingError(message, stream=self._stream, key=key)
+        self._check_unique(row, json.loads(row.payload), key=key)
+        return self._put(replace(row, fate="live"))
 
     def live(self, key: str, *, expected: str | None = None) -> Row:
         """Returns a record that is there and, where the stream locks, has the expected version."""
@@ -87,11 +121,18 @@ class Pen:
         return row
 
     def _save(self, row: Row, payload: Payload, *, key: str | None) -> Row:
-        whole = shown(payload, self._shape.ways)
+        whole = shown(payload, {**self._common_ways(payload), **self._shape.ways})
         text = as_json(whole, stream=self._stream)
         check_values(self._shape, whole, stream=self._stream, key=key)
         self._check_unique(row, whole, key=key)
         return self._put(replace(row, payload=text))
+
+    def _common_ways(self, payload: Payload) -> dict[str, str]:
+        ways = self._vices.ways
+        if not ways:
+            return {}
+        last = {path: path.rpartition(".")[2] for path, _ in leaves(payload)}
+        return {path: ways[name] for path, name in last.items() if name in ways}
 
     def _check_unique(self, row: Row, payload: Payload, *, key: str | None) -> None:
         for path in self._shape.unique:
@@ -107,10 +148,15 @@ class Pen:
 
     def _put(self, row: Row) -> Row:
         newer = replace(row, version=self._tables.next("version"), modified_at=self._now)
-        try:
-            self._tables.put(self._stream, newer)
-        except sqlite3.IntegrityError as error:
-            field = self._shape.facts.once or "once"
-            taken = {field: "another record has this value"}
-            raise rejected(self._stream, None, taken) from error
+        self._tables.put(self._stream, newer)
+        if self._tell is not None:
+            self._tell(newer)
         return newer
+
+    def _check_once(self, once: str | None) -> None:
+        if once is None or not self._shape.once_unique:
+            return
+        where = "WHERE stream = ? AND once = ? AND fate = 'live'"
+        if self._tables.count(where, self._stream, once):
+            field = self._shape.facts.once or "once"
+            raise rejected(self._stream, None, {field: "another record has this value"})

@@ -111,11 +111,12 @@ class TrytonClient:
 
     def _ask_series(self) -> str:
         body = {"id": 0, "method": "common.server.version", "params": []}
-        # quirk(tryton): 7.0 has the RPC at `/` and `/<db>/` and says "7.0.59"; 8 has it at
-        # `/rpc/` and `/<db>/rpc/` and says "8.2". Source: both servers, seen live.
+        # quirk(tryton): 7.0 has the RPC at `/` and `/<db>/`, says "7.0.59" and takes `/rpc/` for a
+        # database, which answers 401; 8 has it at `/rpc/` and `/<db>/rpc/` and says "8.2".
+        # Source: both servers, seen live.
         for path in ("/rpc/", "/"):
             response = self._http.request(
-                "POST", path, json=body, repeatable=True, accept=(404, 405)
+                "POST", path, json=body, repeatable=True, accept=(401, 404, 405)
             )
             if response.is_success:
                 return ".".join(str(_result(response)).split(".")[:2])

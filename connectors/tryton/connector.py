@@ -108,9 +108,15 @@ class TrytonConnector:
             )
         return Finding("ok", f"{stream.model}: rights suffice")
 
+    def _stream(self, name: str) -> Stream:
+        stream = STREAMS.get(name)
+        if stream is None:
+            raise ContractError(f"Tryton has no stream {name!r}; there are {', '.join(STREAMS)}")
+        return stream.of(self._client.series()) if stream.before else stream
+
     def describe(self, stream: str) -> StreamSchema:
         """Returns the live fields of a stream, those of its lists as `addresses.city`."""
-        return describe(self._client, _stream(stream))
+        return describe(self._client, self._stream(stream))
 
     def prepare(self, needs: Sequence[FieldNeed]) -> Sequence[Finding]:
         """Creates nothing: Tryton's fields come from its modules."""
@@ -118,23 +124,23 @@ class TrytonConnector:
 
     def pages(self, stream: str, since: str | None) -> Iterator[Page]:
         """Yields what changed since the cursor, everything when it is None."""
-        return self._reader.pages(_stream(stream), since)
+        return self._reader.pages(self._stream(stream), since)
 
     def fetch(self, stream: str, keys: Sequence[str]) -> Page:
         """Reads the truth about some keys now."""
-        return self._reader.fetch(_stream(stream), keys)
+        return self._reader.fetch(self._stream(stream), keys)
 
     def keys(self, stream: str) -> Iterator[Sequence[str]]:
         """Sweeps all keys in portions."""
-        return self._reader.keys(_stream(stream))
+        return self._reader.keys(self._stream(stream))
 
     def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
         """Returns the records that earlier creates with these hub ids have made."""
-        return self._reader.find(_stream(stream), once)
+        return self._reader.find(self._stream(stream), once)
 
     def write(self, stream: str, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Writes them, one outcome each in the same order."""
-        return self._writer.write(_stream(stream), writes)
+        return self._writer.write(self._stream(stream), writes)
 
     def verify(self, request: Request) -> bool:
         """Says no: Tryton sends no webhooks."""
@@ -147,10 +153,3 @@ class TrytonConnector:
     def close(self) -> None:
         """Ends the conversation; twice is fine."""
         self._client.close()
-
-
-def _stream(name: str) -> Stream:
-    stream = STREAMS.get(name)
-    if stream is None:
-        raise ContractError(f"Tryton has no stream {name!r}; there are {', '.join(STREAMS)}")
-    return stream

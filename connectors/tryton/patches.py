@@ -6,11 +6,12 @@ Looks ids up by code (and remembers them); refuses what cannot be written, by fi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from connectors.kit.contract import Payload
 from connectors.kit.errors import RecordRejectedError
 from connectors.tryton.client import Row, TrytonClient
+from connectors.tryton.regions import Regions
 from connectors.tryton.streams import Many, One, Part, Plain, Stream, items_at
 from connectors.tryton.values import to_wire
 
@@ -32,6 +33,7 @@ class Translator:
         self._client = client
         self._fields: dict[str, dict[str, Row]] = {}
         self._ids: dict[tuple[str, str, str], int] = {}
+        self._regions = Regions(client)
 
     def fields(self, model: str) -> dict[str, Row]:
         """Returns the live fields of a model."""
@@ -98,14 +100,17 @@ class Translator:
         if place not in self._ids:
             ids = self._client.search(relation, [[found[0], "=", found[1]]], limit=1)
             if not ids:
-                raise refusal(*about, f"there is no {relation} with this {found[0]}")
+                what = relation.rpartition(".")[2].replace("_", " ")
+                raise refusal(
+                    *about, f"Tryton has no {what} with this {found[0]}: add it there, or change it"
+                )
             self._ids[place] = ids[0]
         return self._ids[place]
 
     def _commands(self, name: str, part: Many, value: Any, current: Row | None) -> list[Any]:
         if not isinstance(value, list):
             raise refusal(part.model, name, "takes a list of items")
-        known = {str(item["id"]) for item in items_at(current or {}, name)}
+        known = {str(item["id"]): item for item in items_at(current or {}, name)}
         commands: list[Any] = []
         fresh: list[Values] = []
         for item in value:
@@ -115,22 +120,48 @@ class Translator:
             elif str(key) not in known:
                 raise refusal(part.model, name, f"has no item {key} any more; read it again")
             else:
-                commands.append(self._change(part, int(key), item))
+                commands.append(self._change(part, known[str(key)], item))
         return [*commands, ["create", fresh]] if fresh else commands
 
-    def _change(self, part: Many, key: int, item: Mapping[str, Any]) -> list[Any]:
+    def _change(self, part: Many, row: Row, item: Mapping[str, Any]) -> list[Any]:
+        key = int(row["id"])
         if not item.get("remove"):
-            return ["write", [key], self.item(part, item)]
+            return ["write", [key], self.item(part, item, row)]
         return ["write", [key], {"active": False}] if part.archive else ["delete", [key]]
 
-    def item(self, part: Many, item: Mapping[str, Any]) -> Values:
-        """Returns values for one item of a list."""
+    def item(self, part: Many, item: Mapping[str, Any], current: Row | None = None) -> Values:
+        """Returns values for one item of a list; `current` is the row to change."""
         values: Values = {}
+        regional = {n: one.within for n, one in part.parts.items() if _is_regional(one)}
         for name, value in item.items():
-            if name not in ("id", "remove"):
+            if name not in ("id", "remove", *regional):
                 inner = part.parts.get(name, Plain(write=name))
                 values |= self._part(part.model, name, inner, value, None)
+        for name, place in regional.items():
+            country = _key_at(current, place)
+            moved = place in values and values[place] != country
+            value = item[name] if name in item else (current or {}).get(f"{name}.")
+            if name in item or (moved and value):
+                values[name] = self._region(part.model, name, values.get(place, country), value)
         return values
+
+    def _region(self, model: str, name: str, country: int | None, value: Any) -> int | None:
+        """Returns the region of a country that is meant; None for one that is not known there."""
+        if value is not None and not isinstance(value, Mapping):
+            raise refusal(model, name, 'takes a reference such as {"name": "Bayern"}')
+        given = value or {}
+        texts = [str(given[by]) for by in ("code", "name") if given.get(by)]
+        found = (self._regions.find(country, text) for text in texts)
+        return next((key for key in found if key is not None), None)
+
+
+def _is_regional(part: Part) -> TypeGuard[One]:
+    return isinstance(part, One) and bool(part.within)
+
+
+def _key_at(row: Row | None, name: str) -> int | None:
+    found = (row or {}).get(f"{name}.")
+    return int(found["id"]) if found else None
 
 
 def added(commands: Sequence[Any]) -> list[Values]:

@@ -35,6 +35,9 @@ from connectors.tryton.seed import MODULES, Seed
 from connectors.tryton.turns import lock_path
 
 DATABASE = "tulay"
+#: Environment variable: the folder with another Tryton's programs, such as that of a virtual
+#: environment with series 7.0.
+PROGRAMS = "TULAY_TRYTON_BIN"
 #: Longest that a server may take to load its modules, in seconds.
 PATIENCE = 120.0
 
@@ -180,7 +183,7 @@ def start(
 
 def fingerprint(like: Seed) -> str:
     """Returns what must be equal for a cached database to be the wanted one."""
-    digest = hashlib.sha256(f"{like!r} {like.password}".encode())
+    digest = hashlib.sha256(f"{like!r} {like.password} {os.environ.get(PROGRAMS, '')}".encode())
     for source in (_make, seed):
         digest.update(inspect.getsource(source).encode())
     for found in sorted(importlib.metadata.distributions(), key=lambda each: each.name):
@@ -296,6 +299,8 @@ def _configure(home: Path, uri: str, port: int, *, data: Path | None = None) -> 
 
 
 def _program(name: str) -> str:
+    if folder := os.environ.get(PROGRAMS):
+        return str(Path(folder) / name)
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:

@@ -55,6 +55,8 @@ def _describe(
     client: TrytonClient, live: dict[str, Row], name: str, part: Part
 ) -> Iterator[FieldInfo]:
     facts = live.get(name)
+    if isinstance(part, Many) and part.gathered:
+        facts = {"type": "one2many"}
     if facts is None:
         return
     yield _info(name, facts, writable=_writable(part))

@@ -7,7 +7,7 @@ an address on its own form is noticed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -19,6 +19,8 @@ from connectors.tryton.values import MARK, from_wire, unmarked
 STAMPS = ("_timestamp", "create_date", "write_date")
 SALE_LINE = "sale.line,"
 INVOICE = "account.invoice,"
+#: Contact mechanisms by which one calls a person.
+PHONES = ("phone", "mobile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class One:
 
     shown: tuple[str, ...] = ()
     write: bool = True
+    #: A region: looked for in what this other field of the item refers to, blank when not there.
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Many:
     archive: bool = False
     #: Only items with this value of this field are shown.
     only: tuple[str, str] | None = None
+    #: The model has no such field: the connector puts the rows together.
+    gathered: bool = False
 
 
 Part = Plain | One | Keys | Many
@@ -81,6 +87,8 @@ class Stream:
     covers: Mapping[str, str] = field(default_factory=dict)
     #: Paths whose rows' dates show a change; None: the lists of `parts` and all of `covers`.
     watch: tuple[str, ...] | None = None
+    #: Paths of which only some rows' dates show a change.
+    watch_some: Mapping[str, Domain] = field(default_factory=dict)
     #: Further fields that `finish`, `member` or `trace` need.
     extra: tuple[str, ...] = ()
     #: What every record of the stream always is.
@@ -101,6 +109,16 @@ class Stream:
     update: bool = False
     #: `Delete` makes inactive; where a payload shows `active`, that field does it instead.
     archive: bool = False
+    #: Records are people: see people.py.
+    people: bool = False
+    #: Parts that series 7.0 has elsewhere.
+    before: Mapping[str, Plain] = field(default_factory=dict)
+
+    def of(self, series: str) -> Stream:
+        """Returns the stream as a release series has it."""
+        if not self.before or not series.startswith("7."):
+            return self
+        return replace(self, parts={**self.parts, **self.before})
 
     def fields(self) -> list[str]:
         """Returns what to ask the server for."""
@@ -119,9 +137,13 @@ class Stream:
         lists = [name for name, part in self.parts.items() if isinstance(part, Many)]
         return (*lists, *self.covers)
 
+    def part_models(self) -> list[str]:
+        """Returns the models of the rows that its payloads list."""
+        return [part.model for part in self.parts.values() if isinstance(part, Many)]
+
     def models(self) -> list[str]:
         """Returns the models of which reading the stream reads rows, its own first."""
-        lists = [part.model for part in self.parts.values() if isinstance(part, Many)]
+        lists = self.part_models()
         traced = ["sale.line"] if self.trace is not None else []
         return list(dict.fromkeys([self.model, *lists, *self.covers.values(), *traced]))
 
@@ -162,6 +184,8 @@ def _fields(name: str, part: Part) -> Iterator[str]:
             yield name
         case One(shown=shown):
             yield from (f"{name}.{field}" for field in shown)
+        case Many(gathered=True):
+            return
         case Many():
             own = [*STAMPS, *(["active"] if part.archive else [])]
             own += [part.only[0]] if part.only else []
@@ -285,7 +309,7 @@ PARTY = Stream(
             {
                 **_writable("street", "postal_code", "city"),
                 "country": One(("code",)),
-                "subdivision": One(("code", "name")),
+                "subdivision": One(("code", "name"), within="country"),
             },
             archive=True,
         ),
@@ -303,10 +327,21 @@ PARTY = Stream(
     update=True,
 )
 
+#: What of a party's mechanisms tells which of them are a person's.
+_MECHANISM = ("type", "value", "name", "comment", "active", *STAMPS)
+
 CONTACT = Stream(
     "party.contact_mechanism",
-    {**_writable("type", "value", "name"), "party": One()},
-    extra=("active",),
+    {
+        **_writable("type", "value", "name"),
+        "party": One(),
+        "phones": Many(
+            "party.contact_mechanism", _writable("type", "value"), archive=True, gathered=True
+        ),
+    },
+    watch=("party",),  # which changes when a mechanism is taken away there
+    watch_some={"party.contact_mechanisms": [["type", "in", PHONES]]},
+    extra=("active", *(f"party.contact_mechanisms.{name}" for name in _MECHANISM)),
     scope=[["type", "=", "email"]],
     filter=[["name", "!=", None], ["name", "!=", ""], ["active", "=", True]],
     member=lambda row: bool(row.get("name")) and bool(row.get("active")),
@@ -315,6 +350,7 @@ CONTACT = Stream(
     create=True,
     update=True,
     archive=True,
+    people=True,
 )
 
 PRODUCT = Stream(
@@ -334,6 +370,8 @@ PRODUCT = Stream(
     },
     by_company=False,
     update=True,
+    # quirk(tryton): 7.0 has no field for the price that counts. Source: its product.py
+    before={"list_price": Plain("template.list_price", write="template.list_price")},
 )
 
 SALE = Stream(
@@ -422,6 +460,8 @@ PAYMENT = Stream(
     extra=("line.move.origin",),
     scope=[["kind", "=", "receivable"]],
     finish=_finish_payment,
+    # quirk(tryton): 7.0 calls it so. Source: its payment.py
+    before={"reference": Plain("description")},
 )
 
 STREAMS: Mapping[str, Stream] = {

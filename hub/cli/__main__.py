@@ -1,5 +1,18 @@
-"""`python -m hub.cli`: the same as `tulay`, for a checkout that is not installed."""
+"""Starts `tulay`, also as `python -m hub.cli` for a checkout that is not installed.
 
-from hub.cli.app import main
+Loading code makes a hundred thousand objects and no garbage, so the collector rests meanwhile.
+"""
 
-main()
+import gc
+
+
+def main() -> None:
+    """Loads the command line and runs it."""
+    gc.disable()
+    from hub.cli.app import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

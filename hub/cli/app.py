@@ -5,68 +5,60 @@ An entry point names a function that takes this app and adds its commands to it.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hub.cli import (
-    check,
-    config,
-    conflicts,
-    connectors,
-    demo,
-    explain,
-    init,
-    letters,
-    links,
-    reconcile,
-    resume,
-    status,
-    sync,
-    twin,
-    version,
-)
 from hub.cli.exits import epilog
 from hub.cli.screen import complain
 from hub.cli.session import Root, callback, markup
 
 GROUP = "tulay.commands"
 
-#: In the order of `tulay --help`.
+#: How many more objects than before bring the garbage collector.
+_OBJECTS = 20_000
+
+#: The files of this folder that bring a command, in the order of `tulay --help`.
 _NOUNS = (
-    init,
-    check,
-    sync,
-    status,
-    links,
-    conflicts,
-    letters,
-    reconcile,
-    explain,
-    resume,
-    connectors,
-    twin,
-    demo,
-    config,
-    version,
+    "init",
+    "check",
+    "sync",
+    "status",
+    "links",
+    "conflicts",
+    "letters",
+    "reconcile",
+    "explain",
+    "resume",
+    "connectors",
+    "twin",
+    "demo",
+    "config",
+    "version",
 )
 
 
 def _version(asked: bool) -> None:
     if asked:
+        from hub.cli import version
+
         typer.echo(f"tulay {version.number()}")
         raise typer.Exit
 
 
-def build() -> typer.Typer:
-    """Returns the whole command line."""
+def build(words: Sequence[str] = ()) -> typer.Typer:
+    """Returns the command line: all of it, or what these words of it need.
+
+    Loading the code of all commands takes longer than most of them run.
+    """
     app = typer.Typer(
         cls=Root,
         name="tulay",
@@ -87,8 +79,11 @@ def build() -> typer.Typer:
     ) -> None:
         """Keeps a CRM and an ERP telling the same story."""
 
+    if words and words[0] in _NOUNS:
+        importlib.import_module(f"hub.cli.{words[0]}").register(app)
+        return app
     for noun in _NOUNS:
-        noun.register(app)
+        importlib.import_module(f"hub.cli.{noun}").register(app)
     for name, register in _others():
         try:
             load(register)(app)
@@ -120,10 +115,18 @@ def _declared() -> dict[str, str]:
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command line.
+
+    What was loaded until here stays, so the garbage collector need not go through it again and
+    again; a page of records makes no cycles, so it need not come with every few hundred objects.
+    """
+    app = build(sys.argv[1:])
+    gc.freeze()
+    gc.set_threshold(_OBJECTS)
+    gc.enable()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # whoever reads the pipe sees lines at once
-    build()(prog_name="tulay")
+    app(prog_name="tulay")
 
 
 if __name__ == "__main__":

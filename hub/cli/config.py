@@ -16,13 +16,15 @@ from hub.errors import UnknownError
 from hub.model.policy import EntityPolicy, FieldPolicy
 from hub.settings import Settings, default_path, json_schema, resolve_policies
 from hub.settings.connections import ConnectionSettings
+from hub.settings.shape import BudgetSettings
+from hub.store.tokens import fresh_key
 from hub.wiring import entities_of, load_mappings
 from mappings.kit.files import nearest
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    nouns = group("What is configured: show, policies, schema.")
+    nouns = group("What is configured: show, policies, key, schema.")
     app.add_typer(nouns, name="config")
 
     @command(nouns)
@@ -55,6 +57,14 @@ def register(app: typer.Typer) -> None:
         screen.raw(_yaml(found))
 
     @command(nouns)
+    def key(ctx: typer.Context) -> None:
+        """Print a fresh key for `secret_key`, which encrypts stored OAuth tokens."""
+        made = fresh_key()
+        screen = session(ctx).screen
+        screen.document({"secret_key": made})
+        screen.raw(made)
+
+    @command(nouns)
     def schema(ctx: typer.Context) -> None:
         """Print the JSON Schema of tulay.yaml, for editors."""
         path = session(ctx).config or default_path()
@@ -68,12 +78,13 @@ def shown_settings(settings: Settings) -> dict[str, Any]:
         "file": str(settings.path),
         "database": make_url(settings.database).render_as_string(hide_password=True),
         "redis_url": None if settings.redis_url is None else str(settings.redis_url),
+        "secret_key": settings.file.content.get("secret_key"),
         "connectors": [str(folder) for folder in settings.connector_folders],
         "mappings": [str(folder) for folder in settings.mapping_folders],
         "connections": {name: _connection(one) for name, one in settings.connections.items()},
         "flows": settings.flows.model_dump(),
         "schedules": plain(settings.schedules.model_dump()),
-        "limits": settings.limits.model_dump(),
+        "limits": plain(settings.limits.model_dump()),
         "web": settings.web.model_dump(),
     }
 
@@ -83,7 +94,7 @@ def _connection(one: ConnectionSettings) -> dict[str, Any]:
     return {
         "system": one.system,
         "role": one.role,
-        **({} if one.budget is None else {"budget": one.budget.model_dump()}),
+        **({} if one.budget == BudgetSettings() else {"budget": one.budget.model_dump()}),
         **{name: one.written.get(name, plain(value)) for name, value in one.settings.items()},
     }
 

@@ -38,8 +38,9 @@ _TAIL = """
 # How often is looked; webhooks only make it faster.
 # schedules: {pull: 60s, sweep: 24h}
 
-# A run that would change more than both of these waits for a person.
-# limits: {share: 0.2, records: 50}
+# A run that would change or delete more than both of these waits for a person; so do small runs
+# that together delete as much, or change a bigger share (busy), within an hour.
+# limits: {share: 0.2, records: 50, within: 1h, busy: 0.5}
 
 # Where webhooks, health and metrics are served.
 # web: {host: 127.0.0.1, port: 8420, public_url: https://tulay.example.com}

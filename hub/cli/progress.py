@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
+from typing import TYPE_CHECKING
 
 from hub.cli.session import Session
 from hub.sync.progress import Progress, Silence
+
+if TYPE_CHECKING:  # loaded when a terminal is there
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
 
 class DrawnProgress:
@@ -45,6 +46,10 @@ def progress(session: Session) -> Iterator[Progress]:
     if not sys.stderr.isatty() or session.json or session.quiet:
         yield Silence()
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
     with Bars(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from connectors.kit.budget import bulk
 from hub.cli.exits import FOUND
 from hub.cli.progress import progress
 from hub.cli.screen import Screen, shown
@@ -24,7 +25,7 @@ def register(app: typer.Typer) -> None:
         entity: Annotated[str | None, typer.Argument(help="Only this entity.")] = None,
     ) -> None:
         """Read all sides anew and list what does not match. Exit code 1 on a difference."""
-        with session(ctx).hub() as hub, progress(session(ctx)) as bars:
+        with session(ctx).hub() as hub, progress(session(ctx)) as bars, bulk():
             found = compare(hub, entity, progress=bars)
         screen = session(ctx).screen
         screen.document(found)

@@ -8,6 +8,7 @@ import typer
 
 from hub.cli.session import command, session
 from hub.store import progress as store
+from hub.store import queues
 from hub.sync.hub import Hub
 
 
@@ -52,4 +53,6 @@ def _lift(hub: Hub, connection: str, stream: str | None, *, accept: bool) -> lis
                 accepted = {"accepted": 1} if accept else {}
                 store.save_stream(tx, connection, name, **free, **accepted)
                 lifted.append(f"{connection}.{name}")
+        if lifted:
+            queues.wake_held(tx, connection, now=hub.clock())
     return lifted

@@ -12,13 +12,12 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:  # loaded when a terminal is there
+    from rich.console import Console
 
 WIDTH = 80
 _GAP = 2
@@ -61,6 +60,8 @@ class Screen:
             return
         text = harmless(text)
         if self.terminal:
+            from rich.text import Text
+
             self._console().print(Text(text, style=style))
         else:
             print("\n".join(wrapped(text)))
@@ -88,6 +89,10 @@ class Screen:
             print("\n".join(aligned(columns, cells)))
 
     def _draw(self, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
         for column in columns:
             table.add_column(column.upper(), overflow="fold")
@@ -96,6 +101,8 @@ class Screen:
         self._console().print(table)
 
     def _console(self) -> Console:
+        from rich.console import Console
+
         return Console(file=sys.stdout, highlight=False)
 
     def document(self, content: Any) -> None:
@@ -109,6 +116,9 @@ def complain(text: str, level: str = "error") -> None:
     """Prints a line about what went wrong to stderr."""
     text = harmless(text)
     if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.text import Text
+
         line = Text.assemble((f"{level}: ", STYLES.get(level, "")), text)
         Console(stderr=True, highlight=False, soft_wrap=True).print(line)
     else:

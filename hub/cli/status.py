@@ -14,6 +14,7 @@ from hub.cli.screen import Screen, ago
 from hub.cli.session import command, session
 from hub.store import disputes, queues
 from hub.store import progress as store
+from hub.store.accounts import usage
 from hub.sync.hub import Hub
 
 #: Runs shown.
@@ -52,13 +53,15 @@ def gathered(hub: Hub) -> dict[str, Any]:
         open_conflicts = disputes.listing(tx)
         reviews = disputes.open_reviews(tx)
         runs = store.recent_runs(tx, limit=_RUNS)
+        calls = usage(tx, now=hub.clock())
     rows = [
         _stream(hub, name, stream, streams.get((name, stream), {}))
         for name, connection in hub.connections.items()
         for stream in connection.channels
     ]
     connections = [
-        _connection(hub, name, states.get(name, {}), backlog) for name in hub.connections
+        _connection(hub, name, states.get(name, {}), backlog) | _calls(*calls.get(name, (0, None)))
+        for name in hub.connections
     ]
     paused = {c["connection"]: c["reason"] for c in connections if c["paused_at"]}
     paused |= {f"{s['connection']}.{s['stream']}": s["reason"] for s in rows if s["paused_at"]}
@@ -91,6 +94,12 @@ def _connection(
     }
 
 
+def _calls(today: int, daily: int | None) -> dict[str, Any]:
+    """Calls since midnight (UTC), of how many that the system allows a day."""
+    share = None if not daily else round(today / daily, 4)
+    return {"calls_today": today, "calls_a_day": daily, "quota_used": share}
+
+
 def _stream(hub: Hub, connection: str, stream: str, row: Row) -> dict[str, Any]:
     return {
         "connection": connection,
@@ -115,7 +124,16 @@ def _run(row: Row) -> dict[str, Any]:
 
 def _draw(screen: Screen, found: Mapping[str, Any], now: datetime) -> None:
     screen.table(
-        ["connection", "system", "role", "state", "to read", "to write", "set aside"],
+        [
+            "connection",
+            "system",
+            "role",
+            "state",
+            "to read",
+            "to write",
+            "set aside",
+            "calls today",
+        ],
         [
             (
                 c["connection"],
@@ -125,6 +143,7 @@ def _draw(screen: Screen, found: Mapping[str, Any], now: datetime) -> None:
                 c["to_read"],
                 c["to_write"],
                 c["set_aside"],
+                _of_quota(c),
             )
             for c in found["connections"]
         ],
@@ -172,6 +191,12 @@ def _draw(screen: Screen, found: Mapping[str, Any], now: datetime) -> None:
     for r in found["runs"]:
         if r["state"] in ("red", "failed"):
             screen.say(f"{r['kind']} of {r['connection']} is {r['state']}: {r['reason']}", "red")
+
+
+def _of_quota(connection: Mapping[str, Any]) -> str:
+    share = connection["quota_used"]
+    of = "" if share is None else f" ({share:.1%} of {connection['calls_a_day']:,})"
+    return f"{connection['calls_today']:,}{of}"
 
 
 def _people(screen: Screen, found: Mapping[str, Any]) -> None:

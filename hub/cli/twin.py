@@ -7,11 +7,13 @@ import inspect
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from connectors.kit.registry import Found, RegistryError, adopt, catalogue
+from connectors.kit.vices import ViceError, parse
 from hub.cli.session import Session, command, session
 from hub.errors import SettingsError, UnknownError
 from hub.settings import connector_folders
@@ -31,11 +33,15 @@ def register(app: typer.Typer) -> None:
         port: Annotated[int, typer.Option("--port", min=0, help="0: any free one.")] = 0,
         seed: Annotated[int, typer.Option("--seed", help="Other figure, other data.")] = 0,
         records: Annotated[int, typer.Option("--records", min=0, help="Companies in it.")] = 0,
+        vices: Annotated[
+            str, typer.Option("--vices", help="How it misbehaves, by the seed: all, lost,lag:1 ...")
+        ] = "none",
     ) -> None:
         """Run a local stand-in for a system until Ctrl-C."""
         # Ended politely, a twin that is a process of its own ends too.
         signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
-        running = _start(_found(session(ctx), system), port=port, seed=seed, records=records)
+        options: dict[str, int | str] = {"port": port, "seed": seed, "records": records}
+        running = _start(_found(session(ctx), system), {**options, "vices": vices})
         screen = session(ctx).screen
         # Throw-away credentials of a stand-in on loopback: not secrets.
         access = {name: value for name in _ACCESS if (value := getattr(running, name, None))}
@@ -60,8 +66,8 @@ def _found(session: Session, system: str) -> Found:
     return found[system]
 
 
-def _start(one: Found, **options: int) -> Any:
-    """Starts a twin with those of the options that it takes."""
+def _start(one: Found, options: Mapping[str, int | str]) -> Any:
+    """Starts a twin with those of the options that it takes. Raises: SettingsError."""
     module, _, name = str(one.manifest.twin).partition(":")
     try:
         if one.plain:
@@ -70,4 +76,11 @@ def _start(one: Found, **options: int) -> Any:
     except (ImportError, AttributeError, RegistryError) as error:
         raise SettingsError(f"{one.folder}: the twin cannot be loaded: {error}") from error
     taken = inspect.signature(start).parameters
-    return start(**{key: value for key, value in options.items() if key in taken})
+    try:
+        if "vices" not in taken and parse(str(options["vices"])):
+            raise SettingsError(
+                f"the stand-in of {one.manifest.system} has no vices; leave them out"
+            )
+        return start(**{key: value for key, value in options.items() if key in taken})
+    except ViceError as error:
+        raise SettingsError(f"--vices: {error}") from error

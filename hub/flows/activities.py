@@ -77,9 +77,10 @@ def waiting_note(
     """Returns the note that tells why a won deal is not an order yet; one per reason."""
     if not settings.waiting_note:
         return None
+    why = reason.rstrip(". ")
     values: Values = {
         "kind": "note",
-        "body": f"This deal is not an order yet: {reason}. It will go on by itself afterwards.",
+        "body": f"This deal is not an order yet: {why}. It will go on by itself afterwards.",
         "due_at": _instant(now),
     }
     values |= _about(opportunity, None)

@@ -130,6 +130,8 @@ def deal_state(order: Fact) -> str | None:
     state = order.text("state")
     if state in (None, "cancelled", "draft", "quoted"):
         return state
+    if order.values.get("number") is None:
+        return "waiting"  # it is wanted, and the ERP has not confirmed it yet
     shipped, paid = order.values.get("shipment_state"), order.values.get("invoice_state")
     making = order.values.get("production_state")
     if paid == "paid" and shipped in ("shipped", "none"):

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-
-from rapidfuzz import fuzz
+from typing import NamedTuple
 
 from mappings.canonical.values import Entity, Scalar
 
@@ -28,8 +27,7 @@ _DOTS = re.compile(r"(?<=\b[^\W\d_])\.(?=[^\W\d_]\b)")
 _WORDS = re.compile(r"[^\W_]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(NamedTuple):
     """One way in which a record can be recognised, as a signed 64-bit number."""
 
     value: int
@@ -79,7 +77,8 @@ def plain_name(text: str) -> str:
     if not text.isascii():
         decomposed = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in decomposed if not unicodedata.combining(c))
-    words = _WORDS.findall(_DOTS.sub("", text.casefold()))
+    text = text.casefold()
+    words = _WORDS.findall(_DOTS.sub("", text) if "." in text else text)
     return " ".join([w for w in words if w not in _LEGAL_FORMS] or words)
 
 
@@ -97,9 +96,10 @@ def fingerprints(entity: Entity, values: Mapping[str, Scalar]) -> list[Fingerpri
             value = values.get(path)
             if value is None:
                 break
+            written = str(value)
             # Only names have legal forms: acme.se is not acme.co, article CO-1 is not SE-1.
-            plain = plain_name(str(value)) if is_name else str(value).casefold()
-            text += "\x1f" + (plain or str(value))
+            plain = plain_name(written) if is_name else written.casefold()
+            text += "\x1f" + (plain or written)
         else:
             digest = blake2b(text.encode(), digest_size=8).digest()
             value_of = int.from_bytes(digest, "big", signed=True)
@@ -162,6 +162,9 @@ def _contradicts(
 
 def _alike(entity: Entity, values: Mapping[str, Scalar], others: Mapping[str, Scalar]) -> float:
     """How alike two records are over the text both have, 0 to 100."""
+    # Loaded with the first doubt: most records need no such comparison.
+    from rapidfuzz import fuzz
+
     paths = dict.fromkeys(p for rule in entity.suggest for p in rule)
     scores = [
         fuzz.token_sort_ratio(plain_name(str(values[p])), plain_name(str(others[p])))

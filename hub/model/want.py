@@ -21,7 +21,8 @@ def wanted(
     """Returns the fields to write: those where golden != agreed or seen != shown.
 
     Never a field in conflict, never half a list item, and a blank only where policy says
-    `blank: write` or the rest of its unit is filled.
+    `blank: write`, the rest of its unit is filled, or the golden record itself has it (a None that
+    a person has decided on).
 
     >>> link = LinkState({"name": "ACME", "phone": "1"})
     >>> wanted({"name": "Acme SE", "phone": "1"}, link, EntityPolicy(), writable=lambda p: True)
@@ -37,7 +38,9 @@ def wanted(
             continue
         # Where nothing is ever seen (fields that are only written), what was agreed is shown.
         blank_there = link.seen.get(path) is None and link.agreed_at(path) is None
-        if value is None and (blank_there or _keeps(path, golden, policy)):
+        # A blank that stands in the golden record is there because a person wants it.
+        kept = path not in golden and _keeps(path, golden, policy)
+        if value is None and (blank_there or kept):
             continue
         if path in conflicts or policy.unit_of(path) in units or path.startswith(torn):
             continue

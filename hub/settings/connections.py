@@ -36,7 +36,9 @@ class ConnectionSettings:
     settings: Mapping[str, Any] = field(repr=False)
     #: What was written, references unresolved and literals plain: fit to be shown.
     written: Mapping[str, Any] = field(repr=False)
-    budget: BudgetSettings | None = None
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+    #: In a rehearsal: the system that speaks in its place, and with which settings.
+    played_by: tuple[str, Mapping[str, Any]] | None = None
 
     @property
     def system(self) -> str:
@@ -84,7 +86,7 @@ def connection(
         role=text.role or _role(name, manifest),
         settings=checked.settings(given),
         written=given,
-        budget=text.budget,
+        budget=text.budget or BudgetSettings(),
     )
 
 
@@ -129,6 +131,8 @@ class _Checked:
             return facts.default
         if facts.secret:
             self._refuse_literal(setting, written)
+        if self.references.rehearsal and isinstance(written, str) and refers(written):
+            return facts.default
         value = written
         if isinstance(written, str):
             value = self.references.resolve(written, *self._at(setting))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,13 @@ from hub.flows.settings import FlowSettings
 from hub.settings.connections import ConnectionSettings, connection
 from hub.settings.file import SettingsFile, read_settings
 from hub.settings.policies import check_policies
-from hub.settings.references import References
+from hub.settings.references import References, is_reference
 from hub.settings.shape import EntityPolicyText, Limits, Schedules, TulayFile, Web
 from mappings.kit.files import nearest
 
 FILE = "tulay.yaml"
+#: 32 bytes, as `tulay config key` prints them.
+_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
 class Overrides(BaseSettings):
@@ -42,6 +45,8 @@ class Settings:
     #: Address of the store; may hold a password.
     database: str = field(repr=False)
     redis_url: SecretStr | None
+    #: What stored OAuth tokens are encrypted with: the first one encrypts, all decrypt.
+    secret_keys: tuple[SecretStr, ...]
     connector_folders: tuple[Path, ...]
     mapping_folders: tuple[Path, ...]
     connections: Mapping[str, ConnectionSettings]
@@ -73,13 +78,17 @@ def default_path() -> Path:
 
 
 def load_settings(
-    path: str | Path | None = None, *, environ: Mapping[str, str] | None = None
+    path: str | Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    rehearsal: bool = False,
 ) -> Settings:
     """Returns the settings in a file, with secrets and overrides from the environment.
 
+    For a `rehearsal`, which speaks to none of the systems, no secret of theirs is asked for.
     Raises: SettingsError, whose message begins with file and line.
     """
-    return _loading(path, environ=environ).settings()
+    return _loading(path, environ=environ, rehearsal=rehearsal).settings()
 
 
 def connector_folders(path: str | Path | None = None) -> tuple[Path, ...]:
@@ -93,14 +102,20 @@ def connector_folders(path: str | Path | None = None) -> tuple[Path, ...]:
     return _loading(there).connector_folders() if path or there.is_file() else ()
 
 
-def _loading(path: str | Path | None, *, environ: Mapping[str, str] | None = None) -> _Loading:
+def _loading(
+    path: str | Path | None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    rehearsal: bool = False,
+) -> _Loading:
     file = read_settings(Path(path) if path is not None else default_path())
     try:
         text = TulayFile.model_validate(dict(file.content))
     except ValidationError as error:
         # from None: pydantic's error shows the values it was given.
         raise file.invalid(TulayFile, error) from None
-    return _Loading(file, text, References(file, os.environ if environ is None else environ))
+    known = os.environ if environ is None else environ
+    return _Loading(file, text, References(file, known, rehearsal))
 
 
 @dataclass(frozen=True)
@@ -124,6 +139,7 @@ class _Loading:
             path=self.file.path,
             database=self._database(overrides),
             redis_url=overrides.redis_url or self._redis_url(),
+            secret_keys=self._secret_keys(),
             connector_folders=folders,
             mapping_folders=self._folders("mappings", self.text.mappings),
             connections=connections,
@@ -182,6 +198,26 @@ class _Loading:
             return url
         # Relative to tulay.yaml, not to where the command is given.
         return f"sqlite:///{self.file.folder / Path(url.removeprefix('sqlite:///')).expanduser()}"
+
+    def _secret_keys(self) -> tuple[SecretStr, ...]:
+        written = self.text.secret_key
+        keys = [] if written is None else [written] if isinstance(written, str) else written
+        return tuple(self._secret_key(key) for key in keys)
+
+    def _secret_key(self, written: str) -> SecretStr:
+        if not is_reference(written):
+            raise self.file.error(
+                "secret_key is a secret and must not stand in this file: put it into an environment"
+                " variable and write `secret_key: ${TULAY_SECRET_KEY}`, or into a file and write"
+                " `secret_key: ${file:/path}`",
+                "secret_key",
+            )
+        value = self.references.resolve(written, "secret_key")
+        if not _KEY.fullmatch(value):
+            raise self.file.error(
+                f"secret_key: {written} is no key; print one with `tulay config key`", "secret_key"
+            )
+        return SecretStr(value)
 
     def _redis_url(self) -> SecretStr | None:
         if self.text.redis_url is None:

@@ -40,6 +40,8 @@ class References:
 
     file: SettingsFile
     environ: Mapping[str, str] = field(repr=False)
+    #: Nobody will be spoken to: what is not set may stay so.
+    rehearsal: bool = False
 
     def resolve(self, text: str, *location: str | int) -> str:
         """Returns the text with values in place. Raises: SettingsError, with the line."""

@@ -68,6 +68,16 @@ class Limits(Strict):
 
     share: float = Field(default=0.2, ge=0, le=1, description="Share of a stream's records.")
     records: int = Field(default=50, ge=0, description="Number of records.")
+    within: Duration = Field(
+        default=timedelta(hours=1),
+        description="Runs of this time count together: deletions up to `share`, changes to `busy`.",
+    )
+    busy: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of a stream's records that may change `within`; 1: never too many.",
+    )
     flips: int = Field(
         default=10,
         ge=0,
@@ -77,7 +87,7 @@ class Limits(Strict):
     @property
     def limit(self) -> Limit:
         """The same as the sync core knows it."""
-        return Limit(self.share, self.records)
+        return Limit(self.share, self.records, self.within, self.busy)
 
 
 class Web(Strict):
@@ -91,10 +101,21 @@ class Web(Strict):
 
 
 class BudgetSettings(Strict):
-    """How many calls we may make, when it is less (or more) than the system's own limit."""
+    """How many calls all processes together may make, and how many of them bulk work may use."""
 
-    requests: int = Field(ge=1, description="Calls per `per_seconds`.")
+    requests: int | None = Field(
+        default=None, ge=1, description="Calls per `per_seconds`; by default the system's limit."
+    )
     per_seconds: float = Field(default=1.0, gt=0)
+    bulk: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Share of all limits for first reads, sweeps and reconciliation.",
+    )
+    daily: int | None = Field(
+        default=None, ge=1, description="Calls a day; by default what the system says."
+    )
 
 
 class ConnectionText(BaseModel):
@@ -155,6 +176,11 @@ class TulayFile(Strict):
     )
     redis_url: str | None = Field(
         default=None, description="With it web, worker and scheduler run as processes apart."
+    )
+    secret_key: str | list[str] | None = Field(
+        default=None,
+        description="Encrypts stored OAuth tokens: ${TULAY_SECRET_KEY}, made by `tulay config key`."
+        " A list rotates: the first one encrypts, all decrypt.",
     )
     connectors: list[str] = Field(default=[], description="Folders with connectors of your own.")
     mappings: list[str] = Field(default=[], description="Folders with mappings of your own.")

@@ -40,23 +40,24 @@ def contested(tx: Connection, connection: str, stream: str) -> set[str]:
     return set(tx.execute(query).scalars())
 
 
-def open_conflict(tx: Connection, row: dict[str, Any], *, now: datetime) -> None:
-    """Opens (or updates) a conflict.
+def open_conflict(tx: Connection, row: dict[str, Any], *, now: datetime) -> Scalar:
+    """Opens (or updates) a conflict; returns the value of theirs that it has held until now.
 
     The row has golden_id, link_id, connection, path, base, ours, theirs, and perhaps a reason.
     """
     values = {name: row[name] for name in ("ours", "theirs", "reason") if name in row}
-    changed = tx.execute(
-        update(conflicts)
-        .where(
-            conflicts.c.link_id == row["link_id"],
-            conflicts.c.path == row["path"],
-            conflicts.c.closed_at.is_(None),
-        )
-        .values(values)
+    query = select(conflicts.c.id, conflicts.c.theirs).where(
+        conflicts.c.link_id == row["link_id"],
+        conflicts.c.path == row["path"],
+        conflicts.c.closed_at.is_(None),
     )
-    if not changed.rowcount:
+    known = tx.execute(query).first()
+    if known is None:
         tx.execute(insert(conflicts).values(**row, opened_at=now))
+        return None
+    tx.execute(update(conflicts).where(conflicts.c.id == known.id).values(values))
+    before: Scalar = known.theirs
+    return before
 
 
 def close(

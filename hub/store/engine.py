@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Engine,
@@ -25,7 +27,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from hub.errors import SettingsError
@@ -49,6 +51,30 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.embedded = engine.dialect.name == "sqlite"
+        self._beside: dict[int, Store] = {}
+        self._closing: list[Callable[[], None]] = []
+        self._writing = threading.local()
+
+    @property
+    def writing(self) -> bool:
+        """Says whether this thread has a writing transaction open."""
+        return bool(getattr(self._writing, "depth", 0))
+
+    def beside(self, seconds: int) -> Store:
+        """Opens the same database once more, for what must not wait longer than these seconds."""
+        if seconds not in self._beside:
+            self._beside[seconds] = Store(self._again(seconds))
+        return self._beside[seconds]
+
+    def _again(self, seconds: int) -> Engine:
+        if self.embedded:
+            return _sqlite(str(self.engine.url.database), patience=seconds)
+        address = self.engine.url.render_as_string(hide_password=False)
+        return _postgresql(address, patience=seconds)
+
+    def before_close(self, call: Callable[[], None]) -> None:
+        """Has something done while the store still answers."""
+        self._closing.append(call)
 
     @contextmanager
     def begin(self, *, durable: bool = False) -> Iterator[Connection]:
@@ -60,7 +86,11 @@ class Store:
             if self.embedded:
                 tx.execution_options(begin="BEGIN IMMEDIATE", durable=durable)
             with tx.begin():
-                yield tx
+                self._writing.depth = getattr(self._writing, "depth", 0) + 1
+                try:
+                    yield tx
+                finally:
+                    self._writing.depth -= 1
 
     def transact(self, work: Callable[[Connection], Result]) -> Result:
         """Does work in a writing transaction, and again when another one stood in its way.
@@ -94,6 +124,10 @@ class Store:
 
     def close(self) -> None:
         """Gives the connections back."""
+        while self._closing:
+            self._closing.pop()()
+        for one in self._beside.values():
+            one.close()
         self.engine.dispose()
 
 
@@ -126,7 +160,7 @@ def _is_sqlite(url: str) -> bool:
     return "://" not in url or url.startswith("sqlite")
 
 
-def _sqlite(url: str) -> Engine:
+def _sqlite(url: str, *, patience: int = _BUSY_TIMEOUT) -> Engine:
     path = url.removeprefix("sqlite://").removeprefix("/") if "://" in url else url
     if path in ("", ":memory:"):
         raise SettingsError("`database:` names no file: use sqlite:///tulay.db")
@@ -135,7 +169,7 @@ def _sqlite(url: str) -> Engine:
         raise SettingsError(f"the folder {folder} of the database does not exist: create it")
     # hide_parameters: customer data must not stand in errors, which end in logs.
     engine = create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT}, hide_parameters=True
+        f"sqlite:///{path}", connect_args={"timeout": patience}, hide_parameters=True
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -166,28 +200,89 @@ def _use_wal(connection: Any) -> None:
 def _begin_sqlite(tx: Connection) -> None:
     options = tx.get_execution_options()
     level = "FULL" if options.get("durable") else "NORMAL"
-    tx.exec_driver_sql(f"PRAGMA synchronous={level}")
+    if tx.info.get("synchronous") != level:
+        tx.exec_driver_sql(f"PRAGMA synchronous={level}")
+        tx.info["synchronous"] = level
     tx.exec_driver_sql(options.get("begin", "BEGIN"))
 
 
-def _postgresql(url: str) -> Engine:
+def _postgresql(url: str, *, patience: int | None = None) -> Engine:
     address = make_url(url)
     if address.get_backend_name() != "postgresql":
         raise SettingsError(
             f"the database address {address.render_as_string(hide_password=True)!r} is neither"
             " SQLite nor PostgreSQL: use sqlite:///tulay.db or postgresql://user:password@host/name"
         )
-    return create_engine(
+    if patience is None:
+        return create_engine(
+            address.set(drivername="postgresql+psycopg"),
+            pool_size=5,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={"connect_timeout": 10},
+        )
+    engine = create_engine(
         address.set(drivername="postgresql+psycopg"),
-        pool_size=5,
+        pool_size=2,
+        pool_timeout=patience,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"connect_timeout": 10},
+        connect_args={"connect_timeout": max(2, patience)},  # libpq's least
     )
+
+    def hurry(connection: Any, _record: Any) -> None:
+        connection.autocommit = True
+        connection.execute(f"SET statement_timeout = {patience * 1000:d}")
+        connection.autocommit = False
+
+    event.listen(engine, "connect", hurry)
+    return engine
 
 
 def _first_line(error: Exception) -> str:
     return str(error.__cause__ or error).strip().splitlines()[0]
+
+
+def inserting(tx: Connection, table: Table) -> Any:
+    """Returns an INSERT of the database's own kind, which knows ON CONFLICT."""
+    if tx.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # loaded where it is spoken
+
+    return postgresql.insert(table)
+
+
+#: Starts of SQLite's error names and PostgreSQL's error codes -> what a person should know.
+_TROUBLE = {
+    "SQLITE_FULL": "its disk is full",
+    "SQLITE_IOERR": "its disk cannot be written or read",
+    "SQLITE_READONLY": "its file may not be written",
+    "SQLITE_CANTOPEN": "its file cannot be opened",
+    "SQLITE_BUSY": "another process holds it for too long",
+    "SQLITE_CORRUPT": "its file is damaged",
+    "53100": "its disk is full",
+    "53": "its server is short of resources",
+    "57P": "its server is stopping or starting",
+    "25006": "its server only reads",
+}
+
+
+def trouble(error: DBAPIError) -> str:
+    """Says in a few words what the database's trouble is, without any value or statement.
+
+    >>> trouble(OperationalError("SELECT 1", {}, sqlite3.OperationalError("secret")))
+    'the database does not answer (OperationalError)'
+    """
+    orig = error.orig
+    name = str(getattr(orig, "sqlite_errorname", None) or getattr(orig, "sqlstate", None) or "")
+    known = next((words for start, words in _TROUBLE.items() if name.startswith(start)), None)
+    if known is not None:
+        return f"the database does not work: {known}"
+    away = error.connection_invalidated or isinstance(error, OperationalError)
+    said = "does not answer" if away else "refused"
+    # The name of a constraint is ours; the values that broke it are somebody's.
+    constraint = getattr(getattr(orig, "diag", None), "constraint_name", None) or ""
+    return f"the database {said} ({f'{name or type(orig).__name__} {constraint}'.strip()})"
 
 
 def upsert(
@@ -196,8 +291,7 @@ def upsert(
     """Inserts rows; where the key exists, sets the columns of `update` (none: leaves the row)."""
     if not rows:
         return
-    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(table)
+    statement = inserting(tx, table)
     if update:
         values = {name: statement.excluded[name] for name in update}
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=values)
@@ -228,7 +322,8 @@ def add_rows(
     for row in rows:
         values = list(row.values())
         for i, process in convert:
-            values[i] = process(values[i])
+            if values[i] is not None:
+                values[i] = process(values[i])
         tuples.append(tuple(values))
     # Names come from the table's definition, never from data.
     statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}"  # noqa: S608
@@ -241,7 +336,7 @@ def among(tx: Connection, column: ColumnElement[Any], values: Iterable[Any]) -> 
     if tx.dialect.name == "sqlite":
         text_of = bindparam(None, orjson.dumps(listed).decode(), type_=Text)
         return column.in_(select(func.json_each(text_of).table_valued("value").c.value))
-    return column == any_(bindparam(None, listed, type_=postgresql.ARRAY(column.type)))
+    return column == any_(bindparam(None, listed, type_=ARRAY(column.type)))
 
 
 def lock_identities(tx: Connection, entity: str) -> None:

@@ -8,18 +8,20 @@ from sqlalchemy import Connection, and_, exists, select, update
 
 from hub.store.progress import STREAM_LEASE
 from hub.store.queues import LEASE
-from hub.store.tables import outbox, runs, streams, work
+from hub.store.tables import connections, outbox, runs, streams, work
 
 #: How long a piece of work stays with a worker that no longer renews.
 WORK_LEASE = timedelta(minutes=2)
 
 _TERMS = ((outbox, LEASE), (streams, STREAM_LEASE), (work, WORK_LEASE))
+#: The lease of who renews tokens is short and never prolonged: whoever hangs loses it.
+_ALL = (outbox, streams, work, connections)
 
 
 def holders(tx: Connection) -> set[str]:
     """Returns everyone who holds a lease."""
     found: set[str] = set()
-    for table, _ in _TERMS:
+    for table in _ALL:
         query = select(table.c.leased_by).where(table.c.leased_by.is_not(None)).distinct()
         found.update(tx.execute(query).scalars())
     return found
@@ -43,12 +45,21 @@ def release(tx: Connection, worker: str, *, now: datetime, reason: str) -> None:
         .where(and_(runs.c.state == "running", left))
         .values(state="stopped", finished_at=now, reason=reason)
     )
-    for table, _ in _TERMS:
+    for table in _ALL:
         tx.execute(
             update(table)
             .where(table.c.leased_by == worker)
             .values(leased_by=None, leased_until=None)
         )
+
+
+def let_go(tx: Connection, worker: str, connection: str, stream: str) -> None:
+    """Gives back what one piece of work of a living worker has left: a stream, else its wishes."""
+    table = streams if stream else outbox
+    mine = [table.c.leased_by == worker, table.c.connection == connection]
+    if stream:
+        mine.append(streams.c.stream == stream)
+    tx.execute(update(table).where(*mine).values(leased_by=None, leased_until=None))
 
 
 def end_runs(tx: Connection, connection: str, stream: str, *, now: datetime, reason: str) -> None:

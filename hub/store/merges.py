@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from hub.store.engine import among
-from hub.store.tables import history, merges
+from hub.store.tables import golden, history, merges
 
 
 def remember_merge(
@@ -41,6 +42,19 @@ def listing(tx: Connection, *, all_of_them: bool = False) -> list[dict[str, Any]
     if not all_of_them:
         query = query.where(merges.c.undone_at.is_(None))
     return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def survivors(tx: Connection, golden_ids: Iterable[str]) -> dict[str, str]:
+    """Returns golden id -> the one it is part of by now, itself when it was never merged."""
+    found = {golden_id: golden_id for golden_id in golden_ids}
+    while True:
+        query = select(golden.c.id, golden.c.merged_into).where(
+            among(tx, golden.c.id, set(found.values())), golden.c.merged_into.is_not(None)
+        )
+        further = {golden_id: into for golden_id, into in tx.execute(query)}
+        if not further:
+            return found
+        found = {golden_id: further.get(into, into) for golden_id, into in found.items()}
 
 
 def later_merge(tx: Connection, golden_id: str) -> int | None:

@@ -1,6 +1,7 @@
 """Creates the tables, or brings those of an older version up to date, once for all processes.
 
-Alembic is loaded only when something must be done. It refuses a database of a newer version.
+Alembic is loaded only when there is something to bring up to date. It refuses a database of a newer
+version.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from sqlalchemy import Connection, inspect, text
 
 from hub.errors import SettingsError
 from hub.store.engine import Store
+from hub.store.tables import metadata
 
 #: The revision that `tables.py` describes.
-HEAD = "0003"
+HEAD = "0006"
 
 _FOLDER = Path(__file__).with_name("migrations")
 
@@ -44,8 +46,17 @@ def migrate(store: Store) -> None:
             # Another process that migrates now is waited for; on SQLite `begin` has done that.
             tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('tulay:migrate', 0))"))
         found = revision(tx)
-        if found != HEAD:
+        if found is None and not inspect(tx).get_table_names():
+            _create(tx)
+        elif found != HEAD:
             _upgrade(tx, found)
+
+
+def _create(tx: Connection) -> None:
+    """Makes the tables of an empty database at once, without going through its history."""
+    metadata.create_all(tx)
+    tx.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    tx.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
 
 def _upgrade(tx: Connection, found: str | None) -> None:

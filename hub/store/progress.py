@@ -8,11 +8,16 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 
+from hub.model.surprise import Lately
 from hub.store.engine import upsert
 from hub.store.tables import connections, runs, streams
 
 #: How long one worker may read a stream before another one may take it over.
 STREAM_LEASE = timedelta(minutes=10)
+
+
+#: What a run counts, and takes over from a page that was stored.
+_COUNTS = ("seen", "same", "changed", "skipped", "buried", "written", "touched", "gone")
 
 
 @dataclass(slots=True)
@@ -32,6 +37,18 @@ class Tally:
     written: int = 0
     #: Known records whose values changed or which were deleted: what a surprise is measured by.
     touched: int = 0
+    #: Of these, those that are gone.
+    gone: int = 0
+    #: Key -> changed | gone, of those touched since the last copy.
+    recent: dict[str, str] = field(default_factory=dict)
+    #: What was touched within the limit's time, in all runs.
+    lately: Lately = field(default_factory=Lately)
+
+    def touch(self, key: str, what: str = "changed") -> None:
+        """Counts a known record that has changed, or is gone."""
+        self.touched += 1
+        self.gone += what == "gone"
+        self.recent[key] = what
 
     def skip(self, reason: str, count: int = 1) -> None:
         """Counts records that were left alone for a reason."""
@@ -39,11 +56,11 @@ class Tally:
 
     def copy(self) -> Tally:
         """Returns an independent copy."""
-        return replace(self, skipped=dict(self.skipped))
+        return replace(self, skipped=dict(self.skipped), recent={})
 
     def become(self, other: Tally) -> None:
         """Takes over the counts of another one."""
-        for name in ("seen", "same", "changed", "skipped", "buried", "written", "touched"):
+        for name in _COUNTS:
             setattr(self, name, getattr(other, name))
 
     @property
@@ -81,6 +98,14 @@ def stream_state(tx: Connection, connection: str, stream: str) -> StreamState:
         row.reason,
         bool(row.accepted),
     )
+
+
+def accepted_streams(tx: Connection, connection: str) -> list[str]:
+    """Returns the streams of a connection whose next surprise a person has accepted."""
+    query = select(streams.c.stream).where(
+        streams.c.connection == connection, streams.c.accepted != 0
+    )
+    return sorted(tx.execute(query).scalars())
 
 
 def all_streams(tx: Connection) -> list[dict[str, Any]]:

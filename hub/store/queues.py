@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, case, delete, func, or_, select, update
 
-from hub.store.engine import among, upsert
+from hub.store.engine import Row, among, inserting, upsert
 from hub.store.tables import dirty, inbox, outbox
 from mappings.canonical.values import Values
 
@@ -114,24 +114,14 @@ def want(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: datetim
         }
         for connection, entity, golden_id in dict.fromkeys(wishes)
     ]
-    if not rows:
-        return
-    upsert(tx, outbox, rows, key=["connection", "golden_id"], update=[])
     # One that was there already gets a new wish. A create whose outcome is unknown stays so.
-    by_connection: dict[str, list[str]] = {}
-    for row in rows:
-        by_connection.setdefault(str(row["connection"]), []).append(str(row["golden_id"]))
-    for connection, ids in by_connection.items():
-        tx.execute(
-            update(outbox)
-            .where(outbox.c.connection == connection, among(tx, outbox.c.golden_id, ids))
-            .values(
-                wish=outbox.c.wish + 1,
-                due_at=now,
-                attempts=0,
-                state=case((outbox.c.state == "sent", "sent"), else_="due"),
-            )
-        )
+    again = {
+        "wish": outbox.c.wish + 1,
+        "due_at": now,
+        "attempts": 0,
+        "state": case((outbox.c.state == "sent", "sent"), else_="due"),
+    }
+    _fold(tx, outbox, rows, key=["connection", "golden_id"], again=again)
 
 
 def lease(
@@ -285,10 +275,28 @@ def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
         tx.execute(update(outbox).where(among(tx, outbox.c.waits_for, ids)).values(due_at=now))
 
 
+def wake_held(tx: Connection, connection: str, *, now: datetime) -> None:
+    """Makes due what waits to be written in a connection: a pause is over."""
+    tx.execute(
+        update(outbox)
+        .where(outbox.c.connection == connection, outbox.c.state == "waiting")
+        .values(due_at=now)
+    )
+
+
 def wake_all(tx: Connection, *, now: datetime) -> None:
     """Makes everything due that waits: a person has asked for a full round."""
     tx.execute(update(outbox).where(outbox.c.state != "buried").values(due_at=now))
     tx.execute(update(inbox).values(due_at=now))
+
+
+def retry_refused(tx: Connection, *, now: datetime) -> None:
+    """Makes due what a system refused: what it lacked may have been added over there.
+
+    What was buried for another reason waits for a person.
+    """
+    refused = (outbox.c.state == "buried") & (outbox.c.error == "RecordRejectedError")
+    tx.execute(update(outbox).where(refused).values(state="due", due_at=now))
 
 
 def set_aside(tx: Connection, connection: str | None = None) -> list[dict[str, Any]]:
@@ -297,6 +305,17 @@ def set_aside(tx: Connection, connection: str | None = None) -> list[dict[str, A
     if connection is not None:
         query = query.where(outbox.c.connection == connection)
     return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def reasons(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, str]:
+    """Returns golden id -> why it waits or is buried, of those that do in a connection."""
+    query = select(outbox.c.golden_id, outbox.c.reason).where(
+        outbox.c.connection == connection,
+        outbox.c.state.in_(("waiting", "buried")),
+        outbox.c.reason.is_not(None),
+        among(tx, outbox.c.golden_id, golden_ids),
+    )
+    return {golden_id: reason for golden_id, reason in tx.execute(query)}
 
 
 def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
@@ -348,14 +367,24 @@ def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
 def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime, hops: int = 0) -> None:
     """Notes that flows must look at these golden records, after so many flows in a row."""
     mark = now.timestamp()
-    ids = sorted(dict.fromkeys(golden_ids))
-    rows = [{"golden_id": g, "mark": mark, "hops": hops} for g in ids]
+    rows = [{"golden_id": g, "mark": mark, "hops": hops} for g in dict.fromkeys(golden_ids)]
     # A mark always rises, also when the clock does not: `clean` must see that there is news.
-    for start in range(0, len(ids), 500):
-        portion = dirty.c.golden_id.in_(ids[start : start + 500])
-        farther = case((dirty.c.hops > hops, dirty.c.hops), else_=hops)
-        tx.execute(update(dirty).where(portion).values(mark=dirty.c.mark + _TICK, hops=farther))
-    upsert(tx, dirty, rows, key=["golden_id"], update=[])
+    farther = case((dirty.c.hops > hops, dirty.c.hops), else_=hops)
+    again = {"mark": dirty.c.mark + _TICK, "hops": farther}
+    _fold(tx, dirty, rows, key=["golden_id"], again=again)
+
+
+def _fold(
+    tx: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str], again: dict[str, Any]
+) -> None:
+    """Inserts rows, or does `again` to those that are there.
+
+    In one statement: between two, somebody may clear away what the first one has found. And in one
+    order for everybody, so that two transactions wait and do not deadlock.
+    """
+    if rows:
+        statement = inserting(tx, table).on_conflict_do_update(index_elements=list(key), set_=again)
+        tx.execute(statement, sorted(rows, key=lambda row: [row[name] for name in key]))
 
 
 def soiled(tx: Connection, *, limit: int) -> tuple[dict[str, float], int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
     Text,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal_column,
     select,
     update,
 )
@@ -144,7 +146,7 @@ def digests(
         links.c.stream == stream,
         among(tx, links.c.key, keys),
     )
-    return {key: digest for key, digest in tx.execute(query)}
+    return {key: digest for key, digest in tx.execute(query).all()}
 
 
 def links_by_key(
@@ -333,6 +335,9 @@ def gone_there(tx: Connection, connection: str, golden_ids: Iterable[str]) -> se
 # --- recognising and referring -----------------------------------------------------------------
 
 
+_ONE: ColumnElement[int] = literal_column("1")
+
+
 def candidates(
     tx: Connection, values: Iterable[int], *, connection: str, stream: str
 ) -> dict[int, list[str]]:
@@ -340,15 +345,16 @@ def candidates(
     wanted = list(dict.fromkeys(values))
     if not wanted:
         return {}
-    linked = exists().where(
-        links.c.golden_id == fingerprints.c.golden_id,
-        links.c.connection == connection,
-        links.c.stream == stream,
-        links.c.gone_at.is_(None),
+    here = (links.c.connection == connection, links.c.stream == stream)
+    linked = select(_ONE).where(links.c.golden_id == fingerprints.c.golden_id, *here)
+    if tx.execute(select(exists().where(*here, links.c.gone_at.is_not(None)))).scalar():
+        # Asked for only then: whether a link lives stands in its row, the rest in the index.
+        linked = linked.where(links.c.gone_at.is_(None))
+    query = select(fingerprints).where(
+        among(tx, fingerprints.c.value, wanted), ~linked.select_from(links).exists()
     )
-    query = select(fingerprints).where(among(tx, fingerprints.c.value, wanted), ~linked)
     found: dict[int, list[str]] = {}
-    for value, golden_id in tx.execute(query):
+    for value, golden_id in tx.execute(query).all():
         found.setdefault(value, []).append(golden_id)
     return found
 

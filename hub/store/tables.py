@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -110,6 +111,14 @@ links = Table(
     Column("gone_at", Instant),
     UniqueConstraint("connection", "stream", "key"),
     UniqueConstraint("golden_id", "connection", "stream", "spare"),
+    # Few links are gone, and whether any is, is asked with every page.
+    Index(
+        "ix_links_gone",
+        "connection",
+        "stream",
+        sqlite_where=text("gone_at IS NOT NULL"),
+        postgresql_where=text("gone_at IS NOT NULL"),
+    ),
 )
 
 #: Ways in which golden records can be recognised.
@@ -312,6 +321,25 @@ connections = Table(
     #: Fingerprint of the fields that `prepare` has created.
     Column("prepared", String(64)),
     Column("heard_at", Instant),
+    #: Who renews the tokens now, and until when nobody else does.
+    Column("leased_by", String(80)),
+    Column("leased_until", Instant),
+)
+
+#: What all processes together have used of a connection's rate limits.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("connection", String(80), primary_key=True),
+    #: Calls given to processes that may still be in somebody's window: see hub.model.accounts.
+    Column("blocks", Json, nullable=False),
+    #: Nobody calls before this: the system said so.
+    Column("closed_until", Instant),
+    #: The day (UTC) that `used` counts.
+    Column("day", String(10), nullable=False),
+    Column("used", Integer, nullable=False),
+    #: Calls a day that the system allows; NULL when nobody says so.
+    Column("daily", Integer),
 )
 
 #: Golden records whose derivations are due.
@@ -321,7 +349,7 @@ dirty = Table(
     Column("golden_id", _ID, primary_key=True),
     Column("mark", Float, nullable=False),
     #: How many derivations in a row have led to this one.
-    Column("hops", Integer, nullable=False, default=0, server_default="0"),
+    Column("hops", Integer, nullable=False, default=0, server_default=text("0")),
 )
 
 #: Pieces of work by name (`pull crm companies`): who has them, and how they went.
@@ -335,6 +363,19 @@ work = Table(
     Column("failures", Integer, nullable=False, default=0),
     Column("leased_by", String(80)),
     Column("leased_until", Instant),
+)
+
+#: Known records that were touched lately, once each: what floods of small runs are measured by.
+touched = Table(
+    "touched",
+    metadata,
+    Column("connection", String(80), primary_key=True),
+    Column("stream", String(80), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    #: changed | gone (it was so over there), deleted (by the hub)
+    Column("what", String(10), nullable=False),
+    Column("touched_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 #: What each run saw and did.

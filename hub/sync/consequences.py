@@ -238,7 +238,7 @@ class Consequences:
                 stored = records.links_by_key(tx, link.connection, link.stream, [link.key])
                 link.id = stored[link.key].id
             for clash in clashes:
-                disputes.open_conflict(
+                before = disputes.open_conflict(
                     tx,
                     {
                         "golden_id": link.golden_id,
@@ -252,6 +252,23 @@ class Consequences:
                     | ({} if reason is None else {"reason": reason}),
                     now=self.now,
                 )
+                if before is not None and before != clash.theirs:
+                    self._keep_disputed(tx, link, clash, before=before)
+
+    def _keep_disputed(self, tx: Transaction, link: Link, clash: Clash, *, before: Scalar) -> None:
+        """Who types again while his words are in conflict has not taken the first ones back."""
+        row = disputes.history_row(
+            str(link.golden_id),
+            clash.path,
+            old=before,
+            new=clash.theirs,
+            connection=link.connection,
+            decision="superseded",
+            why="typed anew over there while in conflict",
+            at=self.now,
+            run=self.run,
+        )
+        disputes.remember(tx, [row])
 
 
 def new_golden(

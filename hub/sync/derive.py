@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -107,8 +107,11 @@ def _notes(hub: Hub, tx: Transaction) -> int:
     if not stuck:
         return 0
     work = _Derivation(hub, tx)
-    for order in records.load(tx, stuck).values():
-        work.note_on_deal(str(order.values.get("opportunity") or ""), stuck[order.id])
+    deals = {
+        str(order.values.get("opportunity") or ""): stuck[order.id]
+        for order in records.load(tx, stuck).values()
+    }
+    work.note_on_deals(deals)
     work.then.store(tx)
     return work.changed
 
@@ -222,15 +225,20 @@ class _Derivation:
             waits_for=blocked.waits_for,
         )
         letters.put(self.tx, [letter], now=self.now, due_at=self.now + pause(0))
-        self.note_on_deal(deal.id, blocked.reason)
+        self.note_on_deals({deal.id: blocked.reason})
 
-    def note_on_deal(self, opportunity_id: str, reason: str) -> None:
-        """Tells the people who sell why their deal waits."""
-        deal = self._fact(opportunity_id)
-        if deal is None:
-            return
-        note = activities.waiting_note(deal, reason, now=self.now, settings=self.hub.flows)
-        self._once(note)
+    def note_on_deals(self, reasons: Mapping[str, str]) -> None:
+        """Tells the people who sell why their deals wait: {deal: reason}."""
+        notes = [
+            activities.waiting_note(
+                _fact(deal), reasons[deal.id], now=self.now, settings=self.hub.flows
+            )
+            for deal in self._load(reasons).values()
+        ]
+        known = records.load(self.tx, [note.id for note in notes if note is not None])
+        for note in notes:
+            if note is not None and note.id not in known:
+                self._store(note)
 
     def _progress(self, golden: Golden) -> None:
         """An order: production state, what the deal shows, and the thank-you."""

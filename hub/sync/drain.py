@@ -21,13 +21,8 @@ from hub.store.progress import StreamState, Tally
 from hub.store.queues import InboxItem
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import take_in
-from hub.sync.pull import (
-    SurpriseError,
-    accepted_has_happened,
-    guard,
-    pause_connection,
-    pause_stream,
-)
+from hub.sync.pull import pause_connection, pause_stream
+from hub.sync.surprises import SurpriseError, accepted_has_happened, guard
 
 #: Parents that ask for their own parents: deeper than any model of orders goes.
 _DEPTH = 8

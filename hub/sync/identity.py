@@ -19,7 +19,7 @@ from hub.model.matching import (
     decide,
     fingerprints,
 )
-from hub.store import disputes, records
+from hub.store import disputes, merges, records
 from hub.store.engine import lock_identities
 from hub.store.records import Golden
 from hub.sync.hub import Channel
@@ -64,10 +64,12 @@ def identify(
     _by_once(tx, channel, fresh, found=found, taken=taken)
     keys = [f.record.key for f in fresh]
     decided = disputes.decisions(tx, channel.connection, channel.stream, keys) if reviewed else {}
-    for key, decision in decided.items():
-        if decision is not None and decision != "new" and key not in found.known:
-            found.known[key] = decision
-            taken.add(decision)
+    chosen = {k: d for k, d in decided.items() if d is not None and d != "new"}
+    alive = merges.survivors(tx, chosen.values()) if chosen else {}
+    for key, decision in chosen.items():
+        if key not in found.known:
+            found.known[key] = alive[decision]
+            taken.add(alive[decision])
     new = {key for key, decision in decided.items() if decision == "new"}
     rest = [f for f in fresh if f.record.key not in found.known]
     _by_match(tx, channel, rest, found=found, taken=taken, separate=new)
@@ -82,9 +84,11 @@ def _by_once(
     if not carried:
         return
     golden = records.load(tx, carried)
-    occupied = _occupied(tx, channel, {g.merged_into or g.id for g in golden.values()})
+    merged = any(record.merged_into for record in golden.values())
+    targets = merges.survivors(tx, golden) if merged else dict(zip(golden, golden, strict=True))
+    occupied = _occupied(tx, channel, targets.values())
     for once, record in golden.items():
-        target = record.merged_into or record.id
+        target = targets[record.id]
         if record.entity == channel.entity.name:
             found.known[carried[once]] = target
             if target in occupied or target in taken:

@@ -26,11 +26,12 @@ from hub.sync.consequences import Consequences, changed_at, new_golden
 from hub.sync.fights import stop_fights
 from hub.sync.hub import Channel, Hub
 from hub.sync.identity import Fresh, Identities, identify
+from hub.sync.parents import with_parents
 from hub.sync.sightings import digest, look_again, newer
-from hub.sync.vanish import take_gone, take_merge
+from hub.sync.surprises import note_touched
+from hub.sync.vanish import take_gone, take_merge, tell_children
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
-from mappings.kit.mapping import declared_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,8 @@ class _Intake:
             self.tally.seen += len(page.records)
             self._take_records(page.records)
             self._store()
+        if self.tally.kind != "push":  # what the hub itself has written or deleted is no surprise
+            note_touched(self.hub, self.tx, self.tally)
 
     def _store(self) -> None:
         stop_fights(self.hub, self.tx, self.then)
@@ -112,7 +115,8 @@ class _Intake:
         self.tally.same += len(found) - len(latest)  # the same key twice in one page
         connection, stream = self.channel.connection, self.channel.stream
         known = records.digests(self.tx, connection, stream, list(latest))
-        fresh = self._resolve(self._translate(self._news(latest.values(), known)))
+        read = self._translate(self._news(latest.values(), known))
+        fresh = with_parents(self.tx, self.channel, read, tally=self.tally, now=self.now)
         if not fresh:
             return
         met = [f.record.key for f in fresh if f.record.key in known]
@@ -179,62 +183,6 @@ class _Intake:
         self.tally.buried += 1
         letter = Letter(
             "pull", self.channel.connection, self.channel.stream, key, "buried", reason, "LensError"
-        )
-        letters.put(self.tx, [letter], now=self.now, due_at=self.now)
-
-    # --- references -----------------------------------------------------------------------------
-
-    def _resolve(self, fresh: list[Fresh]) -> list[Fresh]:
-        """Replaces keys over there by golden ids; a record with an unknown parent waits for it."""
-        streams = self.mapping.references
-        if not streams or not fresh:
-            return fresh
-        asked = {
-            (streams[declared], str(value))
-            for one in fresh
-            for path, value in one.values.items()
-            if value is not None and (declared := declared_path(path)) in streams
-        }
-        known = records.resolve(self.tx, self.channel.connection, asked)
-        ready = []
-        for one in fresh:
-            missing = self._replace(one, known)
-            if missing is None:
-                ready.append(one)
-            else:
-                self._park(one.record.key, *missing)
-        return ready
-
-    def _replace(
-        self, one: Fresh, known: Mapping[tuple[str, str], str | None]
-    ) -> tuple[str, str] | None:
-        for path, value in one.values.items():
-            stream = self.mapping.references.get(declared_path(path))
-            if stream is None or value is None:
-                continue
-            if (stream, str(value)) not in known:
-                return stream, str(value)
-            one.values[path] = known[(stream, str(value))]
-        return None
-
-    def _park(self, key: str, stream: str, parent: str) -> None:
-        """Asks for the parent and lets the child wait for it."""
-        connection = self.channel.connection
-        self.tally.skip("waits for its parent")
-        queues.receive(
-            self.tx,
-            [look_again(connection, stream, parent)],
-            now=self.now,
-        )
-        reason = f"refers to {stream} {parent}, which {connection} has not shown yet"
-        letter = Letter(
-            "pull",
-            connection,
-            self.channel.stream,
-            key,
-            "waiting",
-            reason,
-            waits_for=derived_id(connection, stream, parent),
         )
         letters.put(self.tx, [letter], now=self.now, due_at=self.now)
 
@@ -454,7 +402,10 @@ class _Intake:
             self.then.set_values(
                 golden, seen.golden, origin=link.connection, at=one.record.modified_at
             )
-            self.tally.touched += link.id is not None
+            if link.id is not None:
+                self.tally.touch(link.key)
+        if back_again:
+            tell_children(self.tx, golden.id, [link.connection], then=self.then)
         link.state = agree(golden.values, link.state)
         self._note(link, one)
         self._count(seen.news or back_again or link.id is None)

@@ -96,8 +96,8 @@ def _lacking(
     """Sets the values a job has to write; says what a new record lacks."""
     mapping, golden = channel.mapping, job.golden
     if job.link is None:
-        missing = [path for path in mapping.requires if not _filled(golden.values, path)]
-        if missing and not _ours_to_fill(hub, channel, golden, missing):
+        missing = _missing(channel, golden)
+        if is_early(hub, channel, golden):
             return None  # when its owner fills it, a new wish comes by itself
         if missing:
             kind, title = golden.entity.replace("_", " "), mapping.describe(golden.values)
@@ -105,7 +105,8 @@ def _lacking(
                 f"{kind} {title!r} has no {' and no '.join(missing)} yet, which"
                 f" {channel.connection} needs"
             )
-        job.values = {p: v for p, v in golden.values.items() if mapping.writable(p)}
+        filled = {p: v for p, v in golden.values.items() if v is not None}
+        job.values = {p: v for p, v in filled.items() if mapping.writable(p)}
     elif job.record is not None and channel.facts.update and golden.deleted_at is None:
         job.values = wanted(
             golden.values,
@@ -115,6 +116,16 @@ def _lacking(
             conflicts=conflicts.get(job.link.id or 0, frozenset()),
         )
     return None
+
+
+def is_early(hub: Hub, channel: Channel, golden: Golden) -> bool:
+    """Says whether a record lacks what only others can fill, such as a number given later."""
+    missing = _missing(channel, golden)
+    return bool(missing) and not _ours_to_fill(hub, channel, golden, missing)
+
+
+def _missing(channel: Channel, golden: Golden) -> list[str]:
+    return [path for path in channel.mapping.requires if not _filled(golden.values, path)]
 
 
 def _ours_to_fill(hub: Hub, channel: Channel, golden: Golden, missing: Sequence[str]) -> bool:

@@ -5,33 +5,29 @@ The cursor is stored in the transaction that stored its page. A surprise is not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
-from queue import Queue
-from threading import Event, Thread
 
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Page
 from connectors.kit.errors import ConnectorError
 from hub.model.recovery import Pause, Restart, recovery
-from hub.model.surprise import surprising
 from hub.store import progress as store
 from hub.store import queues, records
 from hub.store.keyset import KeySet
-from hub.store.progress import Tally
+from hub.store.progress import StreamState, Tally
+from hub.sync.ahead import ahead
 from hub.sync.hub import Channel, Hub
 from hub.sync.intake import take_in
 from hub.sync.progress import Progress, Silence
+from hub.sync.surprises import SurpriseError, accepted_has_happened, guard
 
 #: A long read renews its lease so often.
 _LEASE_RENEWAL = timedelta(minutes=1)
 #: Keys that a sweep compares at once.
 _KEYS = 2_000
-
-
-class SurpriseError(Exception):
-    """The run would change more than its limit. Never leaves the run."""
 
 
 def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = None) -> Tally:
@@ -49,11 +45,39 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
         since = state.cursor if same_mapping else None
         anew = since is None
         if anew and known:
-            # What was deleted before now does not show in a read of everything: sweep soon.
+            # What was deleted before now does not show in a read of everything: were this one
+            # broken off, only a sweep would find it.
             with hub.store.begin() as tx:
                 store.save_stream(tx, connection, stream, swept_at=None)
-        leased_at = hub.clock()
-        pages = _ahead(channel.connector.pages(stream, since))
+        with KeySet() as met:
+            for page in _stored(hub, channel, state, since, known=known, tally=tally, show=show):
+                if anew and known:
+                    met.add(record.key for record in page.records)
+            if anew and known:
+                _take_missing(hub, channel, met, tally=tally)
+        with hub.store.begin() as tx:
+            store.save_stream(tx, connection, stream, read_at=hub.clock())
+            if anew:
+                store.save_stream(tx, connection, stream, swept_at=hub.clock())
+            accepted_has_happened(tx, connection, stream, kind="pull")
+
+    return _run(hub, channel, "pull", work, progress=progress)
+
+
+def _stored(
+    hub: Hub,
+    channel: Channel,
+    state: StreamState,
+    since: str | None,
+    *,
+    known: int,
+    tally: Tally,
+    show: Progress,
+) -> Iterator[Page]:
+    """Reads a stream and takes it in; yields what is stored, with the cursor that it reached."""
+    connection, stream = channel.connection, channel.stream
+    leased_at = hub.clock()
+    with closing(ahead(channel.connector.pages(stream, since))) as pages:
         for page in pages:
             if page.total is not None:
                 show.start(f"{connection}.{stream}", page.total)
@@ -75,13 +99,7 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
                 with hub.store.begin() as tx:
                     store.lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
             show.advance(f"{connection}.{stream}", len(page.records))
-        with hub.store.begin() as tx:
-            store.save_stream(tx, connection, stream, read_at=hub.clock())
-            if anew and not known:
-                store.save_stream(tx, connection, stream, swept_at=hub.clock())
-            accepted_has_happened(tx, connection, stream, kind="pull")
-
-    return _run(hub, channel, "pull", work, progress=progress)
+            yield page
 
 
 def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None = None) -> Tally:
@@ -92,33 +110,40 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
     channel = hub.connection(connection).channel(stream)
 
     def work(tally: Tally, show: Progress) -> None:
-        with hub.store.read() as tx:
-            accepted = store.stream_state(tx, connection, stream).accepted
-            linked = records.count_links(tx, connection, stream)
         with KeySet() as present:
             for portion in channel.connector.keys(stream):
                 present.add(portion)
                 show.advance(f"{connection}.{stream}", len(portion))
-            for missing in _missing(hub, channel, present):
-                page = channel.connector.fetch(stream, missing)
-
-                def store_portion(tx: Transaction, page: Page = page) -> Tally:
-                    counted = tally.copy()
-                    take_in(hub, tx, channel, page=page, tally=counted)
-                    guard(hub, counted, known=linked, accepted=accepted)
-                    return counted
-
-                tally.become(hub.store.transact(store_portion))
+            _take_missing(hub, channel, present, tally=tally)
             if _wants_gaps(hub, channel):
                 _ask_for_gaps(hub, channel, present)
         with hub.store.begin() as tx:
-            store.save_stream(tx, connection, stream, swept_at=hub.clock(), accepted=0)
+            store.save_stream(tx, connection, stream, swept_at=hub.clock())
+            accepted_has_happened(tx, connection, stream, kind="sweep")
 
     return _run(hub, channel, "sweep", work, progress=progress)
 
 
+def _take_missing(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally) -> None:
+    """Asks for each linked record that a complete read has not met, and takes in what is so."""
+    connection, stream = channel.connection, channel.stream
+    with hub.store.read() as tx:
+        accepted = store.stream_state(tx, connection, stream).accepted
+        linked = records.count_links(tx, connection, stream)
+    for missing in _missing(hub, channel, present):
+        page = channel.connector.fetch(stream, missing)
+
+        def store_portion(tx: Transaction, page: Page = page) -> Tally:
+            counted = tally.copy()
+            take_in(hub, tx, channel, page=page, tally=counted)
+            guard(hub, counted, known=linked, accepted=accepted)
+            return counted
+
+        tally.become(hub.store.transact(store_portion))
+
+
 def _missing(hub: Hub, channel: Channel, present: KeySet) -> Iterator[list[str]]:
-    """Yields the keys of linked records that a complete sweep has not met."""
+    """Yields the keys of linked records that are not present, a batch at a time."""
     for keys in linked_keys(hub, channel):
         missing = present.without(keys)
         for start in range(0, len(missing), channel.facts.batch):
@@ -226,24 +251,6 @@ def _work_once_more_after_restart(
         work(tally, show)
 
 
-def guard(hub: Hub, tally: Tally, *, known: int, accepted: bool) -> None:
-    """Lets a page pass, or raises SurpriseError before it is stored."""
-    if not accepted and surprising(tally.touched, known, hub.limit):
-        raise SurpriseError(
-            f"this run would change or delete more than {hub.limit.records} records and"
-            f" {hub.limit.share:.0%} of {known}; look at {tally.connection}, then run"
-            f" `tulay resume {tally.connection} {tally.stream} --accept`"
-        )
-
-
-def accepted_has_happened(tx: Transaction, connection: str, stream: str, *, kind: str) -> None:
-    """Ends a person's consent to a surprise, when a run of the kind that asked has ended."""
-    if store.stream_state(tx, connection, stream).accepted:
-        asked = store.last_pause(tx, connection, stream)
-        if asked is None or asked == kind:
-            store.save_stream(tx, connection, stream, accepted=0)
-
-
 def pause_stream(hub: Hub, channel: Channel, reason: str) -> None:
     """Stops a stream until a person resumes it."""
     with hub.store.begin() as tx:
@@ -267,40 +274,3 @@ def pause_connection(hub: Hub, connection: str, reason: str) -> None:
 def _end(hub: Hub, tally: Tally, *, state: str, reason: str | None = None) -> None:
     with hub.store.begin() as tx:
         store.save_run(tx, tally, state=state, finished_at=hub.clock(), reason=reason)
-
-
-def _ahead(pages: Iterable[Page]) -> Iterator[Page]:
-    """Reads one page ahead in a thread, so that the network and the database work side by side."""
-    ready: Queue[Page | BaseException | None] = Queue(maxsize=1)
-    stopped = Event()
-
-    def read() -> None:
-        ended: BaseException | None = None
-        try:
-            for page in pages:
-                ready.put(page)
-                if stopped.is_set():
-                    return
-        except ConnectorError as error:
-            ended = error
-        except BaseException as error:  # noqa: BLE001 - handed to the reader below, not swallowed
-            ended = error
-        ready.put(ended)
-
-    thread = Thread(target=read, name="tulay-ahead", daemon=True)
-    thread.start()
-    try:
-        while (page := ready.get()) is not None:
-            if isinstance(page, BaseException):
-                raise page
-            yield page
-    finally:
-        stopped.set()
-        while thread.is_alive():
-            _empty(ready)
-            thread.join(timeout=0.05)
-
-
-def _empty(ready: Queue[Page | BaseException | None]) -> None:
-    while not ready.empty():
-        ready.get_nowait()

@@ -34,6 +34,7 @@ from hub.sync.prepare import prepare_once
 from hub.sync.progress import Progress, Silence
 from hub.sync.pull import pause_connection
 from hub.sync.sightings import digest
+from hub.sync.surprises import deletes_have_happened, hold_deletes
 from mappings.kit.errors import LensError
 
 #: Wishes of one lease; a connector's batch may be smaller.
@@ -55,6 +56,7 @@ def push(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tall
         while wishes := _lease(hub, target):
             _Batch(hub, target, wishes, tally).work()
             show.advance(f"to {connection}", len(wishes))
+        deletes_have_happened(hub, connection)
     finally:
         show.done(f"to {connection}")
         if tally.written or tally.buried:
@@ -148,9 +150,23 @@ class _Batch:
                 self._verdict(job.wish, planned, state="due")
             elif planned is not None:
                 writes.append((job, planned))
+        writes = self._unsurprising(channel, writes)
         if writes:
             self._write(channel, writes)
         self._act(channel, [job for job in jobs if job.wish.id in self.open])
+
+    def _unsurprising(
+        self, channel: Channel, writes: list[tuple[Job, Write]]
+    ) -> list[tuple[Job, Write]]:
+        """Returns the writes without deletions that are so many that a person must look first."""
+        deletes = {job.wish.id: write.key for job, write in writes if isinstance(write, Delete)}
+        reason = hold_deletes(self.hub, channel, list(deletes.values())) if deletes else None
+        if reason is None:
+            return writes
+        for job, _ in writes:
+            if job.wish.id in deletes:
+                self._postpone(job.wish, "waiting", reason)
+        return [(job, write) for job, write in writes if job.wish.id not in deletes]
 
     def _probe(self, channel: Channel, unknown: Sequence[Job]) -> None:
         """Asks whether creates with an unknown outcome have happened, before any is repeated."""
@@ -269,7 +285,7 @@ class _Batch:
     def _read_back(self, channel: Channel, writes: Sequence[tuple[Job, Write]]) -> None:
         """Agrees on what was written, as the system shows it."""
         kept, gone, unread = {}, [], []
-        found = []
+        found, merges = [], []
         for job, write in writes:
             outcome = job.outcome
             if outcome is None or (
@@ -285,11 +301,17 @@ class _Batch:
                 else:
                     found.append(outcome.record)
         if unread:
-            found += channel.connector.fetch(channel.stream, unread).records
+            page = channel.connector.fetch(channel.stream, unread)
+            found, merges = [*found, *page.records], list(page.merges)
+            # The write itself may have given the record another key.
+            kept.update({m.into: kept[m.key] for m in merges if m.key in kept})
+            lost = {m.into for m in merges} - {record.key for record in found}
+            if lost:
+                found += channel.connector.fetch(channel.stream, sorted(lost)).records
         # Before what was written is agreed on: after a crash in between it is at least history.
         remember_overwritten(self.hub, channel, [job for job, _ in writes], run=self.tally.id)
-        if found or gone:
-            self._take(channel, Page(records=found, gone=gone), written=kept)
+        if found or gone or merges:
+            self._take(channel, Page(records=found, gone=gone, merges=merges), written=kept)
 
     # --- states ---------------------------------------------------------------------------------
 

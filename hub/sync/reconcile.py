@@ -13,6 +13,7 @@ from hub.store import disputes, queues, records
 from hub.store.keyset import KeySet
 from hub.store.records import Golden, Link
 from hub.sync.hub import Channel, Connection, Hub
+from hub.sync.plan import is_early
 from hub.sync.progress import Progress, Silence
 from hub.sync.pull import linked_keys
 from mappings.canonical.values import Scalar, Values
@@ -213,8 +214,6 @@ def _find_missing(hub: Hub, connection: Connection, entity: str, found: Reconcil
     """Golden records that should be in a connection and are not."""
     if connection.name not in hub.policy(entity).create:
         return
-    with hub.store.read() as tx:
-        reasons = {w["golden_id"]: w["reason"] for w in queues.set_aside(tx, connection.name)}
     after = ""
     while True:
         with hub.store.read() as tx:
@@ -222,10 +221,14 @@ def _find_missing(hub: Hub, connection: Connection, entity: str, found: Reconcil
             if not portion:
                 return
             after = portion[-1].id
-            links = records.links_by_golden(tx, [g.id for g in portion], connection=connection.name)
+            ids = [golden.id for golden in portion]
+            links = records.links_by_golden(tx, ids, connection=connection.name)
+            reasons = queues.reasons(tx, connection.name, ids)
         for golden in portion:
             channel = connection.channel_for(entity, golden.values)
             if channel is None or not channel.facts.create:
+                continue
+            if golden.id not in reasons and is_early(hub, channel, golden):
                 continue
             if not any(link.stream == channel.stream for link in links.get(golden.id, [])):
                 title = channel.mapping.describe(golden.values)

@@ -15,7 +15,7 @@ from hub.errors import DecisionError, UnknownError
 from hub.model.fights import DECIDED
 from hub.model.observe import Change
 from hub.model.want import agree
-from hub.store import disputes, queues, records
+from hub.store import disputes, merges, queues, records
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
 from hub.sync.hub import Hub
@@ -120,6 +120,8 @@ class _Case:
         """The golden record takes a value."""
         old = self.golden.values.get(path)
         self.consequences.set_values(self.golden, {path: value}, origin=origin, at=None)
+        if value is None:
+            self.golden.values[path] = None  # decided, so that it is written everywhere
         self._remember(Change(path, old, value, "taken", self._why(origin)), origin)
 
     def keep(self, path: str, theirs: Scalar, *, why: str = "ours") -> None:
@@ -246,7 +248,7 @@ def _chosen(tx: Transaction, review: Row, decision: str) -> str:
             f"{golden_id} has a record in {review['connection']} already; merge the two over"
             " there, or choose `new`"
         )
-    return golden.merged_into or golden_id
+    return merges.survivors(tx, [golden_id])[golden_id]
 
 
 def merge_by_hand(hub: Hub, entity: str, *, winner: str, loser: str) -> None:

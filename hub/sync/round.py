@@ -47,6 +47,8 @@ def sync(
     """
     report = Report()
     age(hub)
+    with hub.store.begin() as tx:
+        queues.retry_refused(tx, now=hub.clock())
     for number in range(_MOST_ROUNDS):
         report.rounds = number + 1
         with hub.store.begin() as tx:

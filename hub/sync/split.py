@@ -2,13 +2,14 @@
 
 The loser takes back its values, links, children, history and conflicts, and keeps what was typed in
 its own records meanwhile. The winner keeps what was typed since, and gives back what it only gained
-by the merge, unless a record of it shows that already and policy says that blanks do not overwrite.
-A record that was merged away over there is not made again.
+by the merge and nobody has changed: where that is shown already, it is blanked, whatever policy
+says of blanks, because a person decided so. A record that was merged away over there is not made
+again, and being told of that merge again changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,11 +21,15 @@ from hub.model.fights import DECIDED
 from hub.model.matching import fingerprints
 from hub.model.observe import Change
 from hub.model.state import LinkState
-from hub.store import disputes, merges, records
+from hub.store import disputes, merges, queues, records
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences, changed_at
 from hub.sync.hub import Hub
+from hub.sync.sightings import look_again
 from mappings.canonical.values import Scalar, Values
+
+#: Who decides that two things are two.
+PERSON = "person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ def remember_before(
     """Notes how two golden records were, just before they become one."""
     links = records.links_by_golden(tx, [loser.id, winner.id])
     children = records.load(tx, records.referring(tx, [loser.id]).get(loser.id, []))
+    shown = [link for found in records.links_by_golden(tx, children).values() for link in found]
     before = {
         "gained": dict(gained),
         "origins": {path: winner.origins.get(path) for path in gained},
@@ -62,6 +68,8 @@ def remember_before(
             child.id: {p: child.origins.get(p) for p, v in child.values.items() if v == loser.id}
             for child in children.values()
         },
+        # By these a record that nobody has touched since is known.
+        "digests": {str(link.id): link.digest.hex() for link in shown if link.digest},
         "history": merges.history_ids(tx, loser.id),
         "conflicts": [row["id"] for row in disputes.conflicts_of(tx, loser.id)],
     }
@@ -99,6 +107,7 @@ class _Split:
         self.before: Mapping[str, Any] = row["before"]
         self.then = Consequences(hub, hub.fresh_id(), hub.clock())
         golden = records.load(tx, [row["loser"], row["winner"]], lock=True)
+        self.why = f"{DECIDED} to undo merge {row['id']}"
         self.loser, self.winner = golden[row["loser"]], golden[row["winner"]]
 
     def work(self) -> Split:
@@ -111,7 +120,7 @@ class _Split:
         self._give_back_links(links)
         self._revive(typed)
         self._give_back_values()
-        self._give_back_children()
+        self._give_back_children(links)
         self._give_back_past(links)
         self._tell()
         self.then.store(self.tx)
@@ -159,7 +168,7 @@ class _Split:
             place = (link.connection, link.stream)
             link.spare = 0 if place not in taken else link.id or 0
             taken.add(place)
-            link.digest = None
+            self._look_again(link)
         records.change_links(self.tx, list(links))
         self._make_place()
 
@@ -190,40 +199,73 @@ class _Split:
                 self.then.set_values(self.loser, values, origin=connection, at=None)
 
     def _give_back_values(self) -> None:
-        policy = self.hub.policy(self.winner.entity)
+        """What the winner only gained and nobody has changed since goes, also where it is shown."""
         links = records.links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
-        shown = {path for link in links for path in link.state.seen}
-        given = [
-            path
+        shown = {path for link in links if link.gone_at is None for path in link.state.seen}
+        disputed = {
+            row["path"]
+            for row in disputes.conflicts_of(self.tx, self.winner.id)
+            if row["closed_at"] is None
+        }
+        given = {
+            path: value
             for path, value in self.before["gained"].items()
-            if self.winner.values.get(path) == value
-            and (path not in shown or policy.of(path).blank == "write")
-        ]
+            if value is not None and self.winner.values.get(path) == value and path not in disputed
+        }
         if not given:
             return
+        changes = [Change(path, old, None, "taken", self.why) for path, old in given.items()]
+        self.then.history(self.winner.id, changes, connection=PERSON)
         self.then.set_values(self.winner, dict.fromkeys(given), origin=self.winner.origin, at=None)
         for path in given:
             _as_from(self.winner, path, self.before["origins"].get(path))
+            if path in shown:
+                self.winner.values[path] = None  # a blank that a person wants: it is written
 
-    def _give_back_children(self) -> None:
+    def _give_back_children(self, returned: Iterable[Link]) -> None:
         kept: Mapping[str, Mapping[str, list[Any] | None]] = self.before["children"]
         children = records.load(self.tx, kept, lock=True)
         for child in children.values():
             paths = [p for p in kept[child.id] if child.values.get(p) == self.winner.id]
             if paths:
                 values: Values = dict.fromkeys(paths, self.loser.id)
+                back = [Change(p, self.winner.id, self.loser.id, "taken", self.why) for p in paths]
+                self.then.history(child.id, back, connection=PERSON)
                 self.then.set_values(child, values, origin=child.origin, at=None)
             for path in paths:
                 _as_from(child, path, kept[child.id][path])
         shown = records.links_by_golden(self.tx, children)
         changed = [link for links in shown.values() for link in links]
         for link in changed:
+            digest = None if link.digest is None else link.digest.hex()
+            if digest is None or digest != self.before["digests"].get(str(link.id)):
+                self._look_again(link)  # it may show anything by now
+                continue
             # Over there it shows the same record as before, which is the loser again.
             for known in (link.state.seen, link.state.agreed, link.state.shown):
                 for path in kept[str(link.golden_id)]:
                     if known.get(path) == self.winner.id:
                         known[path] = self.loser.id
         records.change_links(self.tx, changed)
+        self._look_at_younger(kept, returned)
+
+    def _look_at_younger(self, kept: Collection[str], returned: Iterable[Link]) -> None:
+        """Those that came to refer to the winner since may mean a record of the loser."""
+        places = {link.connection for link in returned if link.gone_at is None}
+        found = records.referring(self.tx, [self.winner.id]).get(self.winner.id, [])
+        younger = [child for child in found if child not in kept]
+        for links in records.links_by_golden(self.tx, younger).values():
+            again = [link for link in links if link.connection in places]
+            for link in again:
+                self._look_again(link)
+            records.change_links(self.tx, again)
+
+    def _look_again(self, link: Link) -> None:
+        """Only a fetch can tell what it shows."""
+        link.digest = None
+        if link.gone_at is None:
+            nudge = look_again(link.connection, link.stream, link.key)
+            queues.receive(self.tx, [nudge], now=self.then.now)
 
     def _give_back_past(self, links: Iterable[Link]) -> None:
         ids = [link.id for link in links if link.id is not None]
@@ -233,10 +275,11 @@ class _Split:
         disputes.withdraw(self.tx, ids, kept=self.before["conflicts"], now=self.then.now)
 
     def _tell(self) -> None:
-        why = f"{DECIDED} to undo merge {self.row['id']}"
         for golden in (self.loser, self.winner):
             self.then.history(
-                golden.id, [Change("(record)", None, golden.id, "taken", why)], connection="person"
+                golden.id,
+                [Change("(record)", None, golden.id, "taken", self.why)],
+                connection=PERSON,
             )
             for name, connection in self.hub.connections.items():
                 if connection.has(golden.entity):

@@ -6,7 +6,7 @@ survivor and keeps the history of both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection as Transaction
 
@@ -47,7 +47,7 @@ def take_gone(
         else:
             _leave(channel, link, golden.get(link.golden_id or ""), then=then)
             tally.changed += 1
-            tally.touched += 1
+            tally.touch(key, "gone")
     letters.deliver(tx, "pull", channel.connection, stream=channel.stream, keys=keys)
     disputes.drop_reviews(tx, channel.connection, channel.stream, keys)
 
@@ -83,7 +83,7 @@ def take_merge(
         tally.same += 1
         return
     tally.changed += 1
-    tally.touched += 1
+    tally.touch(merge.key, "gone")
     if into is None:
         # What was known of the old record says nothing about the age of the survivor.
         old.key, old.digest, old.modified_at = merge.into, None, None
@@ -142,7 +142,8 @@ def merge_golden(
     queues.drop_for(tx, loser_id)
     disputes.move_history(tx, loser_id, winner_id)
     disputes.move_conflicts(tx, loser_id, winner_id)
-    _move_links(tx, loser_id, winner_id)
+    places = _move_links(tx, loser_id, winner_id)
+    tell_children(tx, winner_id, places, then=then)
     _move_references(tx, loser_id, winner_id, then=then)
     for name, connection in then.hub.connections.items():
         if connection.has(winner.entity):
@@ -160,7 +161,22 @@ def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:
     }
 
 
-def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> None:
+def tell_children(
+    tx: Transaction, golden_id: str, connections: Iterable[str], *, then: Consequences
+) -> None:
+    """What refers to a record that is there (again) can say so in these connections now."""
+    places = [name for name in dict.fromkeys(connections) if name in then.hub.connections]
+    if not places:
+        return
+    children = records.referring(tx, [golden_id]).get(golden_id, [])
+    for child in records.load(tx, children).values():
+        for name in places:
+            if then.hub.connections[name].has(child.entity):
+                then.wish(name, child)
+
+
+def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
+    """Gives all links to the winner; returns the connections where it has a record only now."""
     found = records.links_by_golden(tx, [loser_id, winner_id])
     kept = [link for link in found.get(winner_id, []) if not link.spare]
     # A record that is gone makes room for one that lives.
@@ -178,6 +194,7 @@ def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> None:
             link.spare = link.id or 0
         moved.append(link)
     records.change_links(tx, moved)
+    return [link.connection for link in moved if not link.spare and link.gone_at is None]
 
 
 def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, then: Consequences) -> None:

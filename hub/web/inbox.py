@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from hub.store.engine import Store
+from hub.store.engine import Store, trouble
 from hub.sync.receive import note
 
 log = logging.getLogger("tulay.web")
@@ -76,8 +76,8 @@ class Inbox:
         try:
             note(self._store, rows, now=self._clock())
         except SQLAlchemyError as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            log.error("%d nudges were not stored: %s", len(rows), type(cause).__name__)
+            why = trouble(error) if isinstance(error, DBAPIError) else type(error).__name__
+            log.error("%d nudges were not stored: %s", len(rows), why)
             return False
         self.commits += 1
         return True

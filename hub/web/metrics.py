@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from hub.store.accounts import usage
 from hub.store.engine import Store
 from hub.store.figures import Figures, figures
 
@@ -32,7 +33,9 @@ class Waiting(Collector):
         now = self._clock()
         with self._store.read() as tx:
             found = figures(tx, since=now - _WINDOW)
+            calls = usage(tx, now=now)
         yield from _backlogs(found)
+        yield from _calls(calls)
         yield from _runs(found)
         ages = _gauge(
             "tulay_stream_age_seconds", "Since the last complete read", "connection stream"
@@ -66,6 +69,16 @@ def _backlogs(found: Figures) -> Iterable[Metric]:
     derivations = _gauge("tulay_derivations", "Golden records that flows must look at", "")
     derivations.add_metric([], found.derivations)
     return inbox, outbox, letters, conflicts, reviews, derivations
+
+
+def _calls(found: Mapping[str, tuple[int, int | None]]) -> Iterable[Metric]:
+    today = _gauge("tulay_calls_today", "Calls since midnight (UTC)", "connection")
+    share = _gauge("tulay_quota_used_ratio", "Part of the daily limit that is used", "connection")
+    for connection, (used, daily) in found.items():
+        today.add_metric([connection], used)
+        if daily:
+            share.add_metric([connection], used / daily)
+    return today, share
 
 
 def _runs(found: Figures) -> Iterable[Metric]:

@@ -66,7 +66,7 @@ class Webhooks:
         except _RefusedError as refusal:
             result, answer = refusal.reason, refusal.answer
         except NotStoredError:
-            result, answer = "not stored", later("the database does not answer")
+            result, answer = "not stored", later("the database did not store it")
         except ClientDisconnect:
             result, answer = "disconnected", Response(status_code=400)
         self._counter.labels(known, result).inc()
@@ -74,7 +74,6 @@ class Webhooks:
 
     async def _take(self, request: Request, name: str) -> JSONResponse:
         connector = self._connector(name)
-        _check_type(request.headers.get("content-type", ""))
         body = await self._body(request)
         if not connector.verify(self._delivery(request, body)):
             raise _RefusedError(
@@ -83,6 +82,8 @@ class Webhooks:
                 "the signature is missing, wrong or too old",
                 "check the webhook secret of the connection and the clocks on both sides",
             )
+        # Last: whoever cannot sign learns nothing else, and what is too large is told so.
+        _check_type(request.headers.get("content-type", ""))
         nudges = _nudges(connector, body)
         rows = [_row(name, nudge) for nudge in nudges]
         if rows:

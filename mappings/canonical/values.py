@@ -9,7 +9,7 @@ kind       canonical form                             example
 =========  =========================================  ======================
 text       str, trimmed, never empty                  "ACME"
 email      str, lower case                            "ann@acme.example"
-phone      str, E.164                                 "+4930123456"
+phone      str, E.164, perhaps " ext. 5" behind it    "+4930123456"
 country    str, ISO 3166-1 alpha-2                    "DE"
 currency   str, ISO 4217                              "EUR"
 tax_id     str, compact, with country where it has    "DE136695976"

@@ -200,6 +200,7 @@ LENSES: dict[str, Factory] = {
     "email": _plain(convert.email),
     "domain": _plain(convert.domain),
     "website": _plain(convert.domain, _website),
+    "region": _plain(regional.region, regional=True),
     "phone": _plain(regional.phone, regional=True),
     "tax_id": _plain(regional.tax_id, regional=True),
     "country": _plain(regional.country),

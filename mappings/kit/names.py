@@ -6,16 +6,21 @@ come apart again in the usual order is written "Last, First".
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from nameparser.config import CONSTANTS
-
-_PARTICLES = frozenset(str(prefix) for prefix in CONSTANTS.prefixes)
 #: Words behind a last name that belong to it.
 SUFFIXES = frozenset(("jr", "sr", "ii", "iii", "iv", "esq", "phd", "md"))
 
 #: First name, last name.
 Name = tuple[str | None, str | None]
+
+
+@cache
+def _particles() -> frozenset[str]:
+    # Loaded with the first name: most commands see none.
+    from nameparser.config import CONSTANTS
+
+    return frozenset(str(prefix) for prefix in CONSTANTS.prefixes)
 
 
 @lru_cache(maxsize=16384)
@@ -32,7 +37,7 @@ def split(full: str) -> Name:
             return _tidy(first), _tidy(last)
     words = full.replace(",", " ").split()
     at = len(words) - 1 - min(_tail(words), max(len(words) - 2, 0))
-    while at > 1 and words[at - 1].lower().rstrip(".") in _PARTICLES:
+    while at > 1 and words[at - 1].lower().rstrip(".") in _particles():
         at -= 1
     return _tidy(" ".join(words[:at])), _tidy(" ".join(words[at:]))
 

@@ -1,27 +1,21 @@
-"""Values that depend on a country: countries themselves, phones, tax numbers, currencies.
+"""Values that depend on a country: countries themselves, regions, phones, tax numbers, currencies.
 
-Libraries do the knowing: pycountry, phonenumbers, python-stdnum. What they do not understand is
-kept as text where text does no harm (phone, tax number) and refused by ValueError elsewhere.
+Libraries do the knowing: pycountry, phonenumbers, python-stdnum, each loaded with the first value
+that needs it. What they do not understand is kept as text where text does no harm (region, phone,
+tax number) and refused by ValueError elsewhere.
 """
 
 from __future__ import annotations
 
 import gettext
 import re
-from functools import lru_cache
+import unicodedata
+from functools import cache, lru_cache
 from typing import Any
-
-import phonenumbers
-import pycountry
-from stdnum import get_cc_module
-from stdnum.eu import vat as eu_vat
-from stdnum.exceptions import ValidationError
 
 from mappings.kit.convert import text
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}").fullmatch
-_CODES = frozenset(country.alpha_2 for country in pycountry.countries)
-_CURRENCIES = frozenset(currency.alpha_3 for currency in pycountry.currencies)
 #: What people write and ISO 3166 does not list.
 _SPOKEN = {
     "uk": "GB",
@@ -51,9 +45,25 @@ _SPOKEN = {
 _LANGUAGES = ("de", "fr", "es", "it", "nl", "pt", "pl", "sv", "da", "nb", "fi", "cs", "hu", "tr")
 
 
-@lru_cache(maxsize=1)
+@cache
+def _codes() -> frozenset[str]:
+    import pycountry
+
+    return frozenset(country.alpha_2 for country in pycountry.countries)
+
+
+@cache
+def _currencies() -> frozenset[str]:
+    import pycountry
+
+    return frozenset(currency.alpha_3 for currency in pycountry.currencies)
+
+
+@cache
 def _names() -> dict[str, str]:
     """Returns names and codes of countries in lower case -> alpha-2, English ones strongest."""
+    import pycountry
+
     known: dict[str, str] = {}
     for country in pycountry.countries:
         for attribute in ("alpha_2", "alpha_3", "name", "common_name", "official_name"):
@@ -65,8 +75,10 @@ def _names() -> dict[str, str]:
     return known
 
 
-@lru_cache(maxsize=1)
+@cache
 def _foreign_names() -> dict[str, str]:
+    import pycountry
+
     known: dict[str, str] = {}
     for language in _LANGUAGES:
         speak = gettext.translation(
@@ -86,7 +98,7 @@ def country(raw: Any) -> str | None:
     >>> country("Germany"), country("Deutschland"), country("de")
     ('DE', 'DE', 'DE')
     """
-    if raw.__class__ is str and raw in _CODES:
+    if raw.__class__ is str and raw in _codes():
         return raw
     return _country(raw)
 
@@ -110,6 +122,8 @@ def country_name(code: str) -> str:
     >>> country_name("BO")
     'Bolivia'
     """
+    import pycountry
+
     found = pycountry.countries.get(alpha_2=code)
     if found is None:
         return code
@@ -122,21 +136,55 @@ def currency(raw: Any) -> str | None:
     >>> currency(" eur")
     'EUR'
     """
-    if raw.__class__ is str and raw in _CURRENCIES:
+    if raw.__class__ is str and raw in _currencies():
         return raw
     found = text(raw)
     if found is None:
         return None
-    if found.upper() not in _CURRENCIES:
+    if found.upper() not in _currencies():
         raise ValueError("expected a currency code of ISO 4217")
     return found.upper()
+
+
+@lru_cache(maxsize=16384)
+def region(raw: Any, country_code: str | None = None) -> str | None:
+    """Returns the ISO 3166-2 name of a region given by name or code; else the trimmed text.
+
+    >>> region("CA", "US"), region("US-CA", "US"), region("bayern", "DE"), region("CA")
+    ('California', 'California', 'Bayern', 'CA')
+    """
+    found = text(raw)
+    if found is None or country_code is None:
+        return found
+    return _regions(country_code).get(_folded(found), found)
+
+
+@lru_cache(maxsize=256)
+def _regions(country_code: str) -> dict[str, str]:
+    """Returns names and codes of a country's regions, folded -> name; the largest come first."""
+    import pycountry
+
+    found = [one for one in pycountry.subdivisions if one.country_code == country_code]
+    ordered = sorted(found, key=lambda one: (one.parent_code is not None, one.code))
+    known: dict[str, str] = {}
+    for one in ordered:
+        known.setdefault(_folded(one.name), one.name)
+    for one in ordered:
+        for code in (one.code, one.code.partition("-")[2]):
+            known.setdefault(_folded(code), one.name)
+    return known
+
+
+def _folded(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name)
+    return " ".join("".join(c for c in plain if not unicodedata.combining(c)).casefold().split())
 
 
 def phone(raw: Any, region: str | None = None) -> str | None:
     """Returns E.164; `region` is where national numbers are read; else the trimmed text.
 
-    >>> phone("030 / 12 34 56", "DE"), phone("ask Ann")
-    ('+4930123456', 'ask Ann')
+    >>> phone("030 / 12 34 56", "DE"), phone("ask Ann"), phone("+49 30 123456 x5")
+    ('+4930123456', 'ask Ann', '+4930123456 ext. 5')
     """
     if raw.__class__ is str and _E164(raw):
         return raw
@@ -148,14 +196,17 @@ def _phone(raw: Any, region: str | None) -> str | None:
     found = text(raw)
     if found is None:
         return None
+    import phonenumbers
+
     try:
         number = phonenumbers.parse(found, region)
     except phonenumbers.NumberParseException:
         return found
-    # An extension has no place in E.164; a number with one stays as it was written.
-    if number.extension or not phonenumbers.is_possible_number(number):
+    if not phonenumbers.is_possible_number(number):
         return found
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    plain = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # E.164 has no place for an extension: behind it, the way others write it, too.
+    return f"{plain} ext. {number.extension}" if number.extension else plain
 
 
 @lru_cache(maxsize=16384)
@@ -174,8 +225,12 @@ def tax_id(raw: Any, region: str | None = None) -> str | None:
     compact = "".join(c for c in found.upper() if c.isalnum())
     if not compact:
         return None
+    from stdnum import get_cc_module
+
     if is_vat(compact):
-        return str(eu_vat.compact(compact))
+        from stdnum.eu import vat
+
+        return str(vat.compact(compact))
     module = get_cc_module(region.lower(), "vat") if region else None
     if module is None or not module.is_valid(compact):
         return compact
@@ -191,7 +246,10 @@ def is_vat(code: str) -> bool:
     >>> is_vat("DE136695976"), is_vat("DE136695977")
     (True, False)
     """
+    from stdnum.eu import vat
+    from stdnum.exceptions import ValidationError
+
     try:
-        return bool(eu_vat.is_valid(code))
+        return bool(vat.is_valid(code))
     except ValidationError:
         return False

@@ -20,6 +20,9 @@ from mappings.kit.paths import Draft, Give, Path, Take
 SURPRISES = (ValueError, TypeError, AttributeError, KeyError)
 
 
+_NOTHING: Mapping[str, Any] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """Where a record's country is found, for values that depend on it."""
@@ -78,7 +81,9 @@ class Columns:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.by_path = {column.path: column for column in columns}
-        self._simple = [(c.path, c.take, c.get) for c in columns if c.region is None]
+        simple = [c for c in columns if c.region is None]
+        self._branches = _branches([c for c in simple if _flat(c.field)])
+        self._simple = [(c.path, c.take, c.get) for c in simple if not _flat(c.field)]
         self._regional = [(c.path, c.take, c.get, c.region) for c in columns if c.region]
         #: Countries go first: they are what phones and tax numbers are read by.
         self._writing = sorted(
@@ -92,8 +97,13 @@ class Columns:
 
     def read(self, payload: Mapping[str, Any], into: Values, prefix: str = "") -> None:
         """Adds every path's value to `into`. Raises: LensError."""
-        path = ""
+        path = next(iter(self.by_path), "")
         try:
+            for name, leaves in self._branches:
+                branch = payload.get(name) or _NOTHING
+                for path, leaf, get in leaves:
+                    raw = branch.get(leaf)
+                    into[prefix + path] = None if raw is None else get(raw)
             for path, take, get in self._simple:
                 raw = take(payload)
                 into[prefix + path] = None if raw is None else get(raw)
@@ -133,6 +143,19 @@ class Columns:
         join = columns[0].lens.join
         if wanted != now and join is not None:
             columns[0].give(draft, join(wanted))
+
+
+def _flat(field: Path) -> bool:
+    return not field.listed and len(field.head) == 2
+
+
+def _branches(columns: Sequence[Column]) -> list[tuple[str, list[tuple[str, str, Get]]]]:
+    """Groups columns by the dict that holds their fields: most systems have one for all of them."""
+    branches: dict[str, list[tuple[str, str, Get]]] = {}
+    for column in columns:
+        name, leaf = column.field.head
+        branches.setdefault(name, []).append((column.path, leaf, column.get))
+    return list(branches.items())
 
 
 def _means(column: Column, raw: Any, country: str | None, value: Scalar) -> bool:

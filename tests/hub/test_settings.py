@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hub.errors import SettingsError, UnknownError
+from hub.model.surprise import Limit
 from hub.settings import Settings, json_schema, load_settings
 
 SECRET = "pa55-w0rd-that-nobody-may-see"
@@ -25,7 +26,7 @@ policies:
     fields:
       phone: {both: latest}
 schedules: {pull: 5m, streams: {crm.companies: 1h30m}}
-limits: {share: 0.5, records: 10}
+limits: {share: 0.5, records: 10, within: 30m}
 web: {port: 9000, public_url: "https://tulay.example.com"}
 flows: {thank_you: false}
 """
@@ -54,6 +55,7 @@ def test_a_file_says_it_all(tmp_path: Path) -> None:
     assert settings.schedules.pull_every("crm", "companies") == timedelta(minutes=90)
     assert settings.schedules.pull_every("crm", "deals") == timedelta(minutes=5)
     assert settings.limits.limit.records == 10
+    assert settings.limits.limit.within == timedelta(minutes=30)
     assert settings.web.public_url == "https://tulay.example.com"
     assert not settings.flows.thank_you
     assert settings.flows.figures
@@ -64,7 +66,7 @@ def test_defaults_suffice(tmp_path: Path) -> None:
     assert settings.database == f"sqlite:///{tmp_path / 'tulay.db'}"
     assert settings.redis_url is None
     assert settings.schedules.sweep == timedelta(hours=24)
-    assert settings.limits.share == 0.2
+    assert settings.limits.limit == Limit()
     assert settings.web.port == 8420
 
 
@@ -102,6 +104,7 @@ def test_half_a_reference_is_a_literal_secret(tmp_path: Path) -> None:
         ("database:", "databse:", 1, "unknown setting 'databse'; did you mean database?"),
         ("limits: {share: 0.5", "limits: {shre: 0.5", 13, "'shre' in limits; did you mean share?"),
         ("share: 0.5", "share: 2", 13, "limits.share: "),
+        ("within: 30m", "within: soon", 13, "limits.within: must be a duration"),
         ("records: 10", "records: many", 13, "limits.records: must be a whole number"),
         ("pull: 5m", "pull: soon", 12, "schedules.pull: must be a duration such as 60s"),
         ("crm.companies: 1h", "crm.company: 1h", 12, "did you mean crm.companies?"),
@@ -214,3 +217,40 @@ def test_the_schema_knows_the_settings_of_every_system() -> None:
     assert systems["memory"]["properties"]["page"]["default"] == 100
     assert systems["memory"]["additionalProperties"] is False
     assert set(json.loads(json.dumps(schema))["properties"]) >= {"database", "connections", "web"}
+
+
+KEY, OLD_KEY = "k" * 43 + "=", "o" * 43 + "="
+
+
+def test_keys_for_tokens_come_from_references_only(tmp_path: Path) -> None:
+    one = load(tmp_path, GOOD + "secret_key: ${KEY}\n", KEY=KEY)
+    assert [key.get_secret_value() for key in one.secret_keys] == [KEY]
+    (tmp_path / "old.key").write_text(OLD_KEY + "\n")
+    two = load(tmp_path, GOOD + 'secret_key: ["${KEY}", "${file:old.key}"]\n', KEY=KEY)
+    assert [key.get_secret_value() for key in two.secret_keys] == [KEY, OLD_KEY]
+    assert KEY not in repr(two)
+    assert load(tmp_path, GOOD).secret_keys == ()
+
+
+@pytest.mark.parametrize("written", [KEY, '["${KEY}", plain]', "key-${KEY}"])
+def test_a_key_in_the_file_is_refused_and_not_repeated(tmp_path: Path, written: str) -> None:
+    with pytest.raises(SettingsError, match="secret_key is a secret") as raised:
+        load(tmp_path, GOOD + f"secret_key: {written}\n", KEY=OLD_KEY)
+    assert KEY not in str(raised.value)
+
+
+def test_what_is_no_key_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"tulay\.yaml:\d+: .*tulay config key") as raised:
+        load(tmp_path, GOOD + "secret_key: ${KEY}\n", KEY=SECRET)
+    assert SECRET not in str(raised.value)
+
+
+def test_a_budget_may_say_only_how_much_is_bulk_work(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path, "connections: {crm: {system: memory, budget: {bulk: 0.5, daily: 100}}}\n"
+    )
+    budget = settings.connections["crm"].budget
+    assert (budget.requests, budget.bulk, budget.daily) == (None, 0.5, 100)
+    assert load(tmp_path, GOOD).connections["crm"].budget.bulk == 0.8
+    with pytest.raises(SettingsError, match="budget"):
+        load(tmp_path, "connections: {crm: {system: memory, budget: {bulk: 2}}}\n")

@@ -29,6 +29,8 @@ every_written = pytest.mark.parametrize("mapping", WRITTEN, ids=named)
 
 WORDS = st.text(min_size=1, max_size=20).map(str.strip).filter(bool)
 LATIN = st.sampled_from(["Ann", "Anna Maria", "Jürgen", "Gabriel", "Mai Linh", "Jean-Luc", "Van"])
+#: Each its own canonical form in every country.
+REGIONS = st.sampled_from(["Bayern", "California", "Somewhere", "Île-de-France"])
 FAMILY = st.sampled_from(
     ["Smith", "van der Berg", "García Márquez", "Müller", "de la Cruz", "King Jr.", "O'Neil", "Ng"]
 )
@@ -41,9 +43,9 @@ KINDS: dict[str, st.SearchStrategy[Scalar]] = {
     "phone": st.one_of(
         st.from_regex(r"\+49 30 [1-9][0-9]{5,7}", fullmatch=True).map(regional.phone),
         st.from_regex(r"\+1 415 555 [0-9]{4}", fullmatch=True).map(regional.phone),
-        st.sampled_from(["ask Ann", "n/a", "030 1234 ext. 5"]),
+        st.sampled_from(["ask Ann", "n/a", "+4930123456 ext. 5"]),
     ),
-    "country": st.sampled_from(sorted(regional._CODES)),
+    "country": st.sampled_from(sorted(regional._codes())),
     "currency": st.sampled_from(["EUR", "USD", "PHP", "JPY"]),
     "tax_id": st.sampled_from(["DE136695976", "ATU37675002", "EL094259216", "T4711A", "NL8"]),
     "domain": st.sampled_from(["acme.example", "shop.acme.example", "müller.example"]),
@@ -65,6 +67,8 @@ def values_of(path: str, field: Field, *, lined: bool) -> st.SearchStrategy[Scal
         return st.sampled_from(field.options)
     if path in ("first_name", "last_name"):
         return LATIN if path == "first_name" else FAMILY
+    if path == "address.region":
+        return REGIONS
     if lined:
         return WORDS.filter(one_line)
     return KINDS[field.kind]
@@ -210,6 +214,7 @@ CONVERTERS = [
     regional.country,
     regional.currency,
     regional.phone,
+    regional.region,
     regional.tax_id,
 ]
 
@@ -225,12 +230,12 @@ def test_a_canonical_form_is_its_own_canonical_form(canonical: Any, raw: str) ->
 
 
 @given(raw=st.text(max_size=20), region=st.sampled_from(["DE", "AT", "CH", "GR", "US", "PH"]))
-def test_phones_and_tax_ids_settle_within_a_country(raw: str, region: str) -> None:
-    for canonical in (regional.phone, regional.tax_id):
+def test_what_depends_on_a_country_settles_within_it(raw: str, region: str) -> None:
+    for canonical in (regional.phone, regional.region, regional.tax_id):
         once = canonical(raw, region)
         assert once is None or canonical(once, region) == once
 
 
 def test_every_country_is_known_by_the_name_we_write() -> None:
-    for code in regional._CODES:
+    for code in regional._codes():
         assert regional.country(regional.country_name(code)) == code

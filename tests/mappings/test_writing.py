@@ -169,9 +169,22 @@ def test_an_address_is_one_item_and_its_country_a_record() -> None:
     new = PARTY.write(
         {"address.city": "Bonn", "address.country": "DE", "address.region": "x"}, None
     )
-    assert new == {"addresses": [{"city": "Bonn", "country": {"code": "DE"}}]}
+    assert new == {
+        "addresses": [{"city": "Bonn", "country": {"code": "DE"}, "subdivision": {"name": "x"}}]
+    }
     assert PARTY.write({"address.country": None}, PARTY_THERE) == {
         "addresses": [{"id": "3", "country": None}]
+    }
+
+
+def test_a_region_is_the_same_by_name_and_by_code() -> None:
+    code = COMPANY.read(company(state="CA", country="United States"))
+    assert code["address.region"] == "California"
+    assert code == COMPANY.read(company(state="california", country="US"))
+    assert COMPANY.read(company(state="CA"))["address.region"] == "CA"
+    there = {"addresses": [{"id": "3", "country": {"code": "US"}, "subdivision": None}]}
+    assert PARTY.write({"address.region": "California"}, there) == {
+        "addresses": [{"id": "3", "subdivision": {"name": "California"}}]
     }
 
 

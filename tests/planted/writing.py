@@ -63,8 +63,8 @@ PLANTS = (
         "a wish that was renewed makes a sent create forget that it was sent",
         "P2",
         "hub/store/queues.py",
-        'state=case((outbox.c.state == "sent", "sent"), else_="due"),',
-        'state="due",',
+        '"state": case((outbox.c.state == "sent", "sent"), else_="due"),',
+        '"state": "due",',
         (f"{_QUEUES}::test_a_create_with_unknown_outcome_stays_so_until_fulfilled", _DEFECTS),
     ),
     Plant(
@@ -108,8 +108,8 @@ PLANTS = (
         "a wish that is wished for anew is not counted",
         "P1",
         "hub/store/queues.py",
-        "                wish=outbox.c.wish + 1,\n                due_at=now,\n",
-        "                due_at=now,\n",
+        '        "wish": outbox.c.wish + 1,\n        "due_at": now,\n',
+        '        "due_at": now,\n',
         (
             f"{_QUEUES}::test_a_wish_made_while_it_was_being_fulfilled_stays",
             f"{_DEFECTS}::test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again",

@@ -18,6 +18,7 @@ from connectors.kit.errors import ConnectorError
 from connectors.memory import MemoryConnector, MemorySystem
 from connectors.memory.patches import get
 from hub.flows.settings import FlowSettings
+from hub.rehearsal.mortal import KilledError, Life, Line, MortalStore
 from hub.store.progress import Tally
 from hub.store.records import links_by_key
 from hub.sync.derive import derive
@@ -35,7 +36,6 @@ from tests.scenarios.landscape import (
     canonical,
     mapping_of,
 )
-from tests.scenarios.mortal import KilledError, Life, Line, MortalStore
 from tests.scenarios.schedule import HUB_VERBS, Step
 
 

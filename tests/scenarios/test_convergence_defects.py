@@ -18,6 +18,7 @@ from connectors.kit.errors import UnavailableError
 from connectors.kit.manifest import StreamFacts
 from connectors.memory import MemoryConnector
 from hub.model.policy import EntityPolicy, FieldPolicy
+from hub.rehearsal.mortal import KilledError
 from hub.store import disputes, progress
 from hub.store.engine import Store, open_store
 from hub.store.progress import Tally
@@ -29,7 +30,6 @@ from hub.sync.receive import receive
 from hub.sync.resolve import resolve_with_value
 from hub.sync.round import sync
 from tests.scenarios.landscape import Landscape, Place
-from tests.scenarios.mortal import KilledError
 from tests.scenarios.simulation import World
 from tests.scenarios.verdict import kept, remember
 from tests.scenarios.wide_landscape import WideLandscape, WidePlace

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Barrier, Thread
 
 import pytest
 
 from hub.store import records
 from hub.sync.pull import pull
+from hub.sync.push import push
+from hub.sync.reconcile import reconcile
 from hub.sync.resolve import decide_review
 
 ADDRESS = {"street": "Dock 1", "zip": "20095", "city": "Hamburg", "country": "DE"}
@@ -205,8 +208,6 @@ def test_a_merge_that_the_push_finds_first_makes_no_duplicate(world, two_custome
     pull(world.hub, "crm", "companies")
     pull(world.hub, "erp", "parties")
     merge("companies")
-    from hub.sync.push import push
-
     push(world.hub, "crm")
     assert list(world.crm.records("companies")) == [first]
     world.agree()
@@ -225,6 +226,19 @@ def test_links_of_a_merged_customer_that_is_gone_elsewhere_make_room(world, two_
     assert world.erp.get("parties", other)["title"] == "Acme SE"
 
 
+def test_contacts_of_a_customer_that_is_there_only_by_a_merge_refer_to_it(world, two_customers):
+    first, party, second, other = two_customers
+    world.erp.delete("parties", party)
+    world.quiet()
+    before = set(world.erp.records("people"))
+    world.crm.create("contacts", last="May", email="may@x.example", company=first)
+    world.quiet()
+    (person,) = set(world.erp.records("people")) - before  # told without the customer: it is gone
+    world.crm.merge("companies", second, into=first)
+    world.agree()
+    assert world.erp.get("people", person)["party"] == other
+
+
 def test_every_key_has_one_link(world, two_customers):
     with world.store.read() as tx:
         keys = [
@@ -233,3 +247,38 @@ def test_every_key_has_one_link(world, two_customers):
             for link in links
         ]
     assert len(keys) == len(set(keys)) == 8
+
+
+def test_a_write_that_gives_the_record_another_key_is_one_record(world):
+    company, party = world.customer()
+    moved = []
+
+    class Moving:
+        """A system that makes some changes by making the record anew."""
+
+        def __init__(self, connector):
+            self.connector = connector
+
+        def __getattr__(self, name):
+            return getattr(self.connector, name)
+
+        def write(self, stream, writes):
+            outcomes = self.connector.write(stream, writes)
+            if stream == "parties" and not moved:
+                moved.append(world.erp.create("parties", **world.erp.get("parties", party)))
+                world.erp.merge("parties", party, into=moved[0])
+            return [replace(outcome, record=None) for outcome in outcomes]
+
+    world.restart(wrap=Moving)
+    world.crm.edit("companies", company, name="Acme SE")
+    pull(world.hub, "crm", "companies")
+    push(world.hub, "erp")
+    found = reconcile(world.hub)
+    assert (found.missing, found.different) == ([], [])
+    world.agree()
+    assert set(world.erp.records("parties")) == set(moved)
+    (golden,) = world.golden("company")
+    assert golden.values["name"] == world.erp.get("parties", moved[0])["title"] == "Acme SE"
+    world.crm.edit("companies", company, name="Acme Ltd")
+    world.agree()
+    assert world.erp.get("parties", moved[0])["title"] == "Acme Ltd"

@@ -7,6 +7,7 @@ import pytest
 from hub.flows.settings import FlowSettings
 from hub.sync.derive import derive
 from hub.sync.pull import pull
+from hub.sync.reconcile import reconcile
 
 
 @pytest.fixture
@@ -143,12 +144,16 @@ def test_a_deal_of_a_company_without_an_address_goes_on_when_the_address_is_ther
 
 def test_an_order_that_the_erp_refuses_is_told_on_the_deal(world, shop):
     world.erp.declare("sales", required=("cost_centre",))
-    shop["deal"](stage="won")
+    deal = shop["deal"](stage="won")
     world.quiet()
     (note,) = notes(world)
     assert "cost_centre" in note
     world.agree()
     assert len(notes(world)) == 1
+    assert world.crm.get("deals", deal)["order_state"] == "waiting"
+    world.erp.declare("sales", required=())
+    world.agree()
+    assert world.crm.get("deals", deal)["order_state"] == "confirmed"
 
 
 def test_a_shipped_order_makes_one_thank_you_task(world, won):
@@ -285,6 +290,7 @@ def test_a_sale_made_in_the_erp_shows_in_the_crm(world, shop):
     world.erp.create("sales", party=shop["party"], state="draft", currency="EUR")
     world.agree()
     assert world.crm.records("orders") == {}  # not numbered yet
+    assert reconcile(world.hub).clean
     (sale,) = world.erp.records("sales")
     with world.erp.tables.transaction():
         world.erp.pen("sales").act(sale, "quote")

@@ -8,8 +8,11 @@ from dataclasses import asdict
 import pytest
 from sqlalchemy import select
 
+from connectors.kit.contract import Create, Nudge
 from hub.errors import DecisionError, UnknownError
-from hub.store import merges, records, tables
+from hub.store import merges, progress, records, tables
+from hub.sync.receive import receive
+from hub.sync.reconcile import reconcile
 from hub.sync.resolve import merge_by_hand
 from hub.sync.split import undo_merge
 
@@ -146,6 +149,88 @@ def test_what_cannot_be_merged_or_undone_is_said(world):
         merge_by_hand(world.hub, "contact", winner=acme, loser=named(world, "Bolt").id)
     with pytest.raises(UnknownError, match="no merge 99"):
         undo_merge(world.hub, 99)
+
+
+def test_a_late_record_of_something_merged_twice_joins_what_lives(world):
+    two(world)
+    world.erp.create("parties", title="Cargo", website="cargo.example")
+    world.quiet()
+    cargo = named(world, "Cargo").id
+    by_hand(world, "Bolt", "Cargo")
+    by_hand(world, "Acme", "Bolt")
+    late = [Create(cargo, {"title": "Cargo late"})]
+    world.hub.connection("erp").connector.write("parties", late)
+    world.quiet()
+    found = [link for link in world.links(named(world, "Acme")) if link.connection == "erp"]
+    assert len(found) == len(world.erp.records("parties")) == 4
+
+
+def read_anew(world):
+    """All cursors are lost."""
+    with world.store.begin() as tx:
+        for row in progress.all_streams(tx):
+            progress.save_stream(tx, row["connection"], row["stream"], cursor=None)
+
+
+def test_what_a_person_made_two_is_not_merged_again(world):
+    (acme, _), (bolt, _) = two(world)
+    world.crm.merge("companies", bolt, into=acme)
+    world.quiet()
+    undo_merge(world.hub, number(world))
+    world.agree()
+    read_anew(world)
+    receive(world.hub, "crm", [Nudge("companies", bolt, "told again", into=acme)])
+    world.agree()
+    assert len(world.golden("company")) == 2
+    assert list(world.crm.records("companies")) == [acme]
+
+
+def test_what_the_winner_only_gained_is_blanked_everywhere(world):
+    (acme, acme_erp), (bolt, bolt_erp) = two(world)
+    world.crm.edit("companies", bolt, industry="Shipping")
+    world.quiet()
+    by_hand(world)
+    world.quiet()
+    assert world.erp.get("parties", acme_erp)["branch"] == "Shipping"
+    undo_merge(world.hub, number(world))
+    world.agree()
+    assert world.crm.get("companies", acme).get("industry") is None
+    assert world.erp.get("parties", acme_erp).get("branch") is None
+    assert world.crm.get("companies", acme).get("domain") is None, "or the two would match again"
+    assert world.erp.get("parties", bolt_erp)["branch"] == "Shipping"
+    assert reconcile(world.hub).clean
+    world.erp.edit("parties", acme_erp, branch="Rail")
+    world.agree()
+    assert world.crm.get("companies", acme)["industry"] == "Rail"
+
+
+def test_what_was_gained_and_then_changed_stays(world):
+    (acme, acme_erp), (bolt, bolt_erp) = two(world)
+    world.crm.edit("companies", bolt, industry="Shipping")
+    world.quiet()
+    by_hand(world)
+    world.quiet()
+    world.crm.edit("companies", acme, industry="Rail")
+    world.quiet()
+    undo_merge(world.hub, number(world))
+    world.agree()
+    assert world.erp.get("parties", acme_erp)["branch"] == "Rail"
+    assert world.erp.get("parties", bolt_erp)["branch"] == "Shipping"
+
+
+def test_who_came_to_the_losers_own_record_meanwhile_stays_with_it(world):
+    _, (bolt, bolt_erp) = two(world)
+    by_hand(world)
+    world.quiet()
+    world.erp.create("people", given="Ann", family="Kid", mail="kid@bolt.example", party=bolt_erp)
+    (lee,) = [k for k, p in world.erp.records("people").items() if p["family"] == "Lee"]
+    world.erp.edit("people", lee, phone="+4930111111")
+    world.quiet()
+    undo_merge(world.hub, number(world))
+    world.agree()
+    assert {g.values["company"] for g in world.golden("contact")} == {named(world, "Bolt").id}
+    assert {c["company"] for c in world.crm.records("contacts").values()} == {bolt}
+    assert reconcile(world.hub).clean
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -147,6 +147,17 @@ def test_a_refused_record_stops_itself_only_and_goes_through_when_corrected(worl
     assert world.set_aside() == []
 
 
+def test_a_refused_record_goes_through_once_the_system_accepts_it(world):
+    world.erp.declare("parties", required=("branch",))
+    world.crm.create("companies", name="Acme", domain="acme.example")
+    world.quiet()
+    assert len(world.set_aside("erp")) == 1
+    world.erp.declare("parties", required=())
+    world.agree()
+    assert titles(world) == ["Acme"]
+    assert world.set_aside() == []
+
+
 def test_a_buried_write_can_be_replayed(world):
     world.erp.declare("parties", required=("branch",))
     world.crm.create("companies", name="Acme", domain="acme.example")
@@ -155,7 +166,7 @@ def test_a_buried_write_can_be_replayed(world):
     world.erp.declare("parties", required=())
     with world.store.begin() as tx:
         assert queues.replay(tx, [wish["id"]], now=world.clock()) == 1
-    world.agree()
+    push(world.hub, "erp")
     assert titles(world) == ["Acme"]
     assert world.set_aside() == []
 

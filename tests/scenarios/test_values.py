@@ -73,6 +73,16 @@ def test_a_conflict_does_not_stop_the_other_fields(world, quarrel):
     assert len(world.conflicts()) == 1
 
 
+def test_words_typed_anew_while_in_conflict_stay_in_history(world, quarrel):
+    world.erp.edit("parties", quarrel[1], title="Acme KG")
+    world.quiet()
+    (conflict,) = world.conflicts()
+    assert conflict["theirs"] == "Acme KG"
+    (golden,) = world.golden("company")
+    kept = [(row["old"], row["new"], row["decision"]) for row in world.history(golden, "name")]
+    assert ("Acme AG", "Acme KG", "superseded") in kept
+
+
 @pytest.mark.parametrize(("side", "name"), [("ours", "Acme SE"), ("theirs", "Acme AG")])
 def test_a_person_chooses_a_side(world, quarrel, side, name):
     (conflict,) = world.conflicts()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +17,10 @@ from connectors.memory.system import MemorySystem
 from hub.settings import Settings, load_settings
 from hub.sync.hub import Hub
 from hub.wiring import open_hub
-
-ROOT = Path(__file__).parents[2]
-SECRET = "open sesame"
+from tests.worker.nursing import Nursery
+from tests.worker.places import ROOT, SECRET, free_port
+from tests.worker.servers import MortalPostgres, MortalRedis
+from tests.worker.town import Town
 
 _MAPPING = """
 entity: company
@@ -28,13 +29,6 @@ requires: [name]
 fields:
   name: name
 """
-
-
-def free_port() -> int:
-    """Returns a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -128,3 +122,64 @@ def shops(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
 def shop(shops: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A shop on SQLite without Redis."""
     return shops()
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Makes processes of Tulay in a moment."""
+    opened = Nursery()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def towns(tmp_path: Path, nursery: Nursery) -> Iterator[Callable[..., Town]]:
+    """Makes towns; ends what runs in them."""
+    made: list[Town] = []
+
+    def make(**options: Any) -> Town:
+        folder = tmp_path / f"town{len(made)}"
+        folder.mkdir()
+        made.append(Town(folder, nursery, **options))
+        return made[-1]
+
+    yield make
+    for town in made:
+        town.kill()
+        town.close()
+
+
+@pytest.fixture
+def town(towns: Callable[..., Town]) -> Town:
+    """A town on SQLite without Redis."""
+    return towns()
+
+
+@pytest.fixture
+def servers(postgresql_url: str, redis_url: str) -> dict[str, str]:
+    """Settings of a town with an empty PostgreSQL, and Redis between its workers."""
+    return {"database": postgresql_url, "redis_url": redis_url}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest, towns: Callable[..., Town]) -> Town:
+    """A town on SQLite, and one on PostgreSQL with Redis between its workers."""
+    if request.param == "sqlite":
+        return towns()
+    return towns(**request.getfixturevalue("servers"))
+
+
+@pytest.fixture(scope="module")
+def mortal_redis() -> Iterator[MortalRedis]:
+    """A Redis that may be killed; the test starts it again."""
+    server = MortalRedis()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def mortal_postgres() -> Iterator[MortalPostgres]:
+    """A PostgreSQL that may be killed; the test starts it again."""
+    server = MortalPostgres()
+    yield server
+    server.close()

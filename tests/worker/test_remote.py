@@ -65,7 +65,7 @@ def test_work_is_queued_once_however_often_it_is_found(shop: Any, hub: Hub, redi
 def test_jobs_carry_names_only_as_json(shop: Any, hub: Hub, redis: Any) -> None:
     enqueue([Work("pull", "crm", "companies")], redis)
     (job,) = queue(LANES[1], redis).jobs
-    assert job.args == ["pull", "crm", "companies"]
+    assert job.args == ["pull", "crm", "companies", False]
     assert JSONSerializer.loads(job.data)[3] == {}
 
 

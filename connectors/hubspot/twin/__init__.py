@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from connectors.hubspot.twin.account import Settings
 from connectors.hubspot.twin.control import TOKEN, Twin, build
+from connectors.kit.twin import Clock
+from connectors.kit.vices import Chances
 
 __all__ = ["Settings", "Twin", "serve", "start"]
 
@@ -21,12 +23,24 @@ def start(
     token: str = TOKEN,
     won: int = 0,
     settings: Settings | None = None,
+    vices: str | Chances = "none",
+    clock: Clock | None = None,
 ) -> Twin:
     """Starts a twin in a background thread, with `records` seeded companies and their belongings.
 
-    `won` of the deals are closed won. The same seed and numbers give the same data.
+    `won` of the deals are closed won; `vices` as `Twin.misbehave` takes them. The same seed and
+    numbers give the same data, and the same calls the same misfortunes. Raises: ViceError.
     """
-    return build(seed=seed, records=records, token=token, won=won, settings=settings).open(port)
+    twin = build(
+        seed=seed,
+        records=records,
+        token=token,
+        won=won,
+        settings=settings,
+        vices=vices,
+        clock=clock,
+    )
+    return twin.open(port)
 
 
 def serve(

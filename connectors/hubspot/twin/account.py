@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from connectors.hubspot.twin.habits import Habits, told_apart
 from connectors.hubspot.twin.links import Links, LinkTypes
 from connectors.hubspot.twin.pipelines import Pipeline, fresh_pipelines
 from connectors.hubspot.twin.records import API, UI, Change, Label, Record, Source
 from connectors.hubspot.twin.refusals import (
     Issue,
+    Refusal,
     conflict,
     invalid_values,
     required,
@@ -59,6 +62,8 @@ class Settings:
     time_zone: str = "Europe/Berlin"
     #: How long search still shows the state before a change, in milliseconds.
     search_lag_ms: int = 0
+    #: Most rows of a list or search page, whatever the caller asks for.
+    most_rows: int = 10_000
     #: quirk(hubspot): a duplicate of a custom unique value is a 400 VALIDATION_ERROR with code
     #: CONFLICTING_UNIQUE_VALUE; some clients report 409 as for e-mails. True: answer 409.
     unique_conflict_409: bool = False
@@ -74,6 +79,9 @@ class Account(Shelves):
         super().__init__()
         self.clock = clock
         self.settings = settings or Settings()
+        self.habits = Habits()
+        #: Called with a type's name when another page of it is about to be read.
+        self.between_pages: list[Callable[[str], object]] = []
         self.lock = threading.RLock()
         self.links = Links(LinkTypes(list(self.catalogue.kinds)))
         self.pipelines: dict[str, dict[str, Pipeline]] = fresh_pipelines(clock.ms())
@@ -85,7 +93,12 @@ class Account(Shelves):
     # -- writing -----------------------------------------------------------------------------------
 
     def check(
-        self, kind: Kind, given: Mapping[str, Any], record: Record | None = None
+        self,
+        kind: Kind,
+        given: Mapping[str, Any],
+        record: Record | None = None,
+        *,
+        source: Source = API,
     ) -> dict[str, str | None]:
         """Returns the values in their stored form. Raises: Refusal (400) naming every bad one."""
         issues: list[Issue] = []
@@ -95,6 +108,10 @@ class Account(Shelves):
             issue = self._unwritable(prop, name)
             if issue is None and prop is not None and text is not None:
                 text, issue = accept(prop, text, self._allowed(prop, (kind, given, record)))
+            if text is not None and prop is not None and issue is None:
+                text = self.habits.written(prop, text)
+                if source.type == API.type:
+                    issue = self.habits.rule(prop, text, told_apart(given, record))
             if issue is not None:
                 issues.append(issue)
             values[name] = text
@@ -136,14 +153,14 @@ class Account(Shelves):
         at: int | None = None,
     ) -> Record:
         """Makes a record and its links. Raises: Refusal."""
-        values = self.check(kind, self._prepared(kind, given))
+        values = self.check(kind, self._prepared(kind, given), source=source)
         kept = {name: text for name, text in values.items() if text is not None}
         self._complete(kind, kept)
         self._guard_unique(kind, kept, None)
         for other, labels in links or ():
             for label in labels:
                 self.links.types.find(kind.name, other.kind.name, label)
-        record = Record(kind, self._next_id(kind), at or self.clock.ms(), source=source)
+        record = Record(kind, self._next_id(kind), at or self._now(), source=source)
         record.values = kept
         self._lag(record, None)
         self._store(record)
@@ -222,11 +239,11 @@ class Account(Shelves):
         asked = dict(given)
         if not record.value("closedate"):
             self._close(kind, asked)
-        values = self.check(kind, asked, record)
+        values = self.check(kind, asked, record, source=source)
         self._guard_unique(kind, values, record)
         self._lag(record, dict(record.values))
         before = record.values
-        record.updated = max(self.clock.ms(), record.updated + 1)
+        record.updated = max(self._now(), record.updated + 1)
         changed = {n: t for n, t in values.items() if before.get(n) != t}
         self._remember(record, changed, source)
         self._unindex(record, changed)
@@ -252,11 +269,40 @@ class Account(Shelves):
             until = self.clock.ms() + self.settings.search_lag_ms
             record.shadows = [*(record.shadows or ()), (until, values, record.updated)]
 
+    def _now(self) -> int:
+        """Returns the time that a change carries."""
+        return self.habits.stamp(self.clock.ms())
+
+    def turn_page(self, kind: Kind) -> None:
+        """Lets happen what happens between two pages of a read."""
+        self.bring_back()
+        for hook in self.between_pages:
+            hook(kind.name)
+        dice = self.habits.dice
+        if dice.strikes("moving") and (record := self._anyone(kind, "moved")):
+            self._lag(record, dict(record.values))
+            record.updated = max(self._now(), record.updated + 1)
+        if dice.strikes("vanishing") and (record := self._anyone(kind, "away")):
+            self.archive(record, source=UI)
+            self.habits.away.append(record)
+
+    def bring_back(self) -> None:
+        """Takes those that were away for a moment out of the bin again."""
+        away, self.habits.away = self.habits.away, []
+        for record in away:
+            if record.archived is not None:
+                with suppress(Refusal):  # another record has taken its unique value: it stays there
+                    self.restore(record)
+
+    def _anyone(self, kind: Kind, name: str) -> Record | None:
+        records = list(self.live(kind))
+        return records[int(self.habits.dice.roll(name) * len(records))] if records else None
+
     def archive(self, record: Record, *, source: Source = API) -> None:
         """Puts a record into the bin."""
         if record.archived is not None:
             return
-        record.updated = record.archived = max(self.clock.ms(), record.updated + 1)
+        record.updated = record.archived = max(self._now(), record.updated + 1)
         self._unindex(record, record.values)
         self._tell("deletion", record, source)
 
@@ -268,7 +314,7 @@ class Account(Shelves):
     def restore(self, record: Record, *, source: Source = UI) -> None:
         """Takes a record out of the bin."""
         self._guard_unique(record.kind, record.values, record)
-        record.archived, record.updated = None, max(self.clock.ms(), record.updated + 1)
+        record.archived, record.updated = None, max(self._now(), record.updated + 1)
         self._index(record, record.values)
         self._tell("restore", record, source)
 
@@ -278,7 +324,7 @@ class Account(Shelves):
         quirk(hubspot): the survivor has an id of its own (changelog on deal merges).
         """
         kind, store = winner.kind, self._records[winner.kind.name]
-        at = max(self.clock.ms(), winner.updated + 1, loser.updated + 1)
+        at = max(self._now(), winner.updated + 1, loser.updated + 1)
         new = Record(kind, self._next_id(kind), min(winner.created, loser.created), source=source)
         new.updated, new.history = at, list(winner.history or ())
         new.values = {**loser.values, **winner.values}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import orjson
 
 from connectors.hubspot.twin.account import UI, Account, Drafts, Settings
 from connectors.hubspot.twin.app import Front
+from connectors.hubspot.twin.habits import KNOWN, LAG_MS
 from connectors.hubspot.twin.limits import Limits
 from connectors.hubspot.twin.records import Record
 from connectors.hubspot.twin.refusals import Refusal, throttled
@@ -18,6 +20,7 @@ from connectors.hubspot.twin.tokens import Tokens
 from connectors.hubspot.twin.values import iso
 from connectors.hubspot.twin.webhooks import Webhooks
 from connectors.kit.twin import Clock, Faulty, RequestLog, Server, Vice, Vices
+from connectors.kit.vices import Chances, chosen, only, skew
 
 #: The bearer token that is let in when no other is named; there is nothing here to protect.
 TOKEN = "twin-token"  # noqa: S105
@@ -33,6 +36,9 @@ def voice(vice: Vice) -> bytes:
     """Returns HubSpot's words for a fault."""
     if vice.kind == "throttled":
         refusal = throttled(*_POLICIES.get(vice.detail, _POLICIES[""]))
+    elif vice.kind == "quota" and not vice.detail:
+        # A quota that answers 403 says in its body that it is a limit, like one that answers 429.
+        refusal = throttled(*_POLICIES["daily"])
     elif vice.kind == "quota":
         message = "This app hasn't been granted all required scopes to make this call."
         errors = [{"message": message, "context": {"requiredGranularScopes": [vice.detail]}}]
@@ -46,9 +52,14 @@ class Twin:
     """A HubSpot account of one's own, on loopback."""
 
     def __init__(
-        self, *, token: str = TOKEN, seed: int = 0, settings: Settings | None = None
+        self,
+        *,
+        token: str = TOKEN,
+        seed: int = 0,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.vices = Vices(seed)
         self.log = RequestLog()
         self.account = Account(self.clock, settings)
@@ -104,6 +115,30 @@ class Twin:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    # -- vices -------------------------------------------------------------------------------------
+
+    def misbehave(self, vices: str | Chances = "none", *, seed: int = 0) -> None:
+        """Switches on these vices of `connectors.kit.vices`, and all others off.
+
+        Finer ones, for one route or once, are added by `vices.add`. A clock that is wrong stays so:
+        one that is put right jumps. Raises: ViceError.
+        """
+        chances = chosen(vices)
+        only(chances, KNOWN, whose="a HubSpot twin")
+        self.vices.misbehave(chances, "* /[!o]*", seed=seed)  # grants are for `rotated`
+        rotated = chances.get("rotated", 0.0)
+        if rotated:
+            self.vices.add("lost", "POST /oauth/*", probability=rotated / 2)
+            self.vices.add("truncated", "POST /oauth/*", probability=rotated / 2)
+        with self.account.lock, self.webhooks.together():
+            self.account.bring_back()
+            self.account.habits.take_on(chances, seed)
+            self.account.settings.search_lag_ms = LAG_MS if "lag" in chances else 0
+            self.tokens.rotate = self.tokens.grace = bool(rotated)
+            self.tokens.fickle = lambda: self.account.habits.dice.strikes("token")
+            if "skew" in chances:
+                self.clock.skew = timedelta(seconds=skew(seed))
 
     # -- the data, as a user sees and changes it in the UI -----------------------------------------
 
@@ -237,8 +272,12 @@ def build(
     token: str = TOKEN,
     won: int = 0,
     settings: Settings | None = None,
+    vices: str | Chances = "none",
+    clock: Clock | None = None,
 ) -> Twin:
     """Returns a twin with `records` companies and their belongings; `won` deals are closed won."""
-    twin = Twin(token=token, seed=seed, settings=settings)
+    twin = Twin(token=token, seed=seed, settings=settings, clock=clock)
     seed_account(twin.account, seed=seed, companies=records, won=won)
+    if chosen(vices):
+        twin.misbehave(vices, seed=seed)
     return twin

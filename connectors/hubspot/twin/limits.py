@@ -57,9 +57,10 @@ class Limits:
     def headers(self) -> dict[str, str]:
         """Returns what a reply says about the limits; replies to a search say nothing."""
         burst = self.burst if self.enforced else UNLIMITED
+        daily = self.daily if self.enforced else UNLIMITED * 1000
         return {
-            "X-HubSpot-RateLimit-Daily": str(self.daily),
-            "X-HubSpot-RateLimit-Daily-Remaining": str(max(0, self.daily - self.used_today)),
+            "X-HubSpot-RateLimit-Daily": str(daily),
+            "X-HubSpot-RateLimit-Daily-Remaining": str(max(0, daily - self.used_today)),
             "X-HubSpot-RateLimit-Interval-Milliseconds": str(WINDOW_MS),
             "X-HubSpot-RateLimit-Max": str(burst),
             "X-HubSpot-RateLimit-Remaining": str(max(0, burst - len(self._recent))),

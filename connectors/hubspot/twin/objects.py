@@ -26,6 +26,11 @@ def list_page(call: Call) -> Reply:
     limit = call.limit(10, 50 if view.history else 100)
     after = call.query.get("after", "0")
     archived = call.flag("archived")
+    limit = min(limit, call.account.settings.most_rows)
+    if after != "0":
+        call.account.turn_page(call.kind)
+    else:
+        call.account.bring_back()
     rows: list[Row] = []
     for record in call.account.after(call.kind, whole_number(after)):
         if (record.archived is not None) != archived:

@@ -27,7 +27,9 @@ def search(call: Call) -> Reply:
     """Answers the records that fit any of the filter groups."""
     kind, body = call.kind, call.json()
     limit, offset = _window(body)
+    limit = min(limit, call.account.settings.most_rows)
     wanted = _matcher(kind, body.get("filterGroups") or [])
+    call.account.turn_page(kind)
     rows = [row for row in _index(call) if wanted(row)]
     rows = _queried(kind, rows, body.get("query"))
     rows = _sorted(kind, rows, body.get("sorts") or [])

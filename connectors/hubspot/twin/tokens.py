@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -34,7 +35,13 @@ class Tokens:
     lifetime: int = 1800
     #: Give out a new refresh token each time and forget the old one.
     rotate: bool = False
+    #: The one before stays good until the new one is used: its answer may have been lost.
+    grace: bool = False
     revoked: bool = False
+    #: Says whether a token that is let in ends now, before its time.
+    fickle: Callable[[], bool] = field(default=lambda: False, repr=False)
+    _former: str = field(default="", repr=False)
+    _used: set[str] = field(default_factory=set, repr=False)
     _access: dict[str, int] = field(default_factory=dict, repr=False)
 
     def admit(self, header: str | None) -> None:
@@ -47,6 +54,10 @@ class Tokens:
         until = self._access.get(token)
         if until is None:
             raise unauthorized()
+        # A token is good for one call at least: the next one may find it ended before its time.
+        if until > self.clock.ms() and token in self._used and self.fickle():
+            until = self._access[token] = self.clock.ms()
+        self._used.add(token)
         if until <= self.clock.ms():
             raise expired(until, self.clock.ms())
 
@@ -70,15 +81,20 @@ class Tokens:
         ):
             raise _bad("BAD_CLIENT_ID", "invalid_client", "missing or unknown client")
         wanted = {
-            "refresh_token": ("refresh_token", self.refresh),
-            "authorization_code": ("code", self.code),
+            "refresh_token": ("refresh_token", [self.refresh, self._former]),
+            "authorization_code": ("code", [self.code]),
         }.get(form.get("grant_type", ""))
         if wanted is None:
             raise _bad("BAD_GRANT_TYPE", "unsupported_grant_type", "grant_type is not supported")
-        name, secret = wanted
-        if self.revoked or not hmac.compare_digest(form.get(name, "").encode(), secret.encode()):
+        name, secrets_known = wanted
+        given = form.get(name, "").encode()
+        if self.revoked or not any(
+            known and hmac.compare_digest(given, known.encode()) for known in secrets_known
+        ):
             state = "BAD_REFRESH_TOKEN" if name == "refresh_token" else "BAD_AUTH_CODE"
             raise _bad(state, "invalid_grant", "missing or unknown refresh token or code")
+        if name == "refresh_token" and self.grace and given == self.refresh.encode():
+            self._former = self.refresh
         return Reply(200, self._issue())
 
     def introspect(self, call: Call) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import heapq
 import hmac
 import itertools
 import threading
@@ -20,6 +21,7 @@ from connectors.hubspot.twin.account import Account, Event
 from connectors.hubspot.twin.objects import Row
 from connectors.hubspot.twin.refusals import invalid
 from connectors.hubspot.twin.values import iso
+from connectors.kit.vices import journeys
 
 APP_ID = 880_011
 MOST_EVENTS = 100
@@ -98,7 +100,9 @@ class Webhooks:
     deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=10_000))
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(31_001))
     _event_ids: Iterator[int] = field(default_factory=lambda: itertools.count(900_001))
-    _waiting: deque[Row] = field(default_factory=deque)
+    #: When it may leave (by the machine's own clock), in which order, and what.
+    _waiting: list[tuple[float, int, Row]] = field(default_factory=list)
+    _order: Iterator[int] = field(default_factory=itertools.count)
     _news: threading.Condition = field(default_factory=threading.Condition)
     _thread: threading.Thread | None = None
     _held: int = 0
@@ -113,8 +117,11 @@ class Webhooks:
             return
         for subscription in list(self.subscriptions.values()):
             if subscription.wants(event):
+                message, now = self._message(subscription, event), time.monotonic()
+                dice = self.account.habits.dice
                 with self._news:
-                    self._waiting.append(self._message(subscription, event))
+                    for wait in journeys(dice.chances, dice.roll):
+                        heapq.heappush(self._waiting, (now + wait, next(self._order), message))
                     self._news.notify_all()
 
     def _message(self, subscription: Subscription, event: Event) -> Row:
@@ -179,12 +186,22 @@ class Webhooks:
 
     def _next(self) -> list[Row] | None:
         with self._news:
-            self._news.wait_for(lambda: self._stopped or (self._waiting and not self._held))
-            if self._stopped:
-                return None
-            self._busy = True
-            count = min(MOST_EVENTS, len(self._waiting))
-            return [self._waiting.popleft() for _ in range(count)]
+            while not self._stopped:
+                wait = None if self._held or not self._waiting else self._first_in()
+                if wait is not None and wait <= 0:
+                    self._busy = True
+                    return self._due()
+                self._news.wait(wait)
+        return None
+
+    def _first_in(self) -> float:
+        return self._waiting[0][0] - time.monotonic()
+
+    def _due(self) -> list[Row]:
+        batch: list[Row] = []
+        while self._waiting and len(batch) < MOST_EVENTS and self._first_in() <= 0:
+            batch.append(heapq.heappop(self._waiting)[2])
+        return batch
 
     def _send(self, client: httpx.Client, batch: list[Row]) -> None:
         for attempt, pause in enumerate((*self.retries, None)):

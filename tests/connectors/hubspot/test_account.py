@@ -12,7 +12,7 @@ from httpx import Response
 
 import connectors.hubspot
 from connectors.hubspot.connector import HubSpotConnector
-from connectors.hubspot.facts import ASSOCIATION_TYPES, STREAMS
+from connectors.hubspot.facts import ASSOCIATION_TYPES, REPORTED_TYPES, STREAMS
 from connectors.kit.auth import MemoryTokens
 from connectors.kit.budget import Budget
 from connectors.kit.contract import Connector, FieldNeed
@@ -27,6 +27,7 @@ from connectors.kit.manifest import read_manifest
 from .conftest import DATE, HOST, Build, Time, results, sent
 
 OBJECTS = "/crm/objects/2026-09"
+LINKS = "/crm/associations/2026-09"
 PROPERTIES = "/crm/properties/2026-09"
 ACCOUNT = "/account-info/2026-09/details"
 
@@ -91,6 +92,32 @@ def test_a_missing_scope_is_named(hubspot: HubSpotConnector, api: respx.MockRout
         hubspot.fetch("deals", ["1"])
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"errorType": "RATE_LIMIT", "policyName": "DAILY"},
+        {"category": "RATE_LIMITS", "message": "You have reached your daily limit."},
+    ],
+)
+def test_a_quota_is_waited_for_and_does_not_stop_the_connection(
+    hubspot: HubSpotConnector, api: respx.MockRouter, body: dict[str, str]
+) -> None:
+    api.post(f"{OBJECTS}/deals/batch/read").mock(return_value=Response(403, json=body))
+    with pytest.raises(RateLimitedError) as raised:
+        hubspot.fetch("deals", ["1"])
+    assert raised.value.retry_after == timedelta(hours=1)
+
+
+def test_a_token_that_ended_before_its_time_is_renewed(build: Build, api: respx.MockRouter) -> None:
+    answers = [Response(200, json={"access_token": name, "expires_in": 1800}) for name in "ab"]
+    tokens = api.post("/oauth/2026-09/token").mock(side_effect=answers)
+    gone = Response(401, json={"category": "EXPIRED_AUTHENTICATION"})
+    api.post(f"{OBJECTS}/tasks/batch/read").mock(side_effect=[gone, Response(200, json=results())])
+    oauth = {"client_id": "id", "client_secret": "hush", "refresh_token": "first"}
+    assert build(token=None, **oauth).fetch("tasks", ["1"]).gone == ["1"]
+    assert tokens.call_count == 2
+
+
 def test_check_looks_at_every_stream(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
     account = {"portalId": 42, "accountType": "DEVELOPER_TEST"}
     api.get(ACCOUNT).mock(return_value=Response(200, json=account))
@@ -103,15 +130,20 @@ def test_check_looks_at_every_stream(hubspot: HubSpotConnector, api: respx.MockR
         api.get(f"{OBJECTS}/{stream}").mock(return_value=answer)
         ready = Response(404) if stream == "notes" else Response(200, json={})
         api.get(f"{PROPERTIES}/{stream}/tulay_id").mock(return_value=ready)
+    for one, other in REPORTED_TYPES:
+        plain = {"category": "HUBSPOT_DEFINED", "typeId": 7, "label": None}
+        rows = results() if other == "deals" else {"results": [plain]}
+        api.get(f"{LINKS}/{one}/{other}/labels").mock(return_value=Response(200, json=rows))
     findings = hubspot.check()
     assert findings[0].level == "ok"
     assert "42 (developer test)" in findings[0].what
     (error,) = [one for one in findings if one.level == "error"]
     assert "crm.objects.orders.read" in error.what
     warnings = [one.what for one in findings if one.level == "warning"]
-    assert len(warnings) == 2
-    assert "notes" in warnings[0]
-    assert "webhook_secret" in warnings[1]
+    assert len(warnings) == 3
+    assert "associates invoices with deals" in warnings[0]
+    assert "notes" in warnings[1]
+    assert "webhook_secret" in warnings[2]
 
 
 # -- limits
@@ -308,4 +340,5 @@ def test_the_manifest_tells_the_same_as_the_code() -> None:
 
 def test_every_association_that_is_read_can_be_written() -> None:
     pairs = {(name, to) for name, names in STREAMS.items() for to in names.associations}
-    assert pairs <= set(ASSOCIATION_TYPES)
+    assert pairs <= {*ASSOCIATION_TYPES, *REPORTED_TYPES}
+    assert not ASSOCIATION_TYPES.keys() & REPORTED_TYPES

@@ -52,6 +52,7 @@ def test_a_full_read_brings_every_page_and_ends_with_a_cursor_for_changes(
     assert asked["limit"] == "100"
     assert "tulay_id" in asked["properties"].split(",")
     assert route.calls[1].request.url.params["after"] == "2"
+    assert len(api.calls) == 2  # one call a page
 
 
 def test_a_full_read_that_broke_off_goes_on(
@@ -236,6 +237,7 @@ def test_contacts_are_searched_by_a_property_of_another_name(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     none_deleted(api, "contacts")
+    api.get(f"{OBJECTS}/contacts").mock(return_value=Response(200, json=results(), headers=DATE))
     search = api.post(f"{OBJECTS}/contacts/search").mock(return_value=Response(200, json=results()))
     list(hubspot.pages("contacts", SINCE))
     assert sent(search.calls[0])["sorts"][0]["propertyName"] == "lastmodifieddate"

@@ -388,6 +388,7 @@ def present(*keys: str) -> dict[str, Any]:
 def test_the_one_company_of_an_order_replaces_the_one_before(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    api.get(f"{LINKS}/orders/companies/labels").mock(return_value=Response(200, json=results()))
     api.post(f"{LINKS}/orders/companies/batch/create").mock(
         return_value=Response(201, json=results())
     )
@@ -397,6 +398,39 @@ def test_the_one_company_of_an_order_replaces_the_one_before(
     archive = api.post(f"{LINKS}/orders/companies/batch/archive").mock(return_value=Response(204))
     hubspot.write("orders", [Update("1", {"associations": {"companies": ["5"]}}, expected=None)])
     assert sent(archive.calls[0])["inputs"] == [{"from": {"id": "1"}, "to": [{"id": "4"}]}]
+
+
+PLAIN = {"category": "HUBSPOT_DEFINED", "label": None}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (Response(200, json={"results": [{**PLAIN, "typeId": 901}]}), 901),
+        (Response(200, json={"results": [{**PLAIN, "typeId": n} for n in (901, 509)]}), 509),
+        (Response(200, json={"results": [{**PLAIN, "typeId": n} for n in (901, 902)]}), 509),
+        (Response(200, json={"results": [{**PLAIN, "typeId": 901, "label": "Payer"}]}), 509),
+        (Response(403, json={"category": "MISSING_SCOPES"}), 509),
+        (Response(404), 509),
+    ],
+)
+def test_a_doubtful_association_type_is_asked_for_once(
+    hubspot: HubSpotConnector, api: respx.MockRouter, answer: Response, kind: int
+) -> None:
+    asked = api.get(f"{LINKS}/orders/companies/labels").mock(return_value=answer)
+    create = api.post(f"{LINKS}/orders/companies/batch/create").mock(
+        return_value=Response(201, json=results())
+    )
+    api.post(f"{LINKS}/orders/companies/batch/read").mock(
+        return_value=Response(200, json=present("5"))
+    )
+    for key in ("1", "2"):
+        patch = {"associations": {"companies": ["5"]}}
+        hubspot.write("orders", [Update(key, patch, expected=None)])
+    (first, second) = (sent(call)["inputs"][0]["types"] for call in create.calls)
+    assert first == second
+    assert first == [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kind}]
+    assert asked.call_count == 1
 
 
 def test_an_empty_list_removes_all_associations(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
@@ -26,6 +27,9 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -34,7 +38,8 @@ def clock() -> Clock:
 
 def oauth(clock: Clock, store: MemoryTokens, **options: object) -> OAuthAuth:
     known = {"client_id": "id", "client_secret": "s3cret", "refresh_token": "first"}
-    return OAuthAuth(TOKENS, store=store, clock=clock, **{**known, **options})  # type: ignore[arg-type]
+    still = {"clock": clock, "sleep": clock.sleep}
+    return OAuthAuth(TOKENS, store=store, **{**known, **still, **options})  # type: ignore[arg-type]
 
 
 def answer(access: str, refresh: str | None = None) -> Response:
@@ -149,6 +154,7 @@ def test_client_credentials_need_no_refresh_token(clock: Clock) -> None:
         (Response(503), UnavailableError),
         (Response(200, json={}), ContractError),
         (Response(200, text="<html>"), ContractError),
+        (Response(200, text='{"access_token": "hal'), UnavailableError),
     ],
 )
 def test_a_refused_grant_says_what_to_do(
@@ -169,6 +175,177 @@ def test_a_401_renews_the_token_only_when_asked_to(clock: Clock) -> None:
         eager = oauth(clock, MemoryTokens(), renew_on_401=True)
         assert client.get(API, auth=eager).status_code == 200
     assert tokens.call_count == 3
+
+
+@respx.mock
+def test_a_short_lived_token_is_renewed_once_per_expiry(clock: Clock) -> None:
+    short = {"access_token": "one", "expires_in": 4}
+    tokens = respx.post(TOKENS).mock(return_value=Response(200, json=short))
+    respx.get(API).mock(return_value=Response(200))
+    with httpx.Client(auth=oauth(clock, MemoryTokens())) as client:
+        for _ in range(4):
+            client.get(API)
+            clock.sleep(1.4)
+    assert tokens.call_count == 2
+
+
+@respx.mock
+def test_a_token_of_other_settings_is_not_used(clock: Clock) -> None:
+    """Somebody connects another account: its token must not be that of the first one."""
+    tokens = respx.post(TOKENS).mock(side_effect=[answer("one", "second"), answer("two")])
+    route = respx.get(API).mock(return_value=Response(200))
+    store = MemoryTokens()
+    with httpx.Client(auth=oauth(clock, store)) as client:
+        client.get(API)
+    with httpx.Client(auth=oauth(clock, store)) as client:
+        client.get(API)
+    with httpx.Client(auth=oauth(clock, store, refresh_token="another account")) as client:
+        client.get(API)
+    assert [sent(call)["refresh_token"] for call in tokens.calls] == [
+        ["first"],
+        ["another account"],
+    ]
+    assert [call.request.headers["authorization"] for call in route.calls] == [
+        "Bearer one",
+        "Bearer one",
+        "Bearer two",
+    ]
+
+
+@respx.mock
+def test_an_answer_lost_after_the_rotation_ends_in_a_clear_refusal(clock: Clock) -> None:
+    tokens = respx.post(TOKENS).mock(
+        side_effect=[httpx.ReadError("reset"), Response(400, json={"error": "invalid_grant"})]
+    )
+    respx.get(API).mock(return_value=Response(200))
+    with httpx.Client(auth=oauth(clock, MemoryTokens())) as client:
+        with pytest.raises(httpx.ReadError):
+            client.get(API)
+        with pytest.raises(CredentialsError, match=r"answer to the renewal before was lost.*again"):
+            client.get(API)
+    assert [sent(call)["refresh_token"] for call in tokens.calls] == [["first"], ["first"]]
+
+
+@respx.mock
+def test_an_answer_lost_before_the_rotation_is_made_up_for(clock: Clock) -> None:
+    respx.post(TOKENS).mock(side_effect=[httpx.ReadError("reset"), answer("one"), Response(400)])
+    respx.get(API).mock(return_value=Response(200))
+    with httpx.Client(auth=oauth(clock, MemoryTokens())) as client:
+        with pytest.raises(httpx.ReadError):
+            client.get(API)
+        assert client.get(API).status_code == 200
+        clock.sleep(3600)
+        with pytest.raises(CredentialsError) as raised:
+            client.get(API)
+    assert "lost" not in str(raised.value)
+
+
+class Forgetful(MemoryTokens):
+    """A store whose database is away for a while."""
+
+    down = True
+
+    def save(self, token: Token) -> None:
+        if self.down:
+            raise UnavailableError("the database does not answer")
+        super().save(token)
+
+
+@respx.mock
+def test_a_token_that_could_not_be_stored_is_used_and_stored_later(clock: Clock) -> None:
+    tokens = respx.post(TOKENS).mock(side_effect=[answer("one", "second"), answer("two", "third")])
+    respx.get(API).mock(return_value=Response(200))
+    store = Forgetful()
+    with httpx.Client(auth=oauth(clock, store)) as client:
+        client.get(API)
+        clock.sleep(3600)
+        client.get(API)
+        assert store.load() is None
+        store.down = False
+        client.get(API)
+    assert [sent(call)["refresh_token"] for call in tokens.calls] == [["first"], ["second"]]
+    stored = store.load()
+    assert stored is not None
+    assert stored.refresh == "third"
+
+
+class Busy(MemoryTokens):
+    """A store where another process is renewing."""
+
+    def __init__(self, turns: int, token: Token | None = None) -> None:
+        super().__init__()
+        self.turns, self.then = turns, token
+        self.given_back = 0
+
+    def claim(self) -> bool:
+        self.turns -= 1
+        if self.turns == 0 and self.then is not None:
+            self.save(self.then)
+        return self.turns < 0
+
+    def release(self) -> None:
+        self.given_back += 1
+
+
+@respx.mock
+def test_what_the_other_process_renews_is_waited_for(clock: Clock) -> None:
+    tokens = respx.post(TOKENS).mock(return_value=answer("mine"))
+    route = respx.get(API).mock(return_value=Response(200))
+    with httpx.Client(auth=oauth(clock, Busy(3, Token("theirs", NOON + timedelta(hours=1))))) as c:
+        c.get(API)
+    assert not tokens.called
+    assert route.calls[0].request.headers["authorization"] == "Bearer theirs"
+
+
+@respx.mock
+def test_when_the_other_process_died_the_turn_comes_to_us(clock: Clock) -> None:
+    respx.post(TOKENS).mock(side_effect=[Response(503), answer("mine")])
+    respx.get(API).mock(return_value=Response(200))
+    store = Busy(5)
+    with httpx.Client(auth=oauth(clock, store)) as client:
+        with pytest.raises(UnavailableError):
+            client.get(API)
+        assert client.get(API).status_code == 200
+    assert store.given_back == 2
+
+
+def test_who_waits_for_ever_is_told(clock: Clock) -> None:
+    with (
+        httpx.Client(auth=oauth(clock, Busy(10_000))) as client,
+        pytest.raises(UnavailableError, match="another process"),
+    ):
+        client.get(API)
+
+
+@respx.mock
+@pytest.mark.parametrize("token", ["hush\r\nX-Evil: 1", "", 17, None, ["hush"]])
+def test_what_is_no_token_goes_into_no_header(clock: Clock, token: object) -> None:
+    respx.post(TOKENS).mock(return_value=Response(200, json={"access_token": token}))
+    with (
+        httpx.Client(auth=oauth(clock, MemoryTokens())) as client,
+        pytest.raises(ContractError) as raised,
+    ):
+        client.get(API)
+    assert "hush" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize("url", ["http://crm.example/token", "ftp://crm.example", "nonsense"])
+def test_secrets_go_to_no_unencrypted_address(clock: Clock, url: str) -> None:
+    with pytest.raises(CredentialsError, match="token endpoint"):
+        OAuthAuth(url, client_id="id", client_secret="s3cret")
+
+
+@respx.mock
+def test_a_redirected_token_endpoint_is_not_followed(clock: Clock) -> None:
+    away = Response(307, headers={"Location": "https://evil.example/token"})
+    respx.post(TOKENS).mock(return_value=away)
+    evil = respx.route(host="evil.example").mock(return_value=answer("one"))
+    with (
+        httpx.Client(auth=oauth(clock, MemoryTokens())) as client,
+        pytest.raises(ContractError, match="redirected"),
+    ):
+        client.get(API)
+    assert not evil.called
 
 
 def test_a_token_does_not_show_itself() -> None:

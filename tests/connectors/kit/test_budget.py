@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.kit.budget import Allowance, Budget
+from connectors.kit.budget import Allowance, Budget, bulk
 from connectors.kit.errors import RateLimitedError
 
 
@@ -119,3 +119,30 @@ def test_a_lane_that_has_limits_keeps_them() -> None:
     budget.take("search")
     budget.take("search")
     assert time.now == pytest.approx(1)
+
+
+def test_bulk_work_leaves_a_share_of_the_window() -> None:
+    time = Time()
+    budget = Budget(10, 10, clock=time, sleep=time.sleep, bulk_share=0.5)
+    with bulk():
+        for _ in range(5):
+            budget.take()
+    for _ in range(5):
+        budget.take()
+    assert time.now == 0
+    with bulk():
+        budget.take()
+    assert time.now == pytest.approx(10)
+
+
+def test_a_limit_that_a_person_chose_is_lowered_by_the_system_but_not_raised() -> None:
+    time = Time()
+    budget = Budget(2, 10, clock=time, sleep=time.sleep, fixed=True)
+    budget.learn(Allowance(requests=190, per_seconds=10, remaining=190))
+    for _ in range(3):
+        budget.take()
+    assert time.now == pytest.approx(10)
+    budget.learn(Allowance(requests=1, per_seconds=10))
+    budget.take()
+    budget.take()
+    assert time.now == pytest.approx(30)

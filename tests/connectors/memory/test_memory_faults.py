@@ -49,7 +49,7 @@ def test_a_lost_answer_hides_what_happened(crm: MemorySystem, connector: MemoryC
 
 
 def test_a_broken_line_leaves_the_first_part(crm: MemorySystem, connector: MemoryConnector) -> None:
-    crm.misbehave(script=("partial",), seed=3)
+    crm.misbehave(script=("partial",), seed=1)
     with pytest.raises(UnavailableError):
         connector.write("companies", creates(10))
     done = [record["name"] for record in crm.records("companies").values()]

@@ -105,7 +105,7 @@ def test_a_call_has_exactly_three_keys_and_the_context_last(
 def test_the_older_server_is_spoken_to_at_its_own_address(
     client: TrytonClient, server: Server
 ) -> None:
-    server.answers["common.server.version"] = in_turn(httpx.Response(405), "7.0.59")
+    server.answers["common.server.version"] = in_turn(httpx.Response(401), "7.0.59")
     server.answers["common.db.login"] = [1, "token-1"]
     server.answers["model.party.party.search"] = []
     client.search("party.party", [])

@@ -28,7 +28,12 @@ def test_the_connection_is_found_healthy(connector: TrytonConnector) -> None:
     assert len(findings) == 1 + len(STREAMS)
 
 
-def test_missing_rights_are_named(tryton: Sandbox, office: Office, client: TrytonClient) -> None:
+def test_missing_rights_are_named(
+    tryton: Sandbox, office: Office, client: TrytonClient, hands: Any
+) -> None:
+    sale = hands.sale(hands.party().key, ("GAD-1", "1", "12"))
+    for action in ("quote", "confirm"):
+        hands.act(sale.key, action)  # so that there is an invoice
     groups = client.search("res.group", [["name", "in", ["Sales", "Stock"]]])
     (company,) = client.search("company.company", [])
     secret = "Quite-long-42"
@@ -282,3 +287,44 @@ def test_an_unknown_stream_is_refused(connector: TrytonConnector) -> None:
         connector.fetch("res.user", ["1"])
     with pytest.raises(ContractError, match="no stream"):
         connector.write("res.user", [Delete("1", None)])
+
+
+@pytest.mark.parametrize(
+    ("model", "field"),
+    [
+        ("party.address", "addresses"),
+        ("party.contact_mechanism", "contact_mechanisms"),
+        ("party.identifier", "identifiers"),
+    ],
+)
+def test_a_part_that_is_deleted_on_its_own_is_noticed(
+    hands: Any, office: Office, mark: Mark, model: str, field: str
+) -> None:
+    party = hands.party(identifiers=[{"type": None, "code": "4711"}])
+    hands.party("Bystander")
+    since = mark("party.party")
+    assert since() == {}
+    (part,) = party.payload[field]
+    office.delete(model, part["id"])
+    assert since()[party.key].payload[field] == []
+
+
+def test_a_line_that_is_deleted_on_its_own_is_noticed(
+    hands: Any, office: Office, mark: Mark
+) -> None:
+    sale = hands.sale(hands.party().key, ("WID-1", "2", "30"), ("GAD-1", "1", "12"))
+    since = mark("sale.sale")
+    office.delete("sale.line", sale.payload["lines"][0]["id"])
+    (line,) = since()[sale.key].payload["lines"]
+    assert line["product"]["code"] == "GAD-1"
+
+
+def test_a_phone_that_is_deleted_on_its_own_is_noticed(
+    hands: Any, office: Office, mark: Mark
+) -> None:
+    phone = {"type": "phone", "value": "+49 30 1234567"}
+    values = {"value": "ann@acme.example", "name": "Ann", "party": {"id": hands.party().key}}
+    contact = hands.create("party.contact_mechanism", {**values, "phones": [phone]})
+    since = mark("party.contact_mechanism")
+    office.delete("party.contact_mechanism", contact.payload["phones"][0]["id"])
+    assert since()[contact.key].payload["phones"] == []

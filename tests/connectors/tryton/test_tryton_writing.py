@@ -33,7 +33,9 @@ def test_one_bad_row_does_not_sink_the_others(connector: TrytonConnector) -> Non
     assert isinstance(outcomes[1].error, RecordRejectedError)
     assert "BE1" in str(outcomes[1].error)
     assert isinstance(outcomes[3].error, RecordRejectedError)
-    assert outcomes[3].error.fields == {"country": "there is no country.country with this code"}
+    assert outcomes[3].error.fields == {
+        "country": "Tryton has no country with this code: add it there, or change it"
+    }
     found = connector.find("party.party", [f"row-{n}" for n in range(5)])
     assert {once: record.payload["name"] for once, record in found.items()} == {
         "row-0": "A",

@@ -220,6 +220,15 @@ def test_a_twin_must_exist(office: Any) -> None:
     assert "did you mean memory?" in office.run("twin", "memry", code=2).stderr
 
 
+def test_vices_of_a_twin_must_exist(office: Any) -> None:
+    run = office.run
+    assert "--vices: there is no vice 'los'; did you mean lost?" in (
+        run("twin", "hubspot", "--vices", "los", code=2).stderr
+    )
+    assert "cannot be cursor" in run("twin", "hubspot", "--vices", "cursor", code=2).stderr
+    assert "tryton has no vices" in run("twin", "tryton", "--vices", "lost", code=2).stderr
+
+
 def test_a_mistake_in_the_file_ends_with_2_and_its_line(office: Any) -> None:
     text = office.config.read_text(encoding="utf-8").replace("policies:", "polices:")
     office.config.write_text(text, encoding="utf-8")
@@ -319,3 +328,9 @@ def test_every_command_takes_the_global_options(office: Any) -> None:
         text = CliRunner().invoke(build(), [*command, "--help"]).stdout
         for option in ("--config", "--json", "--quiet", "--debug"):
             assert option in text, command
+
+
+def test_a_fresh_key_is_printed_each_time() -> None:
+    keys = {CliRunner().invoke(build(), ["config", "key"]).stdout.strip() for _ in range(2)}
+    assert len(keys) == 2
+    assert all(len(key) == 44 for key in keys)

@@ -78,6 +78,30 @@ def test_a_surprise_waits_until_it_is_accepted(office: Any) -> None:
     assert all(row.get("phone") for row in office.erp.records("companies").values())
 
 
+def test_deletions_on_the_other_side_wait_until_they_are_accepted(office: Any) -> None:
+    text = office.config.read_text(encoding="utf-8")
+    text = text.replace("  company:\n", "  company:\n    delete: propagate\n")
+    office.config.write_text(text + "limits: {share: 0.5, records: 2}\n", encoding="utf-8")
+    for number in range(8):
+        office.crm.create("companies", name=f"Company {number}")
+    office.run("sync", "--once")
+    for part in (("1", "2"), ("3", "4", "5")):
+        for key in part:
+            office.crm.delete("companies", key)
+        result = office.run("sync", "--once", code=None)
+    assert "tulay resume crm companies --accept" in result.stderr
+    office.run("resume", "crm", "companies", "--accept")
+    result = office.run("sync", "--once", code=1)
+    assert "tulay resume erp companies --accept" in result.stderr
+    assert len(office.erp.records("companies")) == 6
+    (letter, *_) = office.json("letters")
+    assert "deleted elsewhere" in letter["reason"]
+    office.run("resume", "erp", "companies", "--accept")
+    office.run("sync", "--once")
+    assert len(office.erp.records("companies")) == 3
+    assert office.json("letters") == []
+
+
 def test_resume_knows_connections_and_streams(office: Any) -> None:
     assert "there is no connection 'crn'" in office.run("resume", "crn", code=2).stderr
     assert "no mapped stream 'deals'" in office.run("resume", "crm", "deals", code=2).stderr
@@ -91,7 +115,9 @@ def test_status_tells_how_things_stand(agreed: Any) -> None:
     assert {run["state"] for run in found["runs"]} == {"done"}
     assert (found["conflicts"], found["reviews"], found["letters"]) == (0, 0, [])
     lines = agreed.lines("status")
-    assert lines[0].split() == "CONNECTION SYSTEM ROLE STATE TO READ TO WRITE SET ASIDE".split()
+    assert lines[0].split() == (
+        "CONNECTION SYSTEM ROLE STATE TO READ TO WRITE SET ASIDE CALLS TODAY".split()
+    )
     assert any(line.split()[:4] == ["crm", "memory", "crm", "ok"] for line in lines)
 
 

@@ -31,6 +31,14 @@ def test_everything_is_wanted_where_there_is_no_link() -> None:
     assert want({"name": "A", "phone": None}, LinkState()) == {"name": "A"}
 
 
+def test_a_blank_is_wanted_only_where_a_person_decided_on_it() -> None:
+    link = LinkState({"phone": "1"})
+    assert want({}, link) == {}
+    assert want({"phone": None}, link) == {"phone": None}
+    assert want({"phone": None}, link, conflicts=("phone",)) == {}
+    assert want({"phone": None}, LinkState({}, {}, {})) == {}
+
+
 def test_nothing_is_wanted_of_a_link_in_sync() -> None:
     assert want({"name": "Acme"}, LinkState({"name": "ACME"}, {"name": "Acme"})) == {}
 

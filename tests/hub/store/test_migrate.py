@@ -15,7 +15,7 @@ from sqlalchemy import inspect, text
 
 from hub.errors import SettingsError
 from hub.store import migrate as migrations
-from hub.store.engine import open_store
+from hub.store.engine import Store, open_store
 from hub.store.migrate import HEAD, is_current, migrate
 from hub.store.tables import metadata
 
@@ -23,7 +23,7 @@ from hub.store.tables import metadata
 def test_migrated_database_has_the_tables_of_the_code(database_url: str) -> None:
     store = open_store(database_url)
     assert not is_current(store)
-    migrate(store)
+    upgrade(store)
     assert is_current(store)
     with store.begin() as tx:
         context = MigrationContext.configure(tx, opts={"compare_type": True})
@@ -31,18 +31,25 @@ def test_migrated_database_has_the_tables_of_the_code(database_url: str) -> None
     store.close()
 
 
+def upgrade(store: Store) -> None:
+    """Goes through all revisions, as a database does that was there from the first one on."""
+    with store.begin(durable=True) as tx:
+        migrations._upgrade(tx, None)
+
+
 def test_migrated_and_created_databases_are_the_same(tmp_path) -> None:
     shown = []
-    for name, prepare in (("a.db", migrate), ("b.db", lambda store: store.create())):
+    for name, prepare in (("a.db", upgrade), ("b.db", migrate)):
         store = open_store(f"sqlite:///{tmp_path / name}")
         prepare(store)
+        assert is_current(store)
         with store.read() as tx:
             found = inspect(tx)
             shown.append(
                 {
                     table: (
                         sorted(
-                            (c["name"], str(c["type"]), c["nullable"])
+                            (c["name"], str(c["type"]), c["nullable"], c["default"])
                             for c in found.get_columns(table)
                         ),
                         sorted(str(i["column_names"]) for i in found.get_indexes(table)),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 from hub.store import queues
-from hub.store.engine import Store
+from hub.store.engine import Store, open_store
 from hub.store.queues import LEASE, Wish
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -252,6 +254,21 @@ def test_marks_rise_even_when_the_clock_goes_back(store: Store, back: timedelta)
         assert queues.soiled(tx, limit=1)[0]["g1"] > before
 
 
+def test_what_waits_in_a_connection_says_why_and_is_woken_with_it(store: Store) -> None:
+    with store.begin() as tx:
+        wishes = [("erp", "company", "g1"), ("erp", "company", "g2"), ("crm", "company", "g1")]
+        queues.want(tx, wishes, now=NOW)
+        for name in ("erp", "crm"):
+            for wish in queues.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=1):
+                why = f"held in {name}"
+                queues.postpone(tx, wish, state="waiting", due_at=LATER, reason=why)
+        assert queues.reasons(tx, "erp", ["g1", "g2"]) == {"g1": "held in erp"}
+        queues.wake_held(tx, "erp", now=NOW)
+        for name, number in (("erp", 2), ("crm", 0)):
+            found = queues.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=9)
+            assert len(found) == number
+
+
 def test_derivations_come_oldest_first_and_limited(store: Store) -> None:
     with store.begin() as tx:
         queues.soil(tx, ["late"], now=LATER)
@@ -267,3 +284,61 @@ def test_derivations_that_follow_from_derivations_come_last(store: Store) -> Non
         queues.clean(tx, queues.soiled(tx, limit=10)[0])
         queues.soil(tx, ["chased"], now=LATER)  # news does not make the chain shorter
         assert queues.soiled(tx, limit=10)[1] == 3
+
+
+def test_what_is_wished_for_while_it_is_fulfilled_is_not_lost(postgresql_url: str) -> None:
+    store = open_store(postgresql_url)
+    store.create()
+    want(store, "g1")
+    wishes = lease(store)
+
+    def fulfil() -> None:
+        with store.begin() as tx:
+            queues.fulfilled(tx, wishes)
+
+    interrupted(store, lambda tx: queues.want(tx, [("erp", "company", "g1")], now=NOW), fulfil)
+    assert backlog(store) == {("erp", "due"): 1}
+    store.close()
+
+
+def test_what_becomes_due_while_it_is_derived_is_not_lost(postgresql_url: str) -> None:
+    store = open_store(postgresql_url)
+    store.create()
+
+    def soil() -> None:
+        with store.begin() as tx:
+            queues.soil(tx, ["g1"], now=NOW)
+
+    def derive() -> None:
+        with store.begin() as tx:
+            queues.clean(tx, queues.soiled(tx, limit=9)[0])
+
+    interrupted(store, lambda tx: queues.soil(tx, ["g1"], now=LATER), soil, derive)
+    with store.read() as tx:
+        assert set(queues.soiled(tx, limit=9)[0]) == {"g1"}
+    store.close()
+
+
+def interrupted(
+    store: Store, work: Callable[[Connection], None], *others: Callable[[], None]
+) -> None:
+    """Does work in a transaction; after each statement another one does his.
+
+    Who has to wait for the transaction goes on after it.
+    """
+    started: list[threading.Thread] = []
+
+    def next_one(*_: Any) -> None:
+        if len(started) < len(others):
+            started.append(threading.Thread(target=others[len(started)]))
+            started[-1].start()
+            started[-1].join(timeout=1)
+
+    with store.begin() as tx:
+        event.listen(tx, "after_cursor_execute", next_one)
+        work(tx)
+        event.remove(tx, "after_cursor_execute", next_one)
+        for _ in others[len(started) :]:
+            next_one()
+    for thread in started:
+        thread.join()

@@ -153,6 +153,13 @@ def test_the_third_value_may_be_theirs(firm: Firm) -> None:
     assert firm.conflicts() == []
 
 
+def test_an_empty_value_empties_it_everywhere(firm: Firm) -> None:
+    firm.edit(crm={"email": "a@acme.example"}, erp={"email": "b@acme.example"})
+    resolve_with_value(firm.hub, 1, " ")
+    assert firm.shown("email") == {None}
+    assert firm.conflicts() == []
+
+
 def test_a_value_that_is_none_is_refused(firm: Firm) -> None:
     firm.edit(crm={"country": "GB"}, erp={"country": "FR"})
     (row,) = [r for r in firm.conflicts() if r["path"] == "address.country"]

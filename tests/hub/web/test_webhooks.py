@@ -193,6 +193,12 @@ def test_other_content_types_are_refused(hub: Hub) -> None:
     assert post(app, *signed("1"), kind="Application/JSON; charset=utf-8").status_code == 202
 
 
+def test_size_and_signature_come_before_the_content_type(hub: Hub) -> None:
+    app = app_of(hub)
+    assert post(app, b"x" * 10_000_000, {}, kind="text/plain").status_code == 413
+    assert post(app, b"[]", {}, kind="text/plain").status_code == 401
+
+
 def test_a_body_said_to_be_too_large_is_not_read(hub: Hub, caller: Caller) -> None:
     answer = post(app_of(hub), b"x" * 10_000_000, {})
     assert refusal(answer) == (413, "the body is too large")
@@ -291,7 +297,7 @@ def test_a_database_that_is_away_asks_the_sender_to_come_again(
     assert post(app, *signed("1")).status_code == 202
     allow(postgresql_server, postgresql_url, connections=False)
     answer = post(app, *signed("2"))
-    assert refusal(answer) == (503, "the database does not answer")
+    assert refusal(answer) == (503, "the database did not store it")
     assert int(answer.headers["retry-after"]) > 0
     assert refusal(ask(app, lambda http: http.get("/readyz")))[0] == 503
     assert refusal(ask(app, lambda http: http.get("/metrics")))[0] == 503

@@ -71,8 +71,12 @@ class Line:
     def __init__(self, connector: MemoryConnector, life: Life) -> None:
         self.connector, self.life = connector, life
 
+    def meet(self) -> None:
+        """A call begins: for those who want to know."""
+
     def _call(self, method: str, *args: Any) -> Any:
         self.life.point()
+        self.meet()
         answer = getattr(self.connector, method)(*args)
         self.life.point()
         return answer
@@ -80,18 +84,22 @@ class Line:
     def pages(self, stream: str, since: str | None) -> Iterator[Page]:
         """All pages at once: later ones are old news by the time they are taken in."""
         self.life.point()
+        self.meet()
         found: list[Page | ConnectorError] = []
         try:
             for page in self.connector.pages(stream, since):
                 found.append(page)
                 self.life.point()
+                self.meet()
         except ConnectorError as error:
             found.append(error)
         return _told(found)
 
     def keys(self, stream: str) -> Iterator[Sequence[str]]:
+        self.meet()
         for portion in self.connector.keys(stream):
             self.life.point()
+            self.meet()
             yield portion
 
     def fetch(self, stream: str, keys: Sequence[str]) -> Page:

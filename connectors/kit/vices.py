@@ -1,0 +1,222 @@
+"""The vices that twins and the memory system can be told to have: names, chances, seeded luck.
+
+One word per vice, the same on every side; each side does what its system could do. Nothing here
+acts, and nothing is drawn but by seed: the same seed and the same calls meet the same fate.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from hashlib import blake2b
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One vice: what happens, and how often when nobody says."""
+
+    about: str
+    #: 0..1 per call, row, page or delivery, whichever the vice is about.
+    chance: float = 0.02
+    #: On or off, the whole time; a chance would make no sense.
+    steady: bool = False
+
+
+VICES: Mapping[str, Kind] = MappingProxyType(
+    {
+        # the line
+        "throttled": Kind("429 with Retry-After, nothing happened"),
+        "abrupt": Kind("429 without Retry-After, nothing happened", 0.01),
+        "quota": Kind("403 because a quota is used up, nothing happened", 0.01),
+        "down": Kind("5xx before the commit"),
+        "lost": Kind("5xx after the commit"),
+        "timeout": Kind("silence after the commit", 0.01),
+        "reset": Kind("the connection breaks in the middle of the answer, after the commit"),
+        "truncated": Kind("half of the JSON, as if it were whole, after the commit"),
+        "html": Kind("a proxy's HTML page instead of JSON, before or after the commit"),
+        "slow": Kind("the answer takes its time", 0.01),
+        # who calls
+        "token": Kind("the access token ends before its time"),
+        "rotated": Kind("refresh tokens change with each use, and answers with a new one get lost"),
+        # reading
+        "lag": Kind("changes are found in searches some seconds late only", 1.0, True),
+        "ties": Kind("many changes carry one and the same time", 1.0, True),
+        "skew": Kind("the system's clock is wrong by minutes or hours", 1.0, True),
+        "moving": Kind("a record is touched while pages are read, so that it moves", 0.1),
+        "vanishing": Kind("a record is deleted while pages are read, and restored later", 0.05),
+        "cursor": Kind("the cursor is not known any more", 0.01),
+        # writing
+        "partial": Kind("a part of a batch fails, or is not spoken of in the answer"),
+        "refused": Kind("an admin's rule refuses a value, and goes on refusing it", 0.01),
+        "shortened": Kind("texts are cut off", 1.0, True),
+        "shouted": Kind("texts are put into upper case", 1.0, True),
+        "rounded": Kind("figures are rounded", 1.0, True),
+        "merged": Kind("a merge makes a third record with a key of its own", 1.0, True),
+        # webhooks
+        "duplicated": Kind("a webhook comes twice", 0.1),
+        "reordered": Kind("a webhook is overtaken by later ones", 0.1),
+        "delayed": Kind("a webhook comes seconds late", 0.1),
+        "dropped": Kind("a webhook never comes", 0.1),
+    }
+)
+
+
+class ViceError(ValueError):
+    """A vice is not known, or its chance makes no sense; the message says what to write instead."""
+
+
+Chances = Mapping[str, float]
+
+
+def parse(text: str) -> dict[str, float]:
+    """Returns vice -> chance of what a person wrote; vices that are off are left out.
+
+    `all` and `none` stand for themselves, and what comes later counts: `all,down:0.2,skew:0`.
+    Raises: ViceError.
+
+    >>> parse("lost,down:0.2")
+    {'lost': 0.02, 'down': 0.2}
+    >>> parse("none"), len(parse("all")) == len(VICES)
+    ({}, True)
+    """
+    chances: dict[str, float] = {}
+    for part in text.split(","):
+        name, colon, figure = part.strip().partition(":")
+        if not part.strip():
+            raise ViceError(f"a vice is missing in {text!r}; write such as lost,down:0.2")
+        names = list(VICES) if name == "all" else [] if name == "none" else [name]
+        if not names:
+            chances.clear()
+        for one in names:
+            if colon and name == "all" and VICES[one].steady:
+                chances[one] = float(_figure(figure, part) > 0)
+            else:
+                chances[one] = _chance(one, figure if colon else None)
+    return {name: chance for name, chance in chances.items() if chance > 0}
+
+
+def check(chances: Chances) -> dict[str, float]:
+    """Returns the vices that are on. Raises: ViceError for what is not one."""
+    return {n: c for n, c in chances.items() if _chance(n, str(c)) > 0}
+
+
+def chosen(vices: str | Chances) -> dict[str, float]:
+    """Returns vice -> chance, however it was said. Raises: ViceError."""
+    return parse(vices) if isinstance(vices, str) else check(vices)
+
+
+def only(chances: Chances, known: Iterable[str], *, whose: str) -> None:
+    """Insists that a side can have these vices. Raises: ViceError."""
+    for name in chances:
+        if name not in known:
+            raise ViceError(f"{whose} cannot be {name} ({VICES[name].about}); leave it out")
+
+
+def _chance(name: str, figure: str | None) -> float:
+    kind = VICES.get(name)
+    if kind is None:
+        raise ViceError(f"there is no vice {name!r}{_nearest(name)}")
+    if figure is None:
+        return kind.chance
+    chance = _figure(figure, f"{name}:{figure}")
+    if kind.steady and chance not in (0.0, 1.0):
+        raise ViceError(f"{name} is on or off and has no chance; write {name}, or {name}:0")
+    return chance
+
+
+def _figure(text: str, part: str) -> float:
+    try:
+        chance = float(text)
+    except ValueError:
+        chance = -1.0
+    if not 0.0 <= chance <= 1.0:
+        raise ViceError(f"{part.strip()!r}: a chance is a figure from 0 to 1, such as 0.2")
+    return chance
+
+
+def _nearest(name: str) -> str:
+    close = get_close_matches(name, [*VICES, "all", "none"], n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(VICES)}"
+
+
+def luck(seed: int, *about: object) -> float:
+    """Returns a figure from 0 up to 1 that these words always have.
+
+    >>> luck(1, "lost", 7) == luck(1, "lost", 7) != luck(2, "lost", 7)
+    True
+    """
+    mark = blake2b(repr((seed, *about)).encode(), digest_size=7).digest()
+    return int.from_bytes(mark, "big") / float(1 << 56)
+
+
+@dataclass
+class Dice:
+    """Vices that are on, and their luck; each has a row of draws of its own. Thread-safe."""
+
+    chances: Chances = field(default_factory=dict)
+    seed: int = 0
+    _drawn: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def roll(self, name: str) -> float:
+        """Returns the next figure from 0 up to 1 of a row."""
+        with self._lock:
+            self._drawn[name] += 1
+            return luck(self.seed, name, self._drawn[name])
+
+    def strikes(self, name: str) -> bool:
+        """Says whether a vice strikes now."""
+        chance = self.chances.get(name, 0.0)
+        return chance > 0 and self.roll(name) < chance
+
+    def on(self, name: str) -> bool:
+        """Says whether a vice is on at all."""
+        return self.chances.get(name, 0.0) > 0
+
+
+#: Seconds that a delayed delivery takes at most, and one that is overtaken.
+DELAY, DETOUR = 2.0, 0.3
+
+
+def journeys(chances: Chances, roll: Callable[[str], float]) -> tuple[float, ...]:
+    """Returns after how many seconds each copy of a webhook arrives; none when it is lost."""
+
+    def struck(name: str) -> bool:
+        chance = chances.get(name, 0.0)
+        return chance > 0 and roll(name) < chance
+
+    if struck("dropped"):
+        return ()
+    wait = DELAY * roll("how late") if struck("delayed") else 0.0
+    if struck("reordered"):
+        wait += DETOUR * roll("how far")
+    return (wait, wait + DETOUR * roll("how far")) if struck("duplicated") else (wait,)
+
+
+def skew(seed: int) -> float:
+    """Returns by how many seconds a clock is wrong: a minute to two hours, either way.
+
+    >>> all(60 <= abs(skew(seed)) <= 7200 for seed in range(100))
+    True
+    """
+    sign = 1 if luck(seed, "skew", "sign") < 0.5 else -1
+    return sign * (60 + round(luck(seed, "skew") ** 2 * 7140))
+
+
+#: What systems do to values that they are given: last part of a path -> way of writing.
+WAYS: Mapping[str, Mapping[str, str]] = {
+    "shouted": dict.fromkeys(("city", "town"), "upper"),
+    "shortened": dict.fromkeys(("name", "title", "dealname", "firstname"), "truncate:24"),
+    "rounded": dict.fromkeys(("price", "list_price", "amount", "total"), "round:1"),
+}
+
+
+def ways(chances: Chances) -> dict[str, str]:
+    """Returns how values are written down, by the last part of their paths."""
+    return {
+        path: way for vice, paths in WAYS.items() if vice in chances for path, way in paths.items()
+    }

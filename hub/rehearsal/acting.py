@@ -1,0 +1,385 @@
+"""People at the stand-ins: carries steps out over there, and notes every word in the ledger.
+
+What somebody types is never typed by anybody else, so that it can be found again. The hub is only
+asked what it has read so far: who types over words that nobody had read takes them back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from connectors.memory import MemorySystem
+from connectors.memory.tables import Row
+from hub.rehearsal.costume import Costume, tag_of, word
+from hub.rehearsal.ledger import Act, Ledger, Typed
+from hub.rehearsal.people import Step
+from hub.store.records import Link
+from mappings.canonical.values import Values
+
+#: (connection, stream, keys) -> what the hub has of these records.
+Known = Callable[[str, str, Sequence[str]], Mapping[str, Link]]
+#: Words of one step: numbers times this.
+_WORDS = 16
+#: What every new record gets: names, and the address without which a deal becomes no order.
+_ALWAYS = frozenset(("name", "last_name", "address.street", "address.city"))
+
+
+@dataclass
+class Company:
+    """All stand-ins, and which record each thing is where."""
+
+    systems: Mapping[str, MemorySystem]
+    #: connection -> stream -> costume
+    costumes: Mapping[str, Mapping[str, Costume]]
+    #: (connection, entity) -> thing -> key
+    keys: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    #: Things that people made on more than one side, deleted or merged.
+    shared: set[str] = field(default_factory=set)
+    meddled: set[str] = field(default_factory=set)
+
+    def costume(self, connection: str, entity: str) -> Costume | None:
+        """Returns the costume of an entity in a connection."""
+        for costume in self.costumes.get(connection, {}).values():
+            if costume.entity.name == entity and costume.tag is not None:
+                return costume
+        return None
+
+    def key(self, connection: str, entity: str, thing: str) -> str | None:
+        """Returns the key of a thing, when people can find it there."""
+        return self.keys.get((connection, entity), {}).get(thing)
+
+    def enter(self, connection: str, entity: str, thing: str, key: str) -> None:
+        """A thing is there from now on; the first record of it stays the one people use."""
+        self.keys.setdefault((connection, entity), {}).setdefault(thing, key)
+
+    def leave(self, connection: str, entity: str, thing: str) -> None:
+        """People do not find it any more."""
+        self.keys.get((connection, entity), {}).pop(thing, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What one step has changed."""
+
+    costume: Costume
+    key: str
+    thing: str
+
+
+class Crew:
+    """The people."""
+
+    def __init__(self, company: Company, ledger: Ledger, known: Known, *, first: int) -> None:
+        self._company, self._ledger, self._known = company, ledger, known
+        #: Steps up to this number are the population.
+        self._first = first
+        self._links: dict[tuple[str, str, str], Link | None] = {}
+        #: Told of each value that was typed: (line of the ledger, what).
+        self._count = 0
+        self._told: list[str] = []
+        self.listeners: list[Callable[[int, Typed, float], None]] = []
+
+    def take_count(self) -> int:
+        """Returns how many changes were made since this was last asked."""
+        count, self._count = self._count, 0
+        return count
+
+    def told(self) -> list[str]:
+        """Returns what was done since this was last asked, in words; only short stories ask."""
+        told, self._told = self._told, []
+        return told
+
+    def population_ends(self, number: int) -> None:
+        """From now on steps are changes of the day."""
+        self._first = number
+
+    def burst(self, steps: Iterable[Step], *, closed: str | None = None) -> list[Spoken]:
+        """Carries steps out, one after the other; returns what has changed.
+
+        `closed`: the connection that the hub is just writing to; where there is no lock, nobody
+        can be saved who types at that moment.
+        """
+        todo = [step for step in steps if not self._shut(step, closed)]
+        self._read_links(todo)
+        self._told = []
+        done: list[Spoken] = []
+        for step in todo:
+            system = self._company.systems[step.side]
+            with system.tables.transaction():
+                done += getattr(self, f"_{step.verb}")(step)
+        return done
+
+    def _shut(self, step: Step, closed: str | None) -> bool:
+        if step.side != closed:
+            return False
+        costumes = self._company.costumes[step.side].values()
+        return any(costume.shape.facts.lock == "none" for costume in costumes)
+
+    def _read_links(self, steps: Sequence[Step]) -> None:
+        wanted: dict[tuple[str, str], list[str]] = {}
+        for step in steps:
+            costume = self._company.costume(step.side, step.entity)
+            key = self._company.key(step.side, step.entity, step.thing)
+            if costume is not None and key is not None and step.verb != "create":
+                wanted.setdefault((step.side, costume.stream), []).append(key)
+        self._links = {}
+        for (side, stream), keys in wanted.items():
+            found = self._known(side, stream, keys)
+            self._links |= {(side, stream, key): found.get(key) for key in keys}
+
+    # --- what they do ---------------------------------------------------------------------------
+
+    def _create(self, step: Step) -> list[Spoken]:
+        costume = self._company.costume(step.side, step.entity)
+        if costume is None or self._company.key(step.side, step.entity, step.thing):
+            return []
+        values = self._new_values(costume, step)
+        return [] if values is None else self._make(costume, step, step.thing, values)
+
+    def _new_values(self, costume: Costume, step: Step) -> Values | None:
+        values: Values = {}
+        for index, path in enumerate(costume.typed):
+            if (step.pick >> index) & 1 or path in _ALWAYS:
+                values[path] = self._word(costume, path, step, index)
+        if costume.entity.name == "opportunity":
+            values |= {"stage": "open", "currency": "EUR", "close_date": "2026-03-31"}
+        if costume.entity.name == "sales_order":
+            values |= {"description": step.thing.upper(), "currency": "EUR"}
+        if step.other:
+            for path, entity in costume.entity.references().items():
+                if entity != "company" or path not in costume.spoken.columns.by_path:
+                    continue
+                parent = self._company.key(step.side, "company", step.other)
+                if parent is None:
+                    return None  # whoever writes this down does not know the company yet
+                values[path] = parent
+        values |= self._lines(costume, step)
+        return {p: v for p, v in values.items() if p in costume.typed or costume.can_say(p, v)}
+
+    def _lines(self, costume: Costume, step: Step) -> Values:
+        if "lines" not in costume.spoken.lists:
+            return {}
+        articles = self._company.keys.get((step.side, "product"), {})
+        names = list(articles) if len(articles) < 50 else list(articles)[:50]
+        values: Values = {}
+        for turn in range(min(1 + step.pick % 2, len(names))):
+            thing = names[(step.pick // 7 + turn) % len(names)]
+            key = tag_of("text", thing)
+            values |= {
+                f"lines[{key}].product": articles[thing],
+                f"lines[{key}].quantity": str(1 + step.pick % 9),
+                f"lines[{key}].unit_price": "10.5",
+            }
+        return {p: v for p, v in values.items() if _mapped(costume, p)}
+
+    def _edit(self, step: Step) -> list[Spoken]:
+        costume, row = self._look(step)
+        if costume is None or row is None or not costume.typed:
+            return []
+        paths = costume.typed if step.verb == "edit" else self._common(step)
+        if not paths:
+            return []
+        path = paths[step.pick % len(paths)]
+        return self._write(costume, step, row, {path: self._word(costume, path, step, 0)})
+
+    _quarrel = _edit
+
+    def _common(self, step: Step) -> list[str]:
+        """Fields that people of all sides may type into."""
+        costumes = [self._company.costume(side, step.entity) for side in self._company.systems]
+        there = [costume.typed for costume in costumes if costume is not None]
+        return [path for path in there[0] if all(path in typed for typed in there)]
+
+    def _blank(self, step: Step) -> list[Spoken]:
+        costume, row = self._look(step)
+        optional = [p for p in (costume.typed if costume else ()) if p not in ("name", "last_name")]
+        if costume is None or row is None or not optional:
+            return []
+        return self._write(costume, step, row, {optional[step.pick % len(optional)]: None})
+
+    def _delete(self, step: Step) -> list[Spoken]:
+        costume, row = self._look(step)
+        if costume is None or row is None:
+            return []
+        self._company.meddled.add(step.thing)
+        self._company.systems[step.side].pen(costume.stream).delete(row.key)
+        self._company.leave(step.side, step.entity, step.thing)
+        self._note_end("delete", costume, step, row)
+        return [Spoken(costume, row.key, step.thing)]
+
+    def _merge(self, step: Step) -> list[Spoken]:
+        costume, row = self._look(step)
+        into = self._company.key(step.side, step.entity, step.other)
+        if costume is None or row is None or into is None:
+            return []
+        system = self._company.systems[step.side]
+        survivor = system.row(costume.stream, into)
+        if survivor is None or survivor.fate != "live":
+            return []
+        self._company.meddled |= {step.thing, step.other}
+        system.pen(costume.stream).merge(row.key, into=into)
+        self._company.leave(step.side, step.entity, step.thing)
+        self._note_end("merge", costume, step, row)
+        return [Spoken(costume, row.key, step.thing), Spoken(costume, into, step.other)]
+
+    def _win(self, step: Step) -> list[Spoken]:
+        costume, row = self._look(step)
+        if costume is None or row is None or "stage" not in costume.spoken.columns.by_path:
+            return []
+        if costume.at(json.loads(row.payload), "stage") == "won":
+            return []
+        return self._write(costume, step, row, {"stage": "won"})
+
+    def _handle(self, step: Step) -> list[Spoken]:
+        """Numbers an order, moves it on, ships it, bills it, books the payment: one at a time."""
+        costume, row = self._look(step)
+        if costume is None or row is None:
+            return []
+        shows = costume.read(json.loads(row.payload))
+        if shows.get("number") is None:
+            return self._write(costume, step, row, self._numbered(costume, step))
+        for entity, letter in (
+            ("production_order", "m"),
+            ("shipment", "v"),
+            ("invoice", "i"),
+            ("payment", "z"),
+        ):
+            paper = self._company.costume(step.side, entity)
+            thing = letter + step.thing
+            if paper is not None and self._company.key(step.side, entity, thing) is None:
+                return self._make(paper, step, thing, self._paper(paper, step, shows, row.key))
+        moves = {"state": "done", "shipment_state": "shipped", "invoice_state": "paid"}
+        moved: Values = {p: v for p, v in moves.items() if _mapped(costume, p)}
+        if shows.get("state") not in ("confirmed", "processing"):
+            return []
+        return self._write(costume, step, row, moved)
+
+    def _numbered(self, costume: Costume, step: Step) -> Values:
+        values: Values = {"number": tag_of("text", step.thing)}
+        for index, path in enumerate(("untaxed", "tax", "total")):
+            if _mapped(costume, path):
+                values[path] = word("decimal", step.number * _WORDS + index)
+        return values
+
+    def _paper(self, paper: Costume, step: Step, order: Values, key: str) -> Values:
+        """A document about an order."""
+        number = step.number * _WORDS
+        invoice = self._company.key(step.side, "invoice", "i" + step.thing)
+        values: Values = {
+            "company": order.get("company"),
+            "sales_order": key,
+            "invoice": invoice,
+            "state": {"invoice": "posted", "payment": "succeeded"}.get(paper.entity.name, "done"),
+            "quantity": word("decimal", number),
+            "currency": "EUR",
+            "total": word("decimal", number + 1),
+            "paid": word("decimal", number + 2),
+            "amount": word("decimal", number + 3),
+        }
+        return {
+            p: v
+            for p, v in values.items()
+            if v is not None and _mapped(paper, p) and paper.can_say(p, v)
+        }
+
+    # --- how it is done -------------------------------------------------------------------------
+
+    def _look(self, step: Step) -> tuple[Costume | None, Row | None]:
+        costume = self._company.costume(step.side, step.entity)
+        key = self._company.key(step.side, step.entity, step.thing)
+        if costume is None or key is None:
+            return None, None
+        row = self._company.systems[step.side].row(costume.stream, key)
+        return costume, row if row is not None and row.fate == "live" else None
+
+    def _word(self, costume: Costume, path: str, step: Step, index: int) -> str:
+        kind = costume.entity.fields[path].kind
+        return word(kind, step.number * _WORDS + index)
+
+    def _make(self, costume: Costume, step: Step, thing: str, values: Values) -> list[Spoken]:
+        assert costume.tag is not None
+        named = {**values, costume.tag: tag_of(costume.entity.fields[costume.tag].kind, thing)}
+        if thing.startswith("o"):  # never made by people
+            return []
+        system = self._company.systems[step.side]
+        row = system.pen(costume.stream).create(costume.payload(named), once=None, key=None)
+        others = (c for (c, e) in self._company.keys if e == costume.entity.name and c != step.side)
+        if any(self._company.key(c, costume.entity.name, thing) for c in others):
+            self._company.shared.add(thing)
+        self._company.enter(step.side, costume.entity.name, thing, row.key)
+        self._note(costume, step, row, thing=thing, values=values, before={})
+        return [Spoken(costume, row.key, thing)]
+
+    def _write(self, costume: Costume, step: Step, row: Row, values: Values) -> list[Spoken]:
+        before: dict[str, Any] = json.loads(row.payload)
+        patch = costume.patch(values, before)
+        if not patch:
+            return []
+        system = self._company.systems[step.side]
+        after = system.pen(costume.stream).change(row.key, patch)
+        self._note(costume, step, after, thing=step.thing, values=values, before=before)
+        return [Spoken(costume, row.key, step.thing)]
+
+    def _note(
+        self,
+        costume: Costume,
+        step: Step,
+        row: Row,
+        *,
+        thing: str,
+        values: Values,
+        before: Mapping[str, Any],
+    ) -> None:
+        number, at = step.number - self._first, _seconds(row)
+        self._ledger.act(Act(number, at, step.verb, thing, step.side, costume.stream, row.key))
+        self._count += 1
+        said = ", ".join(f"{p} = {'blank' if v is None else v}" for p, v in values.items())
+        self._told.append(f"{step.side}: {step.verb} {costume.stream} {row.key} ({thing}): {said}")
+        link = self._links.get((step.side, costume.stream, row.key))
+        for path, value in values.items():
+            if costume.mapping.references.get(path) or "[" in path or not _counts(costume, path):
+                continue
+            old = costume.at(before, path) if before else None
+            read = old is None or (link is not None and link.state.seen_at(path) == old)
+            typed = Typed(
+                *(number, thing, step.side, costume.stream, row.key, path),
+                value=costume.shows(path, value),
+                unread=not read,
+                unique=path in costume.typed and value is not None,
+            )
+            line = self._ledger.typed(typed)
+            for listener in self.listeners:
+                listener(line, typed, at)
+
+    def _note_end(self, verb: str, costume: Costume, step: Step, row: Row) -> None:
+        link = self._links.get((step.side, costume.stream, row.key))
+        read = link is not None and link.version == str(row.version)
+        number, at = step.number - self._first, _seconds(row)
+        said = verb if read else f"{verb} unread"
+        self._count += 1
+        what = f" into {step.other}" if verb == "merge" else ""
+        self._told.append(f"{step.side}: {verb} {costume.stream} {row.key} ({step.thing}){what}")
+        self._ledger.act(Act(number, at, said, step.thing, step.side, costume.stream, row.key))
+
+
+def _counts(costume: Costume, path: str) -> bool:
+    """Says whether what is typed there counts: a field of the mapping that the hub reads."""
+    column = costume.spoken.columns.by_path.get(path)
+    return column is not None and costume.mapping.mapped(path)
+
+
+def _mapped(costume: Costume, path: str) -> bool:
+    name, bracket, rest = path.partition("[")
+    if bracket:
+        leaf = rest.rpartition("].")[2]
+        items = costume.spoken.lists.get(name)
+        return items is not None and leaf in items.columns.by_path
+    return path in costume.spoken.columns.by_path
+
+
+def _seconds(row: Row) -> float:
+    return datetime.fromisoformat(row.modified_at).timestamp()

@@ -1,0 +1,225 @@
+"""Whether all sides agree: every record there is held against its golden record, by the portion.
+
+What a system shows is compared with what it would show if it were told now; the hub's own notes
+about how systems write are not believed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from hub.model.policy import item_of
+from hub.rehearsal.costume import Costume
+from hub.rehearsal.play import Finding
+from hub.rehearsal.stage import Stage
+from hub.store import audit, disputes, letters, queues, records
+from hub.store.records import Golden, Link
+from mappings.canonical.values import Scalar, Values
+from mappings.kit.errors import LensError
+from mappings.kit.mapping import declared_path
+
+_PORTION = 500
+
+
+@dataclass
+class Waiting:
+    """What waits for a person or a parent, and so excuses a difference."""
+
+    #: (connection, golden id)
+    wishes: dict[tuple[str, str], str] = field(default_factory=dict)
+    #: (connection, stream, key)
+    records: set[tuple[str, str, str]] = field(default_factory=set)
+
+
+def waiting(stage: Stage) -> Waiting:
+    """Reads what is set aside."""
+    found = Waiting()
+    with stage.store.read() as tx:
+        for wish in queues.set_aside(tx):
+            found.wishes[wish["connection"], wish["golden_id"]] = (
+                f"{wish['state']}: {wish['reason']}"
+            )
+        for letter in letters.listing(tx):
+            if letter["kind"] == "pull":
+                found.records.add((letter["source"], letter["stream"], letter["key"]))
+        for review in disputes.open_reviews(tx):
+            found.records.add((review["connection"], review["stream"], review["key"]))
+            for golden_id in review["candidates"]:
+                found.wishes[review["connection"], golden_id] = "under review"
+    return found
+
+
+def disagreements(stage: Stage, excuses: Waiting) -> Iterator[Finding]:
+    """Yields every record that does not show what it should, or is not what the hub thinks."""
+    for connection, costumes in stage.company.costumes.items():
+        for costume in costumes.values():
+            after = ""
+            while True:
+                with stage.store.read() as tx:
+                    links = audit.living_links(
+                        tx, connection, costume.stream, after=after, limit=_PORTION
+                    )
+                if not links:
+                    break
+                after = max(links)
+                yield from _Portion(stage, costume, links, excuses).findings()
+
+
+class _Portion:
+    def __init__(
+        self, stage: Stage, costume: Costume, links: Mapping[str, Link], excuses: Waiting
+    ) -> None:
+        self.stage, self.costume, self.links, self.excuses = stage, costume, links, excuses
+        self.policy = stage.plot.policies[costume.entity.name]
+        self.payloads = self._read()
+        ids = [str(link.golden_id) for link in links.values()]
+        with stage.store.read() as tx:
+            self.golden = records.load(tx, ids)
+            self.conflicts = disputes.open_paths(tx, [n.id for n in links.values() if n.id])
+            self.keys = self._keys(tx)
+            self.meant = self._meanings(tx)
+
+    def _read(self) -> dict[str, dict[str, object]]:
+        """Reads the living records over there: key -> payload."""
+        system = self.stage.company.systems[self.costume.connection]
+        found = {}
+        for key in self.links:
+            row = system.row(self.costume.stream, key)
+            if row is not None and row.fate == "live":
+                found[key] = json.loads(row.payload)
+        return found
+
+    def _keys(self, tx: Connection) -> dict[str, str]:
+        """Returns golden id -> key over there, of everything that is referred to."""
+        references = self.costume.mapping.references
+        targets = {
+            str(value): references[declared]
+            for golden in self.golden.values()
+            for path, value in golden.values.items()
+            if value is not None and (declared := declared_path(path)) in references
+        }
+        return records.keys_of(tx, self.costume.connection, targets)
+
+    def _meanings(self, tx: Connection) -> dict[tuple[str, str], str | None]:
+        """Returns (stream, key) -> golden id of what the records over there refer to."""
+        references, asked = self.costume.mapping.references, set()
+        for payload in self.payloads.values() if references else ():
+            try:
+                shows = self.costume.read(payload)
+            except LensError:
+                continue  # told below
+            for path, value in shows.items():
+                stream = references.get(declared_path(path))
+                if stream is not None and value is not None:
+                    asked.add((stream, str(value)))
+        return records.resolve(tx, self.costume.connection, asked)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yields what is wrong with these records."""
+        where = f"{self.costume.connection} {self.costume.stream}"
+        for key, link in sorted(self.links.items()):
+            golden, payload = self.golden.get(str(link.golden_id)), self.payloads.get(key)
+            if payload is None:
+                yield Finding("P8", f"{where} {key} is gone, and the hub has it living")
+            elif golden is None:
+                yield Finding("P1", f"{where} {key} is linked to nothing")
+            elif link.spare == 0 and not self._excused(link, golden):
+                yield from self._compare(f"{where} {key}", payload, link=link, golden=golden)
+
+    def _excused(self, link: Link, golden: Golden) -> bool:
+        return (
+            golden.merged_into is not None
+            or golden.deleted_at is not None
+            or (link.connection, golden.id) in self.excuses.wishes
+            or (link.connection, link.stream, link.key) in self.excuses.records
+        )
+
+    def _compare(
+        self, where: str, payload: dict[str, object], *, link: Link, golden: Golden
+    ) -> Iterator[Finding]:
+        costume = self.costume
+        try:
+            shows = costume.read(payload)
+            told = self._told(link, golden, shows)
+            after = costume.rewritten(payload, costume.mapping.write(told, payload))
+        except LensError as error:
+            yield Finding("P6", f"{where} cannot be translated: {error.path}")
+            return
+        if after == payload:
+            return
+        should = costume.read(after)
+        thing = costume.thing(shows)
+        for path in dict.fromkeys((*shows, *should)):
+            if shows.get(path) != should.get(path):
+                promise = "P12" if should.get(path) is None else "P3"
+                what = f"{where} shows {path} = {shows.get(path)!r} where it should be"
+                yield Finding(promise, f"{what} {should.get(path)!r}", (thing,) if thing else ())
+
+    def _told(self, link: Link, golden: Golden, shows: Values) -> Values:
+        """Returns all that this record should be told, in its own keys."""
+        conflicts = self.conflicts.get(link.id or 0, frozenset())
+        units = {self.policy.unit_of(p) for p in conflicts} - {None}
+        torn = tuple(item for p in conflicts if (item := item_of(p)))
+        told: dict[str, Scalar] = {}
+        for path in dict.fromkeys((*golden.values, *shows)):
+            value = golden.values.get(path)
+            if path in conflicts or self.policy.unit_of(path) in units or path.startswith(torn):
+                continue
+            if not self.costume.mapping.writable(path):
+                continue
+            if value is None and self._keeps(path, golden):
+                continue
+            if value is not None and declared_path(path) in self.costume.mapping.references:
+                stream = self.costume.mapping.references[declared_path(path)]
+                if self.meant.get((stream, str(shows.get(path)))) == value:
+                    continue  # perhaps by the key of a record that was merged: it means the same
+                if str(value) not in self.keys:
+                    continue
+                value = self.keys[str(value)]
+            told[path] = value
+        return told
+
+    def _keeps(self, path: str, golden: Golden) -> bool:
+        own = self.policy.of(path)
+        if own.blank != "keep":
+            return False
+        filled = own.unit is not None and any(
+            v is not None and self.policy.unit_of(p) == own.unit for p, v in golden.values.items()
+        )
+        return not filled
+
+
+def absent(stage: Stage, excuses: Waiting) -> Iterator[Finding]:
+    """Yields what should be in a connection, could be, and is not."""
+    for connection in stage.hub.connections.values():
+        for entity, policy in stage.plot.policies.items():
+            if connection.name not in policy.create or not connection.has(entity):
+                continue
+            after = ""
+            while True:
+                with stage.store.read() as tx:
+                    portion = records.golden_by_entity(tx, entity, after=after, limit=_PORTION)
+                    ids = [g.id for g in portion]
+                    links = records.links_by_golden(tx, ids, connection=connection.name)
+                if not portion:
+                    break
+                after = portion[-1].id
+                for golden in portion:
+                    channel = connection.channel_for(entity, golden.values)
+                    if channel is None or not channel.facts.create or golden.id in links:
+                        continue
+                    if (connection.name, golden.id) in excuses.wishes:
+                        continue
+                    if all(_filled(golden.values, path) for path in channel.mapping.requires):
+                        title = channel.mapping.describe(golden.values)
+                        yield Finding("P1", f"{entity} {title!r} is not in {connection.name}")
+
+
+def _filled(values: Mapping[str, Scalar], path: str) -> bool:
+    return values.get(path) is not None or any(
+        p.startswith((f"{path}.", f"{path}[")) and v is not None for p, v in values.items()
+    )

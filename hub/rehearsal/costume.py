@@ -1,0 +1,297 @@
+"""The costumes of stand-ins: the memory system dressed as a stream of the user's own systems.
+
+What a stream can do comes from its system's manifest, what its records look like from its mapping.
+Pure: opens nothing, stores nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+from connectors.kit.manifest import StreamFacts
+from connectors.memory import StreamShape
+from connectors.memory.patches import patched, shown
+from mappings.canonical.values import Entity, Field, Scalar, Values
+from mappings.kit.errors import LensError
+from mappings.kit.mapping import Mapping as StreamMapping
+from mappings.kit.row import Column, Columns
+from mappings.kit.table import TableMapping
+
+#: What people type as often as they like, no two values alike.
+TYPED_KINDS = frozenset(("text", "decimal", "email", "phone"))
+#: How systems write down what they are given: vice -> ways.
+_HABITS = {
+    "shouted": ("upper",),
+    "shortened": ("truncate:9", "truncate:12"),
+    "rounded": ("round:1", "round:0"),
+}
+_THING = re.compile(r"([a-z]+\d+)(?:[.@]|$)")
+
+
+@dataclass(frozen=True, eq=False)
+class Costume:
+    """One stream of one stand-in, and how people there speak."""
+
+    connection: str
+    stream: str
+    #: As the hub has it.
+    mapping: StreamMapping
+    #: The same, but every field can be written: people type where the hub must not.
+    spoken: TableMapping
+    shape: StreamShape
+    #: The path whose value names the thing, never typed again; None: nothing does.
+    tag: str | None
+    #: Paths that people type.
+    typed: tuple[str, ...]
+    _ways: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def entity(self) -> Entity:
+        """The entity of the stream."""
+        return self.mapping.entity
+
+    def payload(self, values: Mapping[str, Scalar]) -> dict[str, Any]:
+        """Returns what a person types into a new record."""
+        return self.spoken.write(values, None)
+
+    def patch(self, values: Mapping[str, Scalar], current: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what a person types into a record that is there."""
+        return self.spoken.write(values, current)
+
+    def read(self, payload: Mapping[str, Any]) -> Values:
+        """Returns what a record says."""
+        return self.mapping.read(payload)
+
+    def at(self, payload: Mapping[str, Any], path: str) -> Scalar:
+        """Returns what one field of a record says; None when that cannot be read."""
+        column = self.spoken.columns.by_path[path]
+        country = column.region.of(payload) if column.region else None
+        try:
+            return column.meaning(column.take(payload), country)
+        except ValueError:
+            return None
+
+    def can_say(self, path: str, value: Scalar) -> bool:
+        """Says whether this system has words for a value."""
+        try:
+            self.spoken.write({path: value}, {})
+        except LensError:
+            return False
+        return True
+
+    def shows(self, path: str, value: Scalar) -> Scalar:
+        """Returns how this system shows a canonical value that it is given."""
+        return value if path not in self._ways else self._shown(path, value)
+
+    def _shown(self, path: str, value: Scalar) -> Scalar:
+        raw = shown(self.spoken.write({path: value}, None), self.shape.ways)
+        return self.mapping.read(raw).get(path)
+
+    def rewritten(self, payload: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the record as this system has it after a patch."""
+        return shown(patched(payload, patch, lists=self.shape.lists), self.shape.ways)
+
+    def thing(self, values: Mapping[str, Scalar]) -> str | None:
+        """Returns which thing a record is, by what it says."""
+        if self.tag is not None and (found := thing_in(values.get(self.tag))):
+            return found
+        if self.entity.name == "sales_order":
+            # The hub made it of a deal, whose name it carries.
+            deal = thing_in(values.get("description"))
+            return f"o{deal[1:]}" if deal and deal.startswith("d") else None
+        return None
+
+
+@lru_cache(maxsize=65536)
+def thing_in(value: Scalar) -> str | None:
+    """Returns the thing that a tag names.
+
+    >>> thing_in("c17.example"), thing_in("D4"), thing_in("Acme")
+    ('c17', 'd4', None)
+    """
+    match = _THING.match(str(value).lower()) if value is not None else None
+    return match[1] if match else None
+
+
+def tag_of(kind: str, thing: str) -> str:
+    """Returns the value that names a thing in a field of this kind.
+
+    >>> tag_of("domain", "c17"), tag_of("email", "p1"), tag_of("text", "a3")
+    ('c17.example', 'p1@people.example', 'A3')
+    """
+    if kind == "domain":
+        return f"{thing}.example"
+    return f"{thing}@people.example" if kind == "email" else thing.upper()
+
+
+def word(kind: str, number: int) -> str:
+    """Returns a value that nobody else types.
+
+    >>> word("text", 7), word("decimal", 7), word("phone", 7)
+    ('7Abcdefgh', '7.25', '+493090000007')
+    """
+    match kind:
+        case "decimal":
+            return f"{number}.25"
+        case "email":
+            return f"mail{number}@words.example"
+        case "phone":
+            return f"+49309{number:07d}"
+        case _:
+            return f"{number}Abcdefgh"
+
+
+def wardrobe(
+    connection: str,
+    mappings: Sequence[StreamMapping],
+    facts: Mapping[str, StreamFacts],
+    *,
+    tags: Mapping[str, str | None],
+    habits: Iterable[str],
+    chance: random.Random,
+) -> dict[str, Costume]:
+    """Returns the costumes of one stand-in: stream -> costume."""
+    found = {}
+    habits = tuple(habits)
+    for mapping in mappings:
+        if not isinstance(mapping, TableMapping):
+            continue
+        spoken = _spoken(mapping)
+        tag = tags.get(mapping.entity.name)
+        typed = typed_paths(mapping, tag)
+        ways = _ways(mapping, typed, habits, chance)
+        raw = {_plain(mapping.columns.by_path[path]): way for path, way in ways.items()}
+        machine = _machine(mapping)
+        # A create that is repeated blindly must show: as two records, not as a refusal.
+        shape = StreamShape(facts=facts[mapping.stream], ways=raw, once_unique=False, **machine)
+        kept = tag if tag and _spells(spoken, tag, "c1") else None
+        found[mapping.stream] = Costume(
+            connection, mapping.stream, mapping, spoken, shape, kept, typed, ways
+        )
+    return found
+
+
+def tags_of(
+    entities: Mapping[str, Entity], mappings: Iterable[StreamMapping]
+) -> dict[str, str | None]:
+    """Returns entity -> the path by which its things are recognised on every side."""
+    by_entity: dict[str, list[TableMapping]] = {}
+    for mapping in mappings:
+        if isinstance(mapping, TableMapping):
+            by_entity.setdefault(mapping.entity.name, []).append(mapping)
+    return {name: _tag(entities[name], found) for name, found in by_entity.items()}
+
+
+def _tag(entity: Entity, mappings: Sequence[TableMapping]) -> str | None:
+    # What recognises a thing by itself, else what names it for people.
+    alone = [group[0] for group in entity.match if len(group) == 1]
+    for path in (*alone, entity.title, "name", "subject"):
+        declared = entity.fields.get(path)
+        if declared is None or declared.kind not in ("text", "domain", "email"):
+            continue
+        if all(_spells(_spoken(mapping), path, "c1") for mapping in mappings):
+            return path
+    return None
+
+
+def _spells(spoken: TableMapping, path: str, thing: str) -> bool:
+    """Says whether a tag comes back from a record as it was written."""
+    declared = spoken.entity.fields.get(path)
+    if declared is None or path not in spoken.columns.by_path:
+        return False
+    return _comes_back(spoken, path, tag_of(declared.kind, thing))
+
+
+def _comes_back(spoken: TableMapping, path: str, value: Scalar) -> bool:
+    try:
+        payload = patched({}, spoken.write({path: value}, None), lists="items")
+        return spoken.read(payload).get(path) == value
+    except LensError:
+        return False
+
+
+def typed_paths(mapping: TableMapping, tag: str | None) -> tuple[str, ...]:
+    """Returns the paths of a stream that people type freely and that come back as typed."""
+    spoken, entity = _spoken(mapping), mapping.entity
+    states = entity.states.path if entity.states else None
+    fixed = {tag, states, "number", "reference", *mapping.constants}
+    if entity.name == "sales_order":
+        fixed.add("description")  # the name of its deal: it tells which order this is
+    return tuple(
+        path
+        for path, column in mapping.columns.by_path.items()
+        if column.readable
+        and path not in fixed
+        and path in entity.fields
+        and entity.fields[path].kind in TYPED_KINDS
+        and _comes_back(spoken, path, word(entity.fields[path].kind, 1234))
+    )
+
+
+def _spoken(mapping: TableMapping) -> TableMapping:
+    """Returns the mapping with every field open to writing."""
+    lists = {
+        name: replace(items, columns=_free(items.columns.by_path.values()))
+        for name, items in mapping.lists.items()
+    }
+    return replace(mapping, columns=_free(mapping.columns.by_path.values()), lists=lists)
+
+
+def _free(columns: Iterable[Column]) -> Columns:
+    return Columns([replace(column, writable=True, readable=True) for column in columns])
+
+
+def _plain(column: Column) -> str:
+    return ".".join(column.field.head)
+
+
+def _ways(
+    mapping: TableMapping, typed: Sequence[str], habits: Sequence[str], chance: random.Random
+) -> dict[str, str]:
+    """Draws how this system writes some fields down: path -> way."""
+    ways: dict[str, str] = {}
+    for path in typed:
+        column, declared = mapping.columns.by_path[path], mapping.entity.fields[path]
+        possible = [
+            way
+            for habit in habits
+            for way in _HABITS.get(habit, ())
+            if (habit == "rounded") == (declared.kind == "decimal")
+            and declared.kind in ("text", "decimal")
+        ]
+        if column.field.listed or not possible or column.lens.join is not None:
+            continue
+        if chance.random() < 0.4:
+            ways[path] = chance.choice(possible)
+    return ways
+
+
+def _machine(mapping: TableMapping) -> dict[str, Any]:
+    """Returns the state machine of a stream, in its system's words."""
+    states = mapping.entity.states
+    column = mapping.columns.by_path.get(states.path) if states else None
+    if states is None or column is None or not mapping.acts or column.field.listed:
+        return {}
+
+    def raw(state: str) -> str:
+        return str(column.lens.put(state, None))
+
+    acts: dict[str, dict[str, str]] = {}
+    for goal, action in mapping.acts.items():
+        ways = acts.setdefault(action, {})
+        for start, follows in states.follows.items():
+            if goal in follows:
+                ways[raw(start)] = raw(goal)
+    first = next(iter(states.follows))
+    return {"acts": acts, "state": _plain(column), "initial": raw(first)}
+
+
+def kind_of(entity: Entity, path: str) -> str:
+    """Returns the kind of a path."""
+    declared: Field | None = entity.field(path)
+    return declared.kind if declared else "text"

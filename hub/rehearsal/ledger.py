@@ -1,0 +1,262 @@
+"""What people have done and typed in a rehearsal, on disk: the verdict asks about every line.
+
+A scratch SQLite file that grows while memory does not. Knows nothing of the hub.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
+from itertools import groupby
+from pathlib import Path
+
+import orjson
+
+from mappings.canonical.values import Scalar
+
+_SCHEMA = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE acts (
+    number INTEGER PRIMARY KEY, at REAL, verb TEXT, thing TEXT, connection TEXT, stream TEXT,
+    key TEXT, fate TEXT);
+CREATE TABLE typed (
+    id INTEGER PRIMARY KEY, number INTEGER, thing TEXT, connection TEXT, stream TEXT, key TEXT,
+    path TEXT, value TEXT, unread INTEGER, unique_ INTEGER, reached INTEGER DEFAULT 0);
+CREATE TABLE gaps (connection TEXT, stream TEXT, key TEXT, PRIMARY KEY (connection, stream, key));
+CREATE TABLE tags (connection TEXT, stream TEXT, thing TEXT, key TEXT);
+"""
+#: Lines that are kept in memory before they are written.
+_BUFFER = 2000
+
+Spot = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing a person did: a change."""
+
+    #: Rising; 0 and below for the population that was there before.
+    number: int
+    #: Seconds since the epoch.
+    at: float
+    #: create | edit | blank | quarrel | delete | merge | win | handle
+    verb: str
+    thing: str
+    connection: str
+    stream: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """One value that a person typed."""
+
+    number: int
+    thing: str
+    connection: str
+    stream: str
+    key: str
+    path: str
+    #: Canonical, as its system shows it.
+    value: Scalar
+    #: What stood there before it had not been read by the hub when this was typed over it.
+    unread: bool
+    #: Nobody else ever types this value.
+    unique: bool
+    id: int = 0
+    reached: bool = False
+
+    @property
+    def spot(self) -> Spot:
+        """The record it was typed into."""
+        return self.connection, self.stream, self.key
+
+
+class Ledger:
+    """The lines of one rehearsal."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.executescript(_SCHEMA)
+        self._acts: list[tuple[object, ...]] = []
+        self._typed: list[tuple[object, ...]] = []
+        self._reached: list[tuple[int]] = []
+        self._last = 0
+        self.closed = False
+
+    def act(self, act: Act) -> None:
+        """Notes that somebody did something."""
+        self._acts.append((*astuple(act), None))
+
+    def typed(self, one: Typed) -> int:
+        """Notes a typed value; returns the number of its line."""
+        self._last += 1
+        value = orjson.dumps(one.value).decode()
+        flags = (int(one.unread), int(one.unique))
+        self._typed.append((self._last, one.number, one.thing, *one.spot, one.path, value, *flags))
+        if len(self._typed) >= _BUFFER:
+            self.flush()
+        return self._last
+
+    def reached(self, line: int) -> None:
+        """Notes that a value has come to all who should have it."""
+        self._reached.append((line,))
+
+    def gap(self, spot: Spot) -> None:
+        """Notes that the hub wrote over words it could not have read: there is no lock there."""
+        self._db.execute("INSERT OR IGNORE INTO gaps VALUES (?, ?, ?)", spot)
+
+    def flush(self) -> None:
+        """Writes down what is in memory."""
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT INTO acts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._acts)
+        self._db.executemany(
+            "INSERT INTO typed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", self._typed
+        )
+        self._db.executemany("UPDATE typed SET reached = 1 WHERE id = ?", self._reached)
+        self._db.execute("COMMIT")
+        self._acts, self._typed, self._reached = [], [], []
+
+    # --- for the verdict ------------------------------------------------------------------------
+
+    def by_record(self, portion: int) -> Iterator[list[list[Typed]]]:
+        """Yields what was typed record by record, oldest first; so many records at a time."""
+        self.flush()
+        self._db.execute(
+            "CREATE INDEX IF NOT EXISTS by_record ON typed (connection, stream, key, id)"
+        )
+        rows = self._db.execute(
+            "SELECT number, thing, connection, stream, key, path, value, unread, unique_, id,"
+            " reached FROM typed ORDER BY connection, stream, key, id"
+        )
+        records: list[list[Typed]] = []
+        for spot, lines in groupby(map(_line, rows), key=lambda one: one.spot):
+            if records and (len(records) >= portion or records[0][0].spot[:2] != spot[:2]):
+                yield records
+                records = []
+            records.append(list(lines))
+        if records:
+            yield records
+
+    def endings(self, spots: Sequence[Spot]) -> dict[Spot, str]:
+        """Returns which of these records people deleted or merged: `delete`, or `delete unread`."""
+        found = {}
+        for spot in spots:
+            row = self._db.execute(
+                "SELECT verb FROM acts WHERE connection = ? AND stream = ? AND key = ? AND verb IN"
+                " ('delete', 'delete unread', 'merge', 'merge unread') LIMIT 1",
+                spot,
+            ).fetchone()
+            if row:
+                found[spot] = str(row[0])
+        return found
+
+    def gaps(self) -> set[Spot]:
+        """Returns the records that the hub wrote over without having read them."""
+        return {(c, s, k) for c, s, k in self._db.execute("SELECT * FROM gaps")}
+
+    def ended(self) -> Iterator[Spot]:
+        """Yields the records that people deleted."""
+        self.flush()
+        yield from self._db.execute(
+            "SELECT connection, stream, key FROM acts WHERE verb IN ('delete', 'delete unread')"
+        )
+
+    def judge(self, fates: Iterable[tuple[int, str]]) -> None:
+        """Notes the fate of some changes; the graver one stays."""
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            "UPDATE acts SET fate = ?2 WHERE number = ?1 AND (fate IS NULL OR fate < ?2)", fates
+        )
+        self._db.execute("COMMIT")
+
+    def judge_rest(self, fate: str) -> None:
+        """Gives a fate to the changes that have none."""
+        self._db.execute("UPDATE acts SET fate = ? WHERE fate IS NULL", (fate,))
+
+    def fates(self) -> dict[str, int]:
+        """Returns fate -> number of changes; the population is not counted."""
+        rows = self._db.execute(
+            "SELECT coalesce(fate, ''), count(*) FROM acts WHERE number > 0 GROUP BY 1"
+        )
+        return {str(fate): int(count) for fate, count in rows}
+
+    def by_verb(self) -> dict[str, int]:
+        """Returns verb -> number of changes."""
+        rows = self._db.execute(
+            "SELECT verb, count(*) FROM acts WHERE number > 0 GROUP BY 1 ORDER BY 1"
+        )
+        return {str(verb): int(count) for verb, count in rows}
+
+    def over_time(self, parts: int) -> list[tuple[float, int]]:
+        """Returns (seconds since the first change, number of changes) in equal spans."""
+        first, last = self._db.execute(
+            "SELECT min(at), max(at) FROM acts WHERE number > 0"
+        ).fetchone()
+        if first is None:
+            return []
+        width = max((last - first) / parts, 1e-9)
+        found = dict(
+            self._db.execute(
+                "SELECT min(CAST((at - ?1) / ?2 AS INTEGER), ?3 - 1), count(*) FROM acts"
+                " WHERE number > 0 GROUP BY 1",
+                (first, width, parts),
+            )
+        )
+        return [(width * n, found.get(n, 0)) for n in range(parts)]
+
+    def history(self, things: Iterable[str]) -> list[tuple[Act, list[Typed]]]:
+        """Returns everything that people did with some things, oldest first."""
+        self.flush()
+        found = []
+        for thing in dict.fromkeys(things):
+            rows = self._db.execute(
+                "SELECT number, at, verb, thing, connection, stream, key FROM acts"
+                " WHERE thing = ? ORDER BY number LIMIT 200",
+                (thing,),
+            )
+            for row in rows.fetchall():
+                act = Act(*row)
+                typed = self._db.execute(
+                    "SELECT number, thing, connection, stream, key, path, value, unread, unique_,"
+                    " id, reached FROM typed WHERE number = ? AND thing = ?",
+                    (act.number, thing),
+                )
+                found.append((act, [_line(one) for one in typed]))
+        return sorted(found, key=lambda pair: pair[0].at)
+
+    # --- natural keys ---------------------------------------------------------------------------
+
+    def tags(self, rows: Iterable[tuple[str, str, str, str]]) -> None:
+        """Notes which thing each living record is: connection, stream, thing, key."""
+        self._db.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", rows)
+
+    def doubles(self) -> Iterator[tuple[str, str, str, int, str]]:
+        """Yields connection, stream, thing, number and keys of things that are there twice."""
+        yield from self._db.execute(
+            "SELECT connection, stream, thing, count(*), group_concat(key, ', ') FROM tags"
+            " GROUP BY 1, 2, 3 HAVING count(*) > 1"
+        )
+
+    def close(self) -> None:
+        """Ends it."""
+        self._db.close()
+
+
+def _line(row: Sequence[object]) -> Typed:
+    number, thing, connection, stream, key, path, value, unread, unique, line, reached = row
+    return Typed(
+        int(str(number)),
+        str(thing),
+        str(connection),
+        str(stream),
+        str(key),
+        str(path),
+        orjson.loads(value),  # type: ignore[arg-type]
+        bool(unread),
+        bool(unique),
+        int(str(line)),
+        bool(reached),
+    )

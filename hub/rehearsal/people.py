@@ -1,0 +1,220 @@
+"""What people do on the day of a rehearsal: a list of plain steps, drawn from a seed.
+
+Pure, and drawn without a look at the systems: whoever leaves steps out changes nothing about the
+others, so that a long story can be cut down to the short one that goes wrong alike.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+#: Entity -> first letter of its things: company c1, order o7 of deal d7, order s3 made in the ERP.
+LETTERS = {
+    "company": "c",
+    "contact": "p",
+    "product": "a",
+    "opportunity": "d",
+    "sales_order": "s",
+}
+#: Verb -> how often it is drawn.
+_VERBS = {
+    "edit": 62,
+    "create": 9,
+    "quarrel": 3,
+    "blank": 3,
+    "delete": 1,
+    "merge": 1,
+    "win": 4,
+    "handle": 17,
+}
+#: How often an entity is edited.
+_EDITED = {"company": 5, "contact": 5, "product": 1, "opportunity": 3, "sales_order": 1}
+_CREATED = {"company": 3, "contact": 4, "product": 1, "opportunity": 4, "sales_order": 1}
+#: Orders that are being worked on at one time.
+_DESK = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a person wants to do; nothing happens when the record is not there."""
+
+    #: Its place in the story; words that are typed in it come from this number.
+    number: int
+    verb: str
+    entity: str
+    thing: str
+    #: The connection it happens in.
+    side: str
+    #: Picks among fields, products and the like.
+    pick: int = 0
+    #: The other thing it is about: the company of a contact, the survivor of a merge.
+    other: str = ""
+    #: Seconds that pass before it.
+    pause: float = 0.0
+
+    @property
+    def things(self) -> tuple[str, ...]:
+        """All things that it touches."""
+        return (self.thing, self.other) if self.other else (self.thing,)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who can do what where."""
+
+    #: Entity -> connections whose people make records of it.
+    makers: Mapping[str, Sequence[str]]
+    #: Entity -> connections where it has fields to type into.
+    typists: Mapping[str, Sequence[str]]
+    #: Entity -> connections where deals are won and orders are worked on.
+    desks: Mapping[str, Sequence[str]]
+
+
+@dataclass
+class Day:
+    """Draws the population and the steps of a day."""
+
+    seed: int
+    cast: Cast
+    #: How many changes there will be: as much as a company of fitting size makes.
+    changes: int
+    #: Seconds between two steps, on the average.
+    pace: float = 1.0
+    _counts: dict[str, int] = field(default_factory=dict)
+    _orders: list[str] = field(default_factory=list)
+    _number: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def population(self) -> Iterator[Step]:
+        """Yields what is there before the day begins, some of it on several sides."""
+        chance = random.Random(f"{self.seed} population")  # noqa: S311 - repeatable, not secret
+        size = min(max(self.changes // 25, 12), 8000)
+        sizes = {
+            "company": size,
+            "product": max(size // 10, 5),
+            "contact": size,
+            "opportunity": size // 2,
+            "sales_order": size // 20,
+        }
+        for entity, number in sizes.items():
+            sides = self.cast.makers.get(entity, ())
+            for _ in range(number if sides else 0):
+                step = self._create(chance, entity)
+                yield step
+                if len(sides) > 1 and chance.random() < 0.4:
+                    for side in sides:
+                        if side != step.side:
+                            yield self._again(step, side)
+
+    def steps(self) -> Iterator[Step]:
+        """Yields steps without end."""
+        chance = random.Random(f"{self.seed} day")  # noqa: S311
+        verbs, weights = list(_VERBS), list(_VERBS.values())
+        while True:
+            for verb in chance.choices(verbs, weights, k=100):
+                yield from getattr(self, f"_{verb}_some")(chance)
+
+    # --- drawing --------------------------------------------------------------------------------
+
+    def _step(self, chance: random.Random, verb: str, entity: str, thing: str, side: str) -> Step:
+        pause = chance.expovariate(1.0) * self.pace
+        return Step(
+            next(self._number), verb, entity, thing, side, chance.randrange(1 << 20), "", pause
+        )
+
+    def _again(self, step: Step, side: str) -> Step:
+        return Step(
+            *(next(self._number), step.verb, step.entity, step.thing, side, step.pick, step.other)
+        )
+
+    def _create(self, chance: random.Random, entity: str) -> Step:
+        number = self._counts[entity] = self._counts.get(entity, 0) + 1
+        thing = f"{LETTERS[entity]}{number}"
+        side = chance.choice(list(self.cast.makers[entity]))
+        step = self._step(chance, "create", entity, thing, side)
+        other = "" if entity in ("company", "product") else self._some(chance, "company")
+        if entity == "sales_order":
+            self._orders.append(thing)
+        return Step(*(step.number, "create", entity, thing, side, step.pick, other, step.pause))
+
+    def _some(self, chance: random.Random, entity: str) -> str:
+        """A thing of this kind: often one of the few that everybody is busy with."""
+        there = self._counts.get(entity, 0)
+        if not there:
+            return ""
+        busy = max(there // 50, 3)
+        number = chance.randrange(min(busy, there)) if chance.random() < 0.2 else None
+        number = chance.randrange(there) if number is None else there - 1 - number
+        return f"{LETTERS[entity]}{number + 1}"
+
+    def _entity(
+        self, chance: random.Random, weights: Mapping[str, int], sides: Mapping[str, Sequence[str]]
+    ) -> str | None:
+        possible = [e for e in weights if sides.get(e)]
+        if not possible:
+            return None
+        return chance.choices(possible, [weights[e] for e in possible])[0]
+
+    def _edit_some(self, chance: random.Random, verb: str = "edit") -> Iterator[Step]:
+        entity = self._entity(chance, _EDITED, self.cast.typists)
+        thing = self._some(chance, entity) if entity else ""
+        if entity and thing:
+            side = chance.choice(list(self.cast.typists[entity]))
+            yield self._step(chance, verb, entity, thing, side)
+
+    def _blank_some(self, chance: random.Random) -> Iterator[Step]:
+        yield from self._edit_some(chance, "blank")
+
+    def _create_some(self, chance: random.Random) -> Iterator[Step]:
+        entity = self._entity(chance, _CREATED, self.cast.makers)
+        if entity:
+            step = self._create(chance, entity)
+            yield step
+            for side in self.cast.makers[entity]:
+                if side != step.side and chance.random() < 0.1:
+                    yield self._again(step, side)  # two people meet the same customer
+
+    def _quarrel_some(self, chance: random.Random) -> Iterator[Step]:
+        """People of all sides type the same field of the same thing."""
+        entity = self._entity(chance, _EDITED, self.cast.typists)
+        thing = self._some(chance, entity) if entity else ""
+        if entity and thing:
+            first = self._step(chance, "quarrel", entity, thing, "")
+            for side in self.cast.typists[entity]:
+                yield self._again(first, side)
+
+    def _delete_some(self, chance: random.Random) -> Iterator[Step]:
+        entity = self._entity(chance, {"company": 1, "contact": 3}, self.cast.makers)
+        thing = self._some(chance, entity) if entity else ""
+        if entity and thing:
+            side = chance.choice(list(self.cast.makers[entity]))
+            yield self._step(chance, "delete", entity, thing, side)
+
+    def _merge_some(self, chance: random.Random) -> Iterator[Step]:
+        entity = self._entity(chance, {"company": 1, "contact": 1}, self.cast.makers)
+        if entity is None:
+            return
+        thing, into = self._some(chance, entity), self._some(chance, entity)
+        if thing and thing != into:
+            side = chance.choice(list(self.cast.makers[entity]))
+            step = self._step(chance, "merge", entity, thing, side)
+            yield Step(*(step.number, "merge", entity, thing, side, step.pick, into, step.pause))
+
+    def _win_some(self, chance: random.Random) -> Iterator[Step]:
+        thing = self._some(chance, "opportunity")
+        sides = self.cast.desks.get("opportunity", ())
+        if thing and sides:
+            yield self._step(chance, "win", "opportunity", thing, chance.choice(list(sides)))
+            self._orders.append(f"o{thing[1:]}")
+
+    def _handle_some(self, chance: random.Random) -> Iterator[Step]:
+        """Somebody brings an order one step further."""
+        sides = self.cast.desks.get("sales_order", ())
+        if not sides or not self._orders:
+            return
+        desk = self._orders[-_DESK:]
+        del self._orders[: -_DESK * 20]
+        thing = chance.choice(desk)
+        yield self._step(chance, "handle", "sales_order", thing, chance.choice(list(sides)))

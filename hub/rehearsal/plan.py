@@ -1,0 +1,120 @@
+"""The story of a rehearsal in one process: people and hub take turns, drawn from a seed.
+
+Pure. Scenes are drawn one after the other, so that a million changes need no more memory than a
+thousand; each can be played again with fewer steps in it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from hub.rehearsal.people import Day, Step
+from hub.rehearsal.vices import faults_of
+
+#: Points at which a process may die, counted in commits and calls.
+_LIVES = (0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 25, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One piece of work of the hub, with what goes wrong in it."""
+
+    kind: str
+    connection: str = ""
+    stream: str = ""
+    fault: str | None = None
+    #: Which call of it goes wrong.
+    after: int = 0
+    #: The process dies when it comes to this point.
+    dies: int | None = None
+    #: Whether its leases are freed at once, as on the same host, or must run out.
+    found_dead: bool = True
+    #: What people do when it comes to a point.
+    meanwhile: tuple[int, tuple[Step, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """People type, then the hub works."""
+
+    number: int
+    steps: tuple[Step, ...]
+    ops: tuple[Op, ...]
+    #: At its end all rest: the hub must come to rest, too.
+    lunch: bool = False
+    #: What becomes of webhooks: drawn from this.
+    luck: int = 0
+
+
+@dataclass
+class Plan:
+    """Draws the scenes."""
+
+    seed: int
+    day: Day
+    #: connection -> streams, parents first
+    streams: Mapping[str, Sequence[str]]
+    vices: tuple[str, ...]
+    #: Most steps of one scene: more would be a surprise that the hub does not obey.
+    largest: int
+    #: Scenes between two lunches.
+    rhythm: int = 40
+    _faults: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._faults = faults_of(self.vices)
+
+    def scenes(self) -> Iterator[Scene]:
+        """Yields scenes without end."""
+        chance = random.Random(f"{self.seed} scenes")  # noqa: S311 - repeatable, not secret
+        steps = self.day.steps()
+        number = 0
+        while True:
+            number += 1
+            small = chance.random() < 0.2
+            size = int(self.largest ** chance.random()) if small else self.largest
+            size = size if small else chance.randint(max(self.largest // 2, 1), size)
+            typed = tuple(next(steps) for _ in range(size))
+            ops = tuple(self._op(op, chance, steps) for op in self._shift(chance))
+            lunch = number % self.rhythm == 0
+            yield Scene(number, typed, ops, lunch, chance.randrange(1 << 30))
+
+    def _shift(self, chance: random.Random) -> list[Op]:
+        """What the hub does next: mostly a round, sometimes only some of it, in any order."""
+        found = [
+            Op(kind, name, stream)
+            for name, streams in self.streams.items()
+            for stream in streams
+            for kind, often in (("pull", 0.75), ("sweep", 0.02))
+            if chance.random() < often
+        ]
+        found += [Op("drain", name) for name in self.streams if chance.random() < 0.7]
+        found += [Op("derive")] if chance.random() < 0.7 else []
+        found += [Op("push", name) for name in self.streams if chance.random() < 0.8]
+        if "stale" in self.vices and chance.random() < 0.3:
+            name = chance.choice(list(self.streams))
+            stream = chance.choice(list(self.streams[name]))
+            found.append(Op(chance.choice(["delay", "arrive"]), name, stream))
+        if "cursor" in self.vices and chance.random() < 0.02:
+            found.append(Op("expire", chance.choice(list(self.streams))))
+        if chance.random() < 0.5:
+            chance.shuffle(found)
+        return found
+
+    def _op(self, op: Op, chance: random.Random, steps: Iterator[Step]) -> Op:
+        working = op.kind in ("pull", "sweep", "drain", "push")
+        if not working:
+            return op
+        if self._faults and chance.random() < 0.2:
+            after = chance.choice([0, 0, 0, 1, 1, 2, 3, 5, 8])
+            op = replace(op, fault=chance.choice(self._faults), after=after)
+        if "kill" in self.vices and chance.random() < 0.12:
+            op = replace(op, dies=chance.choice(_LIVES), found_dead=chance.random() < 0.85)
+        if chance.random() < 0.2:
+            at = chance.randrange(12)
+            op = replace(
+                op, meanwhile=(at, tuple(next(steps) for _ in range(chance.randint(1, 4))))
+            )
+        return op

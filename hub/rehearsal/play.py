@@ -1,0 +1,331 @@
+"""Plays the story in one process on a clock of its own: people type, lines break, processes die.
+
+What happens is told when somebody listens; whether it was right is for the verdict to say.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from connectors.kit.contract import Nudge, Page
+from connectors.kit.errors import ConnectorError
+from connectors.memory import MemoryConnector
+from connectors.memory.reading import Place
+from connectors.memory.system import as_text
+from hub.errors import DecisionError, HubError
+from hub.rehearsal.acting import Crew, Spoken
+from hub.rehearsal.ledger import Ledger
+from hub.rehearsal.mortal import KilledError
+from hub.rehearsal.people import Step
+from hub.rehearsal.plan import Op, Scene
+from hub.rehearsal.stage import Stage, Trouble
+from hub.rehearsal.watch import Watch
+from hub.store import disputes, leases
+from hub.store import progress as store
+from hub.store.progress import Tally
+from hub.store.records import links_by_key
+from hub.sync.derive import derive
+from hub.sync.drain import drain
+from hub.sync.hub import Hub
+from hub.sync.intake import take_in
+from hub.sync.pull import pull, sweep
+from hub.sync.push import push
+from hub.sync.receive import receive
+from hub.sync.resolve import resolve_conflict
+from mappings.kit.errors import MappingError
+
+#: What a defect of the hub may raise.
+DEFECTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    HubError,
+    LookupError,
+    MappingError,
+    RuntimeError,
+    SQLAlchemyError,
+    TypeError,
+    ValueError,
+)
+#: Of the changes of systems that send webhooks, this share is told by one.
+_NUDGED = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A broken promise."""
+
+    #: P1 to P12
+    promise: str
+    #: What is wrong, for people.
+    what: str
+    #: The things it is about.
+    things: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The same for findings of the same kind, whatever the record."""
+        words = [w for w in self.what.split() if not any(c.isdigit() or c in "'\"" for c in w)]
+        return f"{self.promise} {' '.join(words[:6])}"
+
+
+@dataclass
+class Play:
+    """One performance."""
+
+    stage: Stage
+    ledger: Ledger
+    #: Told what happens, line by line; None: nobody listens.
+    tell: Callable[[str], None] | None = None
+    findings: list[Finding] = field(default_factory=list)
+    #: What went wrong on purpose: vice or fault -> how often.
+    struck: Counter[str] = field(default_factory=Counter)
+    #: Runs that paused and asked, because they would have changed too much.
+    surprises: int = 0
+    decisions: int = 0
+    #: Writes of rounds in which nothing had changed.
+    echoes: int = 0
+
+    def __post_init__(self) -> None:
+        stage = self.stage
+        self.crew = Crew(stage.company, self.ledger, stage.known, first=1 << 60)
+        self.watch = Watch(stage.company, self.ledger, stage.plot.policies)
+        self.crew.listeners.append(self.watch.typed)
+        self.late: list[tuple[str, str, Page]] = []
+        self.delayed: list[tuple[str, Nudge]] = []
+        self.events = self.changes = 0
+        #: Seconds of the day on the rehearsal's clock.
+        self.length = 0.0
+        self._began = stage.clock.now
+        self.writing: str | None = None
+
+    def day_begins(self) -> None:
+        """The population is there and known: from now on all counts."""
+        self._began = self.stage.clock.now
+        self.struck.clear()
+        for system in self.stage.company.systems.values():
+            system.forget_calls()
+
+    def day_ends(self) -> None:
+        """Notes how long the day was."""
+        self.length = (self.stage.clock.now - self._began).total_seconds()
+
+    def say(self, text: str) -> None:
+        """Tells whoever listens."""
+        if self.tell is not None:
+            self.tell(text)
+
+    # --- people ---------------------------------------------------------------------------------
+
+    def populate(self, steps: Iterable[Step]) -> int:
+        """Lets the population be there; returns the number of its last step."""
+        portion: list[Step] = []
+        last = 0
+        for step in steps:
+            portion.append(step)
+            last = step.number
+            if len(portion) == 500:
+                self._type(portion, aside=False)
+                portion = []
+        self._type(portion, aside=False)
+        self.crew.population_ends(last)
+        self.changes = 0
+        return last
+
+    def _type(self, steps: Iterable[Step], *, aside: bool) -> list[Spoken]:
+        done: list[Spoken] = []
+        steps = list(steps)
+        for step in steps:
+            self.stage.clock.pass_by(step.pause)
+        done = self.crew.burst(steps, closed=self.writing)
+        self.changes += self.crew.take_count()
+        if self.tell is not None:
+            for line in self.crew.told():
+                self.say(f"  meanwhile: {line}" if aside else line)
+        return done
+
+    def type_and_tell(self, steps: Iterable[Step], luck: random.Random) -> None:
+        """People type; their systems send webhooks about some of it."""
+        self._send_webhooks(self._type(steps, aside=False), luck)
+
+    def scene(self, scene: Scene) -> None:
+        """Plays one scene."""
+        done = self._type(scene.steps, aside=False)
+        self._send_webhooks(done, random.Random(scene.luck))  # noqa: S311 - repeatable
+        for op in scene.ops:
+            self.perform(op)
+        self.watch.look()
+        self.decide()
+
+    def _send_webhooks(self, done: Iterable[Spoken], luck: random.Random) -> None:
+        vices = self.stage.vices
+        for name, nudge in self.delayed:
+            receive(self.stage.hub, name, [nudge])
+        self.delayed = []
+        told: dict[str, list[Nudge]] = {}
+        for spoken in done:
+            name, stream = spoken.costume.connection, spoken.costume.stream
+            if not self.stage.plot.settings.connections[name].manifest.webhooks:
+                continue
+            if luck.random() > _NUDGED:
+                continue
+            self.events += 1
+            nudge = Nudge(stream, spoken.key, f"event-{self.events}")
+            fate = luck.random()
+            if "dropped" in vices and fate < 0.2:
+                self.struck["dropped"] += 1
+            elif "delayed" in vices and fate < 0.4:
+                self.struck["delayed"] += 1
+                self.delayed.append((name, nudge))
+            elif "duplicated" in vices and fate < 0.6:
+                self.struck["duplicated"] += 1
+                told.setdefault(name, []).extend((nudge, nudge))
+            else:
+                told.setdefault(name, []).append(nudge)
+        for name, nudges in told.items():
+            receive(self.stage.hub, name, nudges)
+
+    # --- the hub --------------------------------------------------------------------------------
+
+    def perform(self, op: Op) -> None:
+        """Does one piece of work, with everything that goes wrong in it."""
+        stage = self.stage
+        where = " ".join(part for part in (op.connection, op.stream) if part)
+        self.say(f"{stage.hub.worker}: {op.kind} {where}".rstrip())
+        stage.trouble = Trouble(op.fault, op.connection, op.after)
+        inner = None
+        if op.meanwhile is not None:
+            at, steps = op.meanwhile
+            inner = (at, lambda: self._aside(steps))
+        stage.life.expect(op.dies, inner)
+        self.writing = op.connection if op.kind == "push" else None
+        try:
+            getattr(self, f"_{op.kind}")(stage.hub, op)
+        except KilledError:
+            self.struck["kill"] += 1
+            self.say(f"  {stage.hub.worker} is killed at its point {op.dies}")
+            self._rise(found_dead=op.found_dead)
+        except ConnectorError as error:
+            self.say(f"  which fails: {error}")
+        except DEFECTS as error:
+            self.findings.append(broke_down(op.kind, error))
+            self._rise(found_dead=True)
+        finally:
+            if op.fault is not None and stage.trouble.fault is None:
+                self.struck[op.fault] += 1
+            stage.life.expect(None, None)
+            self.writing = None
+            stage.mend()
+
+    def _aside(self, steps: Iterable[Step]) -> None:
+        self._type(steps, aside=True)
+
+    def _rise(self, *, found_dead: bool) -> None:
+        """Another process takes the place of the dead one."""
+        dead = self.stage.hub.worker
+        self.stage.life, self.stage.hub = self.stage.process()
+        if found_dead:
+            hub = self.stage.hub
+            with hub.store.begin() as tx:
+                leases.release(tx, dead, now=hub.clock(), reason="the process died")
+
+    def count(self, tally: Tally) -> None:
+        if not tally.adds_up:
+            what = (
+                f"the counts of a {tally.kind} of {tally.connection} {tally.stream} do not add up"
+            )
+            self.findings.append(Finding("P10", what))
+
+    def _pull(self, hub: Hub, op: Op) -> None:
+        self.count(pull(hub, op.connection, op.stream))
+
+    def _sweep(self, hub: Hub, op: Op) -> None:
+        self.count(sweep(hub, op.connection, op.stream))
+
+    def _drain(self, hub: Hub, op: Op) -> None:
+        self.count(drain(hub, op.connection))
+
+    def _push(self, hub: Hub, op: Op) -> None:
+        push(hub, op.connection)
+
+    def _derive(self, hub: Hub, _: Op) -> None:
+        derive(hub)
+
+    def _expire(self, _: Hub, op: Op) -> None:
+        self.struck["cursor"] += 1
+        self.stage.company.systems[op.connection].expire_cursors()
+
+    def _delay(self, hub: Hub, op: Op) -> None:
+        """A page is read, and stays on its way."""
+        system = self.stage.company.systems[op.connection]
+        since = system.clock() - timedelta(minutes=10)
+        cursor = Place(system.epoch, as_text(since)).text()
+        pages = MemoryConnector.of(system).pages(op.stream, cursor)
+        self.late.append((op.connection, op.stream, next(iter(pages))))
+
+    def _arrive(self, hub: Hub, _: Op) -> None:
+        """A page that was read some time ago is taken in at last."""
+        if not self.late:
+            return
+        self.struck["stale"] += 1
+        name, stream, page = self.late.pop(0)
+        self.say(f"  an old page of {name} {stream} arrives")
+        channel = hub.connection(name).channel(stream)
+        tally = Tally(hub.fresh_id(), "late", name, stream, hub.clock())
+        system = self.stage.company.systems[name]
+        with hub.store.begin() as tx:
+            # Of a record that it never heard of, nobody can tell that it is gone: a sweep will.
+            heard = links_by_key(tx, name, stream, [record.key for record in page.records])
+            kept = [
+                record
+                for record in page.records
+                if record.key in heard
+                or ((row := system.row(stream, record.key)) is not None and row.fate == "live")
+            ]
+            take_in(hub, tx, channel, page=replace(page, records=kept), tally=tally, fetched=False)
+        self.count(tally)
+
+    # --- those who are asked --------------------------------------------------------------------
+
+    def decide(self, *, most: float = 0.8) -> None:
+        """Somebody looks at what was paused, and decides most conflicts."""
+        self.surprises += accept_surprises(self.stage.hub)
+        hub = self.stage.hub
+        with hub.store.read() as tx:
+            waiting = disputes.listing(tx)
+        for number, row in enumerate(waiting):
+            if number >= len(waiting) * most:
+                break
+            try:
+                resolve_conflict(hub, row["id"], "ours" if row["id"] % 2 else "theirs")
+                self.decisions += 1
+            except DecisionError:
+                continue  # decided together with another one, or its record is gone
+
+
+def accept_surprises(hub: Hub) -> int:
+    """Lets every paused stream and connection go on; returns how many there were."""
+    free = {"paused_at": None, "reason": None}
+    with hub.store.begin() as tx:
+        paused = [row for row in store.all_streams(tx) if row["paused_at"] is not None]
+        for row in paused:
+            store.save_stream(tx, row["connection"], row["stream"], **free, accepted=1)
+        for name, state in store.connection_states(tx).items():
+            if state["paused_at"] is not None:
+                store.save_connection(tx, name, **free)
+    return len(paused)
+
+
+def broke_down(kind: str, error: BaseException) -> Finding:
+    """Returns the finding that a piece of work ended in an error that it should not know."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace is not None else ""
+    return Finding("P6", f"{kind} broke down: {type(error).__name__} in {place}: {error}")

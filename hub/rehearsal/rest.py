@@ -1,0 +1,98 @@
+"""The hub at rest: when people stop, it must come to rest, agree, and then write nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hub.rehearsal.play import DEFECTS, Finding, Play, accept_surprises, broke_down
+from hub.store import progress as store
+from hub.store import queues
+from hub.sync.round import Report, sync
+
+#: Calls of `sync` until all is quiet, each of which makes several rounds.
+_MOST = 4
+
+
+def rest(play: Play) -> None:
+    """Lets the hub come to rest, then one more full round: it must write nothing."""
+    play.say("everybody rests")
+    stage = play.stage
+    stage.clock.wait_out()
+    report = _until_quiet(play)
+    if report is None:
+        return
+    if not report.quiet:
+        play.findings.append(
+            Finding("P3", f"no rest after {report.rounds} rounds: {report.written} more writes")
+        )
+    play.watch.look()
+    play.findings += list(_nothing_more(play, "a quiet round"))
+
+
+def read_anew(play: Play) -> None:
+    """Lets the hub read everything anew, as after a change of a mapping: nothing is written."""
+    play.say("everything is read anew")
+    hub = play.stage.hub
+    with hub.store.begin() as tx:
+        for connection in hub.connections.values():
+            for stream in connection.channels:
+                store.save_stream(tx, connection.name, stream, cursor=None)
+    play.findings += list(_nothing_more(play, "a full reading anew"))
+
+
+def _until_quiet(play: Play) -> Report | None:
+    report = None
+    for _ in range(_MOST):
+        report = _round(play)
+        if report is None:
+            return None
+        paused = accept_surprises(play.stage.hub)
+        play.surprises += paused
+        if report.quiet and not paused:
+            return report
+    return report
+
+
+def _round(play: Play) -> Report | None:
+    try:
+        report = sync(play.stage.hub)
+    except DEFECTS as error:
+        play.findings.append(broke_down("sync", error))
+        return None
+    play.say(f"  rounds: {report.rounds}, changed {report.changed}, written {report.written}")
+    for tally in report.tallies:
+        play.count(tally)
+    for name, why in report.failed.items():
+        play.findings.append(
+            Finding("P3", f"{name} cannot be spoken to without any trouble: {why}")
+        )
+    return report
+
+
+def _nothing_more(play: Play, what: str) -> Iterator[Finding]:
+    before = play.watch.writes.copy()
+    report = _round(play)
+    if report is None:
+        return
+    written: dict[tuple[str, str, str], str] = {}
+    for name, system in play.stage.company.systems.items():
+        written |= {(name, line.stream, line.key): line.op for line in system.writes}
+    play.watch.look()
+    play.echoes += (play.watch.writes - before).total()
+    for (name, stream, key), op in list(written.items())[:20]:
+        thing = play.watch.thing(name, stream, key)
+        yield Finding(
+            "P4", f"{what} writes: {op} of {name} {stream} {key}", (thing,) if thing else ()
+        )
+    if report.changed:
+        yield Finding("P3", f"{what} changes {report.changed} golden records")
+
+
+def left_over(play: Play) -> dict[str, int]:
+    """Returns what waits at the end, by reason in few words."""
+    found: dict[str, int] = {}
+    with play.stage.store.read() as tx:
+        for wish in queues.set_aside(tx):
+            reason = f"{wish['entity']} for {wish['connection']}: {wish['state']}"
+            found[reason] = found.get(reason, 0) + 1
+    return found

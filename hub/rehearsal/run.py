@@ -1,0 +1,204 @@
+"""`tulay rehearse` in one process: a scratch place, the performance, the certificate.
+
+Nothing of the user's is opened: neither the database, nor Redis, nor a system.
+"""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
+from pathlib import Path
+
+from hub.rehearsal.certificate import Certificate
+from hub.rehearsal.ledger import Act, Typed
+from hub.rehearsal.perform import Order, Performance, day_of, perform, plan_of
+from hub.rehearsal.plan import Scene
+from hub.rehearsal.play import Finding, Play
+from hub.rehearsal.rest import left_over
+from hub.rehearsal.shrink import about, beats_of, scenes_of, shrunk
+from hub.rehearsal.stage import Stage
+from hub.rehearsal.verdict import CONFLICT, LOST, OVERWRITTEN, PROPAGATED, SUPERSEDED, WAITING
+from hub.settings.loading import Settings
+from hub.store.engine import open_store
+from hub.store.migrate import migrate
+from hub.store.scratch import scratch_database
+from hub.wiring import CAREFUL
+
+#: Seconds that may be spent on making a history shorter.
+SHRINKING = 90.0
+#: Beats of a story that is tried to be shortened at all, and lines of one that is printed.
+_LONGEST, _LINES = 60_000, 120
+_BARS = 48
+
+Advance = Callable[[int], None]
+
+
+def rehearse(
+    order: Order,
+    *,
+    database: str | None,
+    advance: Advance = lambda _count: None,
+    shrinking: float = SHRINKING,
+) -> Certificate:
+    """Plays an order and returns its certificate, with the shortest history if one is needed."""
+    with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
+        folder = Path(name)
+        with scratch_database(database, folder) as url:
+            store = open_store(url)
+            try:
+                migrate(store)
+                done = perform(order, store, folder, advance=advance)
+                certificate = certified(order, done.play, done, database=_kind(url))
+                fallback = told(done.play, done.verdict.findings)
+                done.play.ledger.close()
+            finally:
+                store.close()
+    if not certificate.kept:
+        shortest = shortest_story(order, done, seconds=shrinking)
+        certificate.story = shortest or fallback
+    return certificate
+
+
+def _kind(url: str) -> str:
+    return "SQLite" if url.startswith("sqlite") else "PostgreSQL"
+
+
+def certified(
+    order: Order, play: Play, done: Performance, *, database: str, queues: str = "no Redis"
+) -> Certificate:
+    """Returns the certificate of a performance."""
+    verdict, stage = done.verdict, play.stage
+    fates = verdict.fates
+    calls = {name: system.calls_of_all() for name, system in stage.company.systems.items()}
+    broken: dict[str, list[str]] = {}
+    for finding in verdict.findings:
+        broken.setdefault(finding.promise, []).append(finding.what)
+    over_time = play.ledger.over_time(_BARS)
+    length = play.length
+    latency = play.watch.latency
+    return Certificate(
+        seed=order.seed,
+        vices=order.vices,
+        workers=1,
+        database=database,
+        queues=queues,
+        changes=sum(fates.values()),
+        propagated=fates.get(PROPAGATED, 0),
+        superseded=fates.get(SUPERSEDED, 0),
+        conflicts=fates.get(CONFLICT, 0),
+        waiting=fates.get(WAITING, 0),
+        overwritten=fates.get(OVERWRITTEN, 0),
+        lost=fates.get(LOST, 0),
+        duplicates=verdict.duplicates,
+        echo_writes=play.echoes,
+        quiet=not any(one.promise in ("P3", "P4") for one in verdict.findings),
+        calls=calls,
+        quota=_quota(order.plot.settings, calls, length),
+        latency={f"p{share}": latency.quantile(share / 100) for share in (50, 95, 99)},
+        seconds=done.seconds,
+        day=length,
+        command=command_of(order),
+        broken=dict(sorted(broken.items(), key=lambda pair: int(pair[0][1:]))),
+        struck=dict(play.struck.most_common()),
+        verbs=play.ledger.by_verb(),
+        surprises=play.surprises,
+        decisions=play.decisions,
+        left=left_over(play),
+        over_time=over_time,
+        latencies=latency.bars(),
+    )
+
+
+def command_of(order: Order, *more: str) -> str:
+    """Returns the command that repeats a rehearsal."""
+    words = ["tulay", "rehearse"]
+    path = order.plot.settings.path
+    if order.given:
+        words += ["--config", str(path)]
+    words += ["--seed", str(order.seed), "--changes", str(order.changes)]
+    words += ["--vices", order.asked, *more]
+    return shlex.join(words)
+
+
+def _quota(settings: Settings, calls: dict[str, int], length: float) -> dict[str, float]:
+    shares = {}
+    for name, one in settings.connections.items():
+        limits = one.manifest.limits
+        requests, per_seconds = (limits.requests, limits.per_seconds) if limits else CAREFUL
+        if one.budget.requests is not None:
+            requests, per_seconds = one.budget.requests, one.budget.per_seconds
+        allowed = requests * max(length, 1.0) / per_seconds
+        if limits is not None and limits.daily is not None:
+            allowed = min(allowed, limits.daily * max(length / 86_400, 1.0))
+        shares[name] = round(calls.get(name, 0) / allowed, 6)
+    return shares
+
+
+# --- what went wrong ---------------------------------------------------------------------------
+
+
+def shortest_story(order: Order, done: Performance, *, seconds: float) -> list[str]:
+    """Returns the shortest history that breaks the same promise; empty when none was found."""
+    until = time.monotonic() + seconds
+    kinds = {finding.kind for finding in done.verdict.findings}
+    things = [thing for finding in done.verdict.findings[:5] for thing in finding.things]
+
+    def play(scenes: Iterable[Scene], tell: Callable[[str], None] | None = None) -> list[Finding]:
+        with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
+            folder = Path(name)
+            store = open_store(f"sqlite:///{folder / 'hub.db'}")
+            try:
+                store.create()
+                again = perform(order, store, folder, chosen=lambda _all: iter(scenes), tell=tell)
+                again.play.ledger.close()
+                return again.verdict.findings
+            finally:
+                store.close()
+
+    beats = beats_of(_scenes(order, done.scenes, done.play.stage))
+    if things:
+        beats = about(beats, things)
+    if len(beats) > _LONGEST:
+        return []
+
+    def fails(fewer: Iterable[object]) -> bool:
+        return bool(kinds & {one.kind for one in play(scenes_of(fewer))})  # type: ignore[arg-type]
+
+    if not fails(beats):
+        return []
+    shortest = shrunk(beats, fails, until=until)
+    lines: list[str] = []
+    findings = play(scenes_of(shortest), lines.append)
+    first = next((one.things for one in findings if one.kind in kinds), ())
+    return [*_pointed(lines, first), *(f"WRONG: {one.what}" for one in findings[:5])]
+
+
+def _scenes(order: Order, number: int, stage: Stage) -> Iterator[Scene]:
+    """Draws the scenes that were played once more."""
+    day = day_of(order, stage)
+    for _ in day.population():
+        pass
+    scenes = plan_of(order, stage, day).scenes()
+    return takewhile(lambda scene: scene.number <= number, scenes)
+
+
+def _pointed(lines: list[str], things: tuple[str, ...]) -> list[str]:
+    """Leaves out of the population what the story is not about."""
+    day = next((i for i, line in enumerate(lines) if line == "everybody rests"), 0)
+    before = [line for line in lines[:day] if any(f"({thing})" in line for thing in things)]
+    return [*before, *lines[day:]][:_LINES]
+
+
+def told(play: Play, findings: list[Finding]) -> list[str]:
+    """Returns what people did with the things of the first findings."""
+    things = [thing for finding in findings[:3] for thing in finding.things]
+    lines = [_sentence(act, typed) for act, typed in play.ledger.history(things)]
+    return [*lines[-_LINES:], *(f"WRONG: {one.what}" for one in findings[:5])]
+
+
+def _sentence(act: Act, typed: list[Typed]) -> str:
+    words = ", ".join(f"{one.path} = {one.value}" for one in typed)
+    return f"{act.connection}: {act.verb} {act.stream} {act.key} ({act.thing}): {words}"

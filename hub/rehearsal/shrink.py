@@ -1,0 +1,120 @@
+"""Cuts a story that goes wrong down to a short one that goes wrong alike, within bounded time.
+
+Pure but for the clock and the plays themselves: first whatever touches other things is left out,
+then halves, quarters and single steps of what remains.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from hub.rehearsal.people import Step
+from hub.rehearsal.plan import Op, Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The smallest part of a story: a step, a piece of work, or a lunch."""
+
+    scene: int
+    step: Step | None = None
+    op: Op | None = None
+    luck: int = 0
+
+
+def beats_of(scenes: Iterable[Scene]) -> list[Beat]:
+    """Takes scenes apart."""
+    found: list[Beat] = []
+    for scene in scenes:
+        found += [Beat(scene.number, step=step, luck=scene.luck) for step in scene.steps]
+        found += [Beat(scene.number, op=op, luck=scene.luck) for op in scene.ops]
+        if scene.lunch:
+            found.append(Beat(scene.number))
+    return found
+
+
+def scenes_of(beats: Iterable[Beat]) -> Iterator[Scene]:
+    """Puts beats together again, scene by scene."""
+    gathered: dict[int, list[Beat]] = {}
+    for beat in beats:
+        gathered.setdefault(beat.scene, []).append(beat)
+    for number, parts in gathered.items():
+        yield Scene(
+            number,
+            tuple(beat.step for beat in parts if beat.step is not None),
+            tuple(beat.op for beat in parts if beat.op is not None),
+            any(beat.step is None and beat.op is None for beat in parts),
+            parts[0].luck,
+        )
+
+
+def about(beats: Sequence[Beat], things: Iterable[str]) -> list[Beat]:
+    """Keeps the steps that touch some things; the hub's work stays.
+
+    >>> from hub.rehearsal.people import Step
+    >>> steps = [Beat(1, Step(n, "edit", "company", f"c{n}", "crm")) for n in (1, 2)]
+    >>> [beat.step.thing for beat in about(steps, ["c2"])]
+    ['c2']
+    """
+    wanted = set(things)
+    # An order is handled as the order of its deal, its papers by the order.
+    wanted |= {f"d{thing[1:]}" for thing in wanted if thing[:1] == "o"}
+    wanted |= {thing[1:] for thing in wanted if thing[:1] in "mviz" and len(thing) > 2}
+    kept = []
+    for beat in beats:
+        if beat.step is not None and not wanted & set(beat.step.things):
+            continue
+        if beat.op is not None and beat.op.meanwhile is not None:
+            at, steps = beat.op.meanwhile
+            inner = tuple(step for step in steps if wanted & set(step.things))
+            beat = replace(beat, op=replace(beat.op, meanwhile=(at, inner) if inner else None))
+        kept.append(beat)
+    return kept
+
+
+def shrunk(
+    beats: Sequence[Beat], fails: Callable[[Sequence[Beat]], bool], *, until: float
+) -> list[Beat]:
+    """Returns the shortest list it can find before the time is up that still fails.
+
+    `until` is a time of the monotonic clock.
+
+    >>> beats = [Beat(n) for n in range(20)]
+    >>> found = shrunk(beats, lambda some: beats[7] in some, until=time.monotonic() + 60)
+    >>> [beat.scene for beat in found]
+    [7]
+    """
+    beats = list(beats)
+    size = max(1, len(beats) // 2)
+    while size:
+        start = 0
+        while start < len(beats):
+            if time.monotonic() > until:
+                return beats
+            fewer = beats[:start] + beats[start + size :]
+            if fails(fewer):
+                beats = fewer
+            else:
+                start += size
+        size //= 2
+    return _calmed(beats, fails, until=until)
+
+
+def _calmed(
+    beats: list[Beat], fails: Callable[[Sequence[Beat]], bool], *, until: float
+) -> list[Beat]:
+    """Takes away the faults and deaths that it does not need."""
+    for i, beat in enumerate(beats):
+        op = beat.op
+        if op is None:
+            continue
+        for calm in (replace(op, meanwhile=None), replace(op, dies=None), replace(op, fault=None)):
+            if calm == op or time.monotonic() > until:
+                continue
+            calmer = replace(beat, op=calm)
+            if fails([*beats[:i], calmer, *beats[i + 1 :]]):
+                beats[i] = calmer
+                break
+    return beats

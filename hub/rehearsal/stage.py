@@ -1,0 +1,245 @@
+"""The stage of a rehearsal: stand-ins in the place of all connections, and a hub between them.
+
+Everything is in one folder and one scratch database. The user's systems are never spoken to: no
+connector of theirs is opened.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from connectors.memory import MemoryConnector, MemorySystem
+from hub.model.policy import EntityPolicy
+from hub.rehearsal.acting import Company
+from hub.rehearsal.costume import tags_of, wardrobe
+from hub.rehearsal.mortal import Life, Line, MortalStore
+from hub.rehearsal.people import Cast
+from hub.settings.connections import ConnectionSettings
+from hub.settings.loading import Settings
+from hub.settings.policies import check_policies, resolve_policies
+from hub.store.engine import Store
+from hub.store.records import Link, links_by_key
+from hub.sync.hub import Connection, Hub
+from hub.wiring import channels_of, entities_of, load_mappings
+from mappings.canonical.values import Entity
+from mappings.kit.mapping import Mapping as StreamMapping
+
+#: When the day begins.
+_MORNING = datetime(2026, 1, 5, 8, tzinfo=UTC)
+#: Seconds that a call takes, and one that takes its time.
+_CALL, _SLOW_CALL = 0.05, 8.0
+#: Seconds that a search index may lag; connectors look back further than that.
+LAG, OVERLAP = 3.0, 5.0
+_PAGE = 100
+#: Seconds: longer than every lease and every pause after an error.
+_LONG = 2 * 3600.0
+
+
+class Clock:
+    """The clock of the rehearsal: it moves when somebody says so, and a little when asked."""
+
+    def __init__(self) -> None:
+        self.now = _MORNING
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        """Lets time pass."""
+        self.now += timedelta(seconds=seconds)
+
+    def wait_out(self) -> None:
+        """Lets more time pass than any lease or pause lasts."""
+        self.pass_by(_LONG)
+
+
+class WallClock(Clock):
+    """The clock on the wall: time passes by itself, and leases are given back instead."""
+
+    def __call__(self) -> datetime:
+        self.now = datetime.now(UTC)
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        """Does nothing: time passes by itself."""
+
+    def wait_out(self) -> None:
+        """Does nothing: whoever held a lease has ended."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Settings, and what follows from them: read once."""
+
+    settings: Settings
+    mappings: Mapping[str, Sequence[StreamMapping]]
+    entities: Mapping[str, Entity]
+    policies: Mapping[str, EntityPolicy]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Plot:
+        """Reads mappings and policies. Raises: SettingsError."""
+        mappings = load_mappings(settings)
+        entities = entities_of(mappings)
+        check_policies(
+            settings.file,
+            settings.policies,
+            connections=settings.connections,
+            entities=entities,
+            custom=False,
+        )
+        policies = resolve_policies(settings.policies, settings.connections, entities)
+        return cls(settings, mappings, entities, policies)
+
+
+class Wire(Line):
+    """The line to a stand-in: calls take time, and one of them may go wrong."""
+
+    def __init__(self, connector: MemoryConnector, life: Life, stage: Stage) -> None:
+        super().__init__(connector, life)
+        self._stage = stage
+
+    def meet(self) -> None:
+        """A call begins."""
+        self._stage.called(self.connector.system)
+
+
+@dataclass
+class Trouble:
+    """What goes wrong during one piece of work."""
+
+    fault: str | None = None
+    #: The system whose line breaks, and at which of its calls.
+    system: str = ""
+    after: int = 0
+
+
+@dataclass
+class Stage:
+    """Stand-ins, clock and hub."""
+
+    plot: Plot
+    folder: Path
+    store: Store
+    seed: int
+    vices: tuple[str, ...]
+    clock: Clock = field(default_factory=Clock)
+    trouble: Trouble = field(default_factory=Trouble)
+
+    def __post_init__(self) -> None:
+        chance = random.Random(f"{self.seed} stage")  # noqa: S311 - repeatable, not secret
+        found = [m for ms in self.plot.mappings.values() for m in ms]
+        tags = tags_of(self.plot.entities, found)
+        costumes, systems = {}, {}
+        for name, one in self.plot.settings.connections.items():
+            costumes[name] = wardrobe(
+                name,
+                self.plot.mappings[one.system],
+                one.manifest.streams,
+                tags=tags,
+                habits=self.vices,
+                chance=chance,
+            )
+            systems[name] = self._system(one, chance)
+            for stream, costume in costumes[name].items():
+                systems[name].declare(stream, costume.shape)
+        self.company = Company(systems, costumes)
+        self.processes = 0
+        self._chance = random.Random(f"{self.seed} calls")  # noqa: S311
+        self.life, self.hub = self.process()
+        _, self.colleague = self.process()
+
+    def _system(self, one: ConnectionSettings, chance: random.Random) -> MemorySystem:
+        wrong = chance.choice([0.0, -7200.0, 3600.0]) if "skew" in self.vices else 0.0
+        wrong = 0.0 if isinstance(self.clock, WallClock) else wrong
+        lag = LAG if "lag" in self.vices and chance.random() < 0.5 else 0.0
+        system = MemorySystem(
+            one.name,
+            streams={},
+            path=self.folder / f"{one.name}.system",
+            clock=lambda: self.clock() + timedelta(seconds=wrong),
+        )
+        system.misbehave(lag=lag)
+        self._calm = {**getattr(self, "_calm", {}), one.name: lag}
+        return system
+
+    # --- the hub --------------------------------------------------------------------------------
+
+    def process(self) -> tuple[Life, Hub]:
+        """Starts a process with a hub of its own."""
+        self.processes += 1
+        life, ids = Life(), random.Random(f"{self.seed} {self.processes}")  # noqa: S311
+        settings = self.plot.settings
+        connections = {}
+        for name, one in settings.connections.items():
+            speaks = MemoryConnector.of(self.company.systems[name], page=_PAGE, overlap=OVERLAP)
+            wire = Wire(speaks, life, self)
+            channels = channels_of(one, wire, self.plot.mappings[one.system])
+            connections[name] = Connection(name, one.system, one.role, wire, channels)
+        number = self.processes
+        born = iter(range(1, 1 << 60))
+        hub = Hub(
+            store=MortalStore(self.store.engine, life),
+            connections=connections,
+            entities=self.plot.entities,
+            policies=self.plot.policies,
+            flows=settings.flows,
+            limit=settings.limits.limit,
+            worker=f"worker-{number}",
+            clock=self.clock,
+            # Later ones after earlier ones, as real ones are: indexes grow at their end.
+            fresh_id=lambda: f"{number:06x}{next(born):010x}{ids.getrandbits(64):016x}",
+        )
+        return life, hub
+
+    def called(self, system: MemorySystem) -> None:
+        """A call reaches a system: it takes time, and it may be the one that goes wrong."""
+        slow = "slow" in self.vices and self._chance.random() < 0.01
+        self.clock.pass_by(_SLOW_CALL if slow else _CALL)
+        if self.trouble.fault is None or self.trouble.system != system.name:
+            return
+        self.trouble.after -= 1
+        if self.trouble.after < 0:
+            script, self.trouble.fault = (self.trouble.fault,), None
+            system.misbehave(lag=self._calm[system.name], script=script, seed=self.seed)
+
+    def mend(self) -> None:
+        """Ends the trouble."""
+        system = self.company.systems.get(self.trouble.system)
+        if system is not None and system.vices.script:
+            system.misbehave(lag=self._calm[system.name])
+        self.trouble = Trouble()
+
+    def good_behaviour(self) -> None:
+        """Ends all vices."""
+        for name, system in self.company.systems.items():
+            system.misbehave()
+            self._calm[name] = 0.0
+
+    def known(self, connection: str, stream: str, keys: Sequence[str]) -> Mapping[str, Link]:
+        """Returns what the hub has of some records."""
+        with self.store.read() as tx:
+            return links_by_key(tx, connection, stream, keys)
+
+    def cast(self) -> Cast:
+        """Returns who can do what where."""
+        makers: dict[str, list[str]] = {}
+        typists: dict[str, list[str]] = {}
+        desks: dict[str, list[str]] = {}
+        for name, costumes in self.company.costumes.items():
+            for costume in costumes.values():
+                entity = costume.entity.name
+                adopt = self.plot.policies[entity].adopt
+                if costume.tag is None:
+                    continue
+                if costume.typed:
+                    typists.setdefault(entity, []).append(name)
+                if costume.mapping.adopt and (adopt is None or name in adopt):
+                    makers.setdefault(entity, []).append(name)
+                    desks.setdefault(entity, []).append(name)
+        return Cast(makers, typists, desks)

@@ -1,0 +1,213 @@
+"""The verdict: what became of every word that was typed, and which promise is broken.
+
+Goes through the ledger record by record, in portions, and asks the store about each word.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from hub.rehearsal.agreement import Waiting, absent, disagreements, waiting
+from hub.rehearsal.costume import Costume
+from hub.rehearsal.ledger import Ledger, Typed
+from hub.rehearsal.play import Finding, Play
+from hub.rehearsal.stage import Stage
+from hub.store import audit, records
+from hub.store.records import Golden
+from mappings.kit.errors import LensError
+
+_PORTION = 500
+#: Fates of changes, from good to bad: the graver one of a change's words is its own.
+PROPAGATED, SUPERSEDED, CONFLICT, WAITING, OVERWRITTEN, LOST = "abcdef"
+#: Findings of one kind that are kept; the others are counted.
+_MOST = 50
+
+
+@dataclass
+class Verdict:
+    """What became of the changes."""
+
+    findings: list[Finding] = field(default_factory=list)
+    #: Fate -> number of changes.
+    fates: dict[str, int] = field(default_factory=dict)
+    duplicates: int = 0
+    #: Findings that are not kept.
+    more: int = 0
+
+    def add(self, finding: Finding) -> None:
+        """Notes a broken promise."""
+        if sum(one.promise == finding.promise for one in self.findings) < _MOST:
+            self.findings.append(finding)
+        else:
+            self.more += 1
+
+
+def judged(play: Play) -> Verdict:
+    """Returns the verdict about a performance that has come to rest."""
+    stage, ledger = play.stage, play.ledger
+    verdict = Verdict()
+    for finding in play.findings:
+        verdict.add(finding)
+    excuses = waiting(stage)
+    accounts = _Accounts(stage, ledger, excuses, verdict)
+    for portion in ledger.by_record(_PORTION):
+        accounts.settle(portion)
+    # Deletions and merges: nothing was typed, and whether they hold is seen below.
+    ledger.judge_rest(PROPAGATED)
+    verdict.fates = ledger.fates()
+    for finding in (*disagreements(stage, excuses), *absent(stage, excuses)):
+        verdict.add(finding)
+    for finding in _risen(stage, ledger):
+        verdict.add(finding)
+    for finding in _doubles(stage, ledger):
+        verdict.duplicates += 1
+        verdict.add(finding)
+    with stage.store.read() as tx:
+        red = audit.runs_by_state(tx).get("red", 0)
+    if red:
+        verdict.add(Finding("P10", f"{red} runs are red: their counts do not add up"))
+    return verdict
+
+
+class _Accounts:
+    """Finds what became of words."""
+
+    def __init__(self, stage: Stage, ledger: Ledger, excuses: Waiting, verdict: Verdict) -> None:
+        self.stage, self.ledger, self.excuses, self.verdict = stage, ledger, excuses, verdict
+        self.gaps = ledger.gaps()
+
+    def settle(self, portion: Sequence[Sequence[Typed]]) -> None:
+        """Judges what was typed into some records of one stream."""
+        connection, stream, _ = portion[0][0].spot
+        keys = [lines[0].key for lines in portion]
+        with self.stage.store.read() as tx:
+            links = records.links_by_key(tx, connection, stream, keys)
+            ids = [link.golden_id for link in links.values() if link.golden_id]
+            golden = records.load(tx, ids)
+            history = audit.remembered(tx, ids)
+            still, over = audit.disputed(tx, ids)
+        endings = self.ledger.endings([lines[0].spot for lines in portion])
+        fates: list[tuple[int, str]] = []
+        for lines in portion:
+            link = links.get(lines[0].key)
+            one = golden.get(link.golden_id or "") if link is not None else None
+            known = Known(
+                one,
+                history.get(one.id, set()) | over.get(one.id, set()) if one else set(),
+                still.get(one.id, set()) if one else set(),
+            )
+            fates += self._record(lines, known, endings.get(lines[0].spot))
+        self.ledger.judge(fates)
+
+    def _record(
+        self, lines: Sequence[Typed], known: Known, ending: str | None
+    ) -> Iterator[tuple[int, str]]:
+        later: dict[str, Typed] = {}
+        for line in reversed(lines):
+            fate = self._fate(line, known, later.get(line.path), ending)
+            later[line.path] = line
+            if fate == LOST:
+                what = (
+                    f"typed into {line.connection} {line.stream} {line.key} {line.path}, and lost:"
+                    f" {line.value!r}"
+                )
+                self.verdict.add(Finding("P1", what, (line.thing,)))
+            yield line.number, fate
+
+    def _fate(self, line: Typed, known: Known, later: Typed | None, ending: str | None) -> str:
+        golden, said = known.golden, (line.path, line.value)
+        if line.reached:
+            return PROPAGATED
+        if golden is not None and golden.values.get(line.path) == line.value:
+            return PROPAGATED
+        if said in known.disputed:
+            return CONFLICT
+        if said in known.history:
+            return SUPERSEDED
+        if line.spot in self.excuses.records:
+            return WAITING
+        if later is not None and later.unread:
+            return SUPERSEDED  # taken back by who typed it, before anybody had read it
+        if later is None and ending is not None and ending.endswith("unread"):
+            return SUPERSEDED  # deleted before anybody had read it
+        if not line.unique and (later is not None or known.moved_on(line)):
+            return SUPERSEDED
+        return OVERWRITTEN if line.spot in self.gaps else LOST
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the hub knows of one record."""
+
+    golden: Golden | None
+    history: set[audit.Said]
+    disputed: set[audit.Said]
+
+    def moved_on(self, line: Typed) -> bool:
+        """Says whether a state or a blank was overtaken: history knows that the field changed."""
+        if line.value is None and self.golden is not None:
+            return True  # a blank that policy does not keep; whether it is filled again is seen
+        return any(path == line.path for path, _ in self.history)
+
+
+def _risen(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
+    """What people deleted stays deleted."""
+    for connection, stream, key in ledger.ended():
+        with stage.store.read() as tx:
+            link = records.links_by_key(tx, connection, stream, [key]).get(key)
+        if link is not None and link.gone_at is None:
+            what = f"{connection} {stream} {key} was deleted; the hub has it living"
+            yield Finding("P8", what)
+        elif link is not None and link.golden_id is not None:
+            system = stage.company.systems[connection]
+            where = "WHERE stream = ? AND once = ? AND fate = 'live' AND key <> ?"
+            again = system.tables.rows(where, stream, link.golden_id, key)
+            if again and not _merged(stage, link.golden_id):
+                what = f"{connection} {stream} {key} was deleted, and made again as {again[0].key}"
+                yield Finding("P8", what)
+
+
+def _merged(stage: Stage, golden_id: str) -> bool:
+    """Says whether several things live on as this one."""
+    with stage.store.read() as tx:
+        links = records.links_by_golden(tx, [golden_id]).get(golden_id, [])
+    places = [(link.connection, link.stream) for link in links]
+    return len(places) > len(set(places))
+
+
+def _doubles(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
+    """Things that are there twice, although people made them once there."""
+    for connection, costumes in stage.company.costumes.items():
+        for costume in costumes.values():
+            yield from _twice_made(stage, connection, costume)
+            ledger.tags(_tags(stage, connection, costume))
+    for connection, stream, thing, number, keys in ledger.doubles():
+        if thing in stage.company.shared or thing in stage.company.meddled:
+            continue
+        what = f"{connection} {stream} has {thing} {number} times: {keys}"
+        yield Finding("P2", what, (thing,))
+
+
+def _twice_made(stage: Stage, connection: str, costume: Costume) -> Iterator[Finding]:
+    system = stage.company.systems[connection]
+    for once, number, keys in system.tables.twice(costume.stream):
+        first = system.row(costume.stream, keys.partition(",")[0])
+        thing = costume.thing(costume.read(json.loads(first.payload))) if first else None
+        what = f"{connection} {costume.stream} has {number} records of one hub id {once}: {keys}"
+        yield Finding("P2", what, (thing,) if thing else ())
+
+
+def _tags(stage: Stage, connection: str, costume: Costume) -> Iterator[tuple[str, str, str, str]]:
+    system, after = stage.company.systems[connection], 0
+    where = "WHERE stream = ? AND fate = 'live' AND number > ? ORDER BY number LIMIT ?"
+    while rows := system.tables.rows(where, costume.stream, after, _PORTION):
+        after = rows[-1].number
+        for row in rows:
+            try:
+                thing = costume.thing(costume.read(json.loads(row.payload)))
+            except LensError:
+                continue  # set aside by the hub as well, and counted there
+            if thing is not None:
+                yield connection, costume.stream, thing, row.key

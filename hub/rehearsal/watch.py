@@ -1,0 +1,172 @@
+"""Watches the stand-ins' logs of writes: what has arrived where, how long it took, what was idle.
+
+Looks at the systems only; asks the hub nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connectors.memory import MemorySystem
+from hub.model.policy import EntityPolicy
+from hub.rehearsal.acting import Company
+from hub.rehearsal.costume import Costume
+from hub.rehearsal.ledger import Ledger, Typed
+from mappings.canonical.values import Scalar
+from mappings.kit.errors import LensError
+
+#: Lines of a log that are looked at in one go.
+_PORTION = 1000
+#: Buckets of the histogram grow by this.
+_GROWTH = 1.1
+
+
+@dataclass
+class Latency:
+    """How long changes took, in buckets: as exact as a tenth, whatever their number."""
+
+    buckets: Counter[int] = field(default_factory=Counter)
+
+    def add(self, seconds: float) -> None:
+        """Counts one."""
+        self.buckets[math.ceil(math.log(max(seconds, 0.001), _GROWTH))] += 1
+
+    def quantile(self, share: float) -> float | None:
+        """Returns the time within which this share arrived; None when nothing has.
+
+        >>> latency = Latency()
+        >>> for second in range(1, 101): latency.add(second)
+        >>> 50 <= latency.quantile(0.5) <= 55
+        True
+        """
+        left = share * self.buckets.total()
+        for bucket in sorted(self.buckets):
+            left -= self.buckets[bucket]
+            if left <= 0:
+                return round(_GROWTH**bucket, 3)
+        return None
+
+    def bars(self) -> list[tuple[float, int]]:
+        """Returns (up to so many seconds, number), shortest first."""
+        return [(_GROWTH**bucket, self.buckets[bucket]) for bucket in sorted(self.buckets)]
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A value on its way."""
+
+    line: int
+    value: Scalar
+    at: float
+    #: Connections that do not show it yet.
+    missing: set[str]
+
+
+class Watch:
+    """Sees what the hub writes."""
+
+    def __init__(
+        self, company: Company, ledger: Ledger, policies: Mapping[str, EntityPolicy]
+    ) -> None:
+        self._company, self._ledger, self._policies = company, ledger, policies
+        self._flights: dict[str, dict[str, _Flight]] = {}
+        self._seen: dict[str, int] = {}
+        self.latency = Latency()
+        #: connection -> number of writes of the hub
+        self.writes: Counter[str] = Counter()
+
+    @property
+    def on_their_way(self) -> int:
+        """How many things have a value that has not arrived."""
+        return len(self._flights)
+
+    def typed(self, line: int, one: Typed, at: float) -> None:
+        """A value was typed: it is on its way to all who may show it."""
+        if one.number <= 0 or one.value is None:
+            return
+        entity = self._company.costumes[one.connection][one.stream].entity.name
+        policy = self._policies.get(entity)
+        flights = self._flights.get(one.thing, {})
+        flights.pop(one.path, None)
+        if policy is not None and not policy.of(one.path).may_set(one.connection):
+            return
+        missing = {
+            name
+            for name in self._company.systems
+            if name != one.connection
+            and (costume := self._company.costume(name, entity)) is not None
+            and costume.mapping.writable(one.path)
+        }
+        if missing:
+            flights[one.path] = _Flight(line, one.value, at, missing)
+            self._flights[one.thing] = flights
+
+    def look(self) -> None:
+        """Looks at everything that was written since the last time."""
+        for name, system in self._company.systems.items():
+            while lines := system.tables.logged_after(self._seen.get(name, 0), limit=_PORTION):
+                self._seen[name] = lines[-1][0]
+                changed = dict.fromkeys((stream, key) for _, stream, key, _ in lines)
+                self.writes[name] += sum(op != "unread" for *_, op in lines)
+                for _, stream, key, op in lines:
+                    if op == "unread":
+                        self._ledger.gap((name, stream, key))
+                for stream, key in changed:
+                    self._arrived(name, system, stream, key=key)
+                system.tables.forget_log(until=self._seen[name])
+
+    def thing(self, name: str, stream: str, key: str) -> str | None:
+        """Returns which thing a record is."""
+        costume, row = self._company.costumes[name].get(stream), None
+        if costume is not None:
+            row = self._company.systems[name].row(stream, key)
+        if costume is None or row is None:
+            return None
+        try:
+            return costume.thing(costume.read(json.loads(row.payload)))
+        except LensError:
+            return None
+
+    def _arrived(self, name: str, system: MemorySystem, stream: str, *, key: str) -> None:
+        costume = self._company.costumes[name].get(stream)
+        row = system.row(stream, key)
+        if costume is None or row is None or row.fate != "live":
+            return
+        try:
+            values = costume.read(json.loads(row.payload))
+        except LensError:
+            return  # the verdict will find it set aside
+        thing = costume.thing(values)
+        if thing is None:
+            return
+        self._company.enter(name, costume.entity.name, thing, key)
+        flights = self._flights.get(thing)
+        if flights:
+            at = datetime.fromisoformat(row.modified_at).timestamp()
+            self._land(flights, name, costume, values, at=at)
+            if not flights:
+                del self._flights[thing]
+
+    def _land(
+        self,
+        flights: dict[str, _Flight],
+        name: str,
+        costume: Costume,
+        values: Mapping[str, Scalar],
+        *,
+        at: float,
+    ) -> None:
+        for path, flight in list(flights.items()):
+            if name not in flight.missing or path not in values:
+                continue
+            if values[path] == costume.shows(path, flight.value):
+                self.latency.add(max(at - flight.at, 0.0))
+                flight.missing.discard(name)
+                if not flight.missing:
+                    self._ledger.reached(flight.line)
+                    del flights[path]

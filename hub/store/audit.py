@@ -1,0 +1,68 @@
+"""Questions of an auditor, by the portion: what became of values, and which records are linked.
+
+Reads only; what is asked for a million records never needs more memory than for a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, func, select
+
+from hub.store.engine import among
+from hub.store.records import Link, links_by_key
+from hub.store.tables import conflicts, history, links, runs
+from mappings.canonical.values import Scalar
+
+#: (path, value)
+Said = tuple[str, Scalar]
+
+
+def remembered(tx: Connection, golden_ids: Iterable[str]) -> dict[str, set[Said]]:
+    """Returns every value that history knows of these golden records, by golden id."""
+    query = select(history.c.golden_id, history.c.path, history.c.old, history.c.new)
+    found: dict[str, set[Said]] = {}
+    for golden_id, path, old, new in tx.execute(
+        query.where(among(tx, history.c.golden_id, list(golden_ids)))
+    ):
+        found.setdefault(golden_id, set()).update(((path, old), (path, new)))
+    return found
+
+
+def disputed(
+    tx: Connection, golden_ids: Iterable[str]
+) -> tuple[dict[str, set[Said]], dict[str, set[Said]]]:
+    """Returns the values in open conflicts, and in decided ones, by golden id."""
+    query = select(conflicts).where(among(tx, conflicts.c.golden_id, list(golden_ids)))
+    still: dict[str, set[Said]] = {}
+    over: dict[str, set[Said]] = {}
+    for row in tx.execute(query):
+        place = still if row.closed_at is None else over
+        place.setdefault(row.golden_id, set()).update(
+            ((row.path, row.ours), (row.path, row.theirs))
+        )
+    return still, over
+
+
+def living_links(
+    tx: Connection, connection: str, stream: str, *, after: str, limit: int
+) -> dict[str, Link]:
+    """Returns the next living links of a stream by key, in the order of keys."""
+    keys = (
+        select(links.c.key)
+        .where(
+            links.c.connection == connection,
+            links.c.stream == stream,
+            links.c.key > after,
+            links.c.gone_at.is_(None),
+        )
+        .order_by(links.c.key)
+        .limit(limit)
+    )
+    return links_by_key(tx, connection, stream, tx.execute(keys).scalars().all())
+
+
+def runs_by_state(tx: Connection) -> dict[str, int]:
+    """Returns state -> number of runs."""
+    query = select(runs.c.state, func.count()).group_by(runs.c.state)
+    return {str(state): int(number) for state, number in tx.execute(query)}

@@ -1,0 +1,118 @@
+"""Measures runs by what they touch, alone and together with those of the last hour.
+
+Whoever would go beyond the limit is stopped before anything of it is stored or written; a person
+looks, and `tulay resume CONNECTION STREAM --accept` lets it happen.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection as Transaction
+
+from hub.model.surprise import Limit, flooding, surprising
+from hub.store import progress as store
+from hub.store import records, touched
+from hub.store.progress import Tally
+from hub.sync.hub import Channel, Hub
+
+#: What people have done over there.
+_SEEN = ("changed", "gone")
+
+
+class SurpriseError(Exception):
+    """The run would change more than its limit. Never leaves the run."""
+
+
+def note_touched(hub: Hub, tx: Transaction, tally: Tally) -> None:
+    """Notes which known records a page has touched, and counts what was touched lately."""
+    if not tally.recent:
+        return
+    connection, stream = tally.connection, tally.stream
+    if store.stream_state(tx, connection, stream).accepted:
+        # What a person has accepted is no reason to ask again a minute later.
+        touched.forget(tx, connection, stream, whats=_SEEN)
+        return
+    now = hub.clock()
+    touched.forget_before(tx, connection, stream, before=now - hub.limit.within)
+    touched.note(tx, connection, stream, tally.recent, now=now)
+    tally.lately, _ = touched.lately(tx, connection, stream)
+
+
+def guard(hub: Hub, tally: Tally, *, known: int, accepted: bool) -> None:
+    """Lets a page pass, or raises SurpriseError before it is stored."""
+    if accepted:
+        return
+    place, limit = f"{tally.connection} {tally.stream}", hub.limit
+    if surprising(tally.touched, known, limit):
+        raise SurpriseError(
+            f"this run would change or delete more than {limit.records} records and"
+            f" {limit.share:.0%} of {known}; {_what_to_do(tally.connection, place)}"
+        )
+    # Those that went in earlier runs of this hour were known before it, too.
+    known += max(tally.lately.gone - tally.gone, 0)
+    if flooding(tally.lately, known, limit):
+        raise SurpriseError(
+            f"{tally.lately.gone} records were deleted and {tally.lately.changed} changed within"
+            f" {_words(limit)}, of {known}: too many for ordinary work;"
+            f" {_what_to_do(tally.connection, place)}"
+        )
+
+
+def _what_to_do(connection: str, place: str) -> str:
+    return f"look at {connection}, then run `tulay resume {place} --accept`"
+
+
+def _words(limit: Limit) -> str:
+    """Says the limit's time.
+
+    >>> _words(Limit())
+    '60 minutes'
+    """
+    return f"{limit.within.total_seconds() / 60:.3g} minutes"
+
+
+def hold_deletes(hub: Hub, channel: Channel, keys: list[str]) -> str | None:
+    """Returns why these deletions by the hub must wait, having paused the stream; None: go on."""
+    connection, stream = channel.connection, channel.stream
+    with hub.store.begin() as tx:
+        state = store.stream_state(tx, connection, stream)
+        if state.paused_at is not None:
+            return str(state.reason)
+        if state.accepted:
+            touched.forget(tx, connection, stream, whats=["deleted"])
+            return None
+        now = hub.clock()
+        touched.forget_before(tx, connection, stream, before=now - hub.limit.within)
+        _, lately = touched.lately(tx, connection, stream)
+        wanted = max(touched.deletes_waiting(tx, connection, stream), len(keys))
+        known = records.count_links(tx, connection, stream) + lately
+        if not surprising(wanted + lately, known, hub.limit):
+            touched.note(tx, connection, stream, dict.fromkeys(keys, "deleted"), now=now)
+            return None
+        reason = (
+            f"{wanted} records were deleted elsewhere and would be deleted here, of {known}"
+            f" ({lately} were within {_words(hub.limit)});"
+            f" {_what_to_do('what was deleted', f'{connection} {stream}')}"
+        )
+        store.save_stream(tx, connection, stream, paused_at=now, reason=reason)
+        tally = Tally(hub.fresh_id(), "push", connection, stream, now)
+        store.start_run(tx, tally)
+        store.save_run(tx, tally, state="paused", finished_at=now, reason=reason)
+    return reason
+
+
+def deletes_have_happened(hub: Hub, connection: str) -> None:
+    """Ends a person's consent to deletions by the hub, when none is waiting any more."""
+    with hub.store.read() as tx:
+        accepted = store.accepted_streams(tx, connection)
+    for stream in accepted:
+        with hub.store.begin() as tx:
+            if not touched.deletes_waiting(tx, connection, stream):
+                accepted_has_happened(tx, connection, stream, kind="push")
+
+
+def accepted_has_happened(tx: Transaction, connection: str, stream: str, *, kind: str) -> None:
+    """Ends a person's consent to a surprise, when a run of the kind that asked has ended."""
+    if store.stream_state(tx, connection, stream).accepted:
+        asked = store.last_pause(tx, connection, stream)
+        if asked == kind or (asked is None and kind != "push"):
+            store.save_stream(tx, connection, stream, accepted=0)

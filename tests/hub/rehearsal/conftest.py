@@ -1,0 +1,42 @@
+"""Short rehearsals of the shipped pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hub.rehearsal.perform import Order, Performance, perform
+from hub.rehearsal.shipped import settings_for
+from hub.rehearsal.stage import Plot
+from hub.rehearsal.vices import chosen
+from hub.store.engine import open_store
+
+Rehearse = Callable[..., Performance]
+
+
+@pytest.fixture(scope="session")
+def plot(tmp_path_factory: pytest.TempPathFactory) -> Plot:
+    """What the shipped pair is like."""
+    settings, given = settings_for(None, tmp_path_factory.mktemp("shipped"))
+    assert not given
+    return Plot.of(settings)
+
+
+@pytest.fixture
+def rehearse(plot: Plot, tmp_path: Path) -> Rehearse:
+    """Plays a short day; each call takes a folder of its own."""
+    count = iter(range(1000))
+
+    def play(seed: int, changes: int = 150, vices: str = "all") -> Performance:
+        folder = tmp_path / str(next(count))
+        folder.mkdir()
+        store = open_store(f"sqlite:///{folder / 'hub.db'}")
+        store.create()
+        try:
+            return perform(Order(plot, seed, changes, chosen(vices), vices), store, folder)
+        finally:
+            store.close()
+
+    return play

@@ -1,0 +1,131 @@
+"""A rehearsal that cannot fail is worth nothing: every planted defect of the core turns it red."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from connectors.kit.contract import Page
+from connectors.kit.errors import ConnectorError
+from hub.model.observe import Ground, Observation, Sighting, observe
+from hub.model.state import LinkState
+from hub.rehearsal.perform import Performance
+from hub.rehearsal.stage import Wire
+from hub.store import progress, records
+from hub.store.progress import Tally
+from hub.sync import intake, push
+from hub.sync.consequences import Consequences
+from hub.sync.hub import Hub
+from mappings.canonical.values import Scalar
+
+Patch = pytest.MonkeyPatch
+
+
+def create_again_without_a_probe(patch: Patch) -> None:
+    patch.setattr(push._Batch, "_probe", lambda *_args: None)
+
+
+def cursor_before_the_page(patch: Patch) -> None:
+    real = Wire.pages
+
+    def pages(self: Wire, stream: str, since: str | None) -> Iterator[Page]:
+        found: list[Page] = []
+        try:
+            found += real(self, stream, since)
+        finally:
+            cursor = next((page.cursor for page in reversed(found) if page.cursor), None)
+            hub = self._stage.hub
+            if cursor is not None:
+                with hub.store.begin() as tx:
+                    name = self.connector.system.name
+                    fingerprint = hub.connection(name).channel(stream).mapping.fingerprint
+                    saved = {"cursor": cursor, "fingerprint": fingerprint}
+                    progress.save_stream(tx, name, stream, **saved)
+        return iter(found)
+
+    patch.setattr(Wire, "pages", pages)
+
+
+def clocks_instead_of_seen(patch: Patch) -> None:
+    def by_the_clock(
+        ground: Ground, values: Mapping[str, Scalar], sighting: Sighting
+    ) -> Observation:
+        known: dict[str, Scalar] = dict(values)
+        for path in values:
+            at = ground.changed_at(path)
+            if at is not None and sighting.modified_at is not None and sighting.modified_at < at:
+                known[path] = ground.link.seen_at(path)
+        return observe(ground, known, sighting)
+
+    patch.setattr(intake, "observe", by_the_clock)
+
+
+def without_shown(patch: Patch) -> None:
+    patch.setattr(LinkState, "shown_at", LinkState.agreed_at)
+
+
+def incomplete_sweeps_believed(patch: Patch) -> None:
+    def sweep(hub: Hub, connection: str, stream: str, **_: Any) -> Tally:
+        channel = hub.connection(connection).channel(stream)
+        present: set[str] = set()
+        try:
+            for portion in channel.connector.keys(stream):
+                present.update(portion)
+        except ConnectorError:
+            present.add("")  # as if it were all
+        tally = Tally(hub.fresh_id(), "sweep", connection, stream, hub.clock())
+        with hub.store.begin() as tx:
+            linked, _known = records.all_keys(tx, connection, stream)
+            gone = sorted(linked - present)
+            intake.take_in(hub, tx, channel, page=Page(gone=gone), tally=tally)
+            progress.save_stream(tx, connection, stream, swept_at=hub.clock())
+        return tally
+
+    patch.setattr("hub.rehearsal.play.sweep", sweep)
+
+
+def stale_pages_applied(patch: Patch) -> None:
+    patch.setattr(intake._Intake, "_stale", staticmethod(lambda *_args: False))
+
+
+def conflicts_forgotten(patch: Patch) -> None:
+    patch.setattr(Consequences, "clashes", lambda *_args: None)
+
+
+def deletions_made_again(patch: Patch) -> None:
+    real = push._written_link
+
+    def forgetful(links: Sequence[records.Link], channel: Any) -> records.Link | None:
+        return real([link for link in links if link.gone_at is None], channel)
+
+    patch.setattr(push, "_written_link", forgetful)
+
+
+PLANTED: list[tuple[Callable[[Patch], None], set[str]]] = [
+    (create_again_without_a_probe, {"P2"}),
+    (cursor_before_the_page, {"P1", "P3", "P4"}),
+    (clocks_instead_of_seen, {"P1", "P3"}),
+    (without_shown, {"P3", "P4"}),
+    (incomplete_sweeps_believed, {"P1", "P3", "P4", "P8"}),
+    (stale_pages_applied, {"P3", "P4"}),
+    (conflicts_forgotten, {"P1", "P3"}),
+    (deletions_made_again, {"P8"}),
+]
+
+
+@pytest.mark.parametrize(("plant", "promises"), PLANTED, ids=[p[0].__name__ for p in PLANTED])
+def test_a_planted_defect_turns_it_red(
+    plant: Callable[[Patch], None],
+    promises: set[str],
+    monkeypatch: Patch,
+    rehearse: Callable[..., Performance],
+) -> None:
+    plant(monkeypatch)
+    broken: set[str] = set()
+    for seed in range(1, 7):
+        broken |= {finding.promise for finding in rehearse(seed).verdict.findings}
+        if broken & promises:
+            return
+    pytest.fail(f"nothing was noticed; broken: {broken or 'none'}")

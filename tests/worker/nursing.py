@@ -1,0 +1,90 @@
+"""Processes of Tulay, born in a moment: see nursery.py, which is the warm parent of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tests.worker.places import ROOT, SECRET
+
+
+class Process(Protocol):
+    """A process of Tulay, however it was made."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Returns the exit code; None while it runs."""
+        ...
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal."""
+        ...
+
+
+class Nursery:
+    """Processes forked from a warm one."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.worker.nursery"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "HOOK": SECRET, "PYTHONPATH": str(ROOT)},
+        )
+
+    def ask(self, **question: Any) -> Any:
+        """Asks one thing."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(question), file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """Ends it, with all that were born in it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+@dataclass
+class Forked:
+    """A process that was born in the nursery."""
+
+    nursery: Nursery
+    pid: int
+    code: int | None = None
+
+    def poll(self) -> int | None:
+        """Returns the exit code; None while it runs."""
+        if self.code is None:
+            self.code = self.nursery.ask(ended=self.pid)
+        return self.code
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal while it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def children(pid: int) -> dict[str, int]:
+    """Returns name -> process id of the children of `tulay serve`."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            words = (stat.parent / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if int(fields[1]) == pid and b"worker.child" in words and fields[0] != "Z":
+            found[words[words.index(b"worker.child") + 1].decode()] = int(stat.parent.name)
+    return found

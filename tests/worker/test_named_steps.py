@@ -1,0 +1,280 @@
+"""kill -9 at each named step of pull, push, create and receive; the next process finishes the work.
+
+A step is a commit, or a call of a system, of a use case (see points.py). The steps are killed one
+after the other, each in a life of its own, while people go on with their work; then everything must
+have arrived once. TULAY_LONG=1 gives each step, at its first, second and third time, a story of its
+own.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+
+import pytest
+
+from tests.worker.town import Town
+
+Towns = Callable[..., Town]
+LONG = os.environ.get("TULAY_LONG") == "1"
+
+
+def commits(words: str, place: str) -> dict[str, str]:
+    return {f"{words}, before the commit": f"{place}: before the commit"} | {
+        f"{words}, committed": f"{place}: committed"
+    }
+
+
+START = {
+    **commits("tables made", "start"),
+    **commits("leases prolonged", "perform.keep_leases"),
+    **commits("tidied up", "perform._tidy"),
+    **commits("fields prepared over there", "prepare.prepare_once"),
+}
+PULL = {
+    **commits("work taken", "perform._take"),
+    **commits("stream leased or given back", "pull._run"),
+    "page read": "pull._ahead.read: pages",
+    **commits("page stored", "pull.pull.work"),
+    **commits("run ended", "pull._end"),
+    **commits("work done", "perform._done"),
+}
+PUSH = {
+    **commits("wishes leased", "push._lease"),
+    "truth fetched": "push._Batch._read: fetch",
+    **commits("truth stored", "push._Batch._read"),
+    **commits("intent to update stored", "push._Batch._write, update"),
+    "update about to be written": "update: about to be written there",
+    "update written over there": "update: written there, not answered",
+    **commits("update read back", "push._Batch._read_back, update"),
+    **commits("wishes fulfilled", "push._Batch.work"),
+    **commits("push counted", "push.push"),
+}
+CREATE = {
+    **commits("intent to create stored", "push._Batch._write, create"),
+    "creation about to be written": "create: about to be written there",
+    "creation written over there": "create: written there, not answered",
+    **commits("creation read back", "push._Batch._read_back, create"),
+}
+RECEIVE = {
+    "verified": "receive: verify",
+    "inserted, before the commit": "receive.note: before the commit",
+    "committed, before the answer": "receive.note: committed",
+}
+DRAIN = {
+    "nudged records fetched": "drain._truth: fetch",
+    **commits("nudged records stored", "drain._Drain._fetch"),
+    **commits("nudges counted", "drain._Drain.note_runs"),
+}
+END = commits("leases given back", "perform.give_back")
+#: What only happens because a process was killed before: the step, and where it was killed first.
+AFTERMATH = {
+    **{
+        words: (step, CREATE["creation written over there"])
+        for words, step in {
+            "leases of the dead freed, before the commit": "perform.take_over: before the commit",
+            "leases of the dead freed": "perform.take_over: committed",
+            "creation probed": "push._Batch._probe: find",
+            "probed creation stored, before the commit": "push._Batch._probe: before the commit",
+            "probed creation stored": "push._Batch._probe: committed",
+        }.items()
+    },
+}
+USE_CASES = {"pull": PULL, "push": PUSH, "create": CREATE, "drain": DRAIN}
+#: Those at which most could go wrong.
+TELLING = {
+    words: step
+    for group in USE_CASES.values()
+    for words, step in group.items()
+    if words.split(",")[0]
+    in (
+        "page stored",
+        "intent to create stored",
+        "creation written over there",
+        "update written over there",
+        "nudged records stored",
+    )
+}
+ALL = {step for steps in (START, *USE_CASES.values(), RECEIVE, END) for step in steps.values()}
+
+
+def a_day(town: Town, names: Iterator[int]) -> None:
+    """New companies on both sides, some changes on both sides."""
+    number = next(names)
+    for system in (town.crm, town.erp):
+        town.found(system, f"{system.name}{number}")
+    town.crm.edit("companies", "1", industry=f"Seen by {number}")
+    town.erp.edit("contacts", "1", job=f"Job {number}")
+    town.edit(random.Random(number))
+
+
+def killed_at(
+    town: Town, role: str, step: str, *, nth: int = 1, busy: Callable[[int], object] = bool
+) -> None:
+    """A life that ends at a step, which it must reach; meanwhile others are busy."""
+    life, moments = town.fork(role, dies_at=step, nth=nth), count(1)
+
+    def over() -> bool:
+        busy(next(moments))
+        return life.poll() is not None
+
+    town.until(over)
+    assert life.poll() == -9, f"{step}: {life.poll()}\n{town.log()[-3000:]}"
+
+
+def settled(town: Town, count: int, *, known: int) -> None:
+    """A town that was in sync before anything happens."""
+    town.settle(count, known=known)
+    first = town.fork("worker")
+    town.until(lambda: town.quiet)
+    town.end(first)
+
+
+def working(town: Town, names: Iterator[int]) -> Callable[[int], object]:
+    """Makes days and webhooks go on while a test waits."""
+
+    def work(moment: int) -> None:
+        if moment % 50 == 0:
+            a_day(town, names)
+        if moment % 5 == 0 and town.ask("/healthz") == 200:
+            key = list(town.crm.records("companies"))[-1]
+            town.call("crm", "companies", key, event=f"e{town.said}-{moment}")
+
+    return work
+
+
+def scheduler_of(town: Town) -> None:
+    if town.redis_url is not None:
+        town.fork("scheduler")
+
+
+def finished(town: Town) -> None:
+    """A worker that nobody kills does the rest; then the verdict."""
+    town.found(town.crm, "last")
+    town.fork("worker")
+    judged(town)
+
+
+def judged(town: Town) -> None:
+    """The verdict, after everything has come to rest."""
+    town.until(lambda: town.quiet)
+    town.end()
+    assert town.mistakes() == []
+    town.settled()
+
+
+def test_the_list_of_steps_is_complete(town: Town) -> None:
+    names = count()
+    town.settle(3, known=2)
+    web, worker = town.fork("web", dies_at=""), town.fork("worker", dies_at="")
+    town.until(lambda: town.quiet)
+    town.until(lambda: town.ask("/readyz") == 200)
+    a_day(town, names)
+    town.until(lambda: town.quiet)
+    town.crm.edit("companies", "1", industry="Bamboo")
+    assert town.call("crm", "companies", "1") == 202
+    town.until(lambda: town.quiet)
+    town.end(web, worker)
+    met = set((town.folder / "met").read_text().splitlines())
+    assert (met - ALL, ALL - met) == (set(), set())
+    town.settled()
+
+
+def test_killed_at_each_step_of_starting(town: Town) -> None:
+    town.settle(3, known=1)
+    for step in START.values():
+        killed_at(town, "worker", step)
+    finished(town)
+
+
+@pytest.mark.parametrize("use_case", USE_CASES)
+def test_killed_at_each_step_in_turn(town: Town, use_case: str) -> None:
+    killed_in_turn(town, USE_CASES[use_case])
+
+
+@pytest.mark.parametrize("steps", USE_CASES.values() if LONG else [TELLING], ids=lambda _: "")
+def test_killed_at_the_steps_over_redis(
+    towns: Towns, servers: Mapping[str, str], steps: Mapping[str, str]
+) -> None:
+    killed_in_turn(towns(**servers), steps)
+
+
+def killed_in_turn(town: Town, steps: Mapping[str, str]) -> None:
+    names = count()
+    scheduler_of(town)
+    settled(town, 4, known=2)
+    town.fork("web")
+    for step in steps.values():
+        a_day(town, names)
+        killed_at(town, "worker", step, busy=working(town, names))
+    finished(town)
+
+
+def test_killed_at_each_step_of_receiving(either: Town) -> None:
+    town, names = either, count()
+    town.settle(2, known=2)
+    scheduler_of(town)
+    town.pull = "1h"  # from now on, only webhooks tell what is new
+    town.write()
+    town.fork("worker")
+    town.until(lambda: town.quiet)
+    for number, step in enumerate(RECEIVE.values()):
+        key = town.found(town.crm, f"new{next(names)}")
+        life = town.fork("web", dies_at=step)
+        town.until(lambda: town.ask("/readyz") == 200)
+        assert town.call("crm", "companies", key, event=f"e{number}") == 0
+        town.until(lambda life=life: life.poll() is not None)
+        assert life.poll() == -9
+        # As every sender does that got no answer: again, until there is one.
+        town.fork("web")
+        event = f"e{number}"
+        town.until(lambda k=key, e=event: town.call("crm", "companies", k, event=e) == 202)
+        contact = list(town.crm.records("contacts"))[-1]
+        assert town.call("crm", "contacts", contact) == 202
+        town.until(lambda: town.different() == [])
+        town.end(town.started[-1])
+    judged(town)
+
+
+@pytest.mark.parametrize("words", AFTERMATH)
+def test_killed_while_clearing_up_after_a_kill(town: Town, words: str) -> None:
+    step, first = AFTERMATH[words]
+    names = count()
+    town.settle(3, known=1)
+    killed_at(town, "worker", first)
+    a_day(town, names)
+    killed_at(town, "worker", step)
+    finished(town)
+
+
+def test_killed_while_ending(town: Town) -> None:
+    town.settle(3, known=1)
+    names = count()
+    for step in END.values():
+        town.found(town.crm, f"new{next(names)}")
+        life = town.fork("worker", dies_at=step)
+        town.until(lambda: town.quiet)
+        life.send_signal(15)
+        town.until(lambda life=life: life.poll() is not None)
+        assert life.poll() == -9
+    finished(town)
+
+
+def _alone() -> Mapping[str, tuple[str, int]]:
+    steps = [step for group in USE_CASES.values() for step in group.items()]
+    return {f"{words} ({nth})": (step, nth) for words, step in steps for nth in (1, 2, 3)}
+
+
+@pytest.mark.skipif(not LONG, reason="a minute or more: TULAY_LONG=1")
+@pytest.mark.parametrize("words", _alone() if LONG else ["-"])
+def test_killed_at_one_step(either: Town, words: str) -> None:
+    step, nth = _alone()[words]
+    town, names = either, count()
+    scheduler_of(town)
+    settled(town, 6, known=3)
+    town.fork("web")
+    a_day(town, names)
+    killed_at(town, "worker", step, nth=nth, busy=working(town, names))
+    finished(town)

@@ -1,0 +1,141 @@
+"""The whole product, killed with -9 at random from its first second on; nothing is lost or doubled.
+
+A seed names a schedule of kills. TULAY_LONG=1 runs many seeds with many kills each.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.worker.nursing import Process, children
+from tests.worker.town import Town
+
+LONG = os.environ.get("TULAY_LONG") == "1"
+SEEDS = range(1, 21) if LONG else range(1, 2)
+KILLS, COMPANIES = (12, 300) if LONG else (3, 100)
+
+Towns = Callable[..., Town]
+
+
+class Served:
+    """`tulay serve`: its processes; the parent starts the children again, we start the parent."""
+
+    def __init__(self, town: Town) -> None:
+        self.town = town
+        self.parent = town.run("serve")
+
+    def pids(self) -> list[int]:
+        """Returns what can be killed."""
+        return [self.parent.pid, *children(self.parent.pid).values()]
+
+    def killed(self) -> None:
+        """Sees to it that whatever was killed runs again."""
+        if self.parent.poll() is not None:
+            self.parent = self.town.run("serve")
+
+
+class Apart:
+    """Web, scheduler and three workers, each started again by whoever watches them."""
+
+    def __init__(self, town: Town) -> None:
+        self.town = town
+        roles = ("web", "scheduler", "worker", "worker", "worker")
+        self.running: list[tuple[str, Process]] = [(role, town.fork(role)) for role in roles]
+
+    def pids(self) -> list[int]:
+        """Returns what can be killed."""
+        return [process.pid for _, process in self.running]
+
+    def killed(self) -> None:
+        """Sees to it that whatever was killed runs again."""
+        self.running = [
+            (role, process if process.poll() is None else self.town.fork(role))
+            for role, process in self.running
+        ]
+
+
+def life_goes_on(town: Town, chance: random.Random, undelivered: list[tuple[Any, str]]) -> None:
+    """Somebody edits, somebody founds; what was not accepted is delivered again."""
+    if chance.random() < 0.3:
+        town.found(chance.choice((town.crm, town.erp)), f"new{town.said}x{chance.random()}")
+    undelivered.append((town.edit(chance), f"e{town.said}"))
+    undelivered[:] = [
+        (where, event) for where, event in undelivered if town.call(*where, event=event) != 202
+    ]
+
+
+def killed_at_random(town: Town, product: Served | Apart, seed: int) -> None:
+    """The story: a first sync that is killed half-way, then a day with kills; then the verdict."""
+    chance, undelivered = random.Random(seed), list[tuple[Any, str]]()
+    before = len(town.erp.records("companies"))
+    town.until(lambda: len(town.erp.records("companies")) > before)
+    for pid in product.pids():
+        os.kill(pid, 9)
+    for _ in range(KILLS):
+        for _ in moments(town, chance):
+            life_goes_on(town, chance, undelivered)
+        product.killed()
+        pid = chance.choice(product.pids())
+        os.kill(pid, 9)
+        town.until(lambda pid=pid: gone(town, pid))
+    product.killed()
+
+    def delivered() -> bool:
+        undelivered[:] = [
+            (where, event) for where, event in undelivered if town.call(*where, event=event) != 202
+        ]
+        return not undelivered
+
+    town.until(delivered, 120)
+    town.systems["erp"].misbehave()
+    town.until(lambda: town.quiet, 120)
+    town.end()
+    assert town.mistakes() == []
+    town.settled()
+
+
+def moments(town: Town, chance: random.Random) -> Iterator[int]:
+    """Some moments, until the next kill."""
+    for number in range(chance.randrange(2, 12)):
+        yield number
+        town.wait(chance.random() * 0.2)
+
+
+def gone(town: Town, pid: int) -> bool:
+    """Says whether a process has ended, whoever its parent is."""
+    if any(process.pid == pid for process in town.started):
+        return all(p.poll() is not None for p in town.started if p.pid == pid)
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def populated(town: Town) -> Town:
+    town.settle(COMPANIES, known=COMPANIES // 5)
+    town.erp.misbehave(slow=0.1)
+    return town
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_serve_on_sqlite(town: Town, seed: int) -> None:
+    populated(town)
+    killed_at_random(town, Served(town), seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_serve_on_postgresql_and_redis(towns: Towns, servers: dict[str, str], seed: int) -> None:
+    town = populated(towns(**servers))
+    killed_at_random(town, Served(town), seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_apart_on_postgresql_and_redis(towns: Towns, servers: dict[str, str], seed: int) -> None:
+    town = populated(towns(**servers))
+    killed_at_random(town, Apart(town), seed)

@@ -1,0 +1,129 @@
+"""`tulay rehearse`: a working day between stand-ins, with faults, and a certificate at its end."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hub.cli.exits import FOUND
+from hub.cli.progress import progress
+from hub.cli.screen import Screen
+from hub.cli.session import Session, command, session
+from hub.rehearsal.certificate import PROMISES, Certificate
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+
+    @command(app)
+    def rehearse(
+        ctx: typer.Context,
+        seed: Annotated[int, typer.Option("--seed", help="Another figure, another day.")] = 1,
+        changes: Annotated[
+            int, typer.Option("--changes", min=1, help="What people do in that day.")
+        ] = 1000,
+        vices: Annotated[
+            str, typer.Option("--vices", help="all, none, or names with commas: lost,kill.")
+        ] = "all",
+        workers: Annotated[
+            int | None,
+            typer.Option(
+                "--workers",
+                min=0,
+                max=64,
+                help="Real processes; 0 or 1: one process on a clock of its own, repeatable.",
+            ),
+        ] = None,
+        database: Annotated[
+            str | None,
+            typer.Option(
+                "--database",
+                metavar="URL",
+                help="A server on which a scratch database is made; default: that of tulay.yaml.",
+            ),
+        ] = None,
+        redis_url: Annotated[
+            str | None,
+            typer.Option("--redis-url", metavar="URL", help="Redis, for queues of its own."),
+        ] = None,
+        html: Annotated[
+            Path | None, typer.Option("--html", metavar="FILE", help="Write a report with charts.")
+        ] = None,
+    ) -> None:
+        """Rehearse a working day between stand-ins of your systems, with faults and kills.
+
+        Neither your systems nor your database nor your queues are touched. Exit code 1 when a
+        promise is broken, with the shortest history that shows it.
+        """
+        certificate = _run(
+            session(ctx),
+            seed=seed,
+            changes=changes,
+            vices=vices,
+            workers=workers,
+            database=database,
+            redis_url=redis_url,
+        )
+        if html is not None:
+            from hub.rehearsal.page import page
+
+            html.write_text(page(certificate), encoding="utf-8")
+        show(session(ctx).screen, certificate)
+        if not certificate.kept:
+            raise typer.Exit(FOUND)
+
+
+def _run(current: Session, *, seed: int, changes: int, vices: str, **places: Any) -> Certificate:
+    # Slow to import; no other command should pay for it.
+    from hub.rehearsal.perform import Order
+    from hub.rehearsal.run import rehearse as alone
+    from hub.rehearsal.shipped import settings_for
+    from hub.rehearsal.stage import Plot
+    from hub.rehearsal.vices import chosen
+
+    with tempfile.TemporaryDirectory(prefix="tulay-settings-") as name:
+        settings, given = settings_for(current.config, Path(name))
+        order = Order(Plot.of(settings), seed, changes, chosen(vices), vices, given)
+        database = places["database"] or (settings.database if given else None)
+        redis_url, workers = places["redis_url"], places["workers"]
+        if redis_url is None and settings.redis_url is not None and workers not in (0, 1):
+            redis_url = settings.redis_url.get_secret_value()
+        if workers is None:
+            workers = 4 if redis_url is not None else 1
+        with progress(current) as bars:
+            bars.start("rehearsing", changes)
+            if workers > 1:
+                from worker.rehearsing import rehearse as together
+
+                return together(
+                    order,
+                    workers=workers,
+                    database=database,
+                    redis_url=redis_url,
+                    advance=lambda count: bars.advance("rehearsing", count),
+                )
+            return alone(
+                order, database=database, advance=lambda count: bars.advance("rehearsing", count)
+            )
+
+
+def show(screen: Screen, certificate: Certificate) -> None:
+    """Prints the certificate: figures, promises, and what is broken."""
+    screen.document(certificate.document())
+    screen.table(("what", "figure"), certificate.rows(), empty="nothing happened")
+    promises = certificate.promises
+    rows = [(name, promises[name], words) for name, words in PROMISES.items()]
+    screen.raw("")
+    screen.table(("promise", "state", "meaning"), rows, empty="")
+    for name, found in certificate.broken.items():
+        screen.say(f"{name} {PROMISES[name]}: broken {len(found)} times", "bold red")
+        for what in found[:5]:
+            screen.say(f"  {what}")
+    if certificate.story:
+        screen.say("the shortest history that shows it:")
+        for line in certificate.story:
+            screen.say(f"  {line}")
+    screen.note(f"again: {certificate.command}")

@@ -1,0 +1,326 @@
+"""A rehearsal with real processes: scheduler and workers between stand-ins, killed at random.
+
+People type in this process, as fast as the hub can read. Queues have names of their own, the
+database is a scratch one, and every process that was started is ended.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from hub.rehearsal.certificate import Certificate
+from hub.rehearsal.ledger import Ledger
+from hub.rehearsal.people import Day
+from hub.rehearsal.perform import Order, Performance, day_of, end
+from hub.rehearsal.play import Finding, Play
+from hub.rehearsal.rest import rest
+from hub.rehearsal.run import certified, command_of, told
+from hub.rehearsal.stage import LAG, Stage, WallClock
+from hub.rehearsal.verdict import judged
+from hub.rehearsal.vices import faults_of
+from hub.settings import Settings, load_settings
+from hub.settings.shape import BudgetSettings, Schedules
+from hub.store import leases, queues
+from hub.store import progress as store
+from hub.store.engine import Store, open_store
+from hub.store.migrate import migrate
+from hub.store.scratch import scratch_database
+from worker.queues import call_queues, connect, sweep_up
+from worker.supervise import Child
+
+#: How often a call goes wrong in each of the ways that were asked for.
+_CHANCE = 0.004
+#: Seconds between two reads of a stream, between two sweeps, between two kills.
+_PULL, _SWEEP, _KILL = "1s", "60s", (4.0, 12.0)
+#: Bursts that people may be ahead of the hub's reading; wishes that may be due.
+_AHEAD, _DUE = 3, 4000
+#: Seconds in which the hub must have done all that is due after people have gone home.
+_PATIENCE = 300.0
+#: Words by which a process says in its log that it met a defect.
+_DEFECT = "this is a mistake in Tulay"
+
+
+@dataclass
+class Company:
+    """The processes."""
+
+    folder: Path
+    sidecar: Path
+    workers: int
+    scheduled: bool
+    children: list[Child] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        names = [f"worker {n + 1}" for n in range(self.workers)]
+        names += ["scheduler"] if self.scheduled else []
+        # -P: a folder called `worker` where the command is given must not be taken for this one.
+        entry = [sys.executable, "-P", "-m", "worker.rehearsing", str(self.sidecar)]
+        self.children = [Child(name, [*entry, name.split()[0]]) for name in names]
+
+    def watch(self) -> None:
+        """Starts who does not run; those that were killed come back at once."""
+        for child in self.children:
+            child.deaths = 0
+            child.watch(time.monotonic())
+
+    def kill_one(self, chance: random.Random) -> str:
+        """Kills one of them without warning."""
+        child = chance.choice(self.children)
+        child.tell(signal.SIGKILL)
+        return child.name
+
+    def end(self) -> None:
+        """Ends all of them, in order where that is possible."""
+        for child in self.children:
+            child.tell(signal.SIGTERM)
+        until = time.monotonic() + 40
+        for child in self.children:
+            if not child.wait(until - time.monotonic()):
+                child.tell(signal.SIGKILL)
+                child.wait(5)
+
+    def defects(self) -> list[str]:
+        """Returns what the processes have said about defects."""
+        log = self.folder / "log"
+        lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+        return [line for line in lines if _DEFECT in line]
+
+
+def rehearse(
+    order: Order,
+    *,
+    workers: int,
+    database: str | None,
+    redis_url: str | None,
+    advance: Callable[[int], None] = lambda _count: None,
+) -> Certificate:
+    """Plays an order with real processes and returns its certificate."""
+    environment()
+    # That processes end is what this is about.
+    logging.getLogger("tulay.serve").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
+        folder = Path(name)
+        with scratch_database(database, folder) as url, _queues(redis_url) as prefix:
+            scratch = open_store(url)
+            try:
+                migrate(scratch)
+                sidecar = folder / "rehearsal.json"
+                sidecar.touch(mode=0o600)
+                sidecar.write_text(
+                    json.dumps(
+                        {
+                            "config": str(order.plot.settings.path),
+                            "database": url,
+                            "redis_url": redis_url,
+                            "queues": prefix,
+                            "folder": str(folder),
+                        }
+                    ),
+                    encoding="utf-8",
+                )
+                company = Company(folder, sidecar, workers, redis_url is not None)
+                done = _perform(order, scratch, folder, company=company, advance=advance)
+                kind = "SQLite" if scratch.embedded else "PostgreSQL"
+                said = "Redis" if redis_url else "no Redis"
+                certificate = certified(order, done.play, done, database=kind, queues=said)
+                certificate.workers = workers
+                more = ["--workers", str(workers)]
+                certificate.command = command_of(order, *more)
+                certificate.story = told(done.play, done.verdict.findings)
+                done.play.ledger.close()
+                return certificate
+            finally:
+                scratch.close()
+
+
+@contextmanager
+def _queues(redis_url: str | None) -> Iterator[str]:
+    """Gives a name for queues that nobody else has, and empties them at the end."""
+    prefix = f"tulay-rehearsal-{uuid.uuid4().hex[:8]}"
+    try:
+        yield prefix
+    finally:
+        if redis_url is not None:
+            redis = connect(redis_url)
+            sweep_up(redis, prefix)
+            redis.close()
+
+
+def _perform(
+    order: Order,
+    scratch: Store,
+    folder: Path,
+    *,
+    company: Company,
+    advance: Callable[[int], None],
+) -> Performance:
+    began = time.monotonic()
+    stage = Stage(order.plot, folder, scratch, order.seed, order.vices, clock=WallClock())
+    play = Play(stage, Ledger(folder / "ledger"))
+    day = day_of(order, stage)
+    play.populate(day.population())
+    rest(play)
+    play.day_begins()
+    _misbehave(stage, order)
+    try:
+        _Day(order, play, day, company, advance).work()
+        play.day_ends()
+        stage.good_behaviour()
+        _wait_for_quiet(play, company)
+    finally:
+        company.end()
+    play.findings += [Finding("P6", line) for line in company.defects()]
+    _free_leases(play)
+    end(play)
+    return Performance(play, judged(play), 0, time.monotonic() - began)
+
+
+def _misbehave(stage: Stage, order: Order) -> None:
+    """Turns on the vices, in every process."""
+    # `find` fails by script only; reads of all kinds fail by chance.
+    faults = [fault for fault in faults_of(order.vices) if fault != "find"]
+    chances = dict.fromkeys(faults, _CHANCE)
+    for number, system in enumerate(stage.company.systems.values()):
+        system.misbehave(
+            **chances,
+            lag=LAG if "lag" in order.vices and number % 2 == 0 else 0.0,
+            slow=0.02 if "slow" in order.vices else 0.0,
+            retry_after=0.2,
+            seed=order.seed + number,
+        )
+
+
+@dataclass
+class _Day:
+    """People type, somebody watches, somebody kills."""
+
+    order: Order
+    play: Play
+    day: Day
+    company: Company
+    advance: Callable[[int], None]
+
+    def work(self) -> None:
+        """Ends when as much was done as was ordered."""
+        chance = random.Random(f"{self.order.seed} processes")  # noqa: S311 - repeatable
+        steps = self.day.steps()
+        size = max(10, min(self.order.changes // 40, 500))
+        typed: deque[datetime] = deque(maxlen=_AHEAD)
+        kill_at = time.monotonic() + 3.0
+        killing = "kill" in self.order.vices
+        while self.play.changes < self.order.changes:
+            self.company.watch()
+            if killing and time.monotonic() > kill_at:
+                self.company.kill_one(chance)
+                self.play.struck["kill"] += 1
+                kill_at = time.monotonic() + chance.uniform(*_KILL)
+            if self._too_far_ahead(typed):
+                self._look()
+                time.sleep(0.1)
+                continue
+            before = self.play.changes
+            self.play.type_and_tell([next(steps) for _ in range(size)], chance)
+            typed.append(self.play.stage.clock())
+            self.advance(self.play.changes - before)
+            self._look()
+
+    def _look(self) -> None:
+        self.play.watch.look()
+        self.play.decide()
+
+    def _too_far_ahead(self, typed: deque[datetime]) -> bool:
+        """Says whether the hub has not read what was typed some bursts ago, or has much to do."""
+        with self.play.stage.store.read() as tx:
+            read = [row["read_at"] for row in store.all_streams(tx)]
+            if len(typed) == _AHEAD and any(at is None or at < typed[0] for at in read):
+                return True
+            return sum(queues.due_counts(tx, now=self.play.stage.clock())) > _DUE
+
+
+def _wait_for_quiet(play: Play, company: Company) -> None:
+    """Gives the processes time to do what is due; what they leave, the last rounds will show."""
+    until = time.monotonic() + _PATIENCE
+    home = play.stage.clock()
+    while time.monotonic() < until:
+        company.watch()
+        play.watch.look()
+        play.decide(most=0.0)
+        with play.stage.store.read() as tx:
+            read = [row["read_at"] for row in store.all_streams(tx)]
+            due = sum(queues.due_counts(tx, now=play.stage.clock()))
+        if not due and all(at is not None and at > home for at in read):
+            return
+        time.sleep(0.3)
+
+
+def _free_leases(play: Play) -> None:
+    """Nobody is left who could hold one."""
+    hub = play.stage.hub
+    with hub.store.begin() as tx:
+        for holder in leases.holders(tx):
+            leases.release(tx, holder, now=hub.clock(), reason="the rehearsal ended its process")
+
+
+def settings_of(sidecar: Mapping[str, Any]) -> Settings:
+    """Returns the settings of a process: the user's, with stand-ins in the place of all systems."""
+    settings = load_settings(sidecar["config"], rehearsal=True)
+    redis_url = sidecar["redis_url"]
+    connections = {
+        name: replace(
+            one,
+            played_by=(
+                "memory",
+                {"system": name, "path": str(Path(sidecar["folder"]) / f"{name}.system")},
+            ),
+            # Nobody's limit is at stake; how much of it was used is said in the certificate.
+            budget=BudgetSettings(requests=1_000_000, per_seconds=1.0),
+        )
+        for name, one in settings.connections.items()
+    }
+    return replace(
+        settings,
+        database=sidecar["database"],
+        redis_url=None if redis_url is None else SecretStr(redis_url),
+        connections=connections,
+        schedules=Schedules.model_validate({"pull": _PULL, "sweep": _SWEEP}),
+    )
+
+
+def main() -> None:
+    """Runs one process of a rehearsal, until it or its parent is ended."""
+    from worker.service import CHILDREN, end_with_parent
+
+    path, role = sys.argv[1:]
+    sidecar = json.loads(Path(path).read_text(encoding="utf-8"))
+    log = Path(sidecar["folder"]) / "log"
+    logging.basicConfig(filename=log, level=logging.ERROR, format="%(asctime)s %(message)s")
+    end_with_parent()
+    call_queues(sidecar["queues"])
+    CHILDREN[role](settings_of(sidecar))
+
+
+def environment() -> None:
+    """Lets child processes find these packages wherever the command is given."""
+    places = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
+
+
+if __name__ == "__main__":
+    main()
