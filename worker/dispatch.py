@@ -112,11 +112,24 @@ class _Picture:
         if state.get("paused_at") or (leased is not None and leased >= self.now):
             return
         read_at = state.get("read_at")
+        if read_at is None and self._parents_unread(channel):
+            return
         every = self.rhythm.pull_every(channel.connection, channel.stream)
         if is_due(read_at, every, self.now):
             yield Work("pull", channel.connection, channel.stream, slow=read_at is None)
         if read_at and is_due(state.get("swept_at"), self.rhythm.sweep, self.now):
             yield Work("sweep", channel.connection, channel.stream, slow=True)
+
+    def _parents_unread(self, channel: Channel) -> bool:
+        """Says whether what its records refer to was never read: they could only be set aside.
+
+        Then the stream would count as read though nobody knows who is in it, and people that the
+        other side knows, too, would be made a second time.
+        """
+        streams = list(self.hub.connections[channel.connection].channels)
+        earlier = streams[: streams.index(channel.stream)]
+        parents = set(channel.mapping.references.values()) & set(earlier)
+        return any(not self._stream(channel.connection, one).get("read_at") for one in parents)
 
 
 def due_work(hub: Hub, settings: Timed, now: datetime) -> list[Work]:

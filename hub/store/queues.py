@@ -366,9 +366,8 @@ def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
 
 def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime, hops: int = 0) -> None:
     """Notes that flows must look at these golden records, after so many flows in a row."""
-    rows = [
-        {"golden_id": g, "mark": now.timestamp(), "hops": hops} for g in dict.fromkeys(golden_ids)
-    ]
+    mark = now.timestamp()
+    rows = [{"golden_id": g, "mark": mark, "hops": hops} for g in dict.fromkeys(golden_ids)]
     # A mark always rises, also when the clock does not: `clean` must see that there is news.
     farther = case((dirty.c.hops > hops, dirty.c.hops), else_=hops)
     again = {"mark": dirty.c.mark + _TICK, "hops": farther}

@@ -92,7 +92,7 @@ PLANTS = (
         "a blank is written",
         "P12",
         "hub/model/want.py",
-        "        if value is None and (blank_there or _keeps(path, golden, policy)):\n",
+        "        if value is None and (blank_there or kept):\n",
         "        if value is None and blank_there:\n",
         ("tests/hub/model/test_want.py",),
     ),

@@ -27,10 +27,11 @@ PLANTS = (
         "cursor of the whole read stored with its first page",
         "P5",
         "hub/sync/pull.py",
-        """        pages = _ahead(channel.connector.pages(stream, since))
+        """    with closing(ahead(channel.connector.pages(stream, since))) as pages:
         for page in pages:
 """,
-        """        pages = list(_ahead(channel.connector.pages(stream, since)))
+        """    with closing(ahead(channel.connector.pages(stream, since))) as read:
+        pages = list(read)
         since = next((p.cursor for p in reversed(pages) if p.cursor), since)
         with hub.store.begin() as tx:
             store.save_stream(tx, connection, stream, cursor=since)
@@ -117,8 +118,8 @@ PLANTS = (
         "what a sweep misses is deleted without a look",
         "P8",
         "hub/sync/pull.py",
-        "                page = channel.connector.fetch(stream, missing)\n",
-        "                page = Page(gone=list(missing))\n",
+        "        page = channel.connector.fetch(stream, missing)\n",
+        "        page = Page(gone=list(missing))\n",
         (f"{_DEFECTS}::test_what_a_sweep_has_missed_is_looked_at_before_it_counts_as_deleted",),
     ),
     Plant(
@@ -128,8 +129,8 @@ PLANTS = (
         """            for portion in channel.connector.keys(stream):
                 present.add(portion)
                 show.advance(f"{connection}.{stream}", len(portion))
-            for missing in _missing(hub, channel, present):
-                page = channel.connector.fetch(stream, missing)
+            _take_missing(hub, channel, present, tally=tally)
+            if _wants_gaps(hub, channel):
 """,
         """            try:
                 for portion in channel.connector.keys(stream):
@@ -137,7 +138,9 @@ PLANTS = (
             except ConnectorError as error:
                 show.done(str(error))
             for missing in _missing(hub, channel, present):
-                page = Page(gone=list(missing))
+                with hub.store.begin() as tx:
+                    take_in(hub, tx, channel, page=Page(gone=list(missing)), tally=tally)
+            if _wants_gaps(hub, channel):
 """,
         (
             f"{_ENDINGS}::test_a_sweep_that_breaks_off_deletes_nothing",
@@ -164,7 +167,7 @@ PLANTS = (
         "a sweep is not guarded against surprises",
         "P9",
         "hub/sync/pull.py",
-        "                    guard(hub, counted, known=linked, accepted=accepted)\n",
+        "            guard(hub, counted, known=linked, accepted=accepted)\n",
         "",
         (_ENDINGS,),
     ),
@@ -190,7 +193,15 @@ PLANTS = (
         "hub/sync/pull.py",
         "        red = None if tally.adds_up else",
         "        red = None if tally.seen >= 0 else",
-        (f"{_TROUBLE}::test_a_run_whose_counts_do_not_add_up_is_red",),
+        (f"{_DEFECTS}::test_a_read_that_cannot_explain_its_counts_is_red",),
+    ),
+    Plant(
+        "a drain whose counts do not add up is not red",
+        "P10",
+        "hub/sync/drain.py",
+        "            elif not tally.adds_up:\n",
+        "            elif tally.seen < 0:\n",
+        (f"{_DEFECTS}::test_a_read_that_cannot_explain_its_counts_is_red",),
     ),
     Plant(
         "a webhook is acknowledged before the commit",

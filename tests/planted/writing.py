@@ -17,7 +17,7 @@ PLANTS = (
         "hub/sync/push.py",
         "        made = channel.connector.find(channel.stream, list(sent))\n",
         "        made = dict.fromkeys(()) if sent else channel.connector.find(channel.stream, [])\n",
-        (f"{_TROUBLE}::test_a_create_with_an_unknown_outcome_is_probed_not_repeated",),
+        (f"{_DEFECTS}::test_a_create_without_an_answer_is_looked_for_before_it_is_repeated",),
     ),
     Plant(
         "the state of a sent create is not looked at",
@@ -25,7 +25,7 @@ PLANTS = (
         "hub/sync/push.py",
         'if job.link is None and job.wish.state == "sent"])',
         'if job.link is None and job.wish.state == "unknown"])',
-        (f"{_TROUBLE}::test_a_create_with_an_unknown_outcome_is_probed_not_repeated", _CRASHES),
+        (f"{_DEFECTS}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
     ),
     Plant(
         "where no hub id is kept, a create is repeated at once",
@@ -49,7 +49,7 @@ PLANTS = (
             with self.hub.store.begin(durable=bool(creates)) as tx:
                 queues.mark_sent(tx, creates=creates, updates=updates)
 """,
-        (f"{_TROUBLE}::test_a_create_with_an_unknown_outcome_is_probed_not_repeated", _CRASHES),
+        (f"{_DEFECTS}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
     ),
     Plant(
         "the intent to create does not reach the disk",
@@ -63,8 +63,8 @@ PLANTS = (
         "a wish that was renewed makes a sent create forget that it was sent",
         "P2",
         "hub/store/queues.py",
-        'state=case((outbox.c.state == "sent", "sent"), else_="due"),',
-        'state="due",',
+        '"state": case((outbox.c.state == "sent", "sent"), else_="due"),',
+        '"state": "due",',
         (f"{_QUEUES}::test_a_create_with_unknown_outcome_stays_so_until_fulfilled", _DEFECTS),
     ),
     Plant(
@@ -108,8 +108,8 @@ PLANTS = (
         "a wish that is wished for anew is not counted",
         "P1",
         "hub/store/queues.py",
-        "                wish=outbox.c.wish + 1,\n                due_at=now,\n",
-        "                due_at=now,\n",
+        '        "wish": outbox.c.wish + 1,\n        "due_at": now,\n',
+        '        "due_at": now,\n',
         (
             f"{_QUEUES}::test_a_wish_made_while_it_was_being_fulfilled_stays",
             f"{_DEFECTS}::test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection as Transaction
@@ -465,3 +466,67 @@ def test_a_third_record_made_of_two_does_not_bring_a_spelling_to_the_others(worl
     (living,) = [g for g in remember(world).golden.values() if g.merged_into is None]
     assert living.values["name"] == "Acme"
     assert erp.get("companies", third)["name"] == "ACME"
+
+
+def test_a_read_that_cannot_explain_its_counts_is_red(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def miscounting(*args: Any, tally: Tally, **rest: Any) -> None:
+        take_in(*args, tally=tally, **rest)
+        tally.seen += 1
+
+    monkeypatch.setattr("hub.sync.pull.take_in", miscounting)
+    monkeypatch.setattr("hub.sync.drain.take_in", miscounting)
+    world.systems["crm"].create("companies", code="c1")
+    pull(world.hub, "crm", "companies")
+    receive(world.hub, "crm", [Nudge("companies", "1", "e1")])
+    drain(world.hub, "crm")
+    with world.hub.store.read() as tx:
+        states = {run["kind"]: run["state"] for run in progress.recent_runs(tx)}
+    assert states == {"pull": "red", "drain": "red"}
+
+
+@pytest.mark.parametrize("fault", ["lost", "row_lost", "partial"])
+def test_a_create_without_an_answer_is_looked_for_before_it_is_repeated(
+    world: World, fault: str
+) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    pull(world.hub, "crm", "companies")
+    erp.misbehave(script=(fault,))
+    with suppress(UnavailableError):
+        push(world.hub, "erp")
+    happened = len(erp.records("companies"))
+    attempts: list[str] = []
+    erp.hooks.before_write.append(attempts.append)
+    later(world)
+    push(world.hub, "erp")
+    later(world)
+    push(world.hub, "erp")
+    assert len(attempts) == 1 - happened  # whatever would become of a second one
+    assert len(erp.records("companies")) == 1
+    found = remember(world)
+    assert {n.connection for n in found.links if n.gone_at is None} == {"crm", "erp"}
+    assert found.wishes == {}
+
+
+def test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    pull(world.hub, "crm", "companies")
+
+    def dies(_stream: str) -> None:
+        world.life.dead = True
+
+    erp.hooks.after_write.append(dies)
+    with pytest.raises(KilledError):
+        push(world.hub, "erp")
+    erp.hooks.after_write.clear()
+    attempts: list[str] = []
+    erp.hooks.before_write.append(attempts.append)
+    world.life, world.hub = world.process()
+    later(world, minutes=11)
+    push(world.hub, "erp")
+    assert attempts == []
+    assert {n.connection for n in remember(world).links} == {"crm", "erp"}
+    assert remember(world).wishes == {}

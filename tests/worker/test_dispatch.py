@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from connectors.kit.errors import UnavailableError
+from hub.settings import load_settings
 from hub.store import leases, progress, queues
 from hub.store import work as store_work
 from hub.sync.hub import Hub
+from hub.sync.pull import pull
+from hub.wiring import open_hub
+from tests.worker.town import Town
 from worker import local
 from worker.dispatch import Work, due_work
 from worker.perform import perform, take_over
@@ -39,6 +43,21 @@ def test_everything_is_read_first(hub: Hub, shop: Any, due: Callable[..., list[s
     works = due_work(hub, shop.settings(), hub.clock())
     assert [w.name for w in works] == ["pull crm companies", "pull erp companies", "tidy"]
     assert [w.lane for w in works] == ["bulk", "bulk", "live"]
+
+
+def test_what_refers_to_others_is_first_read_after_them(town: Town) -> None:
+    # Else it would be set aside, count as read, and be made a second time from the other side.
+    settings = load_settings(town.config, environ=town.environ)
+    hub = open_hub(settings)
+
+    def pulls() -> list[str]:
+        works = due_work(hub, settings, hub.clock())
+        return [work.name for work in works if work.kind == "pull"]
+
+    assert pulls() == ["pull crm companies", "pull erp companies"]
+    pull(hub, "crm", "companies")
+    assert pulls() == ["pull crm contacts", "pull erp companies"]
+    hub.close()
 
 
 def test_nothing_is_written_before_the_target_was_read(
@@ -125,7 +144,10 @@ def test_a_mistake_of_ours_shows_itself_and_rests(
     assert "pull crm companies" not in due()
 
 
-def test_a_stop_comes_between_two_pages_and_keeps_what_was_read(shop: Any) -> None:
+def test_a_stop_comes_between_two_pages_and_keeps_what_was_read(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.sync.ahead.PORTION", 1)  # every page is stored by itself
     shop.write(page=1)
     for number in range(3):
         shop.crm.create("companies", name=f"Company {number}")

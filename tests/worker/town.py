@@ -67,6 +67,9 @@ schedules: {{pull: {pull}, sweep: 24h}}
 web: {{port: {port}}}
 """
 
+#: What logs say when something is wrong in the product.
+_MISTAKES = ("Traceback", "mistake in", "error in Tulay", "exception raised", "unhandled")
+
 
 @dataclass
 class Town:
@@ -205,7 +208,11 @@ class Town:
             f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log"))
         )
 
-    def until(self, true: Callable[[], object], seconds: float = 25) -> None:
+    def mistakes(self) -> list[str]:
+        """Returns the lines in which a process owns up to a mistake."""
+        return [line for line in self.log().splitlines() if any(one in line for one in _MISTAKES)]
+
+    def until(self, true: Callable[[], object], seconds: float = 60) -> None:
         """Waits until something is so."""
         end = time.monotonic() + seconds
         while not true():
@@ -214,20 +221,8 @@ class Town:
 
     def state(self) -> str:
         """Tells all that could explain why something does not happen."""
-        tables = ("work", "streams", "inbox", "outbox", "letters", "dirty", "history", "conflicts")
+        tables = ("work", "streams", "inbox", "outbox", "letters", "dirty")
         found = [f"{name}: {row}" for name in tables for row in self.rows(f"SELECT * FROM {name}")]
-        found += [
-            f"link: {row}"
-            for row in self.rows(
-                "SELECT l.connection, l.key, l.seen, l.agreed, l.shown, g.data, g.revision FROM links l JOIN golden g ON g.id = l.golden_id WHERE g.entity = 'contact'"
-            )
-        ]
-        found += [
-            f"run: {row}"
-            for row in self.rows(
-                "SELECT * FROM runs WHERE changed > 0 or written > 0 or buried > 0 ORDER BY started_at DESC"
-            )
-        ]
         ends = [f"{process.pid}: {process.poll()}" for process in self.started]
         return "\n".join([*found, *ends, *self.different(), self.log()[-4000:]])
 
