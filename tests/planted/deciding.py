@@ -32,7 +32,16 @@ PLANTS = (
         "hub/model/observe.py",
         '    if rule == "latest":\n',
         '    if rule == "latest" or sighting.modified_at is not None:\n',
-        (_OBSERVE, _VALUES),
+        (f"{_OBSERVE}::test_no_clock_decides_but_where_policy_says_latest",),
+    ),
+    Plant(
+        "where a person should be asked, the later clock wins",
+        "P1",
+        "hub/model/observe.py",
+        '    if rule == "ask":\n        return "ask", ""\n    if',
+        '    if rule == "ask" and sighting.modified_at is None:\n        return "ask", ""\n'
+        '    rule = "latest" if rule == "ask" else rule\n    if',
+        (f"{_OBSERVE}::test_no_clock_decides_but_where_policy_says_latest",),
     ),
     Plant(
         "a record older than the golden value is not observed",
@@ -52,7 +61,7 @@ PLANTS = (
         "hub/model/observe.py",
         "    if theirs == shown:\n",
         "    if theirs == agreed:\n",
-        (_MODEL, _VALUES),
+        (_OBSERVE,),
     ),
     Plant(
         "what a system showed is not stored",
@@ -142,7 +151,7 @@ PLANTS = (
         "hub/model/observe.py",
         '    if any(p in ground.conflicts for p in cell):\n        return "ask", ""\n',
         "",
-        (_OBSERVE, _MODEL),
+        (f"{_OBSERVE}::test_a_disputed_field_is_not_taken_even_where_policy_would",),
     ),
     Plant(
         "a unit is torn",
@@ -198,7 +207,7 @@ PLANTS = (
         "hub/sync/identity.py",
         "            if g in golden and g not in taken and _alive(golden[g])\n",
         "            if g in golden and _alive(golden[g])\n",
-        (_IDENTITY, _DEFECTS, "tests/scenarios/test_convergence.py"),
+        (f"{_DEFECTS}::test_two_records_of_one_page_are_not_both_the_same_thing",),
     ),
     Plant(
         "our own id in a record is not looked at",
@@ -230,7 +239,7 @@ PLANTS = (
         "hub/sync/vanish.py",
         "    _move_references(tx, loser_id, winner_id, then=then)\n",
         "",
-        (_IDENTITY, "tests/scenarios/test_convergence.py"),
+        (f"{_DEFECTS}::test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it",),
     ),
     Plant(
         "what a person decides about a conflict leaves no history",

@@ -145,7 +145,7 @@ PLANTS = (
         "hub/sync/plan.py",
         "    return Update(job.link.key, payload, job.record.version) if payload else None\n",
         "    return Update(job.link.key, payload, None) if payload else None\n",
-        (f"{_TROUBLE}::test_a_write_to_a_record_that_was_just_edited_there_loses_neither_edit",),
+        (f"{_DEFECTS}::test_what_is_typed_in_the_moment_of_our_write_is_not_written_over",),
     ),
     Plant(
         "a record is not read before it is written",
@@ -172,13 +172,25 @@ PLANTS = (
         (_VALUES,),
     ),
     Plant(
-        "an update is written on every read: echo",
+        "echo: every record that is read is wanted where it comes from",
         "P4",
         "hub/sync/intake.py",
         "        if lacking or acts:\n            self.then.wish(link.connection, golden)\n",
-        "        if lacking or acts or self.then.touch(golden) is None:\n"
+        "        if lacking or acts or golden.id:\n"
         "            self.then.wish(link.connection, golden)\n",
-        ("tests/scenarios/test_convergence.py", _VALUES, "tests/scenarios/test_identity.py"),
+        (f"{_DEFECTS}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
+    ),
+    Plant(
+        "echo: who told us something is told it again",
+        "P4",
+        "hub/sync/intake.py",
+        """        else:
+            self.then.unwish(link.connection, golden.id)
+
+
+""",
+        "\n\n",
+        (f"{_DEFECTS}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
     ),
     Plant(
         "everything is written, wanted or not",

@@ -530,3 +530,68 @@ def test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated(wor
     assert attempts == []
     assert {n.connection for n in remember(world).links} == {"crm", "erp"}
     assert remember(world).wishes == {}
+
+
+@pytest.mark.parametrize("lock", ["native", "none"])
+def test_what_is_typed_in_the_moment_of_our_write_is_not_written_over(
+    world: World, lock: str
+) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", phone="1")
+    sync(world.hub)
+    crm.edit("companies", key, phone="2")
+    pull(world.hub, "crm", "companies")
+
+    def somebody_types(_stream: str) -> None:
+        erp.hooks.before_write.clear()
+        erp.edit("companies", "1", phone="3")
+
+    if lock == "native":
+        erp.hooks.before_write.append(somebody_types)
+    else:  # nothing refuses the write there: only what came before it can be seen
+        somebody_types("companies")
+    push(world.hub, "erp")
+    later(world)
+    sync(world.hub)
+    assert erp.get("companies", "1")["phone"] == "3"
+    assert remember(world).disputed == {"2", "3"}
+
+
+def test_what_a_connection_has_told_us_itself_is_not_wanted_there(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    later(world)
+    crm.edit("companies", key, name="Beta")
+    pull(world.hub, "crm", "companies")
+    assert {connection for connection, _ in remember(world).wishes} == {"erp"}
+    sync(world.hub)
+    for system in (crm, erp):
+        system.expire_cursors()
+        later(world)
+        pull(world.hub, system.name, "companies")
+    assert remember(world).wishes == {}
+
+
+def test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it(world: World) -> None:
+    crm = world.systems["crm"]
+    first, second = (crm.create("companies", code=code) for code in ("c1", "c2"))
+    crm.create("contacts", code="p1", company=first)
+    sync(world.hub)
+    later(world)
+    crm.merge("companies", first, into=second)
+    sync(world.hub)
+    golden = remember(world).golden.values()
+    (winner,) = [g for g in golden if g.entity == "company" and g.merged_into is None]
+    assert [g.values["company"] for g in golden if g.entity == "contact"] == [winner.id]
+
+
+def test_two_records_of_one_page_are_not_both_the_same_thing(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    erp.create("companies", code="c1", name="ACME")
+    erp.create("companies", code="c1", name="ACME TOO")
+    pull(world.hub, "crm", "companies")
+    pull(world.hub, "erp", "companies")
+    things = [n.golden_id for n in remember(world).links if n.connection == "erp"]
+    assert len(set(things)) == len(things) == 2

@@ -356,6 +356,8 @@ def _astray(world: World, memory: Memory) -> Iterator[str]:
         record = world.systems[link.connection].records(link.stream).get(link.key, {})
         there = holders.get((link.connection, "companies", str(record.get("company"))))
         parent = golden.values.get("company")
+        if parent is not None and memory.golden[str(parent)].merged_into:
+            yield f"golden {golden.entity} refers to what was merged into something else"
         if parent is not None and (
             (link.connection, parent) not in alive or memory.golden[str(parent)].deleted_at
         ):

@@ -328,6 +328,35 @@ def test_a_conflict_ends_when_the_edit_is_taken_back() -> None:
     assert (found.settled, found.golden) == ({"name"}, {})
 
 
+def test_a_conflict_ends_when_the_edit_is_taken_back_in_its_systems_own_spelling() -> None:
+    link = LinkState({"name": "typo"}, {"name": "Acme"}, {"name": "ACME"})
+    found = see({"name": "Zeta"}, link, {"name": "ACME"}, conflicts=("name",))
+    assert (found.settled, found.golden, found.clashes) == ({"name"}, {}, [])
+    assert see({"name": "Zeta"}, link, {"name": "ACME"}).clashes == []
+
+
+def test_a_disputed_field_is_not_taken_even_where_policy_would() -> None:
+    by_policy = policy(both="crm")
+    found = see({"name": "C"}, disputed(), {"name": "D"}, policy=by_policy, conflicts=("name",))
+    assert (found.golden, found.clashes) == ({}, [Clash("name", "A", "C", "D")])
+    found = see({"name": "A"}, disputed(), {"name": "D"}, conflicts=("name",))
+    assert (found.golden, found.clashes) == ({}, [Clash("name", "A", "A", "D")])
+
+
+@pytest.mark.parametrize("minutes", [-60, 60])
+@pytest.mark.parametrize("both", ["crm", "erp", "ask"])
+def test_no_clock_decides_but_where_policy_says_latest(both: str, minutes: int) -> None:
+    ground = Ground(
+        {"name": "B"},
+        in_sync(name="A"),
+        policy(both=both),
+        changed_at=lambda _path: NOON,
+    )
+    found = observe(ground, {"name": "C"}, Sighting("crm", NOON + timedelta(minutes=minutes)))
+    assert found.golden == ({"name": "C"} if both == "crm" else {})
+    assert bool(found.clashes) == (both == "ask")
+
+
 @pytest.mark.parametrize(("golden", "theirs"), [("C", "C"), ("B", "B")])
 def test_a_conflict_ends_when_both_agree(golden: str, theirs: str) -> None:
     found = again(golden, theirs)
