@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from hub.rehearsal.people import Day, Step
 from hub.rehearsal.vices import faults_of
 
-#: Points at which a process may die, counted in commits and calls.
+#: Which call of a piece of work goes wrong, and points (commits and calls) at which a process dies.
+_CALLS = (0, 0, 0, 1, 1, 2, 3, 5, 8, 20)
 _LIVES = (0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 25, 60)
 
 
@@ -121,10 +122,10 @@ class Plan:
             return op
         writing = op.kind in ("push", "again")
         faults = self._writing if writing else self._reading
-        if faults and chance.random() < (0.35 if writing else 0.15):
-            after = chance.choice([0, 0, 0, 1, 1, 2, 3, 5, 8])
+        if faults and chance.random() < (0.6 if writing else 0.25):
+            after = chance.choice(_CALLS)
             op = replace(op, fault=chance.choice(faults), after=after)
-        if "kill" in self.vices and chance.random() < 0.12:
+        if "kill" in self.vices and chance.random() < 0.18:
             op = replace(op, dies=chance.choice(_LIVES), found_dead=chance.random() < 0.85)
         if chance.random() < 0.2:
             at = chance.randrange(12)
