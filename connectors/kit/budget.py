@@ -233,6 +233,7 @@ class Budget:
             bulk=place[1],
             requests=window.requests,
             per_seconds=window.per_seconds,
+            certain=window.heard or window.fixed,
             share=self._share,
             wants=wants,
             spent=known.spent,
@@ -308,3 +309,6 @@ class Budget:
             allowance = reader(headers)
             if allowance is not None:
                 self.learn(allowance)
+                window = self._windows.get(allowance.lane)
+                if window is not None and allowance.requests is not None:
+                    window.heard = True

@@ -26,6 +26,8 @@ class Claim:
     per_seconds: float
     #: Part of every limit that bulk work may use, between 0 and 1.
     share: float
+    #: The system itself, or a person, has said so; else whoever was told knows better.
+    certain: bool = False
     #: False: only reports.
     wants: bool = True
     #: Calls made and answered since the last claim of this lane.

@@ -27,13 +27,15 @@ class Allowance:
 class Window:
     """The calls of one lane in the last `per_seconds`."""
 
-    __slots__ = ("calls", "fixed", "per_seconds", "requests", "slow")
+    __slots__ = ("calls", "fixed", "heard", "per_seconds", "requests", "slow")
 
     def __init__(self, requests: int, per_seconds: float, *, fixed: bool = False) -> None:
         self.requests = requests
         self.per_seconds = per_seconds
         #: A person chose the limit: the system may lower it, not raise it.
         self.fixed = fixed
+        #: The system itself has said what the limit is.
+        self.heard = False
         self.calls: deque[float] = deque()
         #: Those of them that were bulk work.
         self.slow: deque[float] = deque()

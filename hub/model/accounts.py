@@ -8,8 +8,8 @@ Moments are seconds since 1970 on the ledger's clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 
@@ -53,6 +53,8 @@ class Account:
     used: int = 0
     #: Calls a day; None when nobody says so.
     daily: int | None = None
+    #: Lane -> calls per seconds, as the system has last told a process.
+    limits: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
 
 def day_of(now: float) -> str:
@@ -71,6 +73,7 @@ def close(account: Account, seconds: float, now: float) -> Account:
 
 def reserve(account: Account, claim: Claim, *, who: str, now: float) -> tuple[Account, Grant]:
     """Books what a process reports, and gives it the next block if there is room."""
+    account, claim = _as_told(account, claim)
     account = _reported(_today(account, now), claim, who=who, now=now)
     closed = max(0.0, account.closed_until - now)
     grant = _grant(account, claim, who=who, now=now)
@@ -82,6 +85,15 @@ def reserve(account: Account, claim: Claim, *, who: str, now: float) -> tuple[Ac
         block = Block(who, claim.lane, claim.bulk, count, until, open=True)
         account = replace(account, blocks=(*account.blocks, block), used=account.used + grant.count)
     return account, grant
+
+
+def _as_told(account: Account, claim: Claim) -> tuple[Account, Claim]:
+    """A process that was not told the limit yet goes by what another one was told."""
+    if claim.certain:
+        limit = (claim.requests, claim.per_seconds)
+        return replace(account, limits={**account.limits, claim.lane: limit}), claim
+    requests, per_seconds = account.limits.get(claim.lane, (claim.requests, claim.per_seconds))
+    return account, replace(claim, requests=requests, per_seconds=per_seconds)
 
 
 def _today(account: Account, now: float) -> Account:

@@ -87,7 +87,7 @@ class Plan:
             Op(kind, name, stream)
             for name, streams in self.streams.items()
             for stream in streams
-            for kind, often in (("pull", 0.75), ("sweep", 0.02))
+            for kind, often in (("pull", 0.75), ("sweep", 0.05))
             if chance.random() < often
         ]
         found += [Op("drain", name) for name in self.streams if chance.random() < 0.7]

@@ -24,7 +24,7 @@ from hub.rehearsal.ledger import Ledger
 from hub.rehearsal.mortal import KilledError
 from hub.rehearsal.people import Step
 from hub.rehearsal.plan import Op, Scene
-from hub.rehearsal.stage import Stage, Trouble
+from hub.rehearsal.stage import EndlessError, Stage, Trouble
 from hub.rehearsal.watch import Watch
 from hub.store import disputes, leases
 from hub.store import progress as store
@@ -203,6 +203,7 @@ class Play:
         if op.meanwhile is not None:
             at, steps = op.meanwhile
             inner = (at, lambda: self._aside(steps))
+        stage.begin_work()
         stage.life.expect(op.dies, inner)
         self.writing = op.connection if op.kind == "push" else None
         try:
@@ -213,6 +214,9 @@ class Play:
             self._rise(found_dead=op.found_dead)
         except ConnectorError as error:
             self.say(f"  which fails: {error}")
+        except EndlessError as error:
+            self.findings.append(Finding("P3", f"{op.kind} {where} {error}"))
+            self._rise(found_dead=True)
         except DEFECTS as error:
             self.findings.append(broke_down(op.kind, error))
             self._rise(found_dead=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hub.rehearsal.play import DEFECTS, Finding, Play, accept_surprises, broke_down
+from hub.rehearsal.stage import EndlessError
 from hub.store import progress as store
 from hub.store import queues
 from hub.sync.round import Report, sync
@@ -55,7 +56,11 @@ def _until_quiet(play: Play) -> Report | None:
 
 def _round(play: Play) -> Report | None:
     try:
+        play.stage.begin_work()
         report = sync(play.stage.hub)
+    except EndlessError as error:
+        play.findings.append(Finding("P3", f"a round {error}"))
+        return None
     except DEFECTS as error:
         play.findings.append(broke_down("sync", error))
         return None

@@ -97,6 +97,10 @@ class Plot:
         return cls(settings, mappings, entities, policies)
 
 
+class EndlessError(Exception):
+    """A piece of work goes on and on: it would never come to an end."""
+
+
 class Wire(Line):
     """The line to a stand-in: calls take time, and one of them may go wrong."""
 
@@ -150,6 +154,7 @@ class Stage:
                 systems[name].declare(stream, costume.shape)
         self.company = Company(systems, costumes)
         self.processes = 0
+        self._patience = 0
         self._chance = random.Random(f"{self.seed} calls")  # noqa: S311
         self.life, self.hub = self.process()
         _, self.colleague = self.process()
@@ -198,7 +203,13 @@ class Stage:
         return life, hub
 
     def called(self, system: MemorySystem) -> None:
-        """A call reaches a system: it takes time, and it may be the one that goes wrong."""
+        """A call reaches a system: it takes time, and it may be the one that goes wrong.
+
+        Raises: EndlessError.
+        """
+        self._patience -= 1
+        if self._patience < 0:
+            raise EndlessError(f"does not come to an end; {system.name} was called all the time")
         slow = "slow" in self.vices and self._chance.random() < 0.01
         self.clock.pass_by(_SLOW_CALL if slow else _CALL)
         if self.trouble.fault is None or self.trouble.system != system.name:
@@ -207,6 +218,11 @@ class Stage:
         if self.trouble.after < 0:
             script, self.trouble.fault = (self.trouble.fault,), None
             system.misbehave(lag=self._calm[system.name], script=script, seed=self.seed)
+
+    def begin_work(self) -> None:
+        """A piece of work begins: it may make as many calls as fit the number of records."""
+        things = sum(map(len, self.company.keys.values()))
+        self._patience = 400 + 3 * things
 
     def mend(self) -> None:
         """Ends the trouble."""

@@ -91,6 +91,7 @@ class DatabaseLedger:
             day=row.day,
             used=row.used,
             daily=row.daily,
+            limits={lane: tuple(limit) for lane, limit in (row.limits or {}).items()},
         )
 
     def _save(self, tx: Transaction, account: Account) -> None:
@@ -105,6 +106,7 @@ class DatabaseLedger:
                 day=account.day,
                 used=account.used,
                 daily=account.daily,
+                limits=dict(account.limits),
             )
         )
 

@@ -340,6 +340,8 @@ accounts = Table(
     Column("used", Integer, nullable=False),
     #: Calls a day that the system allows; NULL when nobody says so.
     Column("daily", Integer),
+    #: Lane -> [calls, seconds], as the system has last told a process.
+    Column("limits", Json),
 )
 
 #: Golden records whose derivations are due.

@@ -56,7 +56,8 @@ def sync(
             letters.wake_all(tx, now=hub.clock())
         before = (report.changed, report.written)
         _read(hub, report, entities, swept=number == 0, progress=progress)
-        report.changed += derive(hub)
+        if _all_was_read(hub):
+            report.changed += derive(hub)
         _write(hub, report, progress=progress)
         if (report.changed, report.written) == before:
             report.quiet = not report.failed
@@ -64,6 +65,17 @@ def sync(
     with hub.store.read() as tx:
         report.paused = _paused(hub, tx)
     return report
+
+
+def _all_was_read(hub: Hub) -> bool:
+    """Says whether every stream was read at least once: before, what looks missing is unknown."""
+    with hub.store.read() as tx:
+        read = {(s["connection"], s["stream"]) for s in store.all_streams(tx) if s["read_at"]}
+    return all(
+        (connection.name, stream) in read
+        for connection in hub.connections.values()
+        for stream in connection.channels
+    )
 
 
 def _read(

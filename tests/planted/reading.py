@@ -173,6 +173,36 @@ PLANTS = (
         (_ENDINGS,),
     ),
     Plant(
+        "a flood of small runs is not noticed",
+        "P9",
+        "hub/sync/surprises.py",
+        "    if flooding(tally.lately, known, limit):\n",
+        "    if flooding(tally.lately, known, limit) and tally.touched > limit.records:\n",
+        ("tests/scenarios/test_floods.py::test_a_flood_of_deletions_one_by_one_is_stopped",),
+    ),
+    Plant(
+        "an accepted flood is asked about again",
+        "P9",
+        "hub/sync/surprises.py",
+        "        touched.forget(tx, connection, stream, whats=_SEEN)\n        return\n",
+        "        touched.note(tx, connection, stream, tally.recent, now=hub.clock())\n        return\n",
+        (
+            "tests/scenarios/test_floods.py"
+            "::test_a_flood_of_changes_is_stopped_and_a_person_who_looked_is_asked_once",
+        ),
+    ),
+    Plant(
+        "what the hub deletes elsewhere is not measured",
+        "P9",
+        "hub/sync/surprises.py",
+        "        if not surprising(wanted + lately, known, hub.limit):\n",
+        "        if not surprising(lately, known, hub.limit):\n",
+        (
+            "tests/scenarios/test_floods.py"
+            "::test_deletions_that_would_empty_the_other_side_wait_for_a_person",
+        ),
+    ),
+    Plant(
         "counts do not add up: a record twice in a page is forgotten",
         "P10",
         "hub/sync/intake.py",

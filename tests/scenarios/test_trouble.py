@@ -12,7 +12,7 @@ from connectors.kit.errors import (
     RecordRejectedError,
     UnavailableError,
 )
-from hub.store import letters, queues
+from hub.store import letters, queues, tables
 from hub.sync.drain import drain
 from hub.sync.pull import pull
 from hub.sync.push import push
@@ -465,3 +465,21 @@ def test_a_run_whose_counts_do_not_add_up_is_red(world):
     tally.skip("under review")
     assert tally.adds_up
     assert pull(world.hub, "crm", "companies", progress=Miscounting()).adds_up
+
+
+def test_flows_wait_until_every_side_was_read_once(world, open_a_shop):
+    """Figures of an ERP that nobody has read would all be nought."""
+    shop = open_a_shop(world)
+    shop["deal"](stage="won")
+    world.quiet()
+    with world.store.begin() as tx:
+        tx.execute(tables.streams.delete())
+        queues.soil(tx, [g.id for g in world.golden("opportunity")], now=world.clock())
+    world.erp.misbehave(down=True)
+    world.crm.forget_writes()
+    assert list(world.sync().failed) == ["erp"]
+    assert not world.crm.writes
+    with world.store.read() as tx:
+        assert queues.soiled(tx, limit=9)[0]
+    world.erp.misbehave()
+    world.agree()

@@ -21,7 +21,7 @@ from connectors.memory import MemoryConnector
 from hub.store.engine import Store
 
 #: Modules whose functions are use cases, as the stack shows them.
-_USE_CASES = ("hub.sync.", "worker.perform", "worker.remote", "worker.local")
+_USE_CASES = ("hub.sync.", "hub.store.accounts", "worker.perform")
 #: Steps on the way that say nothing.
 _SILENT = {"store_page", "<lambda>", "transact", "_Batch._take", "_Batch._take.<locals>.work"}
 

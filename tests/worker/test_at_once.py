@@ -62,7 +62,7 @@ def test_two_workers_on_one_record(either: Town) -> None:
     for role in roles:
         town.fork(role)
     town.until(lambda: town.quiet)
-    for number in range(5):
+    for number in range(2):
         town.crm.edit("companies", "1", industry=f"A{number}")
         town.erp.edit("companies", "1", city=f"B{number}")
         town.until(lambda: town.quiet)
@@ -74,7 +74,7 @@ def test_two_workers_on_one_record(either: Town) -> None:
 
 def test_sigterm_in_the_middle_of_a_batch_ends_in_order(either: Town) -> None:
     town = either
-    town.settle(120, known=0)
+    town.settle(110, known=0)
     town.erp.misbehave(slow=1)
     if town.redis_url is not None:
         town.fork("scheduler")
@@ -90,7 +90,7 @@ def test_sigterm_in_the_middle_of_a_batch_ends_in_order(either: Town) -> None:
     )
     assert town.rows(held) == []
     assert town.rows("SELECT * FROM runs WHERE state = 'running'") == []
-    assert 0 < len(town.erp.records("companies")) <= 120
+    assert 0 < len(town.erp.records("companies")) <= 110
     town.erp.misbehave()
     town.fork("worker")
     town.until(lambda: town.quiet)

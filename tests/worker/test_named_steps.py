@@ -36,8 +36,10 @@ START = {
 PULL = {
     **commits("work taken", "perform._take"),
     **commits("stream leased or given back", "pull._run"),
-    "page read": "pull._ahead.read: pages",
-    **commits("page stored", "pull.pull.work"),
+    **commits("calls counted", "accounts.DatabaseLedger._change"),
+    "page read": "ahead.ahead.read: pages",
+    **commits("page stored", "pull._stored"),
+    **commits("whole read noted", "pull.pull.work"),
     **commits("run ended", "pull._end"),
     **commits("work done", "perform._done"),
 }

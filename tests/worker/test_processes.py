@@ -13,9 +13,8 @@ import httpx
 
 from connectors.memory.webhooks import delivery
 from hub.store import leases, progress
-from hub.store.engine import open_store
-from hub.store.migrate import is_current
 from tests.worker.nursing import children
+from tests.worker.town import Town
 
 
 def runs(pid: int) -> bool:
@@ -95,39 +94,17 @@ def test_children_end_with_a_killed_parent_and_the_next_start_takes_over(shop: A
     assert len(shop.erp.records("companies")) == 30
 
 
-def test_a_worker_killed_in_the_middle_of_a_read_is_followed_at_once(shop: Any) -> None:
-    shop.write(pull="1h", page=1)
-    for number in range(60):
-        shop.crm.create("companies", name=f"Company {number}")
-    worker = shop.run("worker")
-    shop.until(lambda: seen(shop) > 5)
-    worker.kill()
-    worker.wait()
-    assert "running" in states(shop)
-    shop.run("worker")
-    shop.until(lambda: len(shop.names(shop.erp)) == 60)
-    assert len(shop.erp.records("companies")) == 60
-    assert "stopped" in states(shop)
-    shop.until(lambda: "running" not in states(shop))
-
-
-def listed(shop: Any) -> list[dict[str, Any]]:
-    store = open_store(shop.settings().database)
-    try:
-        if not is_current(store):
-            return []
-        with store.read() as tx:
-            return progress.recent_runs(tx)
-    finally:
-        store.close()
-
-
-def seen(shop: Any) -> int:
-    return sum(run["seen"] for run in listed(shop))
-
-
-def states(shop: Any) -> set[str]:
-    return {run["state"] for run in listed(shop)}
+def test_a_worker_killed_in_the_middle_of_a_read_is_followed_at_once(town: Town) -> None:
+    town.settle(30, known=3)
+    worker = town.fork("worker", dies_at="pull._stored: committed")
+    town.until(lambda: worker.poll() is not None)
+    states = "SELECT DISTINCT state FROM runs ORDER BY state"
+    assert [row.state for row in town.rows(states)] == ["running"]
+    town.fork("worker")
+    town.until(lambda: town.quiet)
+    town.end()
+    assert [row.state for row in town.rows(states)] == ["done", "stopped"]
+    town.settled()
 
 
 def test_leases_of_a_killed_worker_are_free_at_once(shop: Any) -> None:
@@ -139,30 +116,6 @@ def test_leases_of_a_killed_worker_are_free_at_once(shop: Any) -> None:
     shop.crm.create("companies", name="ACME")
     shop.run("worker")
     shop.until(lambda: shop.names(shop.erp) == {"ACME"})
-
-
-def test_scheduler_and_worker_over_redis_survive_a_flush_and_end_in_order(
-    shops: Callable[..., Any], redis_url: str, postgresql_url: str
-) -> None:
-    import redis
-
-    shop = shops(postgresql_url, redis_url)
-    shop.crm.create("companies", name="First")
-    started = [shop.run("scheduler"), shop.run("worker"), shop.run("worker")]
-    shop.until(lambda: shop.names(shop.erp) == {"First"})
-    client: Any = redis.Redis.from_url(redis_url)
-    client.flushdb()
-    shop.crm.create("companies", name="Second")
-    client.flushdb()
-    client.close()
-    shop.until(lambda: "Second" in shop.names(shop.erp))
-    started[1].kill()
-    shop.crm.create("companies", name="Third")
-    shop.until(lambda: "Third" in shop.names(shop.erp))
-    for process in (started[0], started[2]):
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0, shop.log()
-    assert len(shop.erp.records("companies")) == 3
 
 
 def test_receivers_need_no_redis(shops: Callable[..., Any]) -> None:

@@ -272,3 +272,34 @@ def test_a_clock_that_was_put_back_does_not_close_for_long() -> None:
     company.time.now = 0
     company.call(company.process("after"))
     assert company.time.now < 20
+
+
+def test_what_a_system_has_told_one_process_the_next_one_knows() -> None:
+    time = Time()
+    desk = Desk(time)
+
+    def process(who: str, requests: int = 100, *, fixed: bool = False) -> Budget:
+        made = Budget(
+            requests,
+            10.0,
+            clock=time,
+            sleep=time.sleep,
+            ledger=Pocket(desk, who),
+            fixed=fixed,
+        )
+        made.understand(lambda _headers: Allowance(requests=190, per_seconds=10.0))
+        return made
+
+    first = process("first")
+    for _ in range(150):
+        first.take()
+        first.feed({})
+    first.settle()
+    assert time.now == 0
+    second = process("second")
+    for _ in range(30):
+        second.take()
+    assert time.now == 0
+    third = process("third", 10, fixed=True)
+    third.take()
+    assert time.now >= 9  # a person's own limit is not what the system has told others

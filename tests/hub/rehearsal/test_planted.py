@@ -103,21 +103,24 @@ def deletions_made_again(patch: Patch) -> None:
     patch.setattr(push, "_written_link", forgetful)
 
 
-PLANTED: list[tuple[Callable[[Patch], None], set[str]]] = [
-    (create_again_without_a_probe, {"P2"}),
-    (cursor_before_the_page, {"P1", "P3", "P4"}),
-    (clocks_instead_of_seen, {"P1", "P3"}),
-    (without_shown, {"P3", "P4"}),
-    (incomplete_sweeps_believed, {"P1", "P3", "P4", "P8"}),
-    (stale_pages_applied, {"P3", "P4"}),
-    (conflicts_forgotten, {"P1", "P3"}),
-    (deletions_made_again, {"P8"}),
+PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
+    (create_again_without_a_probe, "lost,kill", {"P2"}),
+    (cursor_before_the_page, "kill", {"P1", "P3", "P4"}),
+    (clocks_instead_of_seen, "skew", {"P1", "P3"}),
+    (without_shown, "shouted,shortened", {"P3", "P4"}),
+    (incomplete_sweeps_believed, "down", {"P1", "P3", "P4", "P8"}),
+    (stale_pages_applied, "stale", {"P3", "P4"}),
+    (conflicts_forgotten, "none", {"P1", "P3"}),
+    (deletions_made_again, "none", {"P8"}),
 ]
 
 
-@pytest.mark.parametrize(("plant", "promises"), PLANTED, ids=[p[0].__name__ for p in PLANTED])
+@pytest.mark.parametrize(
+    ("plant", "vices", "promises"), PLANTED, ids=[p[0].__name__ for p in PLANTED]
+)
 def test_a_planted_defect_turns_it_red(
     plant: Callable[[Patch], None],
+    vices: str,
     promises: set[str],
     monkeypatch: Patch,
     rehearse: Callable[..., Performance],
@@ -125,7 +128,7 @@ def test_a_planted_defect_turns_it_red(
     plant(monkeypatch)
     broken: set[str] = set()
     for seed in range(1, 7):
-        broken |= {finding.promise for finding in rehearse(seed).verdict.findings}
+        broken |= {finding.promise for finding in rehearse(seed, 80, vices).verdict.findings}
         if broken & promises:
             return
     pytest.fail(f"nothing was noticed; broken: {broken or 'none'}")
