@@ -40,6 +40,7 @@ class Company:
     #: Things that people made on more than one side, deleted or merged.
     shared: set[str] = field(default_factory=set)
     meddled: set[str] = field(default_factory=set)
+    merged: set[str] = field(default_factory=set)
 
     def costume(self, connection: str, entity: str) -> Costume | None:
         """Returns the costume of an entity in a connection."""
@@ -221,6 +222,7 @@ class Crew:
         if survivor is None or survivor.fate != "live":
             return []
         self._company.meddled |= {step.thing, step.other}
+        self._company.merged |= {step.thing, step.other}
         system.pen(costume.stream).merge(row.key, into=into)
         self._company.leave(step.side, step.entity, step.thing)
         self._note_end("merge", costume, step, row)

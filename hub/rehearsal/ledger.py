@@ -157,11 +157,12 @@ class Ledger:
         """Returns the records that the hub wrote over without having read them."""
         return {(c, s, k) for c, s, k in self._db.execute("SELECT * FROM gaps")}
 
-    def ended(self) -> Iterator[Spot]:
-        """Yields the records that people deleted."""
+    def ended(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yields connection, stream, key and thing of the records that people deleted."""
         self.flush()
         yield from self._db.execute(
-            "SELECT connection, stream, key FROM acts WHERE verb IN ('delete', 'delete unread')"
+            "SELECT connection, stream, key, thing FROM acts"
+            " WHERE verb IN ('delete', 'delete unread')"
         )
 
     def judge(self, fates: Iterable[tuple[int, str]]) -> None:

@@ -25,7 +25,7 @@ _VERBS = {
     "create": 9,
     "quarrel": 3,
     "blank": 3,
-    "delete": 1,
+    "delete": 2,
     "merge": 1,
     "win": 4,
     "handle": 17,
@@ -191,6 +191,9 @@ class Day:
         if entity and thing:
             side = chance.choice(list(self.cast.makers[entity]))
             yield self._step(chance, "delete", entity, thing, side)
+            for other in self.cast.typists.get(entity, ()):
+                if other != side and chance.random() < 0.5:
+                    yield self._step(chance, "edit", entity, thing, other)  # not to be made again
 
     def _merge_some(self, chance: random.Random) -> Iterator[Step]:
         entity = self._entity(chance, {"company": 1, "contact": 1}, self.cast.makers)

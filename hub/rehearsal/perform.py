@@ -50,7 +50,7 @@ class Performance:
 def day_of(order: Order, stage: Stage) -> Day:
     """Returns the day that an order means."""
     pace = _DAY / max(order.changes, 1)
-    return Day(order.seed, stage.cast(), order.changes, pace=min(pace, 30.0))
+    return Day(order.seed, stage.cast(), order.changes, pace=min(pace, 3.0))
 
 
 def plan_of(order: Order, stage: Stage, day: Day) -> Plan:
@@ -99,12 +99,14 @@ def perform(
 
 def _broken(play: Play) -> bool:
     """Says whether it makes no sense to go on."""
-    return len(play.findings) > 20
+    return len(play.findings) > 5 or play.endless
 
 
 def end(play: Play) -> None:
     """People go home, faults end, what was on its way arrives."""
     play.stage.good_behaviour()
+    if play.endless:
+        return
     while play.late:
         play.perform(Op("arrive"))
     rest(play)

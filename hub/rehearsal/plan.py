@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from hub.rehearsal.people import Day, Step
 from hub.rehearsal.vices import faults_of
 
-#: Points at which a process may die, counted in commits and calls.
+#: Which call of a piece of work goes wrong, and points (commits and calls) at which a process dies.
+_CALLS = (0, 0, 0, 1, 1, 2, 3, 5, 8, 20)
 _LIVES = (0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 25, 60)
 
 
@@ -61,10 +62,13 @@ class Plan:
     largest: int
     #: Scenes between two lunches.
     rhythm: int = 40
-    _faults: tuple[str, ...] = field(init=False)
+    #: Faults that a piece of work which only reads, and one which writes, may meet.
+    _reading: tuple[str, ...] = field(init=False)
+    _writing: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._faults = faults_of(self.vices)
+        self._writing = faults_of(self.vices)
+        self._reading = tuple(fault for fault in self._writing if fault in ("rate", "read"))
 
     def scenes(self) -> Iterator[Scene]:
         """Yields scenes without end."""
@@ -77,9 +81,18 @@ class Plan:
             size = int(self.largest ** chance.random()) if small else self.largest
             size = size if small else chance.randint(max(self.largest // 2, 1), size)
             typed = tuple(next(steps) for _ in range(size))
-            ops = tuple(self._op(op, chance, steps) for op in self._shift(chance))
+            ops = tuple(self._troubled(chance, steps))
             lunch = number % self.rhythm == 0
             yield Scene(number, typed, ops, lunch, chance.randrange(1 << 30))
+
+    def _troubled(self, chance: random.Random, steps: Iterator[Step]) -> Iterator[Op]:
+        """Lets things go wrong; whoever writes once more meets what that has left behind."""
+        for planned in self._shift(chance):
+            op = self._op(planned, chance, steps)
+            yield op
+            broken = op.fault is not None or op.dies is not None
+            if op.kind == "push" and broken and chance.random() < 0.6:
+                yield self._op(Op("again", op.connection), chance, steps)
 
     def _shift(self, chance: random.Random) -> list[Op]:
         """What the hub does next: mostly a round, sometimes only some of it, in any order."""
@@ -93,7 +106,7 @@ class Plan:
         found += [Op("drain", name) for name in self.streams if chance.random() < 0.7]
         found += [Op("derive")] if chance.random() < 0.7 else []
         found += [Op("push", name) for name in self.streams if chance.random() < 0.8]
-        if "stale" in self.vices and chance.random() < 0.3:
+        if "stale" in self.vices and chance.random() < 0.5:
             name = chance.choice(list(self.streams))
             stream = chance.choice(list(self.streams[name]))
             found.append(Op(chance.choice(["delay", "arrive"]), name, stream))
@@ -104,13 +117,15 @@ class Plan:
         return found
 
     def _op(self, op: Op, chance: random.Random, steps: Iterator[Step]) -> Op:
-        working = op.kind in ("pull", "sweep", "drain", "push")
+        working = op.kind in ("pull", "sweep", "drain", "push", "again")
         if not working:
             return op
-        if self._faults and chance.random() < 0.2:
-            after = chance.choice([0, 0, 0, 1, 1, 2, 3, 5, 8])
-            op = replace(op, fault=chance.choice(self._faults), after=after)
-        if "kill" in self.vices and chance.random() < 0.12:
+        writing = op.kind in ("push", "again")
+        faults = self._writing if writing else self._reading
+        if faults and chance.random() < (0.6 if writing else 0.25):
+            after = chance.choice(_CALLS)
+            op = replace(op, fault=chance.choice(faults), after=after)
+        if "kill" in self.vices and chance.random() < 0.18:
             op = replace(op, dies=chance.choice(_LIVES), found_dead=chance.random() < 0.85)
         if chance.random() < 0.2:
             at = chance.randrange(12)

@@ -55,6 +55,8 @@ DEFECTS = (
 )
 #: Of the changes of systems that send webhooks, this share is told by one.
 _NUDGED = 0.15
+#: Seconds after which a write that failed is tried once more.
+_PAUSE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class Play:
     decisions: int = 0
     #: Writes of rounds in which nothing had changed.
     echoes: int = 0
+    #: Some work would never have come to an end: going on makes no sense.
+    endless: bool = False
 
     def __post_init__(self) -> None:
         stage = self.stage
@@ -205,7 +209,7 @@ class Play:
             inner = (at, lambda: self._aside(steps))
         stage.begin_work()
         stage.life.expect(op.dies, inner)
-        self.writing = op.connection if op.kind == "push" else None
+        self.writing = op.connection if op.kind in ("push", "again") else None
         try:
             getattr(self, f"_{op.kind}")(stage.hub, op)
         except KilledError:
@@ -215,6 +219,7 @@ class Play:
         except ConnectorError as error:
             self.say(f"  which fails: {error}")
         except EndlessError as error:
+            self.endless = True
             self.findings.append(Finding("P3", f"{op.kind} {where} {error}"))
             self._rise(found_dead=True)
         except DEFECTS as error:
@@ -256,6 +261,11 @@ class Play:
         self.count(drain(hub, op.connection))
 
     def _push(self, hub: Hub, op: Op) -> None:
+        push(hub, op.connection)
+
+    def _again(self, hub: Hub, op: Op) -> None:
+        """Writes once more when all pauses after errors are over, before anything is read."""
+        self.stage.clock.pass_by(_PAUSE)
         push(hub, op.connection)
 
     def _derive(self, hub: Hub, _: Op) -> None:

@@ -56,9 +56,10 @@ def _until_quiet(play: Play) -> Report | None:
 
 def _round(play: Play) -> Report | None:
     try:
-        play.stage.begin_work()
+        play.stage.begin_work(whole=True)
         report = sync(play.stage.hub)
     except EndlessError as error:
+        play.endless = True
         play.findings.append(Finding("P3", f"a round {error}"))
         return None
     except DEFECTS as error:

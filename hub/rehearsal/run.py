@@ -41,7 +41,7 @@ def rehearse(
     *,
     database: str | None,
     advance: Advance = lambda _count: None,
-    shrinking: float = SHRINKING,
+    shrinking: float | None = None,
 ) -> Certificate:
     """Plays an order and returns its certificate, with the shortest history if one is needed."""
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
@@ -57,7 +57,9 @@ def rehearse(
             finally:
                 store.close()
     if not certificate.kept:
-        shortest = shortest_story(order, done, seconds=shrinking)
+        shortest = shortest_story(
+            order, done, seconds=SHRINKING if shrinking is None else shrinking
+        )
         certificate.story = shortest or fallback
     return certificate
 

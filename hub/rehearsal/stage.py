@@ -219,10 +219,10 @@ class Stage:
             script, self.trouble.fault = (self.trouble.fault,), None
             system.misbehave(lag=self._calm[system.name], script=script, seed=self.seed)
 
-    def begin_work(self) -> None:
-        """A piece of work begins: it may make as many calls as fit the number of records."""
+    def begin_work(self, *, whole: bool = False) -> None:
+        """A piece of work (or a `whole` round) begins: it has calls as befits so many records."""
         things = sum(map(len, self.company.keys.values()))
-        self._patience = 400 + 3 * things
+        self._patience = 400 + 2 * things if whole else 80 + things
 
     def mend(self) -> None:
         """Ends the trouble."""

@@ -59,7 +59,7 @@ def judged(play: Play) -> Verdict:
     verdict.fates = ledger.fates()
     for finding in (*disagreements(stage, excuses), *absent(stage, excuses)):
         verdict.add(finding)
-    for finding in _risen(stage, ledger):
+    for finding in (*_risen(stage, ledger), *_believed(stage, ledger)):
         verdict.add(finding)
     for finding in _doubles(stage, ledger):
         verdict.duplicates += 1
@@ -154,27 +154,34 @@ class Known:
 
 def _risen(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
     """What people deleted stays deleted."""
-    for connection, stream, key in ledger.ended():
+    for connection, stream, key, thing in ledger.ended():
         with stage.store.read() as tx:
             link = records.links_by_key(tx, connection, stream, [key]).get(key)
         if link is not None and link.gone_at is None:
             what = f"{connection} {stream} {key} was deleted; the hub has it living"
-            yield Finding("P8", what)
+            yield Finding("P8", what, (thing,))
+        elif thing in stage.company.merged:
+            continue  # others live on as the same thing
         elif link is not None and link.golden_id is not None:
             system = stage.company.systems[connection]
             where = "WHERE stream = ? AND once = ? AND fate = 'live' AND key <> ?"
             again = system.tables.rows(where, stream, link.golden_id, key)
-            if again and not _merged(stage, link.golden_id):
+            if again:
                 what = f"{connection} {stream} {key} was deleted, and made again as {again[0].key}"
-                yield Finding("P8", what)
+                yield Finding("P8", what, (thing,))
 
 
-def _merged(stage: Stage, golden_id: str) -> bool:
-    """Says whether several things live on as this one."""
+def _believed(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
+    """A deletion that the hub believed in has happened: nobody concludes it from half a reading."""
+    ended = {(connection, key) for connection, _, key, _ in ledger.ended()}
     with stage.store.read() as tx:
-        links = records.links_by_golden(tx, [golden_id]).get(golden_id, [])
-    places = [(link.connection, link.stream) for link in links]
-    return len(places) > len(set(places))
+        for golden_id, connection, key in audit.believed_gone(tx):
+            if (connection, key) in ended:
+                continue
+            golden = records.load(tx, [golden_id]).get(golden_id)
+            if golden is not None and golden.deleted_at is None:
+                what = f"{connection} {key} was taken for deleted, and nobody had deleted it"
+                yield Finding("P8", what)
 
 
 def _doubles(stage: Stage, ledger: Ledger) -> Iterator[Finding]:

@@ -62,6 +62,14 @@ def living_links(
     return links_by_key(tx, connection, stream, tx.execute(keys).scalars().all())
 
 
+def believed_gone(tx: Connection) -> list[tuple[str, str, str]]:
+    """Returns golden id, connection and key of every deletion that the hub has ever noted."""
+    query = select(history.c.golden_id, history.c.connection, history.c.old).where(
+        history.c.path == "(record)", history.c.new.is_(None)
+    )
+    return [(golden_id, connection, str(key)) for golden_id, connection, key in tx.execute(query)]
+
+
 def runs_by_state(tx: Connection) -> dict[str, int]:
     """Returns state -> number of runs."""
     query = select(runs.c.state, func.count()).group_by(runs.c.state)

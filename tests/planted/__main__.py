@@ -25,6 +25,7 @@ from tests.planted.plant import ROOT, Plant, every
 FAST = (
     "tests/hub/model",
     "tests/scenarios/test_convergence_defects.py",
+    "tests/scenarios/test_convergence_promises.py",
     "tests/scenarios/test_values.py",
     "tests/scenarios/test_identity.py",
     "tests/scenarios/test_endings.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.planted.plant import Plant
 
 _DEFECTS = "tests/scenarios/test_convergence_defects.py"
+_PROMISES = "tests/scenarios/test_convergence_promises.py"
 _VALUES = "tests/scenarios/test_values.py"
 _OBSERVE = "tests/hub/model/test_observe.py"
 _MODEL = "tests/hub/model/test_convergence.py"
@@ -207,7 +208,7 @@ PLANTS = (
         "hub/sync/identity.py",
         "            if g in golden and g not in taken and _alive(golden[g])\n",
         "            if g in golden and _alive(golden[g])\n",
-        (f"{_DEFECTS}::test_two_records_of_one_page_are_not_both_the_same_thing",),
+        (f"{_PROMISES}::test_two_records_of_one_page_are_not_both_the_same_thing",),
     ),
     Plant(
         "our own id in a record is not looked at",
@@ -231,7 +232,7 @@ PLANTS = (
         "hub/sync/vanish.py",
         "    disputes.move_history(tx, loser_id, winner_id)\n",
         "",
-        (f"{_DEFECTS}::test_a_merge_keeps_the_history_of_both",),
+        (f"{_PROMISES}::test_a_merge_keeps_the_history_of_both",),
     ),
     Plant(
         "a merge leaves the children with the loser",
@@ -239,7 +240,7 @@ PLANTS = (
         "hub/sync/vanish.py",
         "    _move_references(tx, loser_id, winner_id, then=then)\n",
         "",
-        (f"{_DEFECTS}::test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it",),
+        (f"{_PROMISES}::test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it",),
     ),
     Plant(
         "what a person decides about a conflict leaves no history",

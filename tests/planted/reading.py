@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.planted.plant import Plant
 
 _DEFECTS = "tests/scenarios/test_convergence_defects.py"
+_PROMISES = "tests/scenarios/test_convergence_promises.py"
 _TROUBLE = "tests/scenarios/test_trouble.py"
 _ENDINGS = "tests/scenarios/test_endings.py"
 _HOOKS = "tests/hub/web/test_webhooks.py"
@@ -223,7 +224,7 @@ PLANTS = (
         "hub/sync/pull.py",
         "        red = None if tally.adds_up else",
         "        red = None if tally.seen >= 0 else",
-        (f"{_DEFECTS}::test_a_read_that_cannot_explain_its_counts_is_red",),
+        (f"{_PROMISES}::test_a_read_that_cannot_explain_its_counts_is_red",),
     ),
     Plant(
         "a drain whose counts do not add up is not red",
@@ -231,7 +232,7 @@ PLANTS = (
         "hub/sync/drain.py",
         "            elif not tally.adds_up:\n",
         "            elif tally.seen < 0:\n",
-        (f"{_DEFECTS}::test_a_read_that_cannot_explain_its_counts_is_red",),
+        (f"{_PROMISES}::test_a_read_that_cannot_explain_its_counts_is_red",),
     ),
     Plant(
         "a webhook is acknowledged before the commit",
@@ -255,7 +256,7 @@ PLANTS = (
         "hub/sync/receive.py",
         "    with store.begin(durable=True) as tx:\n",
         "    with store.begin() as tx:\n",
-        (f"{_DEFECTS}::test_nudges_and_intents_survive_a_power_cut",),
+        (f"{_PROMISES}::test_nudges_and_intents_survive_a_power_cut",),
     ),
     Plant(
         "the inbox forgets what came in meanwhile",
@@ -273,7 +274,7 @@ PLANTS = (
             )
 
         keys""",
-        (f"{_DEFECTS}::test_a_nudge_that_comes_in_while_others_are_followed_is_followed_too",),
+        (f"{_PROMISES}::test_a_nudge_that_comes_in_while_others_are_followed_is_followed_too",),
     ),
     Plant(
         "nudges are forgotten before they are followed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.planted.plant import Plant
 
 _DEFECTS = "tests/scenarios/test_convergence_defects.py"
+_PROMISES = "tests/scenarios/test_convergence_promises.py"
 _TROUBLE = "tests/scenarios/test_trouble.py"
 _VALUES = "tests/scenarios/test_values.py"
 _CRASHES = "tests/scenarios/test_crashes.py"
@@ -17,7 +18,7 @@ PLANTS = (
         "hub/sync/push.py",
         "        made = channel.connector.find(channel.stream, list(sent))\n",
         "        made = dict.fromkeys(()) if sent else channel.connector.find(channel.stream, [])\n",
-        (f"{_DEFECTS}::test_a_create_without_an_answer_is_looked_for_before_it_is_repeated",),
+        (f"{_PROMISES}::test_a_create_without_an_answer_is_looked_for_before_it_is_repeated",),
     ),
     Plant(
         "the state of a sent create is not looked at",
@@ -25,7 +26,7 @@ PLANTS = (
         "hub/sync/push.py",
         'if job.link is None and job.wish.state == "sent"])',
         'if job.link is None and job.wish.state == "unknown"])',
-        (f"{_DEFECTS}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
+        (f"{_PROMISES}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
     ),
     Plant(
         "where no hub id is kept, a create is repeated at once",
@@ -49,7 +50,7 @@ PLANTS = (
             with self.hub.store.begin(durable=bool(creates)) as tx:
                 queues.mark_sent(tx, creates=creates, updates=updates)
 """,
-        (f"{_DEFECTS}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
+        (f"{_PROMISES}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
     ),
     Plant(
         "the intent to create does not reach the disk",
@@ -57,7 +58,7 @@ PLANTS = (
         "hub/sync/push.py",
         "        with self.hub.store.begin(durable=bool(creates)) as tx:\n",
         "        with self.hub.store.begin() as tx:\n",
-        (f"{_DEFECTS}::test_nudges_and_intents_survive_a_power_cut",),
+        (f"{_PROMISES}::test_nudges_and_intents_survive_a_power_cut",),
     ),
     Plant(
         "a wish that was renewed makes a sent create forget that it was sent",
@@ -145,7 +146,7 @@ PLANTS = (
         "hub/sync/plan.py",
         "    return Update(job.link.key, payload, job.record.version) if payload else None\n",
         "    return Update(job.link.key, payload, None) if payload else None\n",
-        (f"{_DEFECTS}::test_what_is_typed_in_the_moment_of_our_write_is_not_written_over",),
+        (f"{_PROMISES}::test_what_is_typed_in_the_moment_of_our_write_is_not_written_over",),
     ),
     Plant(
         "a record is not read before it is written",
@@ -178,7 +179,7 @@ PLANTS = (
         "        if lacking or acts:\n            self.then.wish(link.connection, golden)\n",
         "        if lacking or acts or golden.id:\n"
         "            self.then.wish(link.connection, golden)\n",
-        (f"{_DEFECTS}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
+        (f"{_PROMISES}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
     ),
     Plant(
         "echo: who told us something is told it again",
@@ -190,7 +191,7 @@ PLANTS = (
 
 """,
         "\n\n",
-        (f"{_DEFECTS}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
+        (f"{_PROMISES}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
     ),
     Plant(
         "everything is written, wanted or not",

@@ -1,0 +1,122 @@
+"""A short day with every vice keeps every promise, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from hub.cli.app import build
+from hub.errors import SettingsError
+from hub.rehearsal.certificate import PROMISES
+from hub.rehearsal.page import page
+from hub.rehearsal.perform import Order, Performance
+from hub.rehearsal.run import certified
+from hub.rehearsal.stage import Plot
+from hub.rehearsal.vices import VICES, chosen
+from hub.store.scratch import scratch_database
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_day_with_every_vice_keeps_every_promise(
+    seed: int, rehearse: Callable[..., Performance]
+) -> None:
+    done = rehearse(seed, 300)
+    assert [finding.what for finding in done.verdict.findings] == []
+    assert sum(done.verdict.fates.values()) >= 300
+    assert done.play.struck["kill"] > 0
+
+
+def test_the_same_seed_gives_the_same_figures(
+    plot: Plot, rehearse: Callable[..., Performance]
+) -> None:
+    order = Order(plot, 4, 60, chosen("all"), "all")
+    first, second = (
+        certified(order, done.play, done, database="SQLite").document()
+        for done in (rehearse(4, 60), rehearse(4, 60))
+    )
+    assert first | {"seconds": 0} == second | {"seconds": 0}
+
+
+def test_the_command_prints_a_document_and_writes_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = "rehearse --seed 5 --changes 40 --vices lost,kill --json --html report.html".split()
+    with pytest.raises(SystemExit) as ended:
+        build()(words, prog_name="tulay")
+    assert ended.value.code == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["changes"] >= 40
+    fates = ("propagated", "superseded", "conflicts", "waiting", "overwritten", "lost")
+    assert sum(document[name] for name in fates) == document["changes"]
+    assert (document["lost"], document["duplicates"], document["echo_writes"]) == (0, 0, 0)
+    assert (document["seed"], document["quiet"]) == (5, True)
+    assert set(document["latency"]) == {"p50", "p95", "p99"}
+    assert document["promises"] == dict.fromkeys(PROMISES, "kept")
+    assert document["api_calls"] == sum(document["calls"].values()) > 0
+    assert "<svg" in (tmp_path / "report.html").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html"]
+
+
+def test_the_command_ends_with_one_when_a_promise_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hub.rehearsal import run
+    from hub.sync.consequences import Consequences
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "SHRINKING", 0.0)
+    monkeypatch.setattr(Consequences, "clashes", lambda *_args: None)
+    with pytest.raises(SystemExit) as ended:
+        build()("rehearse --seed 1 --changes 60 --vices none".split(), prog_name="tulay")
+    assert ended.value.code == 1
+    said = capsys.readouterr().out
+    assert "broken" in said
+    assert "the shortest history that shows it:" in said
+
+
+def test_words_are_escaped_in_the_report(plot: Plot, rehearse: Callable[..., Performance]) -> None:
+    done = rehearse(6, 20, "none")
+    certificate = certified(Order(plot, 6, 20, ()), done.play, done, database="SQLite")
+    evil = "<script>alert('x')</script>"
+    shown = page(replace(certificate, broken={"P1": [evil]}, story=[evil], command=evil))
+    assert "<script" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+def test_an_unknown_vice_is_refused() -> None:
+    with pytest.raises(SettingsError, match="did you mean lost"):
+        chosen("lots")
+    assert chosen("all") == tuple(VICES)
+
+
+def test_the_given_database_is_not_touched(postgresql_url: str, tmp_path: Path) -> None:
+    def look() -> tuple[set[str], int]:
+        engine = create_engine(make_url(postgresql_url).set(drivername="postgresql+psycopg"))
+        with engine.connect() as tx:
+            names = set(tx.execute(text("SELECT datname FROM pg_database")).scalars())
+            query = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+            tables = tx.execute(text(query)).scalar_one()
+        engine.dispose()
+        return {name for name in names if name.startswith("tulay_rehearsal_")}, int(tables)
+
+    before, none = look()
+    given = make_url(postgresql_url).database
+    made: list[str | None] = []
+
+    def fail() -> None:
+        with scratch_database(postgresql_url, tmp_path) as url:
+            made.append(make_url(url).database)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    (name,) = made
+    assert name not in {given, *before}
+    assert name not in look()[0]
+    assert none == 0

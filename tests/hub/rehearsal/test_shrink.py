@@ -1,0 +1,44 @@
+"""A long story is cut down to the short one that goes wrong alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from hub.rehearsal.perform import Order
+from hub.rehearsal.plan import Op
+from hub.rehearsal.run import rehearse
+from hub.rehearsal.shrink import Beat, beats_of, scenes_of, shrunk
+from hub.rehearsal.stage import Plot
+from hub.rehearsal.vices import chosen
+from hub.sync.consequences import Consequences
+
+
+def test_scenes_taken_apart_can_be_put_together() -> None:
+    beats = [Beat(1, op=Op("pull", "crm", "deals")), Beat(2, op=Op("derive")), Beat(2)]
+    assert beats_of(scenes_of(beats)) == beats
+
+
+def test_the_faults_that_a_story_does_not_need_are_taken_away() -> None:
+    beats = [Beat(1, op=Op("push", "crm", fault="lost", dies=3)), Beat(2, op=Op("derive"))]
+
+    def fails(some: Sequence[Beat]) -> bool:
+        return any(beat.op is not None and beat.op.dies == 3 for beat in some)
+
+    (left,) = shrunk(beats, fails, until=time.monotonic() + 60)
+    assert left.op == Op("push", "crm", dies=3)
+
+
+def test_a_broken_promise_comes_with_a_short_history(
+    plot: Plot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Consequences, "clashes", lambda *_args: None)
+    order = Order(plot, 1, 60, chosen("none"), "none")
+    certificate = rehearse(order, database=None, shrinking=4.0)
+    assert not certificate.kept
+    assert certificate.promises["P1"] == "broken" or certificate.promises["P3"] == "broken"
+    assert any(line.startswith("WRONG: ") for line in certificate.story)
+    assert any(": quarrel " in line or ": edit " in line for line in certificate.story)
+    assert certificate.lost == certificate.document()["lost"]

@@ -1,0 +1,230 @@
+"""What no planted bug may break, told one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import Engine
+
+from connectors.kit.contract import Nudge, Page
+from connectors.kit.errors import UnavailableError
+from hub.rehearsal.mortal import KilledError
+from hub.store import disputes, progress
+from hub.store.engine import Store
+from hub.store.progress import Tally
+from hub.sync.drain import drain
+from hub.sync.intake import take_in
+from hub.sync.pull import pull
+from hub.sync.push import push
+from hub.sync.receive import receive
+from hub.sync.round import sync
+from tests.scenarios.simulation import World
+from tests.scenarios.two_sides import later, two_sides
+from tests.scenarios.verdict import remember
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A CRM and an ERP that writes names in capitals; every conflict is asked about."""
+    yield from two_sides(tmp_path)
+
+
+class WatchedStore(Store):
+    """The real store; notes of each writing transaction whether it outlives a power cut."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.durable: list[bool] = []
+
+    @contextmanager
+    def begin(self, *, durable: bool = False) -> Iterator[Transaction]:
+        with super().begin(durable=durable) as tx:
+            yield tx
+        self.durable.append(durable)
+
+
+def test_nudges_and_intents_survive_a_power_cut(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    store = world.hub.store = WatchedStore(world.engine)
+    receive(world.hub, "crm", [Nudge("companies", "1", "e1")])
+    assert store.durable == [True]
+    drain(world.hub, "crm")
+    before: list[bool] = []
+    erp.hooks.before_write.append(lambda _stream: before.append(store.durable[-1]))
+    push(world.hub, "erp")
+    assert before == [True]
+
+
+def test_a_nudge_that_comes_in_while_others_are_followed_is_followed_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm = world.systems["crm"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    line = world.hub.connection("crm").connector
+    fetch = line.fetch
+
+    def fetch_and_edit(stream: str, keys: Sequence[str]) -> Page:
+        page = fetch(stream, keys)
+        monkeypatch.undo()
+        crm.edit("companies", key, name="Gamma")
+        receive(world.colleague, "crm", [Nudge("companies", key, "e2")])
+        return page
+
+    monkeypatch.setattr(line, "fetch", fetch_and_edit)
+    crm.edit("companies", key, name="Beta")
+    receive(world.hub, "crm", [Nudge("companies", key, "e1")])
+    drain(world.hub, "crm")
+    assert [golden.values["name"] for golden in remember(world).golden.values()] == ["Gamma"]
+
+
+def test_a_merge_keeps_the_history_of_both(world: World) -> None:
+    crm = world.systems["crm"]
+    first = crm.create("companies", code="c1", name="Acme")
+    second = crm.create("companies", code="c2", name="Zeta")
+    sync(world.hub)
+    later(world)
+    crm.edit("companies", first, name="Acme Works")
+    sync(world.hub)
+    later(world)
+    crm.merge("companies", first, into=second)
+    sync(world.hub)
+    (winner,) = [g for g in remember(world).golden.values() if g.merged_into is None]
+    with world.hub.store.read() as tx:
+        names = {old for row in disputes.past(tx, winner.id, "name") for old in [row["old"]]}
+    assert names == {"Acme", "Acme Works"}
+
+
+def test_a_read_that_cannot_explain_its_counts_is_red(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def miscounting(*args: Any, tally: Tally, **rest: Any) -> None:
+        take_in(*args, tally=tally, **rest)
+        tally.seen += 1
+
+    monkeypatch.setattr("hub.sync.pull.take_in", miscounting)
+    monkeypatch.setattr("hub.sync.drain.take_in", miscounting)
+    world.systems["crm"].create("companies", code="c1")
+    pull(world.hub, "crm", "companies")
+    receive(world.hub, "crm", [Nudge("companies", "1", "e1")])
+    drain(world.hub, "crm")
+    with world.hub.store.read() as tx:
+        states = {run["kind"]: run["state"] for run in progress.recent_runs(tx)}
+    assert states == {"pull": "red", "drain": "red"}
+
+
+@pytest.mark.parametrize("fault", ["lost", "row_lost", "partial"])
+def test_a_create_without_an_answer_is_looked_for_before_it_is_repeated(
+    world: World, fault: str
+) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    pull(world.hub, "crm", "companies")
+    erp.misbehave(script=(fault,))
+    with suppress(UnavailableError):
+        push(world.hub, "erp")
+    happened = len(erp.records("companies"))
+    attempts: list[str] = []
+    erp.hooks.before_write.append(attempts.append)
+    later(world)
+    push(world.hub, "erp")
+    later(world)
+    push(world.hub, "erp")
+    assert len(attempts) == 1 - happened  # whatever would become of a second one
+    assert len(erp.records("companies")) == 1
+    found = remember(world)
+    assert {n.connection for n in found.links if n.gone_at is None} == {"crm", "erp"}
+    assert found.wishes == {}
+
+
+def test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    pull(world.hub, "crm", "companies")
+
+    def dies(_stream: str) -> None:
+        world.life.dead = True
+
+    erp.hooks.after_write.append(dies)
+    with pytest.raises(KilledError):
+        push(world.hub, "erp")
+    erp.hooks.after_write.clear()
+    attempts: list[str] = []
+    erp.hooks.before_write.append(attempts.append)
+    world.life, world.hub = world.process()
+    later(world, minutes=11)
+    push(world.hub, "erp")
+    assert attempts == []
+    assert {n.connection for n in remember(world).links} == {"crm", "erp"}
+    assert remember(world).wishes == {}
+
+
+@pytest.mark.parametrize("lock", ["native", "none"])
+def test_what_is_typed_in_the_moment_of_our_write_is_not_written_over(
+    world: World, lock: str
+) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", phone="1")
+    sync(world.hub)
+    crm.edit("companies", key, phone="2")
+    pull(world.hub, "crm", "companies")
+
+    def somebody_types(_stream: str) -> None:
+        erp.hooks.before_write.clear()
+        erp.edit("companies", "1", phone="3")
+
+    if lock == "native":
+        erp.hooks.before_write.append(somebody_types)
+    else:  # nothing refuses the write there: only what came before it can be seen
+        somebody_types("companies")
+    push(world.hub, "erp")
+    later(world)
+    sync(world.hub)
+    assert erp.get("companies", "1")["phone"] == "3"
+    assert remember(world).disputed == {"2", "3"}
+
+
+def test_what_a_connection_has_told_us_itself_is_not_wanted_there(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    later(world)
+    crm.edit("companies", key, name="Beta")
+    pull(world.hub, "crm", "companies")
+    assert {connection for connection, _ in remember(world).wishes} == {"erp"}
+    sync(world.hub)
+    for system in (crm, erp):
+        system.expire_cursors()
+        later(world)
+        pull(world.hub, system.name, "companies")
+    assert remember(world).wishes == {}
+
+
+def test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it(world: World) -> None:
+    crm = world.systems["crm"]
+    first, second = (crm.create("companies", code=code) for code in ("c1", "c2"))
+    crm.create("contacts", code="p1", company=first)
+    sync(world.hub)
+    later(world)
+    crm.merge("companies", first, into=second)
+    sync(world.hub)
+    golden = remember(world).golden.values()
+    (winner,) = [g for g in golden if g.entity == "company" and g.merged_into is None]
+    assert [g.values["company"] for g in golden if g.entity == "contact"] == [winner.id]
+
+
+def test_two_records_of_one_page_are_not_both_the_same_thing(world: World) -> None:
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("companies", code="c1", name="Acme")
+    erp.create("companies", code="c1", name="ACME")
+    erp.create("companies", code="c1", name="ACME TOO")
+    pull(world.hub, "crm", "companies")
+    pull(world.hub, "erp", "companies")
+    things = [n.golden_id for n in remember(world).links if n.connection == "erp"]
+    assert len(set(things)) == len(things) == 2
