@@ -92,9 +92,11 @@ def _harmless(error: Exception) -> Exception | None:
 
 
 def _untrusted(error: BaseException | None) -> bool:
-    while error is not None:
+    known: set[int] = set()  # causes may run in circles
+    while error is not None and id(error) not in known:
         if isinstance(error, ssl.SSLCertVerificationError):
             return True
+        known.add(id(error))
         error = error.__cause__ or error.__context__
     return False
 
