@@ -77,6 +77,14 @@ def keys_set_aside(
     return set(tx.execute(query).scalars())
 
 
+def any_set_aside(tx: Connection, kind: str, source: str, stream: str) -> bool:
+    """Says whether anything of a stream has a letter."""
+    query = select(letters.c.id).where(
+        letters.c.kind == kind, letters.c.source == source, letters.c.stream == stream
+    )
+    return tx.execute(query.limit(1)).first() is not None
+
+
 def due(tx: Connection, kind: str, *, now: datetime, limit: int) -> list[dict[str, Any]]:
     """Returns waiting letters whose time has come."""
     query = (

@@ -253,7 +253,7 @@ class _Intake:
             self._ask(one, identities)
             return
         joined = golden.get(identities.known.get(key, ""))
-        if link is not None and self._may_be_gone(one.record, link):
+        if link is not None and self._may_be_gone(link):
             self._look_again(link)
             return
         if joined is None and not self._adopts():
@@ -334,7 +334,7 @@ class _Intake:
         if golden.deleted_at is not None and link.gone_at is None and link.id is not None:
             self._too_late(one, link, golden)
             return
-        if self._may_be_gone(record, link):
+        if self._may_be_gone(link):
             self._look_again(link)
             return
         ours = self.written.get(record.key)
@@ -378,12 +378,12 @@ class _Intake:
         nudge = look_again(link.connection, link.stream, link.key)
         queues.receive(self.tx, [nudge], now=self.now)
 
-    def _may_be_gone(self, record: Record, link: Link) -> bool:
-        """Says whether a page may have been read before the record was deleted over there."""
-        if self.fetched or link.gone_at is None:
-            return False
-        known = link.modified_at
-        return record.modified_at is None or known is None or record.modified_at <= known
+    def _may_be_gone(self, link: Link) -> bool:
+        """Says whether a page may have been read before the record was deleted over there.
+
+        Its times do not tell: it may have been changed, and deleted, since it was last seen.
+        """
+        return not self.fetched and link.gone_at is not None
 
     @staticmethod
     def _stale(record: Record, link: Link) -> bool:

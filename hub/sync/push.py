@@ -21,8 +21,8 @@ from connectors.kit.errors import (
 from hub.model.matching import fingerprints
 from hub.model.recovery import Bury, Pause, Refresh, Retry, pause, recovery
 from hub.model.want import route_actions
+from hub.store import letters, queues, records
 from hub.store import progress as store
-from hub.store import queues, records
 from hub.store.progress import Tally
 from hub.store.queues import Wish
 from hub.store.records import Link
@@ -191,9 +191,15 @@ class _Batch:
         for page in channel.connector.pages(channel.stream, since):
             self._take(channel, page, fetched=False)
         self._refresh(unknown, channel)
+        with self.hub.store.read() as tx:
+            hidden = letters.any_set_aside(tx, "pull", channel.connection, channel.stream)
         for job in unknown:
             known = fingerprints(channel.entity, job.golden.values)
-            if job.link is None and not any(one.strong for one in known):
+            if job.link is None and hidden:
+                # One of those that cannot be taken in yet may be what we have made.
+                reason = f"records of {channel.stream} are set aside; one of them may be this one"
+                self._postpone(job.wish, None, reason)
+            elif job.link is None and not any(one.strong for one in known):
                 self._bury(
                     job.wish,
                     f"nobody can tell whether it was created in {channel.connection}: look there,"

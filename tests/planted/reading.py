@@ -92,8 +92,8 @@ PLANTS = (
         "an old page brings a deleted record back",
         "P8",
         "hub/sync/intake.py",
-        "        if self.fetched or link.gone_at is None:\n",
-        "        if self.fetched or link.gone_at is None or link.gone_at:\n",
+        "        return not self.fetched and link.gone_at is not None\n",
+        "        return not self.fetched and link.gone_at is not None and link.id is None\n",
         (f"{_TROUBLE}::test_a_page_read_before_a_deletion_does_not_bring_the_record_back",),
     ),
     Plant(

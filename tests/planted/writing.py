@@ -228,14 +228,6 @@ PLANTS = (
         ("tests/scenarios/test_endings.py",),
     ),
     Plant(
-        "what was deleted is made again",
-        "P8",
-        "hub/sync/push.py",
-        "            if creatable or (link is not None and link.gone_at is None):\n",
-        "            if creatable or link is None or link.gone_at is None:\n",
-        ("tests/scenarios/test_endings.py", "tests/scenarios/test_convergence.py"),
-    ),
-    Plant(
         "a record that is gone makes room for a new one",
         "P8",
         "hub/sync/push.py",

@@ -378,3 +378,45 @@ def test_a_third_record_made_of_two_does_not_bring_a_spelling_to_the_others(worl
     (living,) = [g for g in remember(world).golden.values() if g.merged_into is None]
     assert living.values["name"] == "Acme"
     assert erp.get("companies", third)["name"] == "ACME"
+
+
+def test_a_late_page_with_a_last_edit_does_not_bring_a_deleted_record_back(world: World) -> None:
+    crm = world.systems["crm"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    later(world)
+    crm.edit("companies", key, name="Beta")
+    page = next(iter(MemoryConnector.of(crm).pages("companies", None)))
+    crm.delete("companies", key)
+    later(world)
+    sync(world.hub)
+    _arrives_late(world, page)
+    later(world)
+    sync(world.hub)
+    assert [n.connection for n in remember(world).links if n.gone_at is not None] == ["crm"]
+
+
+def test_what_we_made_is_not_made_again_while_it_waits_for_its_new_parent(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+    store.create()
+    plain = FACTS.model_copy(update={"once": None})
+    places = tuple(
+        Place(name, {}, facts, offset=0.0, page=100, lag=0.0)
+        for name, facts in (("crm", FACTS), ("erp", plain))
+    )
+    policies = {"company": ASK, "contact": ASK}
+    world = World(Landscape(places, policies), store.engine, kept=kept)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    crm.create("contacts", code="p1", name="Ann")
+    pull(world.hub, "crm", "contacts")
+    erp.misbehave(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    company = erp.create("companies", code="c1")
+    erp.edit("contacts", "1", company=company)
+    later(world)
+    push(world.hub, "erp")
+    sync(world.hub)
+    assert len(erp.records("contacts")) == len(crm.records("contacts")) == 1
+    assert remember(world).wishes == remember(world).letters == {}
+    store.close()

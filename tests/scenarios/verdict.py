@@ -348,7 +348,8 @@ def _risen(world: World, memory: Memory) -> Iterator[str]:
 def _astray(world: World, memory: Memory) -> Iterator[str]:
     """References point to the right records."""
     holders = {(n.connection, n.stream, n.key): n.golden_id for n in memory.links}
-    alive = {(n.connection, n.golden_id) for n in memory.links if n.gone_at is None}
+    written = (n for n in memory.links if n.gone_at is None and n.spare == 0)
+    alive = {(n.connection, n.golden_id) for n in written}
     for link, golden in _living(world, memory):
         excused = _excused(world, memory, link, golden)
         if link.stream == "companies" or excused is None or "company" in excused:
