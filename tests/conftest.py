@@ -7,6 +7,7 @@ its own ones under /tmp. Every test gets a database of its own.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 import uuid
@@ -20,6 +21,11 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import URL
 
 from hub.store.engine import Store, open_store
+
+# A shell lets what it starts in the background ignore Ctrl-C, and all their children, too: the
+# tests that interrupt a process would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
