@@ -173,15 +173,20 @@ class _Portion:
                 continue
             if value is None and self._keeps(path, golden):
                 continue
-            if value is not None and declared_path(path) in self.costume.mapping.references:
-                stream = self.costume.mapping.references[declared_path(path)]
-                if self.meant.get((stream, str(shows.get(path)))) == value:
-                    continue  # perhaps by the key of a record that was merged: it means the same
-                if str(value) not in self.keys:
+            stream = self.costume.mapping.references.get(declared_path(path))
+            if stream is not None:
+                if self._means(stream, shows.get(path), value):
                     continue
-                value = self.keys[str(value)]
+                if value is not None and str(value) not in self.keys:
+                    continue
+                value = None if value is None else self.keys[str(value)]
             told[path] = value
         return told
+
+    def _means(self, stream: str, shown: Scalar, value: Scalar) -> bool:
+        """Says whether a key over there, perhaps of a record merged or gone, means this value."""
+        key = (stream, str(shown))
+        return shown is not None and key in self.meant and self.meant[key] == value
 
     def _keeps(self, path: str, golden: Golden) -> bool:
         own = self.policy.of(path)
