@@ -14,6 +14,7 @@ from connectors.kit.contract import Connector
 from connectors.kit.ledger import Ledger
 from connectors.kit.registry import RegistryError, accepts, catalogue, open_connector
 from hub.errors import SettingsError
+from hub.model.policy import EntityPolicy
 from hub.settings.connections import ConnectionSettings
 from hub.settings.loading import Settings
 from hub.settings.policies import check_policies, resolve_policies
@@ -31,7 +32,7 @@ from mappings.kit.loader import load_all
 from mappings.kit.mapping import Mapping as StreamMapping
 
 #: Calls we allow ourselves where neither manifest nor settings say anything: (calls, seconds).
-CAREFUL = (100, 10.0)
+_CAREFUL = (100, 10.0)
 
 Mappings = Mapping[str, Sequence[StreamMapping]]
 
@@ -46,15 +47,7 @@ def open_hub(
     worker = worker or worker_name()
     names = tuple(settings.connections) if only is None else tuple(only)
     chosen = {name: settings.connection(name) for name in names}
-    mappings = load_mappings(settings)
-    entities = entities_of(mappings)
-    check_policies(
-        settings.file,
-        settings.policies,
-        connections=settings.connections,
-        entities=entities,
-        custom=False,
-    )
+    mappings, entities, policies = read_words(settings)
     with ExitStack() as opened:
         store = prepared_store(settings)
         opened.callback(store.close)
@@ -71,12 +64,29 @@ def open_hub(
         store=store,
         connections=connections,
         entities=entities,
-        policies=resolve_policies(settings.policies, settings.connections, entities),
+        policies=policies,
         flows=settings.flows,
         limit=settings.limits.limit,
         flips=settings.limits.flips,
         worker=worker,
     )
+
+
+def read_words(
+    settings: Settings,
+) -> tuple[Mappings, dict[str, Entity], Mapping[str, EntityPolicy]]:
+    """Returns mappings, entities and policies, which fit together. Raises: SettingsError."""
+    mappings = load_mappings(settings)
+    entities = entities_of(mappings)
+    check_policies(
+        settings.file,
+        settings.policies,
+        connections=settings.connections,
+        entities=entities,
+        custom=False,
+    )
+    policies = resolve_policies(settings.policies, settings.connections, entities)
+    return mappings, entities, policies
 
 
 def prepared_store(settings: Settings) -> Store:
@@ -152,12 +162,18 @@ def _extras(
     return {"fields": {mapping.stream: tuple(mapping.names) for mapping in mappings}}
 
 
+def pace_of(one: ConnectionSettings) -> tuple[int, float]:
+    """Returns the calls that a connection allows, and in how many seconds."""
+    limits, own = one.manifest.limits, one.budget
+    if own.requests is not None:
+        return own.requests, own.per_seconds
+    return (limits.requests, limits.per_seconds) if limits else _CAREFUL
+
+
 def budget_of(one: ConnectionSettings, ledger: Ledger | None = None) -> Budget:
     """Returns the rate budget of a connection: its own, or the system's documented limit."""
     limits, own = one.manifest.limits, one.budget
-    requests, per_seconds = (limits.requests, limits.per_seconds) if limits else CAREFUL
-    if own.requests is not None:
-        requests, per_seconds = own.requests, own.per_seconds
+    requests, per_seconds = pace_of(one)
     return Budget(
         requests,
         per_seconds,

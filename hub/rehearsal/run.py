@@ -25,7 +25,7 @@ from hub.settings.loading import Settings
 from hub.store.engine import open_store
 from hub.store.migrate import migrate
 from hub.store.scratch import scratch_database
-from hub.wiring import CAREFUL
+from hub.wiring import pace_of
 
 #: Seconds that may be spent on making a history shorter.
 SHRINKING = 90.0
@@ -129,9 +129,7 @@ def _quota(settings: Settings, calls: dict[str, int], length: float) -> dict[str
     shares = {}
     for name, one in settings.connections.items():
         limits = one.manifest.limits
-        requests, per_seconds = (limits.requests, limits.per_seconds) if limits else CAREFUL
-        if one.budget.requests is not None:
-            requests, per_seconds = one.budget.requests, one.budget.per_seconds
+        requests, per_seconds = pace_of(one)
         allowed = requests * max(length, 1.0) / per_seconds
         if limits is not None and limits.daily is not None:
             allowed = min(allowed, limits.daily * max(length / 86_400, 1.0))

@@ -20,11 +20,10 @@ from hub.rehearsal.mortal import Life, Line, MortalStore
 from hub.rehearsal.people import Cast
 from hub.settings.connections import ConnectionSettings
 from hub.settings.loading import Settings
-from hub.settings.policies import check_policies, resolve_policies
 from hub.store.engine import Store
 from hub.store.records import Link, links_by_key
 from hub.sync.hub import Connection, Hub
-from hub.wiring import channels_of, entities_of, load_mappings
+from hub.wiring import channels_of, read_words
 from mappings.canonical.values import Entity
 from mappings.kit.mapping import Mapping as StreamMapping
 
@@ -84,17 +83,7 @@ class Plot:
     @classmethod
     def of(cls, settings: Settings) -> Plot:
         """Reads mappings and policies. Raises: SettingsError."""
-        mappings = load_mappings(settings)
-        entities = entities_of(mappings)
-        check_policies(
-            settings.file,
-            settings.policies,
-            connections=settings.connections,
-            entities=entities,
-            custom=False,
-        )
-        policies = resolve_policies(settings.policies, settings.connections, entities)
-        return cls(settings, mappings, entities, policies)
+        return cls(settings, *read_words(settings))
 
 
 class EndlessError(Exception):

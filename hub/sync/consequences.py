@@ -57,7 +57,7 @@ class Consequences:
         self._born.append(golden)
         entity = self.hub.entities[golden.entity]
         known = fingerprints(entity, golden.values) if prints is None else prints
-        self._prints_new += [(p.value, golden.id) for p in known]
+        self.recognise(golden, known)
         self._note_edges(entity, golden)
         if golden.entity in FLOWING:
             self._dirty[golden.id] = None
