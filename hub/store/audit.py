@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, func, select
 
 from hub.store.engine import among
-from hub.store.records import Link, links_by_key
-from hub.store.tables import conflicts, history, links, runs
+from hub.store.records import Link, links_by_key, living_keys
+from hub.store.tables import conflicts, history, runs
 from mappings.canonical.values import Scalar
 
 #: (path, value)
@@ -20,23 +20,24 @@ Said = tuple[str, Scalar]
 
 def remembered(tx: Connection, golden_ids: Iterable[str]) -> dict[str, set[Said]]:
     """Returns every value that history knows of these golden records, by golden id."""
-    query = select(history.c.golden_id, history.c.path, history.c.old, history.c.new)
     found: dict[str, set[Said]] = {}
-    for golden_id, path, old, new in tx.execute(
-        query.where(among(tx, history.c.golden_id, list(golden_ids)))
-    ):
+    for golden_id, path, old, new in tx.execute(_REMEMBERED, {"_ids": golden_ids}):
         found.setdefault(golden_id, set()).update(((path, old), (path, new)))
     return found
+
+
+_REMEMBERED = select(history.c.golden_id, history.c.path, history.c.old, history.c.new).where(
+    among(history.c.golden_id, "_ids")
+)
 
 
 def disputed(
     tx: Connection, golden_ids: Iterable[str]
 ) -> tuple[dict[str, set[Said]], dict[str, set[Said]]]:
     """Returns the values in open conflicts, and in decided ones, by golden id."""
-    query = select(conflicts).where(among(tx, conflicts.c.golden_id, list(golden_ids)))
     still: dict[str, set[Said]] = {}
     over: dict[str, set[Said]] = {}
-    for row in tx.execute(query):
+    for row in tx.execute(_DISPUTED, {"_ids": golden_ids}):
         place = still if row.closed_at is None else over
         place.setdefault(row.golden_id, set()).update(
             ((row.path, row.ours), (row.path, row.theirs))
@@ -44,22 +45,15 @@ def disputed(
     return still, over
 
 
+_DISPUTED = select(conflicts).where(among(conflicts.c.golden_id, "_ids"))
+
+
 def living_links(
     tx: Connection, connection: str, stream: str, *, after: str, limit: int
 ) -> dict[str, Link]:
     """Returns the next living links of a stream by key, in the order of keys."""
-    keys = (
-        select(links.c.key)
-        .where(
-            links.c.connection == connection,
-            links.c.stream == stream,
-            links.c.key > after,
-            links.c.gone_at.is_(None),
-        )
-        .order_by(links.c.key)
-        .limit(limit)
-    )
-    return links_by_key(tx, connection, stream, tx.execute(keys).scalars().all())
+    keys = living_keys(tx, connection, stream, after=after, limit=limit)
+    return links_by_key(tx, connection, stream, keys)
 
 
 def believed_gone(tx: Connection) -> list[tuple[str, str, str]]:

@@ -10,34 +10,39 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from hub.model.fights import DECIDED, Flip
-from hub.store.engine import among, upsert
+from hub.store.engine import Row, among, upsert
 from hub.store.tables import conflicts, history, letters, links, reviews
 from mappings.canonical.values import Scalar
 
 
 def open_paths(tx: Connection, link_ids: Iterable[int]) -> dict[int, frozenset[str]]:
     """Returns link id -> paths with an open conflict."""
-    query = select(conflicts.c.link_id, conflicts.c.path).where(
-        among(tx, conflicts.c.link_id, link_ids), conflicts.c.closed_at.is_(None)
-    )
     found: dict[int, set[str]] = {}
-    for link_id, path in tx.execute(query):
+    for link_id, path in tx.execute(_OPEN_PATHS, {"_ids": link_ids}):
         found.setdefault(link_id, set()).add(path)
     return {link_id: frozenset(paths) for link_id, paths in found.items()}
 
 
+_OPEN = conflicts.c.closed_at.is_(None)
+_OF_LINKS = among(conflicts.c.link_id, "_ids")
+_OPEN_PATHS = select(conflicts.c.link_id, conflicts.c.path).where(_OF_LINKS, _OPEN)
+
+
 def contested(tx: Connection, connection: str, stream: str) -> set[str]:
     """Returns the keys of the records of a stream that have an open conflict."""
-    query = (
-        select(links.c.key)
-        .join(conflicts, conflicts.c.link_id == links.c.id)
-        .where(
-            conflicts.c.connection == connection,
-            conflicts.c.closed_at.is_(None),
-            links.c.stream == stream,
-        )
+    given = {"_connection": connection, "_stream": stream}
+    return set(tx.execute(_CONTESTED, given).scalars())
+
+
+_CONTESTED = (
+    select(links.c.key)
+    .join(conflicts, conflicts.c.link_id == links.c.id)
+    .where(
+        conflicts.c.connection == bindparam("_connection"),
+        _OPEN,
+        links.c.stream == bindparam("_stream"),
     )
-    return set(tx.execute(query).scalars())
+)
 
 
 def open_conflict(tx: Connection, row: dict[str, Any], *, now: datetime) -> Scalar:
@@ -45,43 +50,44 @@ def open_conflict(tx: Connection, row: dict[str, Any], *, now: datetime) -> Scal
 
     The row has golden_id, link_id, connection, path, base, ours, theirs, and perhaps a reason.
     """
-    values = {name: row[name] for name in ("ours", "theirs", "reason") if name in row}
-    query = select(conflicts.c.id, conflicts.c.theirs).where(
-        conflicts.c.link_id == row["link_id"],
-        conflicts.c.path == row["path"],
-        conflicts.c.closed_at.is_(None),
-    )
-    known = tx.execute(query).first()
+    values: Row = {name: row[name] for name in ("ours", "theirs", "reason") if name in row}
+    about = {"_link": row["link_id"], "_path": row["path"]}
+    known = tx.execute(_OPEN_ABOUT, about).first()
     if known is None:
-        tx.execute(insert(conflicts).values(**row, opened_at=now))
+        tx.execute(_INSERT, {**row, "opened_at": now})
         return None
-    tx.execute(update(conflicts).where(conflicts.c.id == known.id).values(values))
+    tx.execute(_CHANGE, {"_id": known.id, **values})
     before: Scalar = known.theirs
     return before
+
+
+_OPEN_ABOUT = select(conflicts.c.id, conflicts.c.theirs).where(
+    conflicts.c.link_id == bindparam("_link"), conflicts.c.path == bindparam("_path"), _OPEN
+)
+_INSERT = insert(conflicts)
+_CHANGE = update(conflicts).where(conflicts.c.id == bindparam("_id"))
 
 
 def close(
     tx: Connection, link_id: int, paths: Iterable[str], *, resolution: str, now: datetime
 ) -> int:
     """Closes open conflicts of a link; returns how many."""
-    result = tx.execute(
-        update(conflicts)
-        .where(
-            conflicts.c.link_id == link_id,
-            among(tx, conflicts.c.path, paths),
-            conflicts.c.closed_at.is_(None),
-        )
-        .values(closed_at=now, resolution=resolution)
-    )
-    return result.rowcount
+    closed = {"closed_at": now, "resolution": resolution}
+    return tx.execute(_CLOSE, {"_link": link_id, "_paths": paths, **closed}).rowcount
+
+
+_CLOSE = update(conflicts).where(
+    conflicts.c.link_id == bindparam("_link"), among(conflicts.c.path, "_paths"), _OPEN
+)
 
 
 def listing(tx: Connection, *, all_of_them: bool = False) -> list[dict[str, Any]]:
     """Returns open conflicts (or all), oldest first."""
-    query = select(conflicts).order_by(conflicts.c.id)
-    if not all_of_them:
-        query = query.where(conflicts.c.closed_at.is_(None))
+    query = _LISTING if all_of_them else _LISTING.where(_OPEN)
     return [dict(row._mapping) for row in tx.execute(query)]
+
+
+_LISTING = select(conflicts).order_by(conflicts.c.id)
 
 
 def conflict(tx: Connection, number: int) -> dict[str, Any] | None:
@@ -103,23 +109,17 @@ def move_conflicts(tx: Connection, loser: str, winner: str) -> None:
 
 def give_conflicts(tx: Connection, link_ids: Iterable[int], golden_id: str) -> None:
     """Gives the conflicts of some links to a golden record."""
-    mine = among(tx, conflicts.c.link_id, link_ids)
-    tx.execute(update(conflicts).where(mine).values(golden_id=golden_id))
+    given = {"_ids": link_ids, "golden_id": golden_id}
+    tx.execute(update(conflicts).where(_OF_LINKS), given)
 
 
 def withdraw(
     tx: Connection, link_ids: Iterable[int], *, kept: Iterable[int], now: datetime
 ) -> None:
     """Closes the open conflicts of some links, but not those that are kept."""
-    tx.execute(
-        update(conflicts)
-        .where(
-            among(tx, conflicts.c.link_id, link_ids),
-            ~among(tx, conflicts.c.id, kept),
-            conflicts.c.closed_at.is_(None),
-        )
-        .values(closed_at=now, resolution="withdrawn")
-    )
+    statement = update(conflicts).where(_OF_LINKS, ~among(conflicts.c.id, "_kept"), _OPEN)
+    closed = {"closed_at": now, "resolution": "withdrawn"}
+    tx.execute(statement, {"_ids": link_ids, "_kept": kept, **closed})
 
 
 # --- reviews -----------------------------------------------------------------------------------
@@ -136,12 +136,16 @@ def decisions(
     tx: Connection, connection: str, stream: str, keys: Iterable[str]
 ) -> dict[str, str | None]:
     """Returns key -> decision (None: still open) of records under review."""
-    query = select(reviews.c.key, reviews.c.decision).where(
-        reviews.c.connection == connection,
-        reviews.c.stream == stream,
-        among(tx, reviews.c.key, keys),
-    )
-    return {key: decision for key, decision in tx.execute(query)}
+    given = {"_connection": connection, "_stream": stream, "_keys": keys}
+    return {key: decision for key, decision in tx.execute(_DECISIONS, given)}
+
+
+_ASKED = (
+    reviews.c.connection == bindparam("_connection"),
+    reviews.c.stream == bindparam("_stream"),
+    among(reviews.c.key, "_keys"),
+)
+_DECISIONS = select(reviews.c.key, reviews.c.decision).where(*_ASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +187,11 @@ def decide_review(tx: Connection, number: int, decision: str) -> dict[str, Any] 
 
 def drop_reviews(tx: Connection, connection: str, stream: str, keys: Iterable[str]) -> None:
     """Forgets reviews of records that are linked now."""
-    tx.execute(
-        reviews.delete().where(
-            reviews.c.connection == connection,
-            reviews.c.stream == stream,
-            among(tx, reviews.c.key, keys),
-        )
-    )
+    given = {"_connection": connection, "_stream": stream, "_keys": keys}
+    tx.execute(_DROP_REVIEWS, given)
+
+
+_DROP_REVIEWS = reviews.delete().where(*_ASKED)
 
 
 # --- history -----------------------------------------------------------------------------------
@@ -198,7 +200,10 @@ def drop_reviews(tx: Connection, connection: str, stream: str, keys: Iterable[st
 def remember(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Appends rows of history."""
     if rows:
-        tx.execute(insert(history), list(rows))
+        tx.execute(_REMEMBER, list(rows))
+
+
+_REMEMBER = insert(history)
 
 
 def past(tx: Connection, golden_id: str, path: str | None = None) -> list[dict[str, Any]]:
@@ -213,12 +218,15 @@ def flips(
     tx: Connection, golden_ids: Iterable[str], *, since: datetime
 ) -> dict[tuple[str, str], list[Flip]]:
     """Returns (golden id, path) -> how it changed since then, oldest first."""
-    query = (
-        select(history)
-        .where(among(tx, history.c.golden_id, golden_ids), history.c.at >= since)
-        .order_by(history.c.id)
-    )
-    return flips_of(dict(row._mapping) for row in tx.execute(query))
+    rows = tx.execute(_SINCE, {"_ids": golden_ids, "_since": since})
+    return flips_of(dict(row._mapping) for row in rows)
+
+
+_SINCE = (
+    select(history)
+    .where(among(history.c.golden_id, "_ids"), history.c.at >= bindparam("_since"))
+    .order_by(history.c.id)
+)
 
 
 def flips_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Flip]]:

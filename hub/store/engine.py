@@ -7,28 +7,33 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import (
     ARRAY,
+    Boolean,
     ColumnElement,
     Connection,
+    Dialect,
     Engine,
     Table,
     Text,
-    any_,
+    TypeDecorator,
     bindparam,
     create_engine,
     event,
-    func,
     make_url,
-    select,
     text,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.visitors import InternalTraversal
+from sqlalchemy.types import TypeEngine
 
 from hub.errors import SettingsError
 from hub.store.tables import metadata
@@ -243,9 +248,9 @@ def _first_line(error: Exception) -> str:
     return str(error.__cause__ or error).strip().splitlines()[0]
 
 
-def inserting(tx: Connection, table: Table) -> Any:
+def inserting(dialect: str, table: Table) -> Any:
     """Returns an INSERT of the database's own kind, which knows ON CONFLICT."""
-    if tx.dialect.name == "sqlite":
+    if dialect == "sqlite":
         return sqlite.insert(table)
     from sqlalchemy.dialects import postgresql  # loaded where it is spoken
 
@@ -291,18 +296,21 @@ def upsert(
     """Inserts rows; where the key exists, sets the columns of `update` (none: leaves the row)."""
     if not rows:
         return
-    statement = inserting(tx, table)
-    if update:
-        values = {name: statement.excluded[name] for name in update}
-        statement = statement.on_conflict_do_update(index_elements=list(key), set_=values)
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=list(key))
     ordered = list(rows)
     if table.autoincrement_column is None:
         # In one order for everybody: two transactions with the same rows wait, not deadlock.
         # Where rows are numbered, their order means something and is left alone.
         ordered.sort(key=lambda row: [row[name] for name in key])
-    tx.execute(statement, ordered)
+    tx.execute(_upserting(tx.dialect.name, table, tuple(key), tuple(update)), ordered)
+
+
+@lru_cache(maxsize=256)
+def _upserting(dialect: str, table: Table, key: Sequence[str], update: Sequence[str]) -> Any:
+    statement = inserting(dialect, table)
+    if not update:
+        return statement.on_conflict_do_nothing(index_elements=list(key))
+    values = {name: statement.excluded[name] for name in update}
+    return statement.on_conflict_do_update(index_elements=list(key), set_=values)
 
 
 def add_rows(
@@ -311,13 +319,9 @@ def add_rows(
     """Inserts many rows with the same keys by the driver's own loop, a third of the usual cost."""
     if not rows:
         return
-    columns = [table.c[name] for name in rows[0]]
-    processors = [c.type.dialect_impl(tx.dialect).bind_processor(tx.dialect) for c in columns]
-    convert = [(i, process) for i, process in enumerate(processors) if process is not None]
-    mark = "?" if tx.dialect.name == "sqlite" else "%s"
-    names = ", ".join(column.name for column in columns)
-    marks = ", ".join([mark] * len(columns))
+    # Names come from the table's definition, never from data.
     conflict = " ON CONFLICT DO NOTHING" if known_is_fine else ""
+    statement, convert = _adding(tx.dialect, table, tuple(rows[0]))
     tuples = []
     for row in rows:
         values = list(row.values())
@@ -325,18 +329,77 @@ def add_rows(
             if values[i] is not None:
                 values[i] = process(values[i])
         tuples.append(tuple(values))
-    # Names come from the table's definition, never from data.
-    statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}"  # noqa: S608
-    tx.exec_driver_sql(statement, tuples)
+    tx.exec_driver_sql(statement + conflict, tuples)
 
 
-def among(tx: Connection, column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
-    """Returns `column IN values` as one parameter: no limit on their number, one cached plan."""
-    listed = list(values)
-    if tx.dialect.name == "sqlite":
-        text_of = bindparam(None, orjson.dumps(listed).decode(), type_=Text)
-        return column.in_(select(func.json_each(text_of).table_valued("value").c.value))
-    return column == any_(bindparam(None, listed, type_=ARRAY(column.type)))
+@lru_cache(maxsize=256)
+def _adding(
+    dialect: Dialect, table: Table, names: Sequence[str]
+) -> tuple[str, list[tuple[int, Any]]]:
+    """Returns an INSERT, and how the values at some places are converted for it."""
+    columns = [table.c[name] for name in names]
+    processors = [c.type.dialect_impl(dialect).bind_processor(dialect) for c in columns]
+    convert = [(i, process) for i, process in enumerate(processors) if process is not None]
+    mark = "?" if dialect.name == "sqlite" else "%s"
+    marks = ", ".join([mark] * len(columns))
+    written = ", ".join(column.name for column in columns)
+    return f"INSERT INTO {table.name} ({written}) VALUES ({marks})", convert  # noqa: S608
+
+
+class _Listed(TypeDecorator[Iterable[Any]]):
+    """Many values as one parameter: a JSON array for SQLite, an array for PostgreSQL."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, item: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Returns what the database takes."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(self.item))
+
+    def process_bind_param(self, value: Iterable[Any] | None, dialect: Dialect) -> Any:
+        """Returns the values as the database takes them."""
+        listed = list(value or ())
+        return orjson.dumps(listed).decode() if dialect.name == "sqlite" else listed
+
+
+class _Among(ColumnElement[bool]):
+    """`column IN values`, written in the words of either database."""
+
+    inherit_cache = True
+    type = Boolean()
+    _traverse_internals = [  # noqa: RUF012 - SQLAlchemy's way
+        ("column", InternalTraversal.dp_clauseelement),
+        ("values", InternalTraversal.dp_clauseelement),
+    ]
+
+    def __init__(self, column: ColumnElement[Any], values: ColumnElement[Any]) -> None:
+        self.column, self.values = column, values
+
+    def self_group(self, against: object | None = None) -> _Among:
+        """Stays as it is: SQLAlchemy's `... = 1` around it would hide the index from SQLite."""
+        return self
+
+
+@compiles(_Among, "sqlite")
+def _among_of_json(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    values = compiler.process(element.values, **options)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - from SQLAlchemy
+
+
+@compiles(_Among)
+def _among_of_array(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    return f"{column} = ANY ({compiler.process(element.values, **options)})"
+
+
+def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Returns `column IN` the values of a parameter: no limit on their number, one cached plan."""
+    return _Among(column, bindparam(name, type_=_Listed(column.type)))
 
 
 def lock_identities(tx: Connection, entity: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from hub.store.engine import among, upsert
 from hub.store.tables import letters
@@ -54,62 +54,71 @@ def put(tx: Connection, items: Sequence[Letter], *, now: datetime, due_at: datet
 
 def deliver(tx: Connection, kind: str, source: str, *, stream: str, keys: Iterable[str]) -> None:
     """Forgets letters about items that have succeeded."""
-    tx.execute(
-        delete(letters).where(
-            letters.c.kind == kind,
-            letters.c.source == source,
-            letters.c.stream == stream,
-            among(tx, letters.c.key, keys),
-        )
-    )
+    tx.execute(_DELIVER, {"_kind": kind, "_source": source, "_stream": stream, "_keys": keys})
+
+
+_ABOUT = (
+    letters.c.kind == bindparam("_kind"),
+    letters.c.source == bindparam("_source"),
+    letters.c.stream == bindparam("_stream"),
+)
+_DELIVER = delete(letters).where(*_ABOUT, among(letters.c.key, "_keys"))
 
 
 def keys_set_aside(
     tx: Connection, kind: str, source: str, *, stream: str, keys: Iterable[str]
 ) -> set[str]:
     """Returns which of these items have a letter."""
-    query = select(letters.c.key).where(
-        letters.c.kind == kind,
-        letters.c.source == source,
-        letters.c.stream == stream,
-        among(tx, letters.c.key, keys),
-    )
-    return set(tx.execute(query).scalars())
+    given = {"_kind": kind, "_source": source, "_stream": stream, "_keys": keys}
+    return set(tx.execute(_SET_ASIDE, given).scalars())
+
+
+_SET_ASIDE = select(letters.c.key).where(*_ABOUT, among(letters.c.key, "_keys"))
 
 
 def any_set_aside(tx: Connection, kind: str, source: str, stream: str) -> bool:
     """Says whether anything of a stream has a letter."""
-    query = select(letters.c.id).where(
-        letters.c.kind == kind, letters.c.source == source, letters.c.stream == stream
-    )
-    return tx.execute(query.limit(1)).first() is not None
+    given = {"_kind": kind, "_source": source, "_stream": stream}
+    return tx.execute(_ANY, given).first() is not None
+
+
+_ANY = select(letters.c.id).where(*_ABOUT).limit(1)
 
 
 def due(tx: Connection, kind: str, *, now: datetime, limit: int) -> list[dict[str, Any]]:
     """Returns waiting letters whose time has come."""
-    query = (
-        select(letters)
-        .where(letters.c.kind == kind, letters.c.state == "waiting", letters.c.due_at <= now)
-        .order_by(letters.c.due_at)
-        .limit(limit)
+    given = {"_kind": kind, "_now": now, "_limit": limit}
+    return [dict(row._mapping) for row in tx.execute(_DUE, given)]
+
+
+_DUE = (
+    select(letters)
+    .where(
+        letters.c.kind == bindparam("_kind"),
+        letters.c.state == "waiting",
+        letters.c.due_at <= bindparam("_now"),
     )
-    return [dict(row._mapping) for row in tx.execute(query)]
+    .order_by(letters.c.due_at)
+    .limit(bindparam("_limit"))
+)
+#: Changes some letters: what is to be set is given beside `_ids`.
+_LETTERS = update(letters).where(among(letters.c.id, "_ids"))
 
 
 def later(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
     """Puts letters off."""
-    tx.execute(
-        update(letters)
-        .where(among(tx, letters.c.id, ids))
-        .values(due_at=due_at, attempts=letters.c.attempts + 1)
-    )
+    statement = _LETTERS.values(attempts=letters.c.attempts + 1)
+    tx.execute(statement, {"_ids": ids, "due_at": due_at})
 
 
 def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
     """Makes due what has been waiting for these golden records."""
     ids = list(golden_ids)
     if ids:
-        tx.execute(update(letters).where(among(tx, letters.c.waits_for, ids)).values(due_at=now))
+        tx.execute(_WAKE, {"_ids": ids, "due_at": now})
+
+
+_WAKE = update(letters).where(among(letters.c.waits_for, "_ids"))
 
 
 def wake_all(tx: Connection, *, now: datetime) -> None:
@@ -124,12 +133,9 @@ def listing(tx: Connection) -> list[dict[str, Any]]:
 
 def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
     """Makes letters due again; returns how many."""
-    result = tx.execute(
-        update(letters).where(among(tx, letters.c.id, ids)).values(state="waiting", due_at=now)
-    )
-    return result.rowcount
+    return tx.execute(_LETTERS, {"_ids": ids, "state": "waiting", "due_at": now}).rowcount
 
 
 def drop(tx: Connection, ids: Sequence[int]) -> int:
     """Forgets letters; returns how many."""
-    return tx.execute(delete(letters).where(among(tx, letters.c.id, ids))).rowcount
+    return tx.execute(delete(letters).where(among(letters.c.id, "_ids")), {"_ids": ids}).rowcount

@@ -48,13 +48,16 @@ def survivors(tx: Connection, golden_ids: Iterable[str]) -> dict[str, str]:
     """Returns golden id -> the one it is part of by now, itself when it was never merged."""
     found = {golden_id: golden_id for golden_id in golden_ids}
     while True:
-        query = select(golden.c.id, golden.c.merged_into).where(
-            among(tx, golden.c.id, set(found.values())), golden.c.merged_into.is_not(None)
-        )
-        further = {golden_id: into for golden_id, into in tx.execute(query)}
+        rows = tx.execute(_MERGED, {"_ids": set(found.values())})
+        further = {golden_id: into for golden_id, into in rows}
         if not further:
             return found
         found = {golden_id: further.get(into, into) for golden_id, into in found.items()}
+
+
+_MERGED = select(golden.c.id, golden.c.merged_into).where(
+    among(golden.c.id, "_ids"), golden.c.merged_into.is_not(None)
+)
 
 
 def later_merge(tx: Connection, golden_id: str) -> int | None:
@@ -76,4 +79,5 @@ def history_ids(tx: Connection, golden_id: str) -> list[int]:
 
 def give_history(tx: Connection, ids: list[int], golden_id: str) -> None:
     """Gives rows of history to a golden record."""
-    tx.execute(update(history).where(among(tx, history.c.id, ids)).values(golden_id=golden_id))
+    statement = update(history).where(among(history.c.id, "_ids"))
+    tx.execute(statement, {"_ids": ids, "golden_id": golden_id})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from hub.model.surprise import Lately
 from hub.store.engine import upsert
@@ -84,9 +84,7 @@ class StreamState:
 
 def stream_state(tx: Connection, connection: str, stream: str) -> StreamState:
     """Returns where we are in a stream; a stream never read has no cursor."""
-    row = tx.execute(
-        select(streams).where(streams.c.connection == connection, streams.c.stream == stream)
-    ).first()
+    row = tx.execute(_STREAM, {"_connection": connection, "_stream": stream}).first()
     if row is None:
         return StreamState()
     return StreamState(
@@ -98,6 +96,13 @@ def stream_state(tx: Connection, connection: str, stream: str) -> StreamState:
         row.reason,
         bool(row.accepted),
     )
+
+
+_HERE = (
+    streams.c.connection == bindparam("_connection"),
+    streams.c.stream == bindparam("_stream"),
+)
+_STREAM = select(streams).where(*_HERE)
 
 
 def accepted_streams(tx: Connection, connection: str) -> list[str]:
@@ -131,30 +136,28 @@ def lease_stream(
         key=["connection", "stream"],
         update=[],
     )
-    free = or_(
+    here = {"_connection": connection, "_stream": stream, "_worker": worker, "_now": now}
+    lease = {"leased_by": worker, "leased_until": now + STREAM_LEASE}
+    return tx.execute(_LEASE, {**here, **lease}).rowcount == 1
+
+
+_LEASE = update(streams).where(
+    *_HERE,
+    or_(
         streams.c.leased_until.is_(None),
-        streams.c.leased_until < now,
-        streams.c.leased_by == worker,
-    )
-    taken = tx.execute(
-        update(streams)
-        .where(streams.c.connection == connection, streams.c.stream == stream, free)
-        .values(leased_by=worker, leased_until=now + STREAM_LEASE)
-    )
-    return taken.rowcount == 1
+        streams.c.leased_until < bindparam("_now"),
+        streams.c.leased_by == bindparam("_worker"),
+    ),
+)
 
 
 def release_stream(tx: Connection, connection: str, stream: str, *, worker: str) -> None:
     """Gives a stream back."""
-    tx.execute(
-        update(streams)
-        .where(
-            streams.c.connection == connection,
-            streams.c.stream == stream,
-            streams.c.leased_by == worker,
-        )
-        .values(leased_by=None, leased_until=None)
-    )
+    mine = {"_connection": connection, "_stream": stream, "_worker": worker}
+    tx.execute(_RELEASE, {**mine, "leased_by": None, "leased_until": None})
+
+
+_RELEASE = update(streams).where(*_HERE, streams.c.leased_by == bindparam("_worker"))
 
 
 # --- connections -------------------------------------------------------------------------------
@@ -173,12 +176,13 @@ def save_connection(tx: Connection, connection: str, **values: Any) -> None:
 
 def paused(tx: Connection, connection: str) -> str | None:
     """Returns why a connection is paused, or None."""
-    row = tx.execute(
-        select(connections.c.reason, connections.c.paused_at).where(
-            connections.c.connection == connection
-        )
-    ).first()
+    row = tx.execute(_PAUSED, {"_connection": connection}).first()
     return None if row is None or row.paused_at is None else str(row.reason)
+
+
+_PAUSED = select(connections.c.reason, connections.c.paused_at).where(
+    connections.c.connection == bindparam("_connection")
+)
 
 
 # --- runs --------------------------------------------------------------------------------------
@@ -186,16 +190,18 @@ def paused(tx: Connection, connection: str) -> str | None:
 
 def start_run(tx: Connection, tally: Tally) -> None:
     """Notes that a run has begun."""
-    tx.execute(
-        insert(runs).values(
-            id=tally.id,
-            kind=tally.kind,
-            connection=tally.connection,
-            stream=tally.stream,
-            started_at=tally.started_at,
-            state="running",
-        )
-    )
+    row = {
+        "id": tally.id,
+        "kind": tally.kind,
+        "connection": tally.connection,
+        "stream": tally.stream,
+        "started_at": tally.started_at,
+        "state": "running",
+    }
+    tx.execute(_START, row)
+
+
+_START = insert(runs)
 
 
 def last_pause(tx: Connection, connection: str, stream: str) -> str | None:
@@ -218,21 +224,19 @@ def save_run(
     reason: str | None = None,
 ) -> None:
     """Stores the counts of a run, and how it ended."""
-    tx.execute(
-        update(runs)
-        .where(runs.c.id == tally.id)
-        .values(
-            seen=tally.seen,
-            same=tally.same,
-            changed=tally.changed,
-            skipped=tally.skipped or None,
-            buried=tally.buried,
-            written=tally.written,
-            state=state,
-            finished_at=finished_at,
-            reason=reason,
-        )
-    )
+    counts = {
+        "seen": tally.seen,
+        "same": tally.same,
+        "changed": tally.changed,
+        "skipped": tally.skipped or None,
+        "buried": tally.buried,
+        "written": tally.written,
+    }
+    end = {"state": state, "finished_at": finished_at, "reason": reason}
+    tx.execute(_SAVE, {"_id": tally.id, **counts, **end})
+
+
+_SAVE = update(runs).where(runs.c.id == bindparam("_id"))
 
 
 def recent_runs(tx: Connection, *, limit: int = 20) -> list[dict[str, Any]]:

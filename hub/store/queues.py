@@ -8,9 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Executable,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from hub.store.engine import Row, among, inserting, upsert
 from hub.store.tables import dirty, inbox, outbox
@@ -61,39 +73,50 @@ def receive(tx: Connection, nudges: Sequence[dict[str, Any]], *, now: datetime) 
 
 def inbox_streams(tx: Connection, connection: str, *, now: datetime) -> list[str]:
     """Returns the streams that have nudges due."""
-    query = (
-        select(inbox.c.stream)
-        .where(inbox.c.connection == connection, inbox.c.due_at <= now)
-        .distinct()
-    )
-    return sorted(tx.execute(query).scalars())
+    given = {"_connection": connection, "_now": now}
+    return sorted(tx.execute(_NUDGED, given).scalars())
+
+
+_DUE = inbox.c.due_at <= bindparam("_now")
+_NUDGED = (
+    select(inbox.c.stream).where(inbox.c.connection == bindparam("_connection"), _DUE).distinct()
+)
 
 
 def inbox_batch(
     tx: Connection, connection: str, stream: str, *, now: datetime, limit: int
 ) -> list[InboxItem]:
     """Returns the oldest due nudges of a stream."""
-    query = (
-        select(inbox.c.id, inbox.c.stream, inbox.c.key, inbox.c.merged_into)
-        .where(inbox.c.connection == connection, inbox.c.stream == stream, inbox.c.due_at <= now)
-        .order_by(inbox.c.id)
-        .limit(limit)
+    given = {"_connection": connection, "_stream": stream, "_now": now, "_limit": limit}
+    return [InboxItem(*row) for row in tx.execute(_NUDGES, given)]
+
+
+_NUDGES = (
+    select(inbox.c.id, inbox.c.stream, inbox.c.key, inbox.c.merged_into)
+    .where(
+        inbox.c.connection == bindparam("_connection"),
+        inbox.c.stream == bindparam("_stream"),
+        _DUE,
     )
-    return [InboxItem(*row) for row in tx.execute(query)]
+    .order_by(inbox.c.id)
+    .limit(bindparam("_limit"))
+)
 
 
 def inbox_done(tx: Connection, ids: Iterable[int]) -> None:
     """Forgets nudges whose record was looked at."""
-    tx.execute(delete(inbox).where(among(tx, inbox.c.id, ids)))
+    tx.execute(_INBOX_DONE, {"_ids": ids})
+
+
+_INBOX_DONE = delete(inbox).where(among(inbox.c.id, "_ids"))
 
 
 def inbox_later(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
     """Puts nudges off."""
-    tx.execute(
-        update(inbox)
-        .where(among(tx, inbox.c.id, ids))
-        .values(due_at=due_at, attempts=inbox.c.attempts + 1)
-    )
+    tx.execute(_INBOX_LATER, {"_ids": ids, "due_at": due_at})
+
+
+_INBOX_LATER = update(inbox).where(among(inbox.c.id, "_ids")).values(attempts=inbox.c.attempts + 1)
 
 
 # --- outbox ------------------------------------------------------------------------------------
@@ -114,14 +137,20 @@ def want(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: datetim
         }
         for connection, entity, golden_id in dict.fromkeys(wishes)
     ]
+    _fold(tx, _wanting(tx.dialect.name), rows, key=["connection", "golden_id"])
+
+
+@cache
+def _wanting(dialect: str) -> Any:
+    statement = inserting(dialect, outbox)
     # One that was there already gets a new wish. A create whose outcome is unknown stays so.
     again = {
         "wish": outbox.c.wish + 1,
-        "due_at": now,
+        "due_at": statement.excluded.due_at,
         "attempts": 0,
         "state": case((outbox.c.state == "sent", "sent"), else_="due"),
     }
-    _fold(tx, outbox, rows, key=["connection", "golden_id"], again=again)
+    return statement.on_conflict_do_update(index_elements=["connection", "golden_id"], set_=again)
 
 
 def lease(
@@ -137,36 +166,40 @@ def lease(
 
     Parents come first because entities are given parents first. Leases of the dead run out.
     """
-    free = or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < now)
-    due = and_(
-        outbox.c.connection == connection,
-        outbox.c.state.in_(("due", "sent", "waiting")),
-        outbox.c.due_at <= now,
-        free,
-    )
-    present = set(tx.execute(select(outbox.c.entity).where(due).distinct()).scalars())
+    given = {"_connection": connection, "_now": now}
+    present = set(tx.execute(_ENTITIES_DUE, given).scalars())
     for entity in entities:
         if entity not in present:
             continue
-        query = (
-            select(outbox)
-            .where(due, outbox.c.entity == entity)
-            .order_by(outbox.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
+        rows = tx.execute(_WISHES_DUE, {**given, "_entity": entity, "_limit": limit})
         found = [
             Wish(r.id, r.connection, r.entity, r.golden_id, r.state, r.wish, r.attempts, r.sent)
-            for r in tx.execute(query)
+            for r in rows
         ]
         if found:
-            tx.execute(
-                update(outbox)
-                .where(among(tx, outbox.c.id, [w.id for w in found]))
-                .values(leased_by=worker, leased_until=now + LEASE)
-            )
+            taken = {"leased_by": worker, "leased_until": now + LEASE}
+            tx.execute(_WISHES, {"_ids": [w.id for w in found], **taken})
             return found
     return []
+
+
+_FREE_AND_DUE = and_(
+    outbox.c.connection == bindparam("_connection"),
+    outbox.c.state.in_(("due", "sent", "waiting")),
+    outbox.c.due_at <= bindparam("_now"),
+    or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < bindparam("_now")),
+)
+_ENTITIES_DUE = select(outbox.c.entity).where(_FREE_AND_DUE).distinct()
+_WISHES_DUE = (
+    select(outbox)
+    .where(_FREE_AND_DUE, outbox.c.entity == bindparam("_entity"))
+    .order_by(outbox.c.id)
+    .limit(bindparam("_limit"))
+    .with_for_update(skip_locked=True)
+)
+#: Changes some wishes: what is to be set is given beside `_ids`.
+_WISHES = update(outbox).where(among(outbox.c.id, "_ids"))
+_UNLEASED = {"leased_by": None, "leased_until": None}
 
 
 def mark_sent(
@@ -176,55 +209,56 @@ def mark_sent(
 
     A create has the state `sent` until its outcome is known: it must not simply be repeated.
     """
-    sending = update(outbox).where(outbox.c.id == bindparam("_id"))
     for values, state in ((creates, {"state": "sent"}), (updates, {})):
-        rows = [{"_id": wish, "_sent": sent} for wish, sent in values.items()]
+        rows = [{"_id": wish, "sent": sent, **state} for wish, sent in values.items()]
         if rows:
-            tx.execute(sending.values(sent=bindparam("_sent"), **state), rows)
+            tx.execute(_WISH, rows)
+
+
+_WISH = update(outbox).where(outbox.c.id == bindparam("_id"))
 
 
 def sent_values(
     tx: Connection, connection: str, golden_ids: Iterable[str], *, created: bool
 ) -> dict[str, Values]:
     """Returns golden id -> values of creates (or updates) sent and not heard of since."""
-    query = select(outbox.c.golden_id, outbox.c.sent).where(
-        outbox.c.connection == connection,
-        among(tx, outbox.c.golden_id, golden_ids),
-        (outbox.c.state == "sent") if created else (outbox.c.state != "sent"),
-        outbox.c.sent.is_not(None),
-    )
-    return {golden_id: sent for golden_id, sent in tx.execute(query)}
+    given = {"_connection": connection, "_ids": golden_ids}
+    rows = tx.execute(_SENT_CREATES if created else _SENT_UPDATES, given)
+    return {golden_id: sent for golden_id, sent in rows}
+
+
+_ABOUT = (
+    outbox.c.connection == bindparam("_connection"),
+    among(outbox.c.golden_id, "_ids"),
+)
+_SENT = select(outbox.c.golden_id, outbox.c.sent).where(*_ABOUT, outbox.c.sent.is_not(None))
+_SENT_CREATES = _SENT.where(outbox.c.state == "sent")
+_SENT_UPDATES = _SENT.where(outbox.c.state != "sent")
 
 
 def heard_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> None:
     """Forgets updates that were sent: their record was seen since."""
-    tx.execute(
-        update(outbox)
-        .where(
-            outbox.c.connection == connection,
-            among(tx, outbox.c.golden_id, golden_ids),
-            outbox.c.state != "sent",
-        )
-        .values(sent=None)
-    )
+    tx.execute(_HEARD_OF, {"_connection": connection, "_ids": golden_ids})
+
+
+_HEARD_OF = update(outbox).where(*_ABOUT, outbox.c.state != "sent").values(sent=None)
 
 
 def mark_unsent(tx: Connection, ids: Iterable[int]) -> None:
     """Takes the intention back: the system said that nothing has happened."""
-    tx.execute(update(outbox).where(among(tx, outbox.c.id, ids)).values(state="due", sent=None))
+    tx.execute(_WISHES, {"_ids": ids, "state": "due", "sent": None})
 
 
 def fulfilled(tx: Connection, wishes: Iterable[Wish]) -> None:
     """Clears wishes, but not those wished for anew in the meantime."""
-    for wish in wishes:
-        tx.execute(delete(outbox).where(outbox.c.id == wish.id, outbox.c.wish == wish.wish))
-        tx.execute(
-            update(outbox)
-            .where(outbox.c.id == wish.id)
-            .values(
-                leased_by=None, leased_until=None, state="due", sent=None, reason=None, error=None
-            )
-        )
+    rows = [{"_id": wish.id, "_wish": wish.wish} for wish in wishes]
+    if rows:
+        tx.execute(_FULFIL, rows)
+        anew = {**_UNLEASED, "state": "due", "sent": None, "reason": None, "error": None}
+        tx.execute(_WISHES, {"_ids": [row["_id"] for row in rows], **anew})
+
+
+_FULFIL = delete(outbox).where(outbox.c.id == bindparam("_id"), outbox.c.wish == bindparam("_wish"))
 
 
 def postpone(
@@ -241,38 +275,33 @@ def postpone(
 
     One that was wished for anew meanwhile is not buried.
     """
-    newer = outbox.c.wish > wish.wish
-    values = {} if state is None else {"state": case((newer, "due"), else_=state)}
-    tx.execute(
-        update(outbox)
-        .where(outbox.c.id == wish.id)
-        .values(
-            **values,
-            due_at=due_at,
-            reason=reason,
-            error=error,
-            waits_for=waits_for,
-            attempts=outbox.c.attempts + 1,
-            leased_by=None,
-            leased_until=None,
-        )
-    )
+    why = {"reason": reason, "error": error, "waits_for": waits_for}
+    given = {"_id": wish.id, "due_at": due_at, **why, **_UNLEASED}
+    if state is None:
+        tx.execute(_POSTPONE, given)
+    else:
+        tx.execute(_POSTPONE_AS, {**given, "_wish": wish.wish, "_state": state})
+
+
+_POSTPONE = _WISH.values(attempts=outbox.c.attempts + 1)
+_POSTPONE_AS = _POSTPONE.values(
+    state=case((outbox.c.wish > bindparam("_wish"), "due"), else_=bindparam("_state"))
+)
 
 
 def release(tx: Connection, wishes: Sequence[Wish]) -> None:
     """Gives leases back untouched."""
-    tx.execute(
-        update(outbox)
-        .where(among(tx, outbox.c.id, [w.id for w in wishes]))
-        .values(leased_by=None, leased_until=None)
-    )
+    tx.execute(_WISHES, {"_ids": [w.id for w in wishes], **_UNLEASED})
 
 
 def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
     """Makes due what has been waiting for these golden records."""
     ids = list(golden_ids)
     if ids:
-        tx.execute(update(outbox).where(among(tx, outbox.c.waits_for, ids)).values(due_at=now))
+        tx.execute(_WAKE, {"_ids": ids, "due_at": now})
+
+
+_WAKE = update(outbox).where(among(outbox.c.waits_for, "_ids"))
 
 
 def wake_held(tx: Connection, connection: str, *, now: datetime) -> None:
@@ -309,28 +338,25 @@ def set_aside(tx: Connection, connection: str | None = None) -> list[dict[str, A
 
 def reasons(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, str]:
     """Returns golden id -> why it waits or is buried, of those that do in a connection."""
-    query = select(outbox.c.golden_id, outbox.c.reason).where(
-        outbox.c.connection == connection,
-        outbox.c.state.in_(("waiting", "buried")),
-        outbox.c.reason.is_not(None),
-        among(tx, outbox.c.golden_id, golden_ids),
-    )
-    return {golden_id: reason for golden_id, reason in tx.execute(query)}
+    given = {"_connection": connection, "_ids": golden_ids}
+    return {golden_id: reason for golden_id, reason in tx.execute(_REASONS, given)}
+
+
+_REASONS = select(outbox.c.golden_id, outbox.c.reason).where(
+    *_ABOUT, outbox.c.state.in_(("waiting", "buried")), outbox.c.reason.is_not(None)
+)
 
 
 def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
     """Makes wishes due again; returns how many."""
-    result = tx.execute(
-        update(outbox)
-        .where(among(tx, outbox.c.id, ids))
-        .values(state="due", due_at=now, attempts=0, wish=outbox.c.wish + 1)
-    )
-    return result.rowcount
+    again = {"state": "due", "due_at": now, "attempts": 0}
+    statement = _WISHES.values(wish=outbox.c.wish + 1)
+    return tx.execute(statement, {"_ids": ids, **again}).rowcount
 
 
 def drop(tx: Connection, ids: Sequence[int]) -> int:
     """Forgets wishes for good; returns how many."""
-    return tx.execute(delete(outbox).where(among(tx, outbox.c.id, ids))).rowcount
+    return tx.execute(delete(outbox).where(among(outbox.c.id, "_ids")), {"_ids": ids}).rowcount
 
 
 def drop_for(tx: Connection, golden_id: str) -> None:
@@ -350,15 +376,18 @@ def backlog(tx: Connection) -> dict[tuple[str, str], int]:
 
 def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
     """Returns how many nudges, wishes and derivations could be worked on now."""
-    counts = (
-        select(func.count()).select_from(inbox).where(inbox.c.due_at <= now),
-        select(func.count())
-        .select_from(outbox)
-        .where(outbox.c.state.in_(("due", "sent", "waiting")), outbox.c.due_at <= now),
-        select(func.count()).select_from(dirty),
-    )
-    nudges, wishes, derivations = (int(tx.execute(query).scalar_one()) for query in counts)
+    nudges, wishes, derivations = map(int, tx.execute(_DUE_COUNTS, {"_now": now}).one())
     return nudges, wishes, derivations
+
+
+_DUE_COUNTS = select(
+    select(func.count()).select_from(inbox).where(_DUE).scalar_subquery(),
+    select(func.count())
+    .select_from(outbox)
+    .where(outbox.c.state.in_(("due", "sent", "waiting")), outbox.c.due_at <= bindparam("_now"))
+    .scalar_subquery(),
+    select(func.count()).select_from(dirty).scalar_subquery(),
+)
 
 
 # --- derivations -------------------------------------------------------------------------------
@@ -368,22 +397,30 @@ def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime, hops: int 
     """Notes that flows must look at these golden records, after so many flows in a row."""
     mark = now.timestamp()
     rows = [{"golden_id": g, "mark": mark, "hops": hops} for g in dict.fromkeys(golden_ids)]
+    _fold(tx, _soiling(tx.dialect.name), rows, key=["golden_id"])
+
+
+@cache
+def _soiling(dialect: str) -> Any:
+    statement = inserting(dialect, dirty)
+    hops = statement.excluded.hops
     # A mark always rises, also when the clock does not: `clean` must see that there is news.
-    farther = case((dirty.c.hops > hops, dirty.c.hops), else_=hops)
-    again = {"mark": dirty.c.mark + _TICK, "hops": farther}
-    _fold(tx, dirty, rows, key=["golden_id"], again=again)
+    again = {
+        "mark": dirty.c.mark + _TICK,
+        "hops": case((dirty.c.hops > hops, dirty.c.hops), else_=hops),
+    }
+    return statement.on_conflict_do_update(index_elements=["golden_id"], set_=again)
 
 
 def _fold(
-    tx: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str], again: dict[str, Any]
+    tx: Connection, statement: Executable, rows: Sequence[Row], *, key: Sequence[str]
 ) -> None:
-    """Inserts rows, or does `again` to those that are there.
+    """Inserts rows, or folds them into those that are there.
 
     In one statement: between two, somebody may clear away what the first one has found. And in one
     order for everybody, so that two transactions wait and do not deadlock.
     """
     if rows:
-        statement = inserting(tx, table).on_conflict_do_update(index_elements=list(key), set_=again)
         tx.execute(statement, sorted(rows, key=lambda row: [row[name] for name in key]))
 
 
@@ -392,17 +429,24 @@ def soiled(tx: Connection, *, limit: int) -> tuple[dict[str, float], int]:
 
     Those with the fewest hops come first and by themselves: a chain without end delays nobody.
     """
-    query = (
-        select(dirty)
-        .where(dirty.c.hops == select(func.min(dirty.c.hops)).scalar_subquery())
-        .order_by(dirty.c.mark)
-        .limit(limit)
-    )
-    rows = tx.execute(query).all()
+    rows = tx.execute(_SOILED, {"_limit": limit}).all()
     return {row.golden_id: row.mark for row in rows}, max((row.hops for row in rows), default=0)
+
+
+_SOILED = (
+    select(dirty)
+    .where(dirty.c.hops == select(func.min(dirty.c.hops)).scalar_subquery())
+    .order_by(dirty.c.mark)
+    .limit(bindparam("_limit"))
+)
 
 
 def clean(tx: Connection, marks: dict[str, float]) -> None:
     """Forgets derivations that were made, but not those that became due again meanwhile."""
-    for golden_id, mark in marks.items():
-        tx.execute(delete(dirty).where(dirty.c.golden_id == golden_id, dirty.c.mark == mark))
+    if marks:
+        tx.execute(_CLEAN, [{"_id": golden_id, "_mark": mark} for golden_id, mark in marks.items()])
+
+
+_CLEAN = delete(dirty).where(
+    dirty.c.golden_id == bindparam("_id"), dirty.c.mark == bindparam("_mark")
+)

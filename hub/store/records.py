@@ -12,8 +12,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     Text,
-    and_,
     bindparam,
     cast,
     delete,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    union_all,
     update,
 )
 
@@ -67,7 +68,16 @@ class Link:
     id: int | None = None
 
 
+#: The parameters of one stream. Statements are made once: building one costs more than running it.
+_HERE = (
+    links.c.connection == bindparam("_connection"),
+    links.c.stream == bindparam("_stream"),
+)
+
 # --- golden records ----------------------------------------------------------------------------
+
+_BY_ID = select(golden).where(among(golden.c.id, "_ids")).order_by(golden.c.id)
+_BY_ID_LOCKED = _BY_ID.with_for_update()
 
 
 def load(tx: Connection, ids: Iterable[str], *, lock: bool = False) -> dict[str, Golden]:
@@ -75,10 +85,8 @@ def load(tx: Connection, ids: Iterable[str], *, lock: bool = False) -> dict[str,
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    query = select(golden).where(among(tx, golden.c.id, wanted)).order_by(golden.c.id)
-    if lock:
-        query = query.with_for_update()
-    return {row.id: _golden(row) for row in tx.execute(query)}
+    query = _BY_ID_LOCKED if lock else _BY_ID
+    return {row.id: _golden(row) for row in tx.execute(query, {"_ids": wanted})}
 
 
 def _golden(row: Row[Any]) -> Golden:
@@ -108,14 +116,13 @@ def change_golden(tx: Connection, records: Sequence[Golden]) -> None:
         return
     for record in records:
         record.revision += 1
-    rows = [{f"_{k}": v for k, v in _golden_row(r).items()} for r in records]
-    names = [c.name for c in golden.c if c.name != "id"]
-    tx.execute(
-        update(golden)
-        .where(golden.c.id == bindparam("_id"))
-        .values({name: bindparam(f"_{name}") for name in names}),
-        rows,
-    )
+    rows = [{**_golden_row(r), "_id": r.id} for r in records]
+    for row in rows:
+        del row["id"]
+    tx.execute(_CHANGE, rows)
+
+
+_CHANGE = update(golden).where(golden.c.id == bindparam("_id"))
 
 
 def _golden_row(record: Golden) -> dict[str, Any]:
@@ -136,17 +143,21 @@ def _golden_row(record: Golden) -> dict[str, Any]:
 
 # --- links -------------------------------------------------------------------------------------
 
+_AMONG_KEYS = among(links.c.key, "_keys")
+_DIGESTS = select(links.c.key, links.c.digest).where(*_HERE, _AMONG_KEYS)
+_BY_KEY = select(links).where(*_HERE, _AMONG_KEYS)
+_BY_GOLDEN = (
+    select(links).where(among(links.c.golden_id, "_ids")).order_by(links.c.spare, links.c.id)
+)
+_BY_GOLDEN_THERE = _BY_GOLDEN.where(links.c.connection == bindparam("_connection"))
+
 
 def digests(
     tx: Connection, connection: str, stream: str, keys: Sequence[str]
 ) -> dict[str, bytes | None]:
     """Returns key -> digest of the records ever linked; None: gone, or to be looked at again."""
-    query = select(links.c.key, links.c.digest).where(
-        links.c.connection == connection,
-        links.c.stream == stream,
-        among(tx, links.c.key, keys),
-    )
-    return {key: digest for key, digest in tx.execute(query).all()}
+    given = {"_connection": connection, "_stream": stream, "_keys": keys}
+    return {key: digest for key, digest in tx.execute(_DIGESTS, given).all()}
 
 
 def links_by_key(
@@ -156,10 +167,8 @@ def links_by_key(
     wanted = list(dict.fromkeys(keys))
     if not wanted:
         return {}
-    query = select(links).where(
-        links.c.connection == connection, links.c.stream == stream, among(tx, links.c.key, wanted)
-    )
-    return {row.key: _link(row) for row in tx.execute(query)}
+    given = {"_connection": connection, "_stream": stream, "_keys": wanted}
+    return {row.key: _link(row) for row in tx.execute(_BY_KEY, given)}
 
 
 def links_by_golden(
@@ -169,15 +178,12 @@ def links_by_golden(
     wanted = list(dict.fromkeys(ids))
     if not wanted:
         return {}
-    query = (
-        select(links)
-        .where(among(tx, links.c.golden_id, wanted))
-        .order_by(links.c.spare, links.c.id)
-    )
+    given: dict[str, Any] = {"_ids": wanted}
     if connection is not None:
-        query = query.where(links.c.connection == connection)
+        given["_connection"] = connection
+    query = _BY_GOLDEN if connection is None else _BY_GOLDEN_THERE
     found: dict[str, list[Link]] = {}
-    for row in tx.execute(query):
+    for row in tx.execute(query, given):
         found.setdefault(row.golden_id, []).append(_link(row))
     return found
 
@@ -224,72 +230,70 @@ def change_links(tx: Connection, changed: Sequence[Link]) -> None:
     """Stores changed links."""
     if not changed:
         return
-    rows = [{f"_{k}": v for k, v in _link_row(link).items()} | {"_id": link.id} for link in changed]
-    names = [c.name for c in links.c if c.name != "id"]
-    tx.execute(
-        update(links)
-        .where(links.c.id == bindparam("_id"))
-        .values({name: bindparam(f"_{name}") for name in names}),
-        rows,
-    )
+    tx.execute(_CHANGE_LINK, [{**_link_row(link), "_id": link.id} for link in changed])
+
+
+_CHANGE_LINK = update(links).where(links.c.id == bindparam("_id"))
 
 
 def count_links(tx: Connection, connection: str, stream: str) -> int:
     """Returns how many living links a stream has."""
-    query = select(func.count()).where(
-        links.c.connection == connection, links.c.stream == stream, links.c.gone_at.is_(None)
-    )
-    return int(tx.execute(query).scalar_one())
+    given = {"_connection": connection, "_stream": stream}
+    return int(tx.execute(_COUNT, given).scalar_one())
+
+
+_COUNT = select(func.count()).where(*_HERE, links.c.gone_at.is_(None))
 
 
 def living_keys(
     tx: Connection, connection: str, stream: str, *, after: str, limit: int
 ) -> list[str]:
     """Returns the keys of the living links of a stream, sorted, in portions."""
-    query = (
-        select(links.c.key)
-        .where(
-            links.c.connection == connection,
-            links.c.stream == stream,
-            links.c.gone_at.is_(None),
-            links.c.key > after,
-        )
-        .order_by(links.c.key)
-        .limit(limit)
-    )
-    return list(tx.execute(query).scalars())
+    given = {"_connection": connection, "_stream": stream, "_after": after, "_limit": limit}
+    return list(tx.execute(_LIVING, given).scalars())
+
+
+_LIVING = (
+    select(links.c.key)
+    .where(*_HERE, links.c.gone_at.is_(None), links.c.key > bindparam("_after"))
+    .order_by(links.c.key)
+    .limit(bindparam("_limit"))
+)
 
 
 def unknown_keys(tx: Connection, connection: str, stream: str, keys: Sequence[str]) -> list[str]:
     """Returns those of the keys that have neither a living link nor a review."""
-    living = select(links.c.key).where(
-        links.c.connection == connection,
-        links.c.stream == stream,
-        links.c.gone_at.is_(None),
-        among(tx, links.c.key, keys),
-    )
-    asked = select(reviews.c.key).where(
-        reviews.c.connection == connection,
-        reviews.c.stream == stream,
-        among(tx, reviews.c.key, keys),
-    )
-    known = {*tx.execute(living).scalars(), *tx.execute(asked).scalars()}
+    given = {"_connection": connection, "_stream": stream, "_keys": keys}
+    known = set(tx.execute(_LINKED_OR_ASKED, given).scalars())
     return [key for key in keys if key not in known]
+
+
+_LINKED_OR_ASKED = union_all(
+    select(links.c.key).where(*_HERE, links.c.gone_at.is_(None), _AMONG_KEYS),
+    select(reviews.c.key).where(
+        reviews.c.connection == bindparam("_connection"),
+        reviews.c.stream == bindparam("_stream"),
+        among(reviews.c.key, "_keys"),
+    ),
+)
 
 
 def make_room(tx: Connection, connection: str, stream: str, golden_ids: Sequence[str]) -> None:
     """Moves the links of records that are gone out of the way of a new link."""
-    tx.execute(
-        update(links)
-        .where(
-            links.c.connection == connection,
-            links.c.stream == stream,
-            among(tx, links.c.golden_id, golden_ids),
-            links.c.gone_at.is_not(None),
-            links.c.spare == 0,
-        )
-        .values(spare=links.c.id)
+    given = {"_connection": connection, "_stream": stream, "_ids": golden_ids}
+    tx.execute(_MAKE_ROOM, given)
+
+
+_MAKE_ROOM = (
+    update(links)
+    .where(
+        *_HERE,
+        among(links.c.golden_id, "_ids"),
+        links.c.gone_at.is_not(None),
+        links.c.spare == 0,
     )
+    .values(spare=links.c.id)
+)
 
 
 def resolve(
@@ -301,35 +305,42 @@ def resolve(
         by_stream.setdefault(stream, set()).add(key)
     found: dict[tuple[str, str], str | None] = {}
     for stream, keys in by_stream.items():
-        query = select(links.c.key, links.c.golden_id).where(
-            links.c.connection == connection, links.c.stream == stream, among(tx, links.c.key, keys)
-        )
-        found |= {(stream, key): golden_id for key, golden_id in tx.execute(query)}
+        given = {"_connection": connection, "_stream": stream, "_keys": keys}
+        found |= {(stream, key): golden_id for key, golden_id in tx.execute(_MEANT, given)}
     return found
+
+
+_MEANT = select(links.c.key, links.c.golden_id).where(*_HERE, _AMONG_KEYS)
 
 
 def keys_of(tx: Connection, connection: str, wanted: Mapping[str, str]) -> dict[str, str]:
     """Returns golden id -> key in that connection, for {golden id: stream}."""
     if not wanted:
         return {}
-    query = select(links.c.golden_id, links.c.stream, links.c.key).where(
-        links.c.connection == connection,
-        among(tx, links.c.golden_id, list(wanted)),
-        links.c.spare == 0,
-        links.c.gone_at.is_(None),
-    )
-    return {gid: key for gid, stream, key in tx.execute(query) if wanted[gid] == stream}
+    rows = tx.execute(_WRITTEN, {"_connection": connection, "_ids": list(wanted)})
+    return {gid: key for gid, stream, key in rows if wanted[gid] == stream}
+
+
+_WRITTEN = select(links.c.golden_id, links.c.stream, links.c.key).where(
+    links.c.connection == bindparam("_connection"),
+    among(links.c.golden_id, "_ids"),
+    links.c.spare == 0,
+    links.c.gone_at.is_(None),
+)
 
 
 def gone_there(tx: Connection, connection: str, golden_ids: Iterable[str]) -> set[str]:
     """Returns the golden records whose record in that connection was deleted over there."""
-    query = select(links.c.golden_id).where(
-        links.c.connection == connection,
-        among(tx, links.c.golden_id, list(golden_ids)),
-        links.c.spare == 0,
-        links.c.gone_at.is_not(None),
-    )
-    return set(tx.execute(query).scalars())
+    given = {"_connection": connection, "_ids": list(golden_ids)}
+    return set(tx.execute(_GONE, given).scalars())
+
+
+_GONE = select(links.c.golden_id).where(
+    links.c.connection == bindparam("_connection"),
+    among(links.c.golden_id, "_ids"),
+    links.c.spare == 0,
+    links.c.gone_at.is_not(None),
+)
 
 
 # --- recognising and referring -----------------------------------------------------------------
@@ -345,18 +356,25 @@ def candidates(
     wanted = list(dict.fromkeys(values))
     if not wanted:
         return {}
-    here = (links.c.connection == connection, links.c.stream == stream)
-    linked = select(_ONE).where(links.c.golden_id == fingerprints.c.golden_id, *here)
-    if tx.execute(select(exists().where(*here, links.c.gone_at.is_not(None)))).scalar():
-        # Asked for only then: whether a link lives stands in its row, the rest in the index.
-        linked = linked.where(links.c.gone_at.is_(None))
-    query = select(fingerprints).where(
-        among(tx, fingerprints.c.value, wanted), ~linked.select_from(links).exists()
-    )
+    here = {"_connection": connection, "_stream": stream}
+    # Asked for only where some are gone: whether a link lives stands in its row, the rest in the
+    # index.
+    query = _FREE_AMONG_GONE if tx.execute(_ANY_GONE, here).scalar() else _FREE
     found: dict[int, list[str]] = {}
-    for value, golden_id in tx.execute(query).all():
+    for value, golden_id in tx.execute(query, {**here, "_values": wanted}).all():
         found.setdefault(value, []).append(golden_id)
     return found
+
+
+def _free(*living: ColumnElement[bool]) -> Select[Any]:
+    linked = select(_ONE).where(links.c.golden_id == fingerprints.c.golden_id, *_HERE, *living)
+    return select(fingerprints).where(
+        among(fingerprints.c.value, "_values"), ~linked.select_from(links).exists()
+    )
+
+
+_FREE, _FREE_AMONG_GONE = _free(), _free(links.c.gone_at.is_(None))
+_ANY_GONE = select(exists().where(*_HERE, links.c.gone_at.is_not(None)))
 
 
 def change_fingerprints(
@@ -364,24 +382,22 @@ def change_fingerprints(
 ) -> None:
     """Forgets and remembers (fingerprint, golden id) pairs."""
     if gone:
-        tx.execute(
-            delete(fingerprints).where(
-                and_(
-                    fingerprints.c.value == bindparam("_value"),
-                    fingerprints.c.golden_id == bindparam("_id"),
-                )
-            ),
-            [{"_value": value, "_id": golden_id} for value, golden_id in gone],
-        )
+        rows = [{"_value": value, "_id": golden_id} for value, golden_id in gone]
+        tx.execute(_FORGET_FINGERPRINT, rows)
     rows = [{"value": value, "golden_id": golden_id} for value, golden_id in new]
     add_rows(tx, fingerprints, rows, known_is_fine=True)
+
+
+_FORGET_FINGERPRINT = delete(fingerprints).where(
+    fingerprints.c.value == bindparam("_value"), fingerprints.c.golden_id == bindparam("_id")
+)
 
 
 def change_edges(tx: Connection, edges_of: Mapping[str, Mapping[str, str]]) -> None:
     """Replaces the references of golden records: {golden id: {path: target id}}."""
     if not edges_of:
         return
-    tx.execute(delete(edges).where(among(tx, edges.c.golden_id, list(edges_of))))
+    tx.execute(_FORGET_EDGES, {"_ids": list(edges_of)})
     rows = [
         {"golden_id": golden_id, "path": path, "target_id": target}
         for golden_id, targets in edges_of.items()
@@ -390,19 +406,28 @@ def change_edges(tx: Connection, edges_of: Mapping[str, Mapping[str, str]]) -> N
     add_rows(tx, edges, rows)
 
 
+_FORGET_EDGES = delete(edges).where(among(edges.c.golden_id, "_ids"))
+
+
 def referring(
     tx: Connection, targets: Iterable[str], path: str | None = None
 ) -> dict[str, list[str]]:
     """Returns target id -> ids of golden records that refer to it (by this path)."""
-    query = select(edges.c.target_id, edges.c.golden_id).where(
-        among(tx, edges.c.target_id, list(targets))
-    )
+    given: dict[str, Any] = {"_ids": list(targets)}
     if path is not None:
-        query = query.where(edges.c.path == path)
+        given["_path"] = path
     found: dict[str, list[str]] = {}
-    for target, golden_id in tx.execute(query.order_by(edges.c.golden_id)):
+    for target, golden_id in tx.execute(_REFERRING if path is None else _REFERRING_BY, given):
         found.setdefault(target, []).append(golden_id)
     return found
+
+
+_REFERRING = (
+    select(edges.c.target_id, edges.c.golden_id)
+    .where(among(edges.c.target_id, "_ids"))
+    .order_by(edges.c.golden_id)
+)
+_REFERRING_BY = _REFERRING.where(edges.c.path == bindparam("_path"))
 
 
 def golden_by_entity(

@@ -299,10 +299,8 @@ PLANTS = (
         "a replayed letter is not due",
         "P6",
         "hub/store/letters.py",
-        """        update(letters).where(among(tx, letters.c.id, ids)).values(state="waiting", due_at=now)
-""",
-        """        update(letters).where(among(tx, letters.c.id, ids)).values(due_at=now)
-""",
+        """{"_ids": ids, "state": "waiting", "due_at": now}""",
+        """{"_ids": ids, "due_at": now}""",
         (f"{_TROUBLE}::test_a_letter_can_be_replayed", "tests/hub/store/test_letters.py"),
     ),
     Plant(
@@ -350,8 +348,8 @@ PLANTS = (
         "the lease of a stream is ignored",
         "P11",
         "hub/store/progress.py",
-        "    return taken.rowcount == 1\n",
-        "    return taken.rowcount <= 1\n",
+        "    return tx.execute(_LEASE, {**here, **lease}).rowcount == 1\n",
+        "    return tx.execute(_LEASE, {**here, **lease}).rowcount <= 1\n",
         ("tests/hub/store/test_progress.py",),
     ),
 )
