@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 
@@ -17,6 +18,8 @@ class Desk:
 
     hub: Hub | None = None
     stop: Event | None = None
+    #: Told when work has ended well: there may be more.
+    ended: Callable[[], None] = lambda: None
 
 
 desk = Desk()
@@ -31,6 +34,7 @@ def run(kind: str, connection: str, stream: str, slow: bool = False) -> None:
     if desk.hub is None or desk.stop is None:
         raise RuntimeError("jobs run in `tulay worker`, which opens the hub; start that")
     try:
-        perform(desk.hub, Work(kind, connection, stream, slow), desk.stop)
+        if perform(desk.hub, Work(kind, connection, stream, slow), desk.stop):
+            desk.ended()
     except Exception as error:  # noqa: BLE001 - raised again, without its words
         raise MistakeError(told(error)) from None

@@ -17,8 +17,9 @@ from worker.queues import LANES
 
 log = logging.getLogger("tulay.worker")
 
-#: Seconds between two looks at what is due, and between two prolongations of leases.
-TICK = 1.0
+#: Seconds between two looks at what is due when nothing ends, and the least between any two.
+TICK, BREATH = 1.0, 0.1
+#: Seconds between two prolongations of leases.
 HEARTBEAT = 20.0
 #: Seconds until a database that did not answer is asked again.
 PAUSE = 5.0
@@ -35,6 +36,8 @@ class Lanes:
         self._queues: dict[str, SimpleQueue[Work]] = {lane.name: SimpleQueue() for lane in LANES}
         self._names: set[str] = set()
         self._lock = Lock()
+        #: Set when work has ended: it may have made more.
+        self.ended = Event()
         self._threads = [
             Thread(target=self._run, args=(name,), name=f"tulay-{name}", daemon=True)
             for name in self._queues
@@ -77,6 +80,7 @@ class Lanes:
             finally:
                 with self._lock:
                     self._names.discard(work.name)
+                self.ended.set()
 
 
 def loop(hub: Hub, settings: Timed, stop: Event, *, burst: bool = False) -> bool:
@@ -100,10 +104,19 @@ def loop(hub: Hub, settings: Timed, stop: Event, *, burst: bool = False) -> bool
         except DBAPIError as error:
             log.warning("cannot look for work now: %s", trouble(error))
             stop.wait(PAUSE)
-        stop.wait(0.05 if burst else TICK)
+        _rest(lanes, stop, 0.05 if burst else TICK)
     home = lanes.join(GRACE)
     if home:
         give_back(hub)
     else:
         log.warning("some work did not come to an end; the next worker takes it over")
     return home
+
+
+def _rest(lanes: Lanes, stop: Event, seconds: float) -> None:
+    """Waits so long, or until work has ended, or until told to stop."""
+    until = time.monotonic() + seconds
+    while not stop.wait(min(BREATH, seconds)):
+        if lanes.ended.is_set() or time.monotonic() >= until:
+            lanes.ended.clear()
+            return

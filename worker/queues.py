@@ -45,6 +45,22 @@ def connect(url: str) -> Any:
     )
 
 
+def tell(redis: Any) -> None:
+    """Tells the scheduler that work has ended, which may have made more. Losing it is fine."""
+    with redis.pipeline() as pipe:
+        pipe.lpush(_news(), "1").ltrim(_news(), 0, 0).expire(_news(), 60)
+        pipe.execute()
+
+
+def listen(redis: Any, seconds: float) -> None:
+    """Waits until somebody tells, but not longer than so many seconds."""
+    redis.blpop([_news()], timeout=seconds)
+
+
+def _news() -> str:
+    return f"{_names['prefix']}-news"
+
+
 def sweep_up(redis: Any, prefix: str) -> None:
     """Deletes everything that queues of this name, and their killed workers, have left in Redis."""
     for key in redis.scan_iter("rq:job:*"):
@@ -60,6 +76,7 @@ def sweep_up(redis: Any, prefix: str) -> None:
             redis.srem("rq:queues", name)
     for key in redis.scan_iter(f"rq:*{prefix}*"):
         redis.delete(key)
+    redis.delete(f"{prefix}-news")
 
 
 def _says(redis: Any, key: bytes, name: str, prefix: str) -> bool:

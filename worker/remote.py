@@ -24,12 +24,13 @@ from hub.sync.hub import Hub
 from worker.dispatch import Timed, Work, due_work
 from worker.jobs import desk, run
 from worker.perform import give_back, keep_leases, settle_debts, take_over
-from worker.queues import LANES, connect, queue
+from worker.queues import LANES, connect, listen, queue, tell
 
 log = logging.getLogger("tulay.worker")
 
-#: Seconds between two looks at what is due, and between two signs of life.
-TICK = 1.0
+#: Seconds between two looks at what is due when nothing ends, and the least between any two.
+TICK, BREATH = 1.0, 0.1
+#: Seconds between two signs of life.
 HEARTBEAT = 20
 #: Seconds until somebody who did not answer is asked again.
 PAUSE = 5.0
@@ -61,8 +62,10 @@ def enqueue(works: Sequence[Work], redis: Any) -> int:
 def schedule(hub: Hub, settings: Timed, redis_url: str, stop: Event) -> None:
     """Queues what is due until told to stop. Redis away: it goes on when it is back."""
     redis = connect(redis_url)
-    while not stop.wait(TICK):
+    # Blocks for a moment without news: told to stop meanwhile, it ends after that.
+    while not stop.wait(min(BREATH, TICK)):
         try:
+            listen(redis, TICK)
             take_over(hub)
             enqueue(due_work(hub, settings, hub.clock()), redis)
         except DBAPIError as error:
@@ -156,7 +159,7 @@ def work(hub: Hub, redis_url: str, stop: Event, *, burst: bool = False) -> None:
     """
     logging.getLogger("rq.worker").addFilter(_in_one_line)
     redis = connect(redis_url)
-    desk.hub, desk.stop = hub, stop
+    desk.hub, desk.stop, desk.ended = hub, stop, lambda: _tell(redis)
     try:
         while not stop.is_set():
             try:
@@ -169,7 +172,15 @@ def work(hub: Hub, redis_url: str, stop: Event, *, burst: bool = False) -> None:
     finally:
         give_back(hub)
         desk.hub = desk.stop = None
+        desk.ended = lambda: None
         redis.close()
+
+
+def _tell(redis: Any) -> None:
+    try:
+        tell(redis)
+    except RedisError as error:
+        log.info("the scheduler will look by itself: %s", type(error).__name__)
 
 
 def _work(hub: Hub, redis: Any, stop: Event, *, burst: bool) -> None:

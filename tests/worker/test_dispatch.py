@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -187,6 +188,25 @@ def test_in_one_process_until_nothing_is_due(shop: Any, hub: Hub) -> None:
     assert (shop.names(shop.crm), shop.names(shop.erp)) == (both, both)
     with hub.store.read() as tx:
         assert leases.holders(tx) == set()
+
+
+def test_what_work_has_made_due_is_done_without_waiting_for_the_clock(
+    shop: Any, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "TICK", 600.0)
+    shop.crm.create("companies", name="ACME")
+    shop.write(pull="1h")
+    stop = Event()
+    looping = Thread(target=local.loop, args=(hub, shop.settings(), stop))
+    looping.start()
+    try:
+        until = time.monotonic() + 60
+        while not shop.names(shop.erp) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert shop.names(shop.erp) == {"ACME"}
+    finally:
+        stop.set()
+        looping.join()
 
 
 def test_two_loops_on_one_database_write_nothing_twice(shops: Any, postgresql_url: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from rq.serializers import JSONSerializer
 
 from hub.store import leases
 from hub.sync.hub import Hub
+from worker import remote
 from worker.dispatch import Work, due_work
 from worker.jobs import run
-from worker.queues import LANES, connect, queue
+from worker.queues import LANES, connect, queue, tell
 from worker.remote import enqueue, work
 
 
@@ -78,6 +80,26 @@ def test_both_sides_agree_and_nothing_stays_in_redis(shop: Any, hub: Hub, redis:
     assert [key for key in redis.keys("rq:job:*")] == []
     with hub.store.read() as tx:
         assert leases.holders(tx) == set()
+
+
+def test_work_that_ends_lets_the_scheduler_look_at_once(
+    shop: Any, hub: Hub, redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "TICK", 600.0)
+    stop = Event()
+    scheduler = Thread(target=remote.schedule, args=(hub, shop.settings(), shop.redis_url, stop))
+    scheduler.start()
+    try:
+        queue(LANES[0], redis).enqueue(run, args=("pull", "crm", "companies"))
+        work(hub, shop.redis_url, Event(), burst=True)
+        until = time.monotonic() + 60
+        while not queued(redis) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert queued(redis)
+    finally:
+        stop.set()
+        tell(redis)
+        scheduler.join()
 
 
 def test_a_flushed_redis_loses_nothing(shop: Any, hub: Hub, redis: Any) -> None:
