@@ -39,12 +39,15 @@ class Stopping:
 
     def __init__(self, stop: Event) -> None:
         self._stop = stop
+        #: Whether a page or batch was done: what failed after it has not failed in a row.
+        self.moved = False
 
     def start(self, name: str, total: int | None) -> None:
         """Says nothing."""
 
     def advance(self, name: str, count: int) -> None:
         """Raises: StoppedError when the process shall end."""
+        self.moved = True
         if self._stop.is_set():
             raise StoppedError(name)
 
@@ -60,8 +63,8 @@ def _sweep(hub: Hub, work: Work, stopping: Stopping) -> None:
     sweep(hub, work.connection, work.stream, progress=stopping)
 
 
-def _drain(hub: Hub, work: Work, _: Stopping) -> None:
-    drain(hub, work.connection)
+def _drain(hub: Hub, work: Work, stopping: Stopping) -> None:
+    drain(hub, work.connection, progress=stopping)
 
 
 def _push(hub: Hub, work: Work, stopping: Stopping) -> None:
@@ -124,10 +127,10 @@ def _do(hub: Hub, work: Work, stopping: Stopping) -> bool:
     except (ConnectorError, DBAPIError) as error:
         shown = error if isinstance(error, ConnectorError) else trouble(error)
         log.warning("%s: %s", work.name, shown)
-        _failed(hub, work)
+        _failed(hub, work, moved=stopping.moved)
     except BaseException:
         # A mistake of ours, or a job's time is up: it must rest as well, then it may show itself.
-        _failed(hub, work)
+        _failed(hub, work, moved=False)
         raise
     else:
         _done(hub, work)
@@ -146,11 +149,14 @@ def _broken_off(hub: Hub, work: Work, reason: str) -> None:
         store.unfinished(tx, work.name, worker=hub.worker)
 
 
-def _failed(hub: Hub, work: Work) -> None:
+def _failed(hub: Hub, work: Work, *, moved: bool) -> None:
     with hub.store.begin() as tx:
         _let_go(tx, hub, work, "it was broken off; the next run goes on from there")
-        failures = store.states(tx)[work.name].failures + 1
-        store.failed(tx, work.name, worker=hub.worker, now=hub.clock(), pause=pause(failures))
+        # A sweep begins anew each time: that it had come far does not help it.
+        onward = moved and work.kind != "sweep"
+        failures = 1 if onward else store.states(tx)[work.name].failures + 1
+        due_at = hub.clock() + pause(failures)
+        store.failed(tx, work.name, worker=hub.worker, failures=failures, due_at=due_at)
 
 
 def _let_go(tx: Transaction, hub: Hub, work: Work, reason: str) -> None:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, or_, select, update
-from sqlalchemy.sql.elements import ColumnElement
 
 from hub.store.engine import upsert
 from hub.store.leases import WORK_LEASE
@@ -67,9 +66,9 @@ def done(tx: Connection, name: str, *, worker: str, now: datetime) -> None:
     _give(tx, name, worker, done_at=now, due_at=None, failures=0)
 
 
-def failed(tx: Connection, name: str, *, worker: str, now: datetime, pause: timedelta) -> None:
-    """Gives work back that has failed: nobody tries again before the pause is over."""
-    _give(tx, name, worker, due_at=now + pause, failures=work.c.failures + 1)
+def failed(tx: Connection, name: str, *, worker: str, failures: int, due_at: datetime) -> None:
+    """Gives work back that has failed, so often in a row: nobody tries again before it is due."""
+    _give(tx, name, worker, due_at=due_at, failures=failures)
 
 
 def unfinished(tx: Connection, name: str, *, worker: str) -> None:
@@ -77,9 +76,7 @@ def unfinished(tx: Connection, name: str, *, worker: str) -> None:
     _give(tx, name, worker)
 
 
-def _give(
-    tx: Connection, name: str, worker: str, **values: datetime | int | ColumnElement[int] | None
-) -> None:
+def _give(tx: Connection, name: str, worker: str, **values: datetime | int | None) -> None:
     tx.execute(
         update(work)
         .where(work.c.name == name, work.c.leased_by == worker)

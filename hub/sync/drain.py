@@ -21,6 +21,7 @@ from hub.store.progress import StreamState, Tally
 from hub.store.queues import InboxItem
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import take_in
+from hub.sync.progress import Progress, Silence
 from hub.sync.pull import pause_connection, pause_stream
 from hub.sync.surprises import SurpriseError, accepted_has_happened, guard
 
@@ -28,7 +29,7 @@ from hub.sync.surprises import SurpriseError, accepted_has_happened, guard
 _DEPTH = 8
 
 
-def drain(hub: Hub, connection: str) -> Tally:
+def drain(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tally:
     """Empties the inbox of a connection, parents before children, and tries what was waiting.
 
     Raises: ConnectorError when the system does not answer; nothing is lost from the inbox.
@@ -36,7 +37,9 @@ def drain(hub: Hub, connection: str) -> Tally:
     source = hub.connection(connection)
     with hub.store.read() as tx:
         paused = store.paused(tx, connection) is not None
-    work = _Drain(hub, source)
+    show = progress or Silence()
+    work = _Drain(hub, source, show)
+    show.start(f"told by {connection}", None)
     try:
         for _ in range(0 if paused else _DEPTH):
             if not work.inbox() and not work.letters():
@@ -47,14 +50,15 @@ def drain(hub: Hub, connection: str) -> Tally:
         raise
     finally:
         work.note_runs()
+        show.done(f"told by {connection}")
     return work.total()
 
 
 class _Drain:
     """One emptying of the inbox, counted by stream."""
 
-    def __init__(self, hub: Hub, source: Connection) -> None:
-        self.hub, self.source = hub, source
+    def __init__(self, hub: Hub, source: Connection, show: Progress) -> None:
+        self.hub, self.source, self.show = hub, source, show
         self.tallies: dict[str, Tally] = {}
         self.known: dict[str, int] = {}
         #: Stream -> why it was paused.
@@ -196,6 +200,8 @@ class _Drain:
         except SurpriseError as surprise:
             self.surprises[channel.stream] = str(surprise)
             pause_stream(self.hub, channel, str(surprise))
+        else:
+            self.show.advance(f"told by {self.source.name}", len(keys))
 
     def _known(self, stream: str) -> int:
         if stream not in self.known:

@@ -12,7 +12,7 @@ import pytest
 
 from connectors.kit.errors import UnavailableError
 from hub.settings import load_settings
-from hub.store import leases, progress, queues
+from hub.store import leases, progress, queues, tables
 from hub.store import work as store_work
 from hub.sync.hub import Hub
 from hub.sync.pull import pull
@@ -131,6 +131,34 @@ def test_a_system_that_is_away_is_tried_again_after_a_pause(
     with hub.store.begin() as tx:
         state = store_work.states(tx)["pull crm companies"]
     assert state.failures == 1
+
+
+def test_what_fails_after_it_has_moved_on_does_not_rest_longer_each_time(
+    hub: Hub, shop: Any, due: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that breaks once in a hundred calls must not put a long piece of work to sleep."""
+    for number in range(30):
+        shop.crm.create("companies", name=f"Company {number}")
+    for name in ("crm", "erp"):
+        assert perform(hub, Work("pull", name, "companies"), Event())
+    connector = hub.connections["erp"].connector
+    write, calls = connector.write, iter(range(100))
+
+    def breaking(stream: str, writes: Any) -> Any:
+        if next(calls) % 2:
+            raise UnavailableError("the ERP does not answer; wait")
+        return write(stream, writes)
+
+    monkeypatch.setattr(connector, "write", breaking)
+    monkeypatch.setattr("hub.sync.push._BATCH", 5)
+    for _ in range(3):
+        assert not perform(hub, Work("push", "erp"), Event())
+        assert "push erp" in due(SECOND * 6)
+        with hub.store.begin() as tx:
+            assert store_work.states(tx)["push erp"].failures == 1
+            tx.execute(tables.work.update().values(due_at=None))
+            tx.execute(tables.outbox.update().values(due_at=hub.clock()))
+    assert len(shop.names(shop.erp)) == 15
 
 
 def test_a_mistake_of_ours_shows_itself_and_rests(

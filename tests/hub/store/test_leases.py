@@ -90,7 +90,7 @@ def test_work_is_taken_by_one_and_only_when_due(store: Store) -> None:
         work.done(tx, name, worker="a", now=NOW)
         assert work.states(tx)[name].done_at == NOW
         assert work.take(tx, name, worker="b", now=NOW)
-        work.failed(tx, name, worker="b", now=NOW, pause=MINUTE)
+        work.failed(tx, name, worker="b", failures=1, due_at=NOW + MINUTE)
         assert not work.take(tx, name, worker="a", now=NOW)
         assert not work.states(tx)[name].free(NOW)
         assert work.states(tx)[name].failures == 1
