@@ -337,6 +337,9 @@ class _Intake:
         if self._may_be_gone(link):
             self._look_again(link)
             return
+        if self._may_be_older(record, link):
+            self._look_again(link, "no newer by its time than what is known")
+            return
         ours = self.written.get(record.key)
         if ours is not None:
             link.state = settle(link.state, ours.values, one.values, certain=ours.certain)
@@ -372,9 +375,9 @@ class _Intake:
         if self.own_wishes:
             self.then.wish(link.connection, golden)
 
-    def _look_again(self, link: Link) -> None:
-        """Whether it is back or the page is old news, only a fetch can tell."""
-        self.tally.skip("gone when last looked at")
+    def _look_again(self, link: Link, reason: str = "gone when last looked at") -> None:
+        """Whether this is so still, or the page is old news, only a fetch can tell."""
+        self.tally.skip(reason)
         nudge = look_again(link.connection, link.stream, link.key)
         queues.receive(self.tx, [nudge], now=self.now)
 
@@ -384,6 +387,14 @@ class _Intake:
         Its times do not tell: it may have been changed, and deleted, since it was last seen.
         """
         return not self.fetched and link.gone_at is not None
+
+    def _may_be_older(self, record: Record, link: Link) -> bool:
+        """Says whether a page shows another state of the same time: either may be the newer one.
+
+        Where times are whole seconds, two changes often carry the same.
+        """
+        same_time = record.modified_at is not None and record.modified_at == link.modified_at
+        return not self.fetched and same_time and record.version != link.version
 
     @staticmethod
     def _stale(record: Record, link: Link) -> bool:

@@ -81,6 +81,14 @@ PLANTS = (
         (f"{_DEFECTS}::test_an_old_page_does_not_overwrite_newer_words",),
     ),
     Plant(
+        "of two states of one time the page's is believed",
+        "P7",
+        "hub/sync/intake.py",
+        "        return not self.fetched and same_time and record.version != link.version\n",
+        "        return False and same_time\n",
+        (f"{_TROUBLE}::test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer",),
+    ),
+    Plant(
         "of two sightings in one page the later one counts, not the newer",
         "P7",
         "hub/sync/sightings.py",

@@ -287,6 +287,30 @@ def test_a_page_read_before_a_newer_one_does_not_bring_old_values_back(world):
     assert titles(world) == ["Acme SE"]
 
 
+def test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer(world):
+    """Its words must not go to the other side, over what somebody has typed there since."""
+    company, _party = world.customer()
+    from hub.store.progress import Tally
+    from hub.sync.intake import take_in
+
+    channel = world.hub.connection("crm").channel("companies")
+    world.crm.misbehave(ties=60.0)
+    world.crm.edit("companies", company, name="Acme AG")
+    old = channel.connector.fetch("companies", [company])
+    world.crm.edit("companies", company, name="Acme SE")
+    assert channel.connector.fetch("companies", [company]).records[0].version != (
+        old.records[0].version
+    )
+    world.quiet()
+    tally = Tally("0" * 32, "pull", "crm", "companies", world.clock())
+    with world.store.begin() as tx:
+        take_in(world.hub, tx, channel, page=old, tally=tally, fetched=False)
+    assert tally.skipped == {"no newer by its time than what is known": 1}
+    assert titles(world) == ["Acme SE"]
+    world.agree()
+    assert titles(world) == ["Acme SE"]
+
+
 def test_a_page_read_before_a_deletion_does_not_bring_the_record_back(world):
     world.restart(policies={"company": {"delete": "propagate"}})
     company, _party = world.customer()
