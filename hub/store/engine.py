@@ -97,20 +97,21 @@ class Store:
                 finally:
                     self._writing.depth -= 1
 
-    def transact(self, work: Callable[[Connection], Result]) -> Result:
+    def transact(self, work: Callable[[Connection], Result], *, durable: bool = False) -> Result:
         """Does work in a writing transaction, and again when another one stood in its way.
 
-        The work may run several times: what it does to anything but `tx` must bear that.
+        `durable` is as in `begin`. The work may run several times: what it does to anything but
+        `tx` must bear that.
         """
         for _ in range(_ATTEMPTS - 1):
             try:
-                with self.begin() as tx:
+                with self.begin(durable=durable) as tx:
                     return work(tx)
             except DBAPIError as error:
                 # The winner has committed by now: the loser sees what it did.
                 if getattr(error.orig, "sqlstate", None) not in _IN_THE_WAY:
                     raise
-        with self.begin() as tx:
+        with self.begin(durable=durable) as tx:
             return work(tx)
 
     @contextmanager

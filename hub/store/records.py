@@ -278,12 +278,21 @@ _LINKED_OR_ASKED = union_all(
 )
 
 
-def make_room(tx: Connection, connection: str, stream: str, golden_ids: Sequence[str]) -> None:
-    """Moves the links of records that are gone out of the way of a new link."""
+def make_room(tx: Connection, connection: str, stream: str, golden_ids: Sequence[str]) -> set[str]:
+    """Moves the links of records that are gone out of the way of a new link.
+
+    Returns the golden records that have such links.
+    """
     given = {"_connection": connection, "_stream": stream, "_ids": golden_ids}
-    tx.execute(_MAKE_ROOM, given)
+    found = set(tx.execute(_GONE_HERE, given).scalars())
+    if found:
+        tx.execute(_MAKE_ROOM, given)
+    return found
 
 
+_GONE_HERE = select(links.c.golden_id).where(
+    *_HERE, among(links.c.golden_id, "_ids"), links.c.gone_at.is_not(None)
+)
 _MAKE_ROOM = (
     update(links)
     .where(

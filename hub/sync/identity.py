@@ -98,6 +98,17 @@ def _by_once(
             taken.add(target)
 
 
+def recall_ours(tx: Transaction, channel: Channel, ours: dict[str, str], found: Identities) -> None:
+    """Adds records that we have just written: key -> golden id, which may be merged by now."""
+    alive = merges.survivors(tx, ours.values())
+    moved = {golden_id for golden_id in ours.values() if alive[golden_id] != golden_id}
+    occupied = _occupied(tx, channel, (alive[g] for g in moved)) if moved else set()
+    for key, golden_id in ours.items():
+        found.known[key] = alive[golden_id]
+        if alive[golden_id] in occupied:
+            found.spare.add(key)
+
+
 def _by_match(
     tx: Transaction,
     channel: Channel,

@@ -24,8 +24,9 @@ from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences, changed_at, new_golden
 from hub.sync.fights import stop_fights
+from hub.sync.hold import hold
 from hub.sync.hub import Channel, Hub
-from hub.sync.identity import Fresh, Identities, identify
+from hub.sync.identity import Fresh, Identities, identify, recall_ours
 from hub.sync.parents import with_parents
 from hub.sync.sightings import digest, look_again, newer
 from hub.sync.surprises import note_touched
@@ -82,6 +83,8 @@ class _Intake:
         self.then = Consequences(hub, tally.id, self.now)
         #: Golden id -> values of writes that were sent and not heard of since.
         self.unheard: dict[str, Values] = {}
+        #: Golden records that had a record here which is gone.
+        self.gone_before: set[str] = set()
         #: Asked once a page: mostly nothing is set aside, and much need not be looked up.
         self.pending = disputes.pending(tx, channel.connection)
 
@@ -124,8 +127,7 @@ class _Intake:
         links |= self._linked_meanwhile([f.record.key for f in fresh if f.record.key not in links])
         unlinked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is None]
         linked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is not None]
-        identities = self._identify(unlinked)
-        golden = self._load(linked, links, identities)
+        identities, golden = self._hold(linked, unlinked, links)
         self._hear(linked, links)
         stored = [link.id for link in links.values() if link.id is not None]
         conflicts = disputes.open_paths(self.tx, stored) if stored else {}
@@ -190,22 +192,17 @@ class _Intake:
 
     def _identify(self, unlinked: Sequence[Fresh]) -> Identities:
         found = Identities()
-        strangers = []
-        for one in unlinked:
-            ours = self.written.get(one.record.key)
-            if ours is not None:
-                found.known[one.record.key] = ours.golden_id
-            else:
-                strangers.append(one)
+        strangers = [one for one in unlinked if one.record.key not in self.written]
         if strangers:
-            recognised = identify(self.tx, self.channel, strangers, reviewed=self.pending.reviews)
-            found.known |= recognised.known
-            found.unclear, found.created = recognised.unclear, recognised.created
-            found.spare = recognised.spare
+            found = identify(self.tx, self.channel, strangers, reviewed=self.pending.reviews)
             self._recall(found)
+        ours = [one.record.key for one in unlinked if one.record.key in self.written]
+        if ours:
+            recall_ours(self.tx, self.channel, {k: self.written[k].golden_id for k in ours}, found)
         if found.known:
             ids = list(found.known.values())
-            records.make_room(self.tx, self.channel.connection, self.channel.stream, ids)
+            connection, stream = self.channel.connection, self.channel.stream
+            self.gone_before = records.make_room(self.tx, connection, stream, ids)
         return found
 
     def _recall(self, found: Identities) -> None:
@@ -238,11 +235,22 @@ class _Intake:
             queues.heard_of(self.tx, connection, unheard)
             self.unheard |= unheard
 
-    def _load(
-        self, linked: Sequence[Fresh], links: Mapping[str, Link], identities: Identities
-    ) -> dict[str, Golden]:
-        ids = {str(links[f.record.key].golden_id) for f in linked} | set(identities.known.values())
-        return records.load(self.tx, ids, lock=True)
+    def _hold(
+        self, linked: Sequence[Fresh], unlinked: Sequence[Fresh], links: dict[str, Link]
+    ) -> tuple[Identities, dict[str, Golden]]:
+        """Says who the strangers are, and locks all golden records; `links` become what they are.
+
+        One of them may have been merged while we waited for its lock: then we look again.
+        """
+        connection, stream = self.channel.connection, self.channel.stream
+        keys = [f.record.key for f in linked]
+        while True:
+            identities = self._identify(unlinked)
+            ids = identities.known.values()
+            held, golden = hold(self.tx, connection, stream, keys, also=ids)
+            if not any(golden[i].merged_into for i in ids if i in golden):
+                links.update(held)
+                return identities, golden
 
     def _meet(
         self, one: Fresh, link: Link | None, identities: Identities, golden: Mapping[str, Golden]
@@ -415,7 +423,7 @@ class _Intake:
             )
             if link.id is not None:
                 self.tally.touch(link.key)
-        if back_again:
+        if back_again or (link.id is None and golden.id in self.gone_before):
             tell_children(self.tx, golden.id, [link.connection], then=self.then)
         link.state = agree(golden.values, link.state)
         self._note(link, one)

@@ -26,6 +26,7 @@ from hub.store import progress as store
 from hub.store.progress import Tally
 from hub.store.queues import Wish
 from hub.store.records import Link
+from hub.sync.creates import join, met_meanwhile, ours_of
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import Written, take_in
 from hub.sync.overwritten import remember_overwritten
@@ -177,12 +178,23 @@ class _Batch:
             return
         sent = {job.golden.id: job.wish.sent or {} for job in unknown}
         made = channel.connector.find(channel.stream, list(sent))
+        with self.hub.store.read() as tx:
+            ours = ours_of(tx, channel, made)
         written = {
-            record.key: Written(golden_id, sent[golden_id], certain=False)
-            for golden_id, record in made.items()
+            key: Written(golden_id, sent[golden_id], certain=False)
+            for key, golden_id in ours.items()
         }
         self._take(channel, Page(records=list(made.values())), written=written)
-        self._refresh([job for job in unknown if job.golden.id in made], channel)
+        found = [job for job in unknown if job.golden.id in made]
+        for job in found:
+            key = made[job.golden.id].key
+            if ours.get(key) != job.golden.id:
+                join(self.hub, channel, job.golden.id, key, run=self.tally.id)
+        self._refresh(found, channel)
+        for job in found:
+            if job.link is None and job.golden.merged_into is None:
+                reason = f"it is in {channel.stream}, but cannot be taken in yet; see its letter"
+                self._postpone(job.wish, None, reason)
 
     def _recognise(self, channel: Channel, unknown: Sequence[Job]) -> None:
         """Reads what is new there: where no hub id can be kept, the match rules must tell."""
@@ -260,15 +272,31 @@ class _Batch:
     # --- writing --------------------------------------------------------------------------------
 
     def _write(self, channel: Channel, writes: Sequence[tuple[Job, Write]]) -> None:
-        creates = {job.wish.id: job.values for job, write in writes if isinstance(write, Create)}
+        creates = {job.wish.id: job for job, write in writes if isinstance(write, Create)}
         updates = {job.wish.id: job.values for job, write in writes if isinstance(write, Update)}
-        with self.hub.store.begin(durable=bool(creates)) as tx:
-            queues.mark_sent(tx, creates=creates, updates=updates)
+
+        def intend(tx: Transaction) -> set[int]:
+            known = met_meanwhile(tx, channel, [job.golden.id for job in creates.values()])
+            met = {wish for wish, job in creates.items() if job.golden.id in known}
+            sent = {wish: job.values for wish, job in creates.items() if wish not in met}
+            queues.mark_sent(tx, creates=sent, updates=updates)
+            return met
+
+        met = self.hub.store.transact(intend, durable=bool(creates))
+        for wish in met:
+            self._postpone(creates[wish].wish, "due", "was found there", after=timedelta(0))
+        writes = [(job, write) for job, write in writes if job.wish.id not in met]
+        if writes:
+            self._send(channel, writes, sent=[*(creates.keys() - met), *updates])
+
+    def _send(
+        self, channel: Channel, writes: Sequence[tuple[Job, Write]], *, sent: Sequence[int]
+    ) -> None:
         try:
             outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
         except RateLimitedError:
             with self.hub.store.begin() as tx:  # the system said that none has happened
-                queues.mark_unsent(tx, [*creates, *updates])
+                queues.mark_unsent(tx, sent)
             raise
         for (job, _), outcome in zip(writes, outcomes, strict=True):
             job.outcome = outcome

@@ -17,6 +17,7 @@ from hub.store import disputes, letters, queues, records
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
+from hub.sync.hold import hold
 from hub.sync.hub import Channel
 from hub.sync.split import remember_before
 from mappings.canonical.values import Values
@@ -33,9 +34,7 @@ def take_gone(
     """Notes that records are gone; what that does to the other side is for policy to say."""
     tally.same += len(keys) - len(set(keys))  # the same key twice in one page
     keys = list(dict.fromkeys(keys))
-    links = records.links_by_key(tx, channel.connection, channel.stream, keys)
-    ids = [link.golden_id for link in links.values() if link.golden_id]
-    golden = records.load(tx, ids, lock=True)
+    links, golden = hold(tx, channel.connection, channel.stream, keys)
     for key in keys:
         link = links.get(key)
         if link is None:
@@ -77,7 +76,7 @@ def take_merge(
     tx: Transaction, channel: Channel, merge: Merge, *, then: Consequences, tally: Tally
 ) -> None:
     """Lets the link of a merged record follow the survivor."""
-    links = records.links_by_key(tx, channel.connection, channel.stream, [merge.key, merge.into])
+    links, _ = hold(tx, channel.connection, channel.stream, [merge.key, merge.into])
     old, into = links.get(merge.key), links.get(merge.into)
     if old is None or old.gone_at is not None or merge.key == merge.into:
         tally.same += 1
@@ -179,8 +178,13 @@ def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
     """Gives all links to the winner; returns the connections where it has a record only now."""
     found = records.links_by_golden(tx, [loser_id, winner_id])
     kept = [link for link in found.get(winner_id, []) if not link.spare]
-    # A record that is gone makes room for one that lives.
-    moved = [link for link in kept if link.gone_at is not None]
+    alive = {
+        (link.connection, link.stream)
+        for link in found.get(loser_id, [])
+        if link.gone_at is None and not link.spare
+    }
+    # A record that is gone makes room for one that lives; without one, it stays deleted.
+    moved = [n for n in kept if n.gone_at is not None and (n.connection, n.stream) in alive]
     for link in moved:
         link.spare = link.id or 0
     records.change_links(tx, moved)

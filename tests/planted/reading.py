@@ -81,6 +81,15 @@ PLANTS = (
         (f"{_DEFECTS}::test_an_old_page_does_not_overwrite_newer_words",),
     ),
     Plant(
+        "what another process did to a link while we waited for its golden record is undone",
+        "P1",
+        "hub/sync/hold.py",
+        """        links = records.links_by_key(tx, connection, stream, keys)
+        wanted = _of""",
+        """        wanted = _of""",
+        ("tests/scenarios/test_together.py",),
+    ),
+    Plant(
         "of two states of one time the page's is believed",
         "P7",
         "hub/sync/intake.py",

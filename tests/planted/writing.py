@@ -40,15 +40,20 @@ PLANTS = (
         "the intent to create is stored after the call",
         "P2",
         "hub/sync/push.py",
-        """        with self.hub.store.begin(durable=bool(creates)) as tx:
-            queues.mark_sent(tx, creates=creates, updates=updates)
-        try:
-            outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
+        """        met = self.hub.store.transact(intend, durable=bool(creates))
+        for wish in met:
+            self._postpone(creates[wish].wish, "due", "was found there", after=timedelta(0))
+        writes = [(job, write) for job, write in writes if job.wish.id not in met]
+        if writes:
+            self._send(channel, writes, sent=[*(creates.keys() - met), *updates])
 """,
-        """        try:
-            outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
-            with self.hub.store.begin(durable=bool(creates)) as tx:
-                queues.mark_sent(tx, creates=creates, updates=updates)
+        """        met = set[int]()
+        for wish in met:
+            self._postpone(creates[wish].wish, "due", "was found there", after=timedelta(0))
+        writes = [(job, write) for job, write in writes if job.wish.id not in met]
+        if writes:
+            self._send(channel, writes, sent=[*(creates.keys() - met), *updates])
+        self.hub.store.transact(intend, durable=bool(creates))
 """,
         (f"{_PROMISES}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
     ),
@@ -56,9 +61,51 @@ PLANTS = (
         "the intent to create does not reach the disk",
         "P2",
         "hub/sync/push.py",
-        "        with self.hub.store.begin(durable=bool(creates)) as tx:\n",
-        "        with self.hub.store.begin() as tx:\n",
+        "        met = self.hub.store.transact(intend, durable=bool(creates))\n",
+        "        met = self.hub.store.transact(intend)\n",
         (f"{_PROMISES}::test_nudges_and_intents_survive_a_power_cut",),
+    ),
+    Plant(
+        "a record is created although it was recognised over there meanwhile",
+        "P2",
+        "hub/sync/push.py",
+        "            met = {wish for wish, job in creates.items() if job.golden.id in known}\n",
+        "            met = {wish for wish in creates if wish in known}\n",
+        ("tests/scenarios/test_together.py",),
+    ),
+    Plant(
+        "what a probe has found and nobody can take in is created again",
+        "P2",
+        "hub/sync/push.py",
+        "                self._postpone(job.wish, None, reason)\n\n    def _recognise",
+        "                pass\n\n    def _recognise",
+        ("tests/scenarios/test_crashes.py", "tests/scenarios/test_trouble.py"),
+    ),
+    Plant(
+        "what was merged over there before its creation was known is created again",
+        "P2",
+        "hub/sync/push.py",
+        "                join(self.hub, channel, job.golden.id, key, run=self.tally.id)\n",
+        "                pass\n",
+        (
+            f"{_TROUBLE}::test_what_was_created_and_merged_over_there_before_anybody_heard_of_it_is_one",
+        ),
+    ),
+    Plant(
+        "a merge elsewhere makes room where nothing lives, so that what was deleted comes back",
+        "P8",
+        "hub/sync/vanish.py",
+        "if n.gone_at is not None and (n.connection, n.stream) in alive]",
+        "if n.gone_at is not None]",
+        ("tests/scenarios/test_endings.py",),
+    ),
+    Plant(
+        "what refers to a record that is there again is not told",
+        "P3",
+        "hub/sync/intake.py",
+        "        if back_again or (link.id is None and golden.id in self.gone_before):\n",
+        "        if back_again:\n",
+        ("tests/scenarios/test_endings.py",),
     ),
     Plant(
         "a wish that was renewed makes a sent create forget that it was sent",

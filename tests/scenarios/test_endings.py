@@ -248,3 +248,27 @@ def test_a_sweep_needs_no_more_memory_for_more_records(world):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < peaks[1] * 1.5, peaks
+
+
+def test_what_refers_to_a_record_that_people_make_anew_says_so(world):
+    world.map("contacts", "people")
+    company, party = world.customer()
+    world.erp.delete("parties", party)
+    world.quiet()
+    world.crm.create("contacts", last="Ada", email="ada@acme.example", company=company)
+    world.quiet()
+    ((person, shown),) = world.erp.records("people").items()
+    assert shown.get("party") is None
+    again = world.erp.create("parties", title="Acme", website="acme.example")
+    world.agree()
+    assert world.erp.get("people", person)["party"] == again
+
+
+def test_a_merge_elsewhere_does_not_make_again_what_was_deleted(world):
+    company, party = world.customer()
+    world.crm.delete("companies", company)
+    world.quiet()
+    other = world.erp.create("parties", title="Acme Shipping", website="ship.example")
+    world.erp.merge("parties", other, into=party)
+    world.agree()
+    assert world.crm.records("companies") == {}

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from threading import Barrier, Thread
 
+import pytest
+
 from connectors.kit.contract import Nudge
+from hub.store import records
 from hub.sync.derive import derive
 from hub.sync.drain import drain
+from hub.sync.plan import plan
 from hub.sync.pull import pull
 from hub.sync.push import push
 from hub.sync.receive import receive
@@ -110,3 +114,106 @@ def test_two_workers_derive_and_there_is_one_order(world_on_postgresql, open_a_s
     assert wrong == []
     world.agree()
     assert len(world.golden("sales_order")) == len(world.erp.records("sales")) == 1
+
+
+@pytest.fixture
+def before_the_lock(monkeypatch):
+    """Lets another worker act between the reading of links and the lock of their golden records."""
+
+    def arrange(act):
+        todo = [act]
+        load = records.load
+
+        def acting(tx, ids, *, lock=False):
+            if lock and todo:
+                todo.pop()()
+            return load(tx, ids, lock=lock)
+
+        monkeypatch.setattr(records, "load", acting)
+
+    return arrange
+
+
+def test_a_merge_between_reading_a_link_and_its_lock_is_not_undone(
+    world_on_postgresql, before_the_lock
+):
+    world = world_on_postgresql
+    kept, gone = newcomers(world, 2)
+    world.quiet()
+    first, second = world.erp.records("parties")
+    world.erp.merge("parties", second, into=first)
+    world.crm.edit("companies", gone, industry="Shipping")
+    world.clock.later(minutes=1)
+    other = world.another_worker()
+    before_the_lock(lambda: pull(other, "erp", "parties"))
+    pull(world.hub, "crm", "companies")
+    (golden,) = world.golden("company")
+    assert {(n.connection, n.key) for n in world.links(golden) if n.gone_at is None} == {
+        ("crm", kept),
+        ("crm", gone),
+        ("erp", first),
+    }
+    assert golden.values["industry"] == "Shipping"
+    world.agree()
+
+
+def test_news_between_reading_a_link_and_its_lock_stays_the_newest(
+    world_on_postgresql, before_the_lock
+):
+    world = world_on_postgresql
+    company, _party = world.customer()
+    world.crm.edit("companies", company, name="Acme AG")
+    world.clock.later(minutes=1)
+    other = world.another_worker()
+
+    def meanwhile():
+        world.crm.edit("companies", company, name="Acme SE")
+        receive(other, "crm", [Nudge("companies", company, "event")])
+        drain(other, "crm")
+
+    before_the_lock(meanwhile)
+    pull(world.hub, "crm", "companies")
+    (golden,) = world.golden("company")
+    assert golden.values["name"] == "Acme SE"
+    (link,) = [n for n in world.links(golden) if n.connection == "crm"]
+    assert link.state.seen_at("name") == "Acme SE"
+    world.agree()
+
+
+def test_a_record_that_is_gone_meanwhile_is_gone(world_on_postgresql, before_the_lock):
+    world = world_on_postgresql
+    company, _party = world.customer()
+    world.crm.edit("companies", company, name="Acme AG")
+    world.clock.later(minutes=1)
+    other = world.another_worker()
+
+    def meanwhile():
+        world.crm.delete("companies", company)
+        receive(other, "crm", [Nudge("companies", company, "event")])
+        drain(other, "crm")
+
+    before_the_lock(meanwhile)
+    pull(world.hub, "crm", "companies")
+    (golden,) = world.golden("company")
+    (link,) = [n for n in world.links(golden) if n.connection == "crm"]
+    assert link.gone_at is not None
+    world.agree()
+
+
+def test_what_is_recognised_just_before_its_creation_is_not_created(world, monkeypatch):
+    world.crm.create("companies", name="Acme", domain="acme.example")
+    pull(world.hub, "crm", "companies")
+    pull(world.hub, "erp", "parties")
+    other = world.another_worker()
+    met = []
+
+    def planned(*args):
+        if not met:
+            met.append(world.erp.create("parties", title="Acme", website="acme.example"))
+            pull(other, "erp", "parties")
+        return plan(*args)
+
+    monkeypatch.setattr("hub.sync.push.plan", planned)
+    push(world.hub, "erp")
+    world.agree()
+    assert list(world.erp.records("parties")) == met

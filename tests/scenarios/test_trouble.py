@@ -59,6 +59,36 @@ def test_a_create_with_an_unknown_outcome_is_probed_not_repeated(world, fault):
     assert titles(world) == ["Acme", "Nadir", "Zenith"]
 
 
+def test_what_a_probe_has_found_and_nobody_can_read_is_not_created_again(world):
+    world.crm.create("companies", name="Acme", domain="acme.example")
+    world.erp.misbehave(script=("lost",))
+    world.sync()
+    (party,) = world.erp.records("parties")
+    world.erp.edit("parties", party, address={"country": "Atlantis"})
+    world.quiet()
+    assert list(world.erp.records("parties")) == [party]
+    assert world.backlog() == {("erp", "sent"): 1}
+    world.erp.edit("parties", party, address={"country": "DE"})
+    world.agree()
+    assert list(world.erp.records("parties")) == [party]
+    assert world.backlog() == {}
+
+
+def test_what_was_created_and_merged_over_there_before_anybody_heard_of_it_is_one(world):
+    world.crm.create("companies", name="Acme", domain="acme.example")
+    world.crm.create("companies", name="Zenith", domain="zenith.example")
+    world.erp.misbehave(script=("lost",))
+    world.sync()
+    parties = {p["title"]: key for key, p in world.erp.records("parties").items()}
+    world.erp.merge("parties", parties["Acme"], into=parties["Zenith"])
+    world.agree()
+    assert list(world.erp.records("parties")) == [parties["Zenith"]]
+    (golden,) = world.golden("company")
+    assert golden.values["name"] == "Zenith"
+    lost = [row for row in world.history(golden, "name") if row["decision"] == "superseded"]
+    assert [row["old"] for row in lost] == ["Acme"]
+
+
 @pytest.mark.parametrize("fault", ["before", "lost", "row_lost", "rate"])
 def test_an_update_with_an_unknown_outcome_is_made_once(world, fault):
     company, _party = world.customer()

@@ -1,0 +1,36 @@
+"""Takes hold of records for the rest of a transaction: their links, and their golden records.
+
+The lock of a golden record guards its links as well: whoever changes or moves a link holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection as Transaction
+
+from hub.store import records
+from hub.store.records import Golden, Link
+
+
+def hold(
+    tx: Transaction, connection: str, stream: str, keys: Sequence[str], *, also: Iterable[str] = ()
+) -> tuple[dict[str, Link], dict[str, Golden]]:
+    """Returns links by key over there, and their golden records (`also` these) by id, locked.
+
+    Between the reading of a link and the lock, another process may have changed it or given it to
+    another golden record: it is read again, until it is what the locks guard.
+    """
+    links = records.links_by_key(tx, connection, stream, keys)
+    wanted, golden = {*_of(links.values()), *also}, dict[str, Golden]()
+    while wanted:
+        golden |= records.load(tx, wanted, lock=True)
+        if tx.dialect.name == "sqlite":  # only one transaction writes there
+            break
+        links = records.links_by_key(tx, connection, stream, keys)
+        wanted = _of(links.values()) - golden.keys()
+    return links, golden
+
+
+def _of(links: Iterable[Link]) -> set[str]:
+    return {link.golden_id for link in links if link.golden_id is not None}
