@@ -269,6 +269,7 @@ def test_a_merge_elsewhere_does_not_make_again_what_was_deleted(world):
     world.crm.delete("companies", company)
     world.quiet()
     other = world.erp.create("parties", title="Acme Shipping", website="ship.example")
+    pull(world.hub, "erp", "parties")
     world.erp.merge("parties", other, into=party)
     world.agree()
     assert world.crm.records("companies") == {}
