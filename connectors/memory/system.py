@@ -360,6 +360,10 @@ class MemorySystem:
             tell=self._tell(stream) if self.tables.note("subscribed") else None,
         )
 
+    def newest(self, stream: str) -> int:
+        """Returns the number of the newest record of a stream, whatever became of it."""
+        return int(self.tables.note(f"next number {stream}") or 0)
+
     def row(self, stream: str, key: str) -> Row | None:
         """Returns a row in whatever state it is."""
         return self.tables.row(stream, key)

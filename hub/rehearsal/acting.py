@@ -207,9 +207,9 @@ class Crew:
         if costume is None or row is None:
             return []
         self._company.meddled.add(step.thing)
-        self._company.systems[step.side].pen(costume.stream).delete(row.key)
+        gone = self._company.systems[step.side].pen(costume.stream).delete(row.key)
         self._company.leave(step.side, step.entity, step.thing)
-        self._note_end("delete", costume, step, row)
+        self._note_end("delete", costume, step, row, at=_seconds(gone))
         return [Spoken(costume, row.key, step.thing)]
 
     def _merge(self, step: Step) -> list[Spoken]:
@@ -223,9 +223,9 @@ class Crew:
             return []
         self._company.meddled |= {step.thing, step.other}
         self._company.merged |= {step.thing, step.other}
-        system.pen(costume.stream).merge(row.key, into=into)
+        merged = system.pen(costume.stream).merge(row.key, into=into)
         self._company.leave(step.side, step.entity, step.thing)
-        self._note_end("merge", costume, step, row)
+        self._note_end("merge", costume, step, row, at=_seconds(merged))
         return [Spoken(costume, row.key, step.thing), Spoken(costume, into, step.other)]
 
     def _win(self, step: Step) -> list[Spoken]:
@@ -357,15 +357,16 @@ class Crew:
             for listener in self.listeners:
                 listener(line, typed, at)
 
-    def _note_end(self, verb: str, costume: Costume, step: Step, row: Row) -> None:
+    def _note_end(self, verb: str, costume: Costume, step: Step, row: Row, *, at: float) -> None:
         link = self._links.get((step.side, costume.stream, row.key))
         read = link is not None and link.version == str(row.version)
-        number, at = step.number - self._first, _seconds(row)
+        number, newest = step.number - self._first, self._company.systems[step.side].newest
         said = verb if read else f"{verb} unread"
         self._count += 1
         what = f" into {step.other}" if verb == "merge" else ""
         self._told.append(f"{step.side}: {verb} {costume.stream} {row.key} ({step.thing}){what}")
-        self._ledger.act(Act(number, at, said, step.thing, step.side, costume.stream, row.key))
+        where = (step.side, costume.stream, row.key)
+        self._ledger.act(Act(number, at, said, step.thing, *where, newest(costume.stream)))
 
 
 def _counts(costume: Costume, path: str) -> bool:

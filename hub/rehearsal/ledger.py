@@ -20,7 +20,7 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE acts (
     number INTEGER PRIMARY KEY, at REAL, verb TEXT, thing TEXT, connection TEXT, stream TEXT,
-    key TEXT, fate TEXT);
+    key TEXT, newest INTEGER, fate TEXT);
 CREATE TABLE typed (
     id INTEGER PRIMARY KEY, number INTEGER, thing TEXT, connection TEXT, stream TEXT, key TEXT,
     path TEXT, value TEXT, unread INTEGER, unique_ INTEGER, reached INTEGER DEFAULT 0);
@@ -49,6 +49,8 @@ class Act:
     connection: str
     stream: str
     key: str
+    #: The number of the newest record of the stream when this one ended; 0 for other acts.
+    newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Ledger:
     def flush(self) -> None:
         """Writes down what is in memory."""
         self._db.execute("BEGIN")
-        self._db.executemany("INSERT INTO acts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._acts)
+        self._db.executemany("INSERT INTO acts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._acts)
         self._db.executemany(
             "INSERT INTO typed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", self._typed
         )
@@ -163,11 +165,11 @@ class Ledger:
         """Returns the records that the hub wrote over without having read them."""
         return {(c, s, k) for c, s, k in self._db.execute("SELECT * FROM gaps")}
 
-    def ended(self) -> Iterator[tuple[str, str, str, str]]:
-        """Yields connection, stream, key and thing of the records that people deleted."""
+    def ended(self) -> Iterator[tuple[str, str, str, str, int]]:
+        """Yields connection, stream, key, thing and `newest` of what people deleted."""
         self.flush()
         yield from self._db.execute(
-            "SELECT connection, stream, key, thing FROM acts"
+            "SELECT connection, stream, key, thing, newest FROM acts"
             " WHERE verb IN ('delete', 'delete unread')"
         )
 

@@ -154,7 +154,7 @@ class Known:
 
 def _risen(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
     """What people deleted stays deleted."""
-    for connection, stream, key, thing in ledger.ended():
+    for connection, stream, key, thing, newest in ledger.ended():
         with stage.store.read() as tx:
             link = records.links_by_key(tx, connection, stream, [key]).get(key)
         if link is not None and link.gone_at is None:
@@ -164,8 +164,9 @@ def _risen(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
             continue  # others live on as the same thing
         elif link is not None and link.golden_id is not None:
             system = stage.company.systems[connection]
-            where = "WHERE stream = ? AND once = ? AND fate = 'live' AND key <> ?"
-            again = system.tables.rows(where, stream, link.golden_id, key)
+            # One that was there before: two people, or one and the hub, had made the same.
+            where = "WHERE stream = ? AND once = ? AND fate = 'live' AND number > ?"
+            again = system.tables.rows(where, stream, link.golden_id, newest)
             if again:
                 what = f"{connection} {stream} {key} was deleted, and made again as {again[0].key}"
                 yield Finding("P8", what, (thing,))
@@ -173,7 +174,7 @@ def _risen(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
 
 def _believed(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
     """A deletion that the hub believed in has happened: nobody concludes it from half a reading."""
-    ended = {(connection, key) for connection, _, key, _ in ledger.ended()}
+    ended = {(connection, key) for connection, _, key, *_ in ledger.ended()}
     with stage.store.read() as tx:
         for golden_id, connection, key in audit.believed_gone(tx):
             if (connection, key) in ended:
