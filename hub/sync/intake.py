@@ -29,7 +29,7 @@ from hub.sync.identity import Fresh, Identities, identify
 from hub.sync.parents import with_parents
 from hub.sync.sightings import digest, look_again, newer
 from hub.sync.surprises import note_touched
-from hub.sync.vanish import take_gone, take_merge, tell_children
+from hub.sync.vanish import follow_strangers, take_gone, take_merge, tell_children
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
 
@@ -98,6 +98,8 @@ class _Intake:
             self.tally.seen += len(page.records)
             self._take_records(page.records)
             self._store()
+        if page.merges:  # only now is a survivor of this very page known
+            follow_strangers(self.tx, self.channel, page, now=self.now)
         if self.tally.kind != "push":  # what the hub itself has written or deleted is no surprise
             note_touched(self.hub, self.tx, self.tally)
 
@@ -249,12 +251,12 @@ class _Intake:
     ) -> None:
         """A record without a link: it joins a golden record, starts one, or a person decides."""
         key = one.record.key
-        if key in identities.unclear:
-            self._ask(one, identities)
-            return
         joined = golden.get(identities.known.get(key, ""))
         if link is not None and self._may_be_gone(link):
             self._look_again(link)
+            return
+        if key in identities.unclear:
+            self._ask(one, identities)
             return
         if joined is None and not self._adopts():
             self.tally.skip("not taken in from here")

@@ -7,10 +7,12 @@ survivor and keeps the history of both.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection as Transaction
 
-from connectors.kit.contract import Merge
+from connectors.kit.contract import Merge, Page
+from hub.flows.facts import derived_id
 from hub.model.observe import Change
 from hub.model.state import LinkState
 from hub.store import disputes, letters, queues, records
@@ -18,6 +20,7 @@ from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
 from hub.sync.hub import Channel
+from hub.sync.sightings import look_again
 from hub.sync.split import remember_before
 from mappings.canonical.values import Values
 
@@ -88,7 +91,7 @@ def take_merge(
         # What was known of the old record says nothing about the age of the survivor.
         old.key, old.digest, old.modified_at = merge.into, None, None
         records.change_links(tx, [old])
-        _leave_trace(tx, channel, merge.key, survivor=old, then=then)
+        _leave_trace(tx, channel, merge.key, survivor=old, now=then.now)
         return
     old.gone_at, old.digest, old.spare = then.now, None, old.id or 0
     records.change_links(tx, [old])
@@ -97,11 +100,34 @@ def take_merge(
         merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=old.state)
 
 
+def follow_strangers(tx: Transaction, channel: Channel, page: Page, *, now: datetime) -> None:
+    """Ends what waits for records that were merged away before they were known.
+
+    Letters and reviews about them are over. Their keys go on meaning the survivor; one that is not
+    known either is asked for, and what refers to them tries again.
+    """
+    connection, stream = channel.connection, channel.stream
+    into = {merge.key: merge.into for merge in page.merges if merge.key != merge.into}
+    letters.deliver(tx, "pull", connection, stream=stream, keys=into)
+    disputes.drop_reviews(tx, connection, stream, into)
+    links = records.links_by_key(tx, connection, stream, [*into, *into.values()])
+    strangers = [key for key in into if key not in links]
+    there = {record.key for record in page.records}
+    for key in strangers:
+        survivor = links.get(into[key])
+        if survivor is not None:
+            _leave_trace(tx, channel, key, survivor=survivor, now=now)
+        elif into[key] not in there:
+            queues.receive(tx, [look_again(connection, stream, into[key])], now=now)
+    if strangers:
+        letters.wake(tx, [derived_id(connection, stream, key) for key in strangers], now=now)
+
+
 def _leave_trace(
-    tx: Transaction, channel: Channel, key: str, *, survivor: Link, then: Consequences
+    tx: Transaction, channel: Channel, key: str, *, survivor: Link, now: datetime
 ) -> None:
     """The old key goes on meaning the survivor, for children and for pages that are old news."""
-    trace = Link(channel.connection, channel.stream, key, None, gone_at=then.now)
+    trace = Link(channel.connection, channel.stream, key, None, gone_at=now)
     records.add_links(tx, [trace])
     stored = records.links_by_key(tx, channel.connection, channel.stream, [key])[key]
     stored.golden_id, stored.spare = survivor.golden_id, stored.id or 0
