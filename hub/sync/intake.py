@@ -14,10 +14,11 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Page, Record
 from hub.flows.facts import derived_id
+from hub.model.matching import certain_prints
 from hub.model.observe import Change, Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
 from hub.model.want import agree, route_actions, settle, settle_unheard, wanted
-from hub.store import disputes, letters, queues, records
+from hub.store import aside, disputes, letters, queues, records
 from hub.store.engine import lock_identities
 from hub.store.letters import Letter
 from hub.store.progress import Tally
@@ -178,15 +179,16 @@ class _Intake:
             try:
                 fresh.append(Fresh(record, self.mapping.read(record.payload), mark))
             except LensError as error:
-                self._bury(record.key, str(error))
+                self._bury(record, str(error))
         return fresh
 
-    def _bury(self, key: str, reason: str) -> None:
+    def _bury(self, record: Record, reason: str) -> None:
         self.tally.buried += 1
-        letter = Letter(
-            "pull", self.channel.connection, self.channel.stream, key, "buried", reason, "LensError"
-        )
+        place = (self.channel.connection, self.channel.stream)
+        letter = Letter("pull", *place, record.key, "buried", reason, "LensError")
         letters.put(self.tx, [letter], now=self.now, due_at=self.now)
+        looks = certain_prints(self.entity, self.mapping.legible(record.payload))
+        aside.remember(self.tx, *place, {record.key: looks})
 
     # --- identity -------------------------------------------------------------------------------
 
@@ -293,6 +295,9 @@ class _Intake:
     def _ask(self, one: Fresh, identities: Identities) -> None:
         unclear = identities.unclear[one.record.key]
         self.tally.skip("under review")
+        looks = [one_print.value for one_print in one.prints if one_print.strong]
+        place = (self.channel.connection, self.channel.stream)
+        aside.remember(self.tx, *place, {one.record.key: looks})
         disputes.ask_review(
             self.tx,
             [
@@ -317,6 +322,8 @@ class _Intake:
             letters.wake(self.tx, [derived_id(connection, stream, key)], now=self.now)
         if self.pending.reviews:
             disputes.drop_reviews(self.tx, connection, stream, [key])
+        if self.pending.letters or self.pending.reviews:
+            aside.forget(self.tx, connection, stream, [key])
 
     # --- observing ------------------------------------------------------------------------------
 

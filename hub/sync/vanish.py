@@ -15,7 +15,7 @@ from connectors.kit.contract import Merge, Page
 from hub.flows.facts import derived_id
 from hub.model.observe import Change
 from hub.model.state import LinkState
-from hub.store import disputes, letters, queues, records
+from hub.store import aside, disputes, letters, queues, records
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
@@ -51,8 +51,15 @@ def take_gone(
             _leave(channel, link, golden.get(link.golden_id or ""), then=then)
             tally.changed += 1
             tally.touch(key, "gone")
+    _end_waiting(tx, channel, keys)
+
+
+def _end_waiting(tx: Transaction, channel: Channel, keys: Sequence[str]) -> None:
+    """What is no longer there is neither set aside nor under review."""
+    place = (channel.connection, channel.stream)
     letters.deliver(tx, "pull", channel.connection, stream=channel.stream, keys=keys)
-    disputes.drop_reviews(tx, channel.connection, channel.stream, keys)
+    disputes.drop_reviews(tx, *place, keys)
+    aside.forget(tx, *place, keys)
 
 
 def _leave(channel: Channel, link: Link, golden: Golden | None, *, then: Consequences) -> None:
@@ -108,8 +115,7 @@ def follow_strangers(tx: Transaction, channel: Channel, page: Page, *, now: date
     """
     connection, stream = channel.connection, channel.stream
     into = {merge.key: merge.into for merge in page.merges if merge.key != merge.into}
-    letters.deliver(tx, "pull", connection, stream=stream, keys=into)
-    disputes.drop_reviews(tx, connection, stream, into)
+    _end_waiting(tx, channel, list(into))
     links = records.links_by_key(tx, connection, stream, [*into, *into.values()])
     strangers = [key for key in into if key not in links]
     there = {record.key for record in page.records}
