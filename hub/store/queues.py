@@ -359,6 +359,22 @@ def drop(tx: Connection, ids: Sequence[int]) -> int:
     return tx.execute(delete(outbox).where(among(outbox.c.id, "_ids")), {"_ids": ids}).rowcount
 
 
+def inherit_sent(tx: Connection, loser: str, winner: str, *, paths: Iterable[str]) -> None:
+    """Gives what was sent in updates and not heard of since, at some paths, to another record."""
+    given = set(paths)
+    query = select(outbox).where(outbox.c.golden_id.in_((loser, winner)))
+    found = {(row.connection, row.golden_id): row for row in tx.execute(query)}
+    for (connection, golden_id), row in found.items():
+        if golden_id != loser or row.sent is None or row.state == "sent":
+            continue
+        sent = {path: value for path, value in row.sent.items() if path in given}
+        theirs = found.get((connection, winner))
+        if theirs is None:
+            tx.execute(_WISH, [{"_id": row.id, "golden_id": winner, "sent": sent or None}])
+        elif sent and theirs.state != "sent":
+            tx.execute(_WISH, [{"_id": theirs.id, "sent": {**sent, **(theirs.sent or {})}}])
+
+
 def drop_for(tx: Connection, golden_id: str) -> None:
     """Forgets all wishes for a golden record."""
     tx.execute(delete(outbox).where(outbox.c.golden_id == golden_id))

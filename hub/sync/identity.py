@@ -5,7 +5,7 @@ In order: the hub id it carries, a person's decision, the match rules; else a ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection as Transaction
@@ -86,12 +86,12 @@ def _by_once(
     golden = records.load(tx, carried)
     merged = any(record.merged_into for record in golden.values())
     targets = merges.survivors(tx, golden) if merged else dict(zip(golden, golden, strict=True))
-    occupied = _occupied(tx, channel, targets.values())
+    linked = _linked_here(tx, channel, targets.values())
     for once, record in golden.items():
         target = targets[record.id]
         if record.entity == channel.entity.name:
             found.known[carried[once]] = target
-            if target in occupied or target in taken:
+            if target in linked or target in taken:
                 # Merges brought two together before we heard of this one: never a third thing.
                 found.spare.add(carried[once])
             found.created.add(carried[once])
@@ -141,7 +141,16 @@ def _alive(golden: Golden) -> bool:
     return golden.merged_into is None and golden.deleted_at is None
 
 
-def _occupied(tx: Transaction, channel: Channel, golden: Iterable[str]) -> set[str]:
+def occupied(tx: Transaction, channel: Channel, known: Mapping[str, str]) -> set[str]:
+    """Returns the keys of records whose golden record has a living link to this stream already.
+
+    While we made them, another worker may have recognised another record as the same thing.
+    """
+    linked = _linked_here(tx, channel, known.values())
+    return {key for key, golden_id in known.items() if golden_id in linked}
+
+
+def _linked_here(tx: Transaction, channel: Channel, golden: Iterable[str]) -> set[str]:
     """Golden records that have a living link to this stream already."""
     links = records.links_by_golden(tx, golden, connection=channel.connection)
     return {

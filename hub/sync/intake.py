@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 from sqlalchemy import Connection as Transaction
 
-from connectors.kit.contract import Page, Record
+from connectors.kit.contract import Merge, Page, Record
 from hub.flows.facts import derived_id
 from hub.model.matching import certain_prints
 from hub.model.observe import Change, Ground, Observation, Sighting, observe
@@ -26,10 +26,11 @@ from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences, changed_at, new_golden
 from hub.sync.fights import stop_fights
 from hub.sync.hub import Channel, Hub
-from hub.sync.identity import Fresh, Identities, identify
+from hub.sync.identity import Fresh, Identities, identify, occupied
 from hub.sync.parents import with_parents
 from hub.sync.sightings import digest, look_again, newer
 from hub.sync.surprises import note_touched
+from hub.sync.survivors import Sorted, ask_for_survivors, sort_merges
 from hub.sync.vanish import follow_strangers, take_gone, take_merge, tell_children
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
@@ -87,10 +88,11 @@ class _Intake:
         self.pending = disputes.pending(tx, channel.connection)
 
     def take(self, page: Page) -> None:
-        for merge in page.merges:
-            self.tally.seen += 1
-            take_merge(self.tx, self.channel, merge, then=self.then, tally=self.tally)
-            self._store()
+        merges = Sorted()
+        if page.merges:
+            merges = sort_merges(self.tx, self.channel, page, fetched=self.fetched)
+            self._take_merges(merges.now)
+            self._ask_for_survivors(merges.asked)
         if page.gone:
             self.tally.seen += len(page.gone)
             take_gone(self.tx, self.channel, page.gone, then=self.then, tally=self.tally)
@@ -99,10 +101,23 @@ class _Intake:
             self.tally.seen += len(page.records)
             self._take_records(page.records)
             self._store()
+        self._take_merges(merges.later)
         if page.merges:  # only now is a survivor of this very page known
             follow_strangers(self.tx, self.channel, page, now=self.now)
         if self.tally.kind != "push":  # what the hub itself has written or deleted is no surprise
             note_touched(self.hub, self.tx, self.tally)
+
+    def _take_merges(self, merges: Iterable[Merge]) -> None:
+        for merge in merges:
+            self.tally.seen += 1
+            take_merge(self.tx, self.channel, merge, then=self.then, tally=self.tally)
+            self._store()
+
+    def _ask_for_survivors(self, merges: Sequence[Merge]) -> None:
+        if merges:
+            self.tally.seen += len(merges)
+            self.tally.skip("what it was merged into is read first", len(merges))
+            ask_for_survivors(self.tx, self.channel, merges, now=self.now)
 
     def _store(self) -> None:
         stop_fights(self.hub, self.tx, self.then)
@@ -201,11 +216,12 @@ class _Intake:
                 found.known[one.record.key] = ours.golden_id
             else:
                 strangers.append(one)
+        found.spare = occupied(self.tx, self.channel, found.known)
         if strangers:
             recognised = identify(self.tx, self.channel, strangers, reviewed=self.pending.reviews)
             found.known |= recognised.known
             found.unclear, found.created = recognised.unclear, recognised.created
-            found.spare = recognised.spare
+            found.spare |= recognised.spare
             self._recall(found)
         if found.known:
             ids = list(found.known.values())

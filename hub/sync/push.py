@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection as Transaction
 
-from connectors.kit.contract import Act, Create, Delete, Outcome, Page, Update, Write
+from connectors.kit.contract import Act, Create, Delete, Outcome, Page, Record, Update, Write
 from connectors.kit.errors import (
     ConnectorError,
     RateLimitedError,
@@ -316,6 +316,7 @@ class _Batch:
                 found += channel.connector.fetch(channel.stream, sorted(lost)).records
         # Before what was written is agreed on: after a crash in between it is at least history.
         remember_overwritten(self.hub, channel, [job for job, _ in writes], run=self.tally.id)
+        _note_read([job for job, _ in writes], found)
         if found or gone or merges:
             self._take(channel, Page(records=found, gone=gone, merges=merges), written=kept)
 
@@ -345,6 +346,7 @@ class _Batch:
                 self.tally.written += 1
         page = channel.connector.fetch(channel.stream, [act.key for _, act in steps])
         self._take(channel, page, own_wishes=False)
+        _note_read([job for job, _ in steps], page.records)
         self._refresh([job for job, _ in steps], channel)
 
     # --- verdicts -------------------------------------------------------------------------------
@@ -428,7 +430,19 @@ def _next_act(channel: Channel, job: Job) -> Act | None:
     goal = job.golden.values.get(states.path)
     shown = job.link.state.seen.get(states.path)
     actions = route_actions(states, shown, goal, channel.mapping.acts)
-    return Act(job.link.key, actions[0], job.link.version) if actions else None
+    if not actions:
+        return None
+    # What was typed and taken back left a newer version, and nothing that the link would note.
+    known = job.record if job.record is not None and job.record.key == job.link.key else job.link
+    return Act(job.link.key, actions[0], known.version)
+
+
+def _note_read(jobs: Sequence[Job], found: Sequence[Record]) -> None:
+    """Notes the records of jobs as they are by now."""
+    by_key = {record.key: record for record in found}
+    for job in jobs:
+        keys = (job.outcome and job.outcome.key, job.link and job.link.key)
+        job.record = next((by_key[key] for key in keys if key in by_key), job.record)
 
 
 def _written_link(links: Sequence[Link], channel: Channel) -> Link | None:

@@ -15,6 +15,7 @@ from connectors.kit.contract import Merge, Page
 from hub.flows.facts import derived_id
 from hub.model.observe import Change
 from hub.model.state import LinkState
+from hub.model.want import settle_unheard
 from hub.store import aside, disputes, letters, queues, records
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
@@ -104,7 +105,15 @@ def take_merge(
     records.change_links(tx, [old])
     if old.golden_id and into.golden_id and old.golden_id != into.golden_id:
         why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
-        merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=old.state)
+        shown = _as_shown(tx, old, into)
+        merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=shown)
+
+
+def _as_shown(tx: Transaction, old: Link, into: Link) -> LinkState:
+    """Returns how a system spells the old record, an update whose answer was lost included."""
+    golden_id = str(old.golden_id)
+    sent = queues.sent_values(tx, old.connection, [golden_id], created=False).get(golden_id)
+    return settle_unheard(old.state, sent, into.state.seen) if sent else old.state
 
 
 def follow_strangers(tx: Transaction, channel: Channel, page: Page, *, now: datetime) -> None:
@@ -171,6 +180,7 @@ def merge_golden(
     loser.merged_into = winner_id
     then.touch(loser)
     then.forget(loser)
+    queues.inherit_sent(tx, loser_id, winner_id, paths=gained)
     queues.drop_for(tx, loser_id)
     disputes.move_history(tx, loser_id, winner_id)
     disputes.move_conflicts(tx, loser_id, winner_id)

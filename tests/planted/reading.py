@@ -316,7 +316,7 @@ PLANTS = (
         "a bad record stops its page",
         "P6",
         "hub/sync/intake.py",
-        "                self._bury(record.key, str(error))\n",
+        "                self._bury(record, str(error))\n",
         "                raise\n",
         (_TROUBLE,),
     ),
