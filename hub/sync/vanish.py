@@ -101,12 +101,23 @@ def take_merge(
         records.change_links(tx, [old])
         _leave_trace(tx, channel, merge.key, survivor=old, now=then.now)
         return
+    written = old.spare == 0
     old.gone_at, old.digest, old.spare = then.now, None, old.id or 0
     records.change_links(tx, [old])
-    if old.golden_id and into.golden_id and old.golden_id != into.golden_id:
+    if written and old.golden_id and old.golden_id == into.golden_id:
+        _write_to(tx, into, then=then)
+    elif old.golden_id and into.golden_id and old.golden_id != into.golden_id:
         why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
         shown = _as_shown(tx, old, into)
         merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=shown)
+
+
+def _write_to(tx: Transaction, link: Link, *, then: Consequences) -> None:
+    """A further record of a thing outlived the one that was written to, and takes its place."""
+    link.spare = 0
+    records.change_links(tx, [link])
+    for golden in records.load(tx, [str(link.golden_id)]).values():
+        then.wish(link.connection, golden)
 
 
 def _as_shown(tx: Transaction, old: Link, into: Link) -> LinkState:
