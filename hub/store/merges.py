@@ -60,6 +60,24 @@ _MERGED = select(golden.c.id, golden.c.merged_into).where(
 )
 
 
+def losers(tx: Connection, golden_id: str) -> list[str]:
+    """Returns all that has become part of a golden record, the oldest merge first."""
+    found: dict[str, None] = {}
+    asked = [golden_id]
+    while asked:
+        rows = tx.execute(_LOSERS, {"_ids": asked}).scalars()
+        asked = [loser for loser in rows if loser not in found]
+        found |= dict.fromkeys(asked)
+    return list(found)
+
+
+_LOSERS = (
+    select(merges.c.loser)
+    .where(among(merges.c.winner, "_ids"), merges.c.undone_at.is_(None))
+    .order_by(merges.c.id)
+)
+
+
 def later_merge(tx: Connection, golden_id: str) -> int | None:
     """Returns the number of the merge by which a golden record became part of another one."""
     query = select(merges.c.id).where(merges.c.loser == golden_id, merges.c.undone_at.is_(None))
