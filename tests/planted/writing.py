@@ -245,4 +245,28 @@ PLANTS = (
         "            continue\n",
         ("tests/scenarios/test_convergence.py", "tests/scenarios/test_identity.py"),
     ),
+    Plant(
+        "what is set aside over there is made a second time",
+        "P2",
+        "hub/sync/plan.py",
+        "    holders = aside.holders(tx, channel.connection, channel.stream, values)\n",
+        "    holders = aside.holders(tx, channel.connection, channel.stream, ()) if values else {}\n",
+        ("tests/scenarios/test_set_aside.py",),
+    ),
+    Plant(
+        "the survivor of a merge takes nobody's place",
+        "P2",
+        "hub/sync/vanish.py",
+        "        _write_to(tx, into, then=then)\n",
+        "        records.change_links(tx, [into])\n",
+        ("tests/scenarios/test_identity.py",),
+    ),
+    Plant(
+        "an act expects the version that the link knows",
+        "P1",
+        "hub/sync/push.py",
+        "    return Act(job.link.key, actions[0], known.version)\n",
+        "    return Act(job.link.key, actions[0], job.link.version if known else None)\n",
+        ("tests/scenarios/test_convergence_defects.py",),
+    ),
 )
