@@ -16,10 +16,11 @@ from hub.model.matching import (
     Fingerprint,
     Linked,
     Unclear,
+    certain_prints,
     decide,
     fingerprints,
 )
-from hub.store import disputes, merges, records
+from hub.store import disputes, merges, queues, records
 from hub.store.engine import lock_identities
 from hub.store.records import Golden
 from hub.sync.hub import Channel
@@ -73,6 +74,9 @@ def identify(
     new = {key for key, decision in decided.items() if decision == "new"}
     rest = [f for f in fresh if f.record.key not in found.known]
     _by_match(tx, channel, rest, found=found, taken=taken, separate=new)
+    if channel.facts.once is None:
+        rest = [f for f in rest if f.record.key not in found.known.keys() | found.unclear | new]
+        _by_sent(tx, channel, rest, found=found, taken=taken)
     return found
 
 
@@ -135,6 +139,25 @@ def _by_match(
                 found.unclear[one.record.key] = unclear
             case _:
                 pass
+
+
+def _by_sent(
+    tx: Transaction, channel: Channel, fresh: Sequence[Fresh], *, found: Identities, taken: set[str]
+) -> None:
+    """Where no hub id is kept, what looks for certain like what we sent to be made is that thing.
+
+    By a merge it may have got another record there in the meantime.
+    """
+    sent = queues.unheard_creates(tx, channel.connection, channel.entity.name) if fresh else {}
+    linked = _linked_here(tx, channel, sent)
+    looks = {p: i for i in linked for p in certain_prints(channel.entity, sent[i])}
+    for one in fresh:
+        ours = (looks.get(p.value) for p in one.prints if p.strong)
+        golden_id = next((i for i in ours if i is not None and i not in taken), None)
+        if golden_id is not None:
+            found.known[one.record.key] = golden_id
+            found.spare.add(one.record.key)
+            taken.add(golden_id)
 
 
 def _alive(golden: Golden) -> bool:

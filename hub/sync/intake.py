@@ -365,7 +365,7 @@ class _Intake:
         ours = self.written.get(record.key)
         if ours is not None:
             link.state = settle(link.state, ours.values, one.values, certain=ours.certain)
-        elif link.spare == 0 and golden.id in self.unheard:
+        elif golden.id in self.unheard and (link.spare == 0 or link.id is None):
             link.state = settle_unheard(link.state, self.unheard[golden.id], one.values)
         ground = Ground(
             golden.values,

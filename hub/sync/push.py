@@ -133,7 +133,7 @@ class _Batch:
     # --- one channel ----------------------------------------------------------------------------
 
     def _work_channel(self, channel: Channel, jobs: list[Job]) -> None:
-        self._probe(channel, [job for job in jobs if job.link is None and job.wish.state == "sent"])
+        self._probe(channel, [job for job in jobs if _is_unheard(job, channel)])
         linked = [job for job in jobs if job.link is not None]
         self._read(channel, linked)
         # Merged or moved meanwhile: whatever the survivor lacks is a wish of its own.
@@ -408,6 +408,14 @@ def _observed(job: Job, channel: Channel) -> bool:
     if job.link is None or job.record is None:
         return False
     return job.link.digest == digest(job.record.payload, channel.mapping.fingerprint)
+
+
+def _is_unheard(job: Job, channel: Channel) -> bool:
+    """Says whether nobody knows what became of a create: a merge may have brought a link since.
+
+    What keeps a hub id will tell by itself then, whenever it is read.
+    """
+    return job.wish.state == "sent" and (job.link is None or channel.facts.once is None)
 
 
 def _surely_not(outcome: Outcome | None) -> bool:

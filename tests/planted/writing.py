@@ -24,8 +24,8 @@ PLANTS = (
         "the state of a sent create is not looked at",
         "P2",
         "hub/sync/push.py",
-        'if job.link is None and job.wish.state == "sent"])',
-        'if job.link is None and job.wish.state == "unknown"])',
+        '    return job.wish.state == "sent" and (',
+        '    return job.wish.state == "unknown" and (',
         (f"{_PROMISES}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
     ),
     Plant(

@@ -74,6 +74,34 @@ def test_what_is_merged_into_a_record_that_we_made_and_never_heard_of_is_one_wit
     assert {crm.get("companies", key)["name"] for key in (first, "2")} <= {"Acme", "Acme Works"}
 
 
+@pytest.mark.parametrize("winner", [0, 1])
+@pytest.mark.parametrize("once", ["once", None])
+@pytest.mark.parametrize("pushed", [False, True])
+def test_what_was_merged_while_we_made_one_of_the_two_elsewhere_is_no_third_thing(
+    made: Callable[..., World], winner: int, once: str | None, pushed: bool
+) -> None:
+    world = made(once=once)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    keys = [crm.create("companies", code="c1", name="Acme")]
+    sync(world.hub)
+    keys.append(crm.create("companies", code="c2", name="Acme Works"))
+    pull(world.hub, "crm", "companies")
+    erp.misbehave(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    erp.misbehave()
+    crm.merge("companies", keys[1 - winner], into=keys[winner])
+    later(world)
+    pull(world.hub, "crm", "companies")
+    if pushed:
+        later(world, hours=1)
+        push(world.hub, "erp")
+    (golden,) = living(world)
+    assert golden.values["name"] == ("Acme", "Acme Works")[winner]
+    assert list(crm.records("companies")) == [keys[winner]]
+    assert len(erp.records("companies")) == 2
+
+
 @pytest.mark.parametrize("page", [1, 100])
 @pytest.mark.parametrize("deletions", ["pages", "sweep"])
 @pytest.mark.parametrize("known", [False, True])
