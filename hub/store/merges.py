@@ -1,4 +1,4 @@
-"""Merges of golden records, with what they changed, so that a person can undo one."""
+"""Merges: those that were told and wait; those of golden records, so that a person can undo one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,29 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hub.store.engine import among
-from hub.store.tables import golden, history, merges
+from hub.store.tables import golden, history, inbox, merges
+
+
+def told(
+    tx: Connection, connection: str, stream: str, into: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Returns (key, into) of merges into these records that wait in the inbox."""
+    given = {"_connection": connection, "_stream": stream, "_keys": into}
+    return [(key, survivor) for key, survivor in tx.execute(_TOLD, given)]
+
+
+_TOLD = (
+    select(inbox.c.key, inbox.c.merged_into)
+    .where(
+        inbox.c.connection == bindparam("_connection"),
+        inbox.c.stream == bindparam("_stream"),
+        among(inbox.c.merged_into, "_keys"),
+    )
+    .order_by(inbox.c.id)
+)
 
 
 def remember_merge(

@@ -30,7 +30,7 @@ from hub.sync.identity import Fresh, Identities, identify, occupied
 from hub.sync.parents import with_parents
 from hub.sync.sightings import digest, look_again, newer
 from hub.sync.surprises import note_touched
-from hub.sync.survivors import Sorted, ask_for_survivors, sort_merges
+from hub.sync.survivors import Sorted, ask_for_survivors, sort_merges, with_told_merges
 from hub.sync.vanish import follow_strangers, take_gone, take_merge, tell_children
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
@@ -89,6 +89,8 @@ class _Intake:
 
     def take(self, page: Page) -> None:
         merges = Sorted()
+        if self.pending.merges and page.records:
+            page = with_told_merges(self.tx, self.channel, page)
         if page.merges:
             merges = sort_merges(self.tx, self.channel, page, fetched=self.fetched)
             self._take_merges(merges.now)

@@ -7,13 +7,13 @@ something that we know and have not met there, such as what we made and never he
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Merge, Page
-from hub.store import queues, records
+from hub.store import merges, queues, records
 from hub.store.records import Link
 from hub.sync.hub import Channel
 from hub.sync.identity import Fresh, identify
@@ -51,8 +51,17 @@ def sort_merges(tx: Transaction, channel: Channel, page: Page, *, fetched: bool)
     return found
 
 
+def with_told_merges(tx: Transaction, channel: Channel, page: Page) -> Page:
+    """Returns the page with merges that were told before its records: they are survivors."""
+    place = (channel.connection, channel.stream)
+    told = merges.told(tx, *place, [record.key for record in page.records])
+    linked = records.links_by_key(tx, *place, [key for key, _ in told])
+    alive = [Merge(*one) for one in dict.fromkeys(told) if _alive(linked, one[0])]
+    return replace(page, merges=[*page.merges, *(m for m in alive if m not in page.merges)])
+
+
 def ask_for_survivors(
-    tx: Transaction, channel: Channel, merges: Sequence[Merge], *, now: datetime
+    tx: Transaction, channel: Channel, asked: Sequence[Merge], *, now: datetime
 ) -> None:
     """Notes that these merges are to be looked at together with their survivors."""
     nudges = [
@@ -63,7 +72,7 @@ def ask_for_survivors(
             "event_id": f"merge:{channel.stream}:{merge.key}"[:120],
             "merged_into": merge.into,
         }
-        for merge in merges
+        for merge in asked
     ]
     queues.receive(tx, nudges, now=now)
 

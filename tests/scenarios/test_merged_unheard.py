@@ -149,3 +149,19 @@ def test_a_record_that_another_worker_recognises_while_we_make_one_is_kept_besid
         (golden.id, True, True),
         (golden.id, False, False),
     }
+
+
+@pytest.mark.parametrize("page", [1, 100])
+def test_a_survivor_that_is_read_before_its_merge_is_looked_at_is_no_new_thing(
+    made: Callable[..., World], page: int
+) -> None:
+    world = made(page=page)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    crm.edit("companies", key, name="Beta")
+    erp.merge("companies", "1", into=erp.create("companies", erp.get("companies", "1")))
+    later(world)
+    (golden,) = living(world)
+    assert golden.values["name"] == "Beta"
+    assert list(remember(world).golden) == [golden.id]
