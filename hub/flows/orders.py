@@ -26,7 +26,8 @@ def won_deal_to_order(
 ) -> Derived | Blocked | None:
     """Returns the order a won deal should be, or why it cannot be one yet.
 
-    Once the ERP has numbered the order it belongs to the ERP: the deal changes it no more.
+    `order` is the one it has become already, by itself or as a deal that was merged into it. Once
+    the ERP has numbered the order it belongs to the ERP: the deal changes it no more.
     """
     if opportunity.values.get("stage") != "won" or not settings.won_deal_to_order:
         return None
@@ -48,7 +49,8 @@ def won_deal_to_order(
     values |= _order_lines(opportunity, products)
     gone = (p for p in (order.values if order else {}) if "[" in p and p not in values)
     values |= dict.fromkeys(gone)
-    return Derived(order_id(opportunity.id), "sales_order", values, _FLOW)
+    golden_id = order_id(opportunity.id) if order is None else order.id
+    return Derived(golden_id, "sales_order", values, _FLOW)
 
 
 def _address(company: Fact) -> Blocked | None:

@@ -107,6 +107,16 @@ def fingerprints(entity: Entity, values: Mapping[str, Scalar]) -> list[Fingerpri
     return found
 
 
+def certain_prints(entity: Entity, values: Mapping[str, Scalar]) -> list[int]:
+    """Returns the fingerprints by which alone a record is linked.
+
+    >>> from mappings.canonical.company import COMPANY
+    >>> certain_prints(COMPANY, {"name": "Acme"})
+    []
+    """
+    return [one.value for one in fingerprints(entity, values) if one.strong]
+
+
 Rule = tuple[int, str, bool, tuple[tuple[str, bool], ...]]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from hub.model.fights import DECIDED, Flip
 from hub.store.engine import Row, among, upsert
-from hub.store.tables import conflicts, history, letters, links, reviews
+from hub.store.tables import conflicts, history, inbox, letters, links, reviews
 from mappings.canonical.values import Scalar
 
 
@@ -155,6 +155,8 @@ class Pending:
     letters: bool
     reviews: bool
     conflicts: bool
+    #: Merges that were told and not looked at yet.
+    merges: bool
 
 
 def pending(tx: Connection, connection: str) -> Pending:
@@ -169,6 +171,7 @@ _PENDING = select(
     exists().where(
         conflicts.c.connection == bindparam("connection"), conflicts.c.closed_at.is_(None)
     ),
+    exists().where(inbox.c.connection == bindparam("connection"), inbox.c.merged_into.is_not(None)),
 )
 
 

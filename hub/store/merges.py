@@ -1,4 +1,4 @@
-"""Merges of golden records, with what they changed, so that a person can undo one."""
+"""Merges: those that were told and wait; those of golden records, so that a person can undo one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,29 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hub.store.engine import among
-from hub.store.tables import golden, history, merges
+from hub.store.tables import golden, history, inbox, merges
+
+
+def told(
+    tx: Connection, connection: str, stream: str, into: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Returns (key, into) of merges into these records that wait in the inbox."""
+    given = {"_connection": connection, "_stream": stream, "_keys": into}
+    return [(key, survivor) for key, survivor in tx.execute(_TOLD, given)]
+
+
+_TOLD = (
+    select(inbox.c.key, inbox.c.merged_into)
+    .where(
+        inbox.c.connection == bindparam("_connection"),
+        inbox.c.stream == bindparam("_stream"),
+        among(inbox.c.merged_into, "_keys"),
+    )
+    .order_by(inbox.c.id)
+)
 
 
 def remember_merge(
@@ -57,6 +76,24 @@ def survivors(tx: Connection, golden_ids: Iterable[str]) -> dict[str, str]:
 
 _MERGED = select(golden.c.id, golden.c.merged_into).where(
     among(golden.c.id, "_ids"), golden.c.merged_into.is_not(None)
+)
+
+
+def losers(tx: Connection, golden_id: str) -> list[str]:
+    """Returns all that has become part of a golden record, the oldest merge first."""
+    found: dict[str, None] = {}
+    asked = [golden_id]
+    while asked:
+        rows = tx.execute(_LOSERS, {"_ids": asked}).scalars()
+        asked = [loser for loser in rows if loser not in found]
+        found |= dict.fromkeys(asked)
+    return list(found)
+
+
+_LOSERS = (
+    select(merges.c.loser)
+    .where(among(merges.c.winner, "_ids"), merges.c.undone_at.is_(None))
+    .order_by(merges.c.id)
 )
 
 

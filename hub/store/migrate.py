@@ -15,7 +15,7 @@ from hub.store.engine import Store
 from hub.store.tables import metadata
 
 #: The revision that `tables.py` describes.
-HEAD = "0007"
+HEAD = "0008"
 
 _FOLDER = Path(__file__).with_name("migrations")
 

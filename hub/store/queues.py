@@ -359,6 +359,39 @@ def drop(tx: Connection, ids: Sequence[int]) -> int:
     return tx.execute(delete(outbox).where(among(outbox.c.id, "_ids")), {"_ids": ids}).rowcount
 
 
+def unheard_creates(tx: Connection, connection: str, entity: str) -> dict[str, Values]:
+    """Returns golden id -> what was sent to create it, where nobody knows whether it happened."""
+    given = {"_connection": connection, "_entity": entity}
+    return {golden_id: sent for golden_id, sent in tx.execute(_UNHEARD_CREATES, given)}
+
+
+_UNHEARD_CREATES = select(outbox.c.golden_id, outbox.c.sent).where(
+    outbox.c.connection == bindparam("_connection"),
+    outbox.c.entity == bindparam("_entity"),
+    outbox.c.state == "sent",
+    outbox.c.sent.is_not(None),
+)
+
+
+def inherit_sent(tx: Connection, loser: str, winner: str, *, paths: Iterable[str]) -> None:
+    """Gives what was sent and not heard of since to another record: creates, and some paths."""
+    given = set(paths)
+    query = select(outbox).where(outbox.c.golden_id.in_((loser, winner)))
+    found = {(row.connection, row.golden_id): row for row in tx.execute(query)}
+    for (connection, golden_id), row in found.items():
+        if golden_id != loser or row.sent is None:
+            continue
+        created = row.state == "sent"
+        sent = {p: value for p, value in row.sent.items() if created or p in given}
+        theirs = found.get((connection, winner))
+        if theirs is None:
+            tx.execute(_WISH, [{"_id": row.id, "golden_id": winner, "sent": sent or None}])
+        elif sent and theirs.state != "sent":
+            sent = sent if created else {**sent, **(theirs.sent or {})}
+            state = row.state if created else theirs.state
+            tx.execute(_WISH, [{"_id": theirs.id, "sent": sent, "state": state}])
+
+
 def drop_for(tx: Connection, golden_id: str) -> None:
     """Forgets all wishes for a golden record."""
     tx.execute(delete(outbox).where(outbox.c.golden_id == golden_id))

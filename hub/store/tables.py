@@ -130,6 +130,17 @@ fingerprints = Table(
     sqlite_with_rowid=False,
 )
 
+#: Ways in which records that cannot be taken in yet could be recognised.
+aside = Table(
+    "aside",
+    metadata,
+    Column("connection", String(80), primary_key=True),
+    Column("stream", String(80), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("value", BigInteger, primary_key=True),
+    Index(None, "value"),
+)
+
 #: Which golden record refers to which, so that flows can walk both ways.
 edges = Table(
     "edges",

@@ -13,7 +13,7 @@ from hub.flows.facts import Blocked, Derived, Fact
 from hub.model.observe import Change
 from hub.model.recovery import pause
 from hub.model.want import forward
-from hub.store import letters, queues, records
+from hub.store import letters, merges, queues, records
 from hub.store.engine import lock_identities
 from hub.store.letters import Letter
 from hub.store.records import Golden
@@ -133,13 +133,14 @@ class _Derivation:
     def look_at(self, ids: Sequence[str]) -> None:
         """Runs the flows that these golden records concern."""
         alive = self._load(ids)
-        self._end_chains(alive.values())
+        self._end_chains(self._known[i] for i in ids if i in self._known)
         companies: dict[str, None] = {}
         sales: dict[str, None] = {}
         for golden in (self._known[i] for i in ids if i in self._known and i not in alive):
             # Deleted or merged: whatever it belonged to is counted without it.
             companies[str(golden.values.get("company") or "")] = None
             sales[str(golden.values.get("sales_order") or "")] = None
+            self._end_waiting(golden)
         for golden in alive.values():
             match golden.entity:
                 case "company":
@@ -193,7 +194,7 @@ class _Derivation:
         """A won deal: its order, or the reason why there is none yet."""
         deal = _fact(golden)
         if deal.values.get("stage") != "won":
-            letters.deliver(self.tx, "flow", _ORDER_FLOW, stream="opportunity", keys=[golden.id])
+            self._end_waiting(golden)
             return
         lines = deal.items("lines").values()
         products = {
@@ -203,16 +204,31 @@ class _Derivation:
         said = orders.won_deal_to_order(
             deal,
             self._fact(deal.values.get("company")),
-            self._fact(orders.order_id(deal.id)),
+            self._order_of(deal.id),
             products=products,
             settings=self.hub.flows,
         )
         if isinstance(said, Blocked):
             self._block(deal, said)
             return
-        letters.deliver(self.tx, "flow", _ORDER_FLOW, stream="opportunity", keys=[deal.id])
+        self._end_waiting(golden)
         if said is not None:
             self._store(said)
+
+    def _end_waiting(self, golden: Golden) -> None:
+        """A deal that has its order, or is none that is won any more, waits for nothing."""
+        if golden.entity == "opportunity":
+            letters.deliver(self.tx, "flow", _ORDER_FLOW, stream=golden.entity, keys=[golden.id])
+
+    def _order_of(self, deal: str) -> Fact | None:
+        """Returns the order that a deal has become, or that of a deal that was merged into it."""
+        own = self._fact(orders.order_id(deal))
+        if own is not None:
+            return own
+        others = {order.id: order for order in self._children(deal, "sales_order", "opportunity")}
+        lost = merges.losers(self.tx, deal) if others else ()
+        ids = (orders.order_id(loser) for loser in lost)
+        return next((others[i] for i in ids if i in others), None)
 
     def _block(self, deal: Fact, blocked: Blocked) -> None:
         letter = Letter(
@@ -247,11 +263,16 @@ class _Derivation:
         self._change(golden, {"production_state": state}, flow="flow:progress")
         order = _fact(golden)
         deal = self._fact(golden.values.get("opportunity"))
-        if deal is not None and self.hub.flows.figures:
+        if deal is not None and self.hub.flows.figures and self._shows(deal, order):
             self._change(self._known[deal.id], orders.order_on_deal(order), flow="flow:progress")
         company = self._fact(golden.values.get("company"))
         today = self.now.date()
         self._once(activities.thank_you(order, deal, company, today=today, settings=self.hub.flows))
+
+    def _shows(self, deal: Fact, order: Fact) -> bool:
+        """Says whether a deal shows this order: of several, the one that it has become."""
+        own = self._order_of(deal.id)
+        return own is None or own.id == order.id
 
     def _reminder(self, golden: Golden) -> None:
         order = self._fact(golden.values.get("sales_order"))

@@ -16,10 +16,11 @@ from hub.model.matching import (
     Fingerprint,
     Linked,
     Unclear,
+    certain_prints,
     decide,
     fingerprints,
 )
-from hub.store import disputes, merges, records
+from hub.store import disputes, merges, queues, records
 from hub.store.engine import lock_identities
 from hub.store.records import Golden
 from hub.sync.hub import Channel
@@ -73,6 +74,9 @@ def identify(
     new = {key for key, decision in decided.items() if decision == "new"}
     rest = [f for f in fresh if f.record.key not in found.known]
     _by_match(tx, channel, rest, found=found, taken=taken, separate=new)
+    if channel.facts.once is None:
+        rest = [f for f in rest if f.record.key not in found.known.keys() | found.unclear | new]
+        _by_sent(tx, channel, rest, found=found, taken=taken)
     return found
 
 
@@ -86,12 +90,12 @@ def _by_once(
     golden = records.load(tx, carried)
     merged = any(record.merged_into for record in golden.values())
     targets = merges.survivors(tx, golden) if merged else dict(zip(golden, golden, strict=True))
-    occupied = _occupied(tx, channel, targets.values())
+    linked = _linked_here(tx, channel, targets.values())
     for once, record in golden.items():
         target = targets[record.id]
         if record.entity == channel.entity.name:
             found.known[carried[once]] = target
-            if target in occupied or target in taken:
+            if target in linked or target in taken:
                 # Merges brought two together before we heard of this one: never a third thing.
                 found.spare.add(carried[once])
             found.created.add(carried[once])
@@ -101,12 +105,13 @@ def _by_once(
 def recall_ours(tx: Transaction, channel: Channel, ours: dict[str, str], found: Identities) -> None:
     """Adds records that we have just written: key -> golden id, which may be merged by now."""
     alive = merges.survivors(tx, ours.values())
-    moved = {golden_id for golden_id in ours.values() if alive[golden_id] != golden_id}
-    occupied = _occupied(tx, channel, (alive[g] for g in moved)) if moved else set()
-    for key, golden_id in ours.items():
-        found.known[key] = alive[golden_id]
-        if alive[golden_id] in occupied:
-            found.spare.add(key)
+    known = {key: alive[golden_id] for key, golden_id in ours.items()}
+    met = set(known.values())
+    found.spare |= {key for key, golden_id in found.known.items() if golden_id in met}
+    found.known |= known
+    # While we made them, another worker may have recognised another record as the same thing.
+    linked = _linked_here(tx, channel, met)
+    found.spare |= {key for key, golden_id in known.items() if golden_id in linked}
 
 
 def _by_match(
@@ -148,11 +153,30 @@ def _by_match(
                 pass
 
 
+def _by_sent(
+    tx: Transaction, channel: Channel, fresh: Sequence[Fresh], *, found: Identities, taken: set[str]
+) -> None:
+    """Where no hub id is kept, what looks for certain like what we sent to be made is that thing.
+
+    By a merge it may have got another record there in the meantime.
+    """
+    sent = queues.unheard_creates(tx, channel.connection, channel.entity.name) if fresh else {}
+    linked = _linked_here(tx, channel, sent)
+    looks = {p: i for i in linked for p in certain_prints(channel.entity, sent[i])}
+    for one in fresh:
+        ours = (looks.get(p.value) for p in one.prints if p.strong)
+        golden_id = next((i for i in ours if i is not None and i not in taken), None)
+        if golden_id is not None:
+            found.known[one.record.key] = golden_id
+            found.spare.add(one.record.key)
+            taken.add(golden_id)
+
+
 def _alive(golden: Golden) -> bool:
     return golden.merged_into is None and golden.deleted_at is None
 
 
-def _occupied(tx: Transaction, channel: Channel, golden: Iterable[str]) -> set[str]:
+def _linked_here(tx: Transaction, channel: Channel, golden: Iterable[str]) -> set[str]:
     """Golden records that have a living link to this stream already."""
     links = records.links_by_golden(tx, golden, connection=channel.connection)
     return {

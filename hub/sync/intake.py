@@ -12,12 +12,13 @@ from hashlib import blake2b
 
 from sqlalchemy import Connection as Transaction
 
-from connectors.kit.contract import Page, Record
+from connectors.kit.contract import Merge, Page, Record
 from hub.flows.facts import derived_id
+from hub.model.matching import certain_prints
 from hub.model.observe import Change, Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
 from hub.model.want import agree, route_actions, settle, settle_unheard, wanted
-from hub.store import disputes, letters, queues, records
+from hub.store import aside, disputes, letters, queues, records
 from hub.store.engine import lock_identities
 from hub.store.letters import Letter
 from hub.store.progress import Tally
@@ -28,9 +29,10 @@ from hub.sync.hold import hold
 from hub.sync.hub import Channel, Hub
 from hub.sync.identity import Fresh, Identities, identify, recall_ours
 from hub.sync.parents import with_parents
-from hub.sync.sightings import digest, look_again, newer
+from hub.sync.sightings import digest, is_older, look_again, newer, of_one_time
 from hub.sync.surprises import note_touched
-from hub.sync.vanish import take_gone, take_merge, tell_children
+from hub.sync.survivors import Sorted, ask_for_survivors, sort_merges, with_told_merges
+from hub.sync.vanish import follow_strangers, take_gone, take_merge, tell_children
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
 
@@ -89,10 +91,13 @@ class _Intake:
         self.pending = disputes.pending(tx, channel.connection)
 
     def take(self, page: Page) -> None:
-        for merge in page.merges:
-            self.tally.seen += 1
-            take_merge(self.tx, self.channel, merge, then=self.then, tally=self.tally)
-            self._store()
+        merges = Sorted()
+        if self.pending.merges and page.records:
+            page = with_told_merges(self.tx, self.channel, page)
+        if page.merges:
+            merges = sort_merges(self.tx, self.channel, page, fetched=self.fetched)
+            self._take_merges(merges.now)
+            self._ask_for_survivors(merges.asked)
         if page.gone:
             self.tally.seen += len(page.gone)
             take_gone(self.tx, self.channel, page.gone, then=self.then, tally=self.tally)
@@ -101,8 +106,23 @@ class _Intake:
             self.tally.seen += len(page.records)
             self._take_records(page.records)
             self._store()
+        self._take_merges(merges.later)
+        if page.merges:  # only now is a survivor of this very page known
+            follow_strangers(self.tx, self.channel, page, now=self.now)
         if self.tally.kind != "push":  # what the hub itself has written or deleted is no surprise
             note_touched(self.hub, self.tx, self.tally)
+
+    def _take_merges(self, merges: Iterable[Merge]) -> None:
+        for merge in merges:
+            self.tally.seen += 1
+            take_merge(self.tx, self.channel, merge, then=self.then, tally=self.tally)
+            self._store()
+
+    def _ask_for_survivors(self, merges: Sequence[Merge]) -> None:
+        if merges:
+            self.tally.seen += len(merges)
+            self.tally.skip("what it was merged into is read first", len(merges))
+            ask_for_survivors(self.tx, self.channel, merges, now=self.now)
 
     def _store(self) -> None:
         stop_fights(self.hub, self.tx, self.then)
@@ -178,27 +198,29 @@ class _Intake:
             try:
                 fresh.append(Fresh(record, self.mapping.read(record.payload), mark))
             except LensError as error:
-                self._bury(record.key, str(error))
+                self._bury(record, str(error))
         return fresh
 
-    def _bury(self, key: str, reason: str) -> None:
+    def _bury(self, record: Record, reason: str) -> None:
         self.tally.buried += 1
-        letter = Letter(
-            "pull", self.channel.connection, self.channel.stream, key, "buried", reason, "LensError"
-        )
+        place = (self.channel.connection, self.channel.stream)
+        letter = Letter("pull", *place, record.key, "buried", reason, "LensError")
         letters.put(self.tx, [letter], now=self.now, due_at=self.now)
+        looks = certain_prints(self.entity, self.mapping.legible(record.payload))
+        aside.remember(self.tx, *place, {record.key: looks})
 
     # --- identity -------------------------------------------------------------------------------
 
     def _identify(self, unlinked: Sequence[Fresh]) -> Identities:
         found = Identities()
-        strangers = [one for one in unlinked if one.record.key not in self.written]
+        keys = [one.record.key for one in unlinked]
+        ours = {key: self.written[key].golden_id for key in keys if key in self.written}
+        strangers = [one for one in unlinked if one.record.key not in ours]
         if strangers:
             found = identify(self.tx, self.channel, strangers, reviewed=self.pending.reviews)
             self._recall(found)
-        ours = [one.record.key for one in unlinked if one.record.key in self.written]
         if ours:
-            recall_ours(self.tx, self.channel, {k: self.written[k].golden_id for k in ours}, found)
+            recall_ours(self.tx, self.channel, ours, found)
         if found.known:
             ids = list(found.known.values())
             connection, stream = self.channel.connection, self.channel.stream
@@ -224,7 +246,7 @@ class _Intake:
     def _hear(self, linked: Sequence[Fresh], links: Mapping[str, Link]) -> None:
         """Updates whose answer was lost: what we sent is known, and is not news."""
         current = [
-            links[o.record.key] for o in linked if not self._stale(o.record, links[o.record.key])
+            links[o.record.key] for o in linked if not is_older(o.record, links[o.record.key])
         ]
         ids = [str(link.golden_id) for link in current if link.spare == 0]
         if not ids:
@@ -257,12 +279,12 @@ class _Intake:
     ) -> None:
         """A record without a link: it joins a golden record, starts one, or a person decides."""
         key = one.record.key
-        if key in identities.unclear:
-            self._ask(one, identities)
-            return
         joined = golden.get(identities.known.get(key, ""))
         if link is not None and self._may_be_gone(link):
             self._look_again(link)
+            return
+        if key in identities.unclear:
+            self._ask(one, identities)
             return
         if joined is None and not self._adopts():
             self.tally.skip("not taken in from here")
@@ -299,6 +321,9 @@ class _Intake:
     def _ask(self, one: Fresh, identities: Identities) -> None:
         unclear = identities.unclear[one.record.key]
         self.tally.skip("under review")
+        looks = [one_print.value for one_print in one.prints if one_print.strong]
+        place = (self.channel.connection, self.channel.stream)
+        aside.remember(self.tx, *place, {one.record.key: looks})
         disputes.ask_review(
             self.tx,
             [
@@ -323,6 +348,8 @@ class _Intake:
             letters.wake(self.tx, [derived_id(connection, stream, key)], now=self.now)
         if self.pending.reviews:
             disputes.drop_reviews(self.tx, connection, stream, [key])
+        if self.pending.letters or self.pending.reviews:
+            aside.forget(self.tx, connection, stream, [key])
 
     # --- observing ------------------------------------------------------------------------------
 
@@ -336,7 +363,7 @@ class _Intake:
         created: bool = False,
     ) -> None:
         record = one.record
-        if self._stale(record, link):
+        if is_older(record, link):
             self.tally.skip("older than what is known")
             return
         if golden.deleted_at is not None and link.gone_at is None and link.id is not None:
@@ -345,13 +372,13 @@ class _Intake:
         if self._may_be_gone(link):
             self._look_again(link)
             return
-        if self._may_be_older(record, link):
+        if not self.fetched and of_one_time(record, link):
             self._look_again(link, "no newer by its time than what is known")
             return
         ours = self.written.get(record.key)
         if ours is not None:
             link.state = settle(link.state, ours.values, one.values, certain=ours.certain)
-        elif link.spare == 0 and golden.id in self.unheard:
+        elif golden.id in self.unheard and (link.spare == 0 or link.id is None):
             link.state = settle_unheard(link.state, self.unheard[golden.id], one.values)
         ground = Ground(
             golden.values,
@@ -395,23 +422,6 @@ class _Intake:
         Its times do not tell: it may have been changed, and deleted, since it was last seen.
         """
         return not self.fetched and link.gone_at is not None
-
-    def _may_be_older(self, record: Record, link: Link) -> bool:
-        """Says whether a page shows another state of the same time: either may be the newer one.
-
-        Where times are whole seconds, two changes often carry the same.
-        """
-        same_time = record.modified_at is not None and record.modified_at == link.modified_at
-        return not self.fetched and same_time and record.version != link.version
-
-    @staticmethod
-    def _stale(record: Record, link: Link) -> bool:
-        """Older news never beats newer: by the one clock of their system."""
-        return (
-            record.modified_at is not None
-            and link.modified_at is not None
-            and record.modified_at < link.modified_at
-        )
 
     def _apply(self, seen: Observation, one: Fresh, *, link: Link, golden: Golden) -> None:
         back_again = link.gone_at is not None

@@ -11,7 +11,8 @@ from datetime import datetime
 from sqlalchemy import Connection as Transaction
 
 from hub.flows.facts import derived_id
-from hub.store import letters, queues, records
+from hub.model.matching import certain_prints
+from hub.store import aside, letters, queues, records
 from hub.store.letters import Letter
 from hub.store.progress import Tally
 from hub.sync.hub import Channel
@@ -36,13 +37,16 @@ def with_parents(
     known = records.resolve(tx, channel.connection, asked)
     ready: list[Fresh] = []
     parked: dict[str, tuple[str, str]] = {}
+    looks: dict[str, list[int]] = {}
     for one in fresh:
         missing = _replace(channel, one, known)
         if missing is None:
             ready.append(one)
         else:
             parked[one.record.key] = missing
+            looks[one.record.key] = certain_prints(channel.entity, one.values)
     if parked:
+        aside.remember(tx, channel.connection, channel.stream, looks)
         _park(tx, channel, parked, tally=tally, now=now)
     return ready
 

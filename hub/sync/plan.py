@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Create, Delete, Outcome, Payload, Record, Update, Write
+from hub.model.matching import certain_prints
 from hub.model.want import agree, wanted
-from hub.store import disputes, records
+from hub.store import aside, disputes, records
 from hub.store.queues import Wish
 from hub.store.records import Golden, Link
 from hub.sync.hub import Channel, Hub
@@ -52,10 +53,9 @@ def plan(
     """Returns what to do for each job; sets the values that are written."""
     linked = [job.link.id for job in jobs if job.link is not None and job.link.id is not None]
     conflicts = disputes.open_paths(tx, linked) if linked else {}
-    reviews = _reviews(tx, channel) if any(job.link is None for job in jobs) else {}
+    unclear = _unclear(tx, channel, [job for job in jobs if job.link is None])
     first = [
-        (job, _undecided(channel, job, reviews) or _lacking(hub, channel, job, conflicts))
-        for job in jobs
+        (job, unclear.get(job.golden.id) or _lacking(hub, channel, job, conflicts)) for job in jobs
     ]
     keys = _keys(tx, channel, [job for job, waiting in first if waiting is None])
     planned: list[tuple[Job, Plan]] = []
@@ -64,10 +64,43 @@ def plan(
     return planned
 
 
+def _unclear(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str, Waiting]:
+    """Returns golden id -> why it is not created: it may be there, as a record not taken in yet."""
+    if not new:
+        return {}
+    pending = disputes.pending(tx, channel.connection)
+    found = _set_aside(tx, channel, new) if pending.letters or pending.reviews else {}
+    reviews = _reviews(tx, channel) if pending.reviews else {}
+    for job in new:
+        waiting = _undecided(channel, job, reviews)
+        if waiting is not None:
+            found[job.golden.id] = waiting
+    return found
+
+
+def _set_aside(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str, Waiting]:
+    """Who is set aside over there and recognised for certain is not made a second time."""
+    looks = {
+        job.golden.id: certain_prints(channel.entity, job.golden.values)
+        for job in new
+        if job.golden.deleted_at is None
+    }
+    values = (value for prints in looks.values() for value in prints)
+    holders = aside.holders(tx, channel.connection, channel.stream, values)
+    return {
+        golden_id: Waiting(
+            f"is {channel.stream} {holders[value]} in {channel.connection}, as it seems, which"
+            " cannot be taken in yet: see `tulay letters` and `tulay links review`",
+            golden_id,
+        )
+        for golden_id, prints in looks.items()
+        for value in prints
+        if value in holders
+    }
+
+
 def _reviews(tx: Transaction, channel: Channel) -> dict[str, Mapping[str, Any]]:
     """Returns golden id -> open review that may find its record over there."""
-    if not disputes.pending(tx, channel.connection).reviews:
-        return {}
     return {
         golden_id: review
         for review in disputes.open_reviews(tx)

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection as Transaction
 
-from connectors.kit.contract import Act, Create, Delete, Outcome, Page, Update, Write
+from connectors.kit.contract import Act, Create, Delete, Outcome, Page, Record, Update, Write
 from connectors.kit.errors import (
     ConnectorError,
     RateLimitedError,
@@ -134,7 +134,7 @@ class _Batch:
     # --- one channel ----------------------------------------------------------------------------
 
     def _work_channel(self, channel: Channel, jobs: list[Job]) -> None:
-        self._probe(channel, [job for job in jobs if job.link is None and job.wish.state == "sent"])
+        self._probe(channel, [job for job in jobs if _is_unheard(job, channel)])
         linked = [job for job in jobs if job.link is not None]
         self._read(channel, linked)
         # Merged or moved meanwhile: whatever the survivor lacks is a wish of its own.
@@ -344,6 +344,7 @@ class _Batch:
                 found += channel.connector.fetch(channel.stream, sorted(lost)).records
         # Before what was written is agreed on: after a crash in between it is at least history.
         remember_overwritten(self.hub, channel, [job for job, _ in writes], run=self.tally.id)
+        _note_read([job for job, _ in writes], found)
         if found or gone or merges:
             self._take(channel, Page(records=found, gone=gone, merges=merges), written=kept)
 
@@ -373,6 +374,7 @@ class _Batch:
                 self.tally.written += 1
         page = channel.connector.fetch(channel.stream, [act.key for _, act in steps])
         self._take(channel, page, own_wishes=False)
+        _note_read([job for job, _ in steps], page.records)
         self._refresh([job for job, _ in steps], channel)
 
     # --- verdicts -------------------------------------------------------------------------------
@@ -436,6 +438,14 @@ def _observed(job: Job, channel: Channel) -> bool:
     return job.link.digest == digest(job.record.payload, channel.mapping.fingerprint)
 
 
+def _is_unheard(job: Job, channel: Channel) -> bool:
+    """Says whether nobody knows what became of a create: a merge may have brought a link since.
+
+    What keeps a hub id will tell by itself then, whenever it is read.
+    """
+    return job.wish.state == "sent" and (job.link is None or channel.facts.once is None)
+
+
 def _surely_not(outcome: Outcome | None) -> bool:
     """Says whether a write has certainly not happened."""
     error = None if outcome is None else outcome.error
@@ -456,7 +466,19 @@ def _next_act(channel: Channel, job: Job) -> Act | None:
     goal = job.golden.values.get(states.path)
     shown = job.link.state.seen.get(states.path)
     actions = route_actions(states, shown, goal, channel.mapping.acts)
-    return Act(job.link.key, actions[0], job.link.version) if actions else None
+    if not actions:
+        return None
+    # What was typed and taken back left a newer version, and nothing that the link would note.
+    known = job.record if job.record is not None and job.record.key == job.link.key else job.link
+    return Act(job.link.key, actions[0], known.version)
+
+
+def _note_read(jobs: Sequence[Job], found: Sequence[Record]) -> None:
+    """Notes the records of jobs as they are by now."""
+    by_key = {record.key: record for record in found}
+    for job in jobs:
+        keys = (job.outcome and job.outcome.key, job.link and job.link.key)
+        job.record = next((by_key[key] for key in keys if key in by_key), job.record)
 
 
 def _written_link(links: Sequence[Link], channel: Channel) -> Link | None:

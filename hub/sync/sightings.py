@@ -10,6 +10,7 @@ from hashlib import blake2b
 import orjson
 
 from connectors.kit.contract import Payload, Record
+from hub.store.records import Link
 
 
 def digest(payload: Payload, fingerprint: str) -> bytes:
@@ -23,6 +24,24 @@ def newer(known: Record | None, found: Record) -> Record:
     if known is None or known.modified_at is None or found.modified_at is None:
         return found
     return known if known.modified_at > found.modified_at else found
+
+
+def is_older(record: Record, link: Link) -> bool:
+    """Says whether a record is older news than what is known: by the one clock of its system."""
+    return (
+        record.modified_at is not None
+        and link.modified_at is not None
+        and record.modified_at < link.modified_at
+    )
+
+
+def of_one_time(record: Record, link: Link) -> bool:
+    """Says whether a record shows another state of the same time: either may be the newer one.
+
+    Where times are whole seconds, two changes often carry the same.
+    """
+    same_time = record.modified_at is not None and record.modified_at == link.modified_at
+    return same_time and record.version != link.version
 
 
 def look_again(connection: str, stream: str, key: str) -> dict[str, str | None]:

@@ -7,18 +7,22 @@ survivor and keeps the history of both.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection as Transaction
 
-from connectors.kit.contract import Merge
+from connectors.kit.contract import Merge, Page
+from hub.flows.facts import derived_id
 from hub.model.observe import Change
 from hub.model.state import LinkState
-from hub.store import disputes, letters, queues, records
+from hub.model.want import settle_unheard
+from hub.store import aside, disputes, letters, queues, records
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
 from hub.sync.hold import hold
 from hub.sync.hub import Channel
+from hub.sync.sightings import look_again
 from hub.sync.split import remember_before
 from mappings.canonical.values import Values
 
@@ -47,8 +51,15 @@ def take_gone(
             _leave(channel, link, golden.get(link.golden_id or ""), then=then)
             tally.changed += 1
             tally.touch(key, "gone")
+    _end_waiting(tx, channel, keys)
+
+
+def _end_waiting(tx: Transaction, channel: Channel, keys: Sequence[str]) -> None:
+    """What is no longer there is neither set aside nor under review."""
+    place = (channel.connection, channel.stream)
     letters.deliver(tx, "pull", channel.connection, stream=channel.stream, keys=keys)
-    disputes.drop_reviews(tx, channel.connection, channel.stream, keys)
+    disputes.drop_reviews(tx, *place, keys)
+    aside.forget(tx, *place, keys)
 
 
 def _leave(channel: Channel, link: Link, golden: Golden | None, *, then: Consequences) -> None:
@@ -87,20 +98,61 @@ def take_merge(
         # What was known of the old record says nothing about the age of the survivor.
         old.key, old.digest, old.modified_at = merge.into, None, None
         records.change_links(tx, [old])
-        _leave_trace(tx, channel, merge.key, survivor=old, then=then)
+        _leave_trace(tx, channel, merge.key, survivor=old, now=then.now)
         return
+    written = old.spare == 0
     old.gone_at, old.digest, old.spare = then.now, None, old.id or 0
     records.change_links(tx, [old])
-    if old.golden_id and into.golden_id and old.golden_id != into.golden_id:
+    if written and old.golden_id and old.golden_id == into.golden_id:
+        _write_to(tx, into, then=then)
+    elif old.golden_id and into.golden_id and old.golden_id != into.golden_id:
         why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
-        merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=old.state)
+        shown = _as_shown(tx, old, into)
+        merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=shown)
+
+
+def _write_to(tx: Transaction, link: Link, *, then: Consequences) -> None:
+    """A further record of a thing outlived the one that was written to, and takes its place."""
+    link.spare = 0
+    records.change_links(tx, [link])
+    for golden in records.load(tx, [str(link.golden_id)]).values():
+        then.wish(link.connection, golden)
+
+
+def _as_shown(tx: Transaction, old: Link, into: Link) -> LinkState:
+    """Returns how a system spells the old record, an update whose answer was lost included."""
+    golden_id = str(old.golden_id)
+    sent = queues.sent_values(tx, old.connection, [golden_id], created=False).get(golden_id)
+    return settle_unheard(old.state, sent, into.state.seen) if sent else old.state
+
+
+def follow_strangers(tx: Transaction, channel: Channel, page: Page, *, now: datetime) -> None:
+    """Ends what waits for records that were merged away before they were known.
+
+    Letters and reviews about them are over. Their keys go on meaning the survivor; one that is not
+    known either is asked for, and what refers to them tries again.
+    """
+    connection, stream = channel.connection, channel.stream
+    into = {merge.key: merge.into for merge in page.merges if merge.key != merge.into}
+    _end_waiting(tx, channel, list(into))
+    links = records.links_by_key(tx, connection, stream, [*into, *into.values()])
+    strangers = [key for key in into if key not in links]
+    there = {record.key for record in page.records}
+    for key in strangers:
+        survivor = links.get(into[key])
+        if survivor is not None:
+            _leave_trace(tx, channel, key, survivor=survivor, now=now)
+        elif into[key] not in there:
+            queues.receive(tx, [look_again(connection, stream, into[key])], now=now)
+    if strangers:
+        letters.wake(tx, [derived_id(connection, stream, key) for key in strangers], now=now)
 
 
 def _leave_trace(
-    tx: Transaction, channel: Channel, key: str, *, survivor: Link, then: Consequences
+    tx: Transaction, channel: Channel, key: str, *, survivor: Link, now: datetime
 ) -> None:
     """The old key goes on meaning the survivor, for children and for pages that are old news."""
-    trace = Link(channel.connection, channel.stream, key, None, gone_at=then.now)
+    trace = Link(channel.connection, channel.stream, key, None, gone_at=now)
     records.add_links(tx, [trace])
     stored = records.links_by_key(tx, channel.connection, channel.stream, [key])[key]
     stored.golden_id, stored.spare = survivor.golden_id, stored.id or 0
@@ -138,6 +190,7 @@ def merge_golden(
     loser.merged_into = winner_id
     then.touch(loser)
     then.forget(loser)
+    queues.inherit_sent(tx, loser_id, winner_id, paths=gained)
     queues.drop_for(tx, loser_id)
     disputes.move_history(tx, loser_id, winner_id)
     disputes.move_conflicts(tx, loser_id, winner_id)

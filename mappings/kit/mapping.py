@@ -68,6 +68,10 @@ class Mapping(Protocol):
         """
         ...
 
+    def legible(self, payload: ReadOnly[str, Any]) -> Values:
+        """Translates what can be translated of a record that `read` refuses: its plain paths."""
+        ...
+
     def write(
         self, values: ReadOnly[str, Scalar], current: ReadOnly[str, Any] | None
     ) -> dict[str, Any]:

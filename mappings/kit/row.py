@@ -113,6 +113,17 @@ class Columns:
         except SURPRISES as error:
             raise self.by_path[path].refused(error) from error
 
+    def legible(self, payload: Mapping[str, Any]) -> Values:
+        """Returns the values of the paths that can be translated."""
+        found: Values = {}
+        for path, column in self.by_path.items():
+            try:
+                country = column.region.of(payload) if column.region else None
+                found[path] = column.meaning(column.take(payload), country)
+            except SURPRISES:
+                continue  # what cannot be read is what the caller knows already
+        return found
+
     def write(self, values: Mapping[str, Scalar], draft: Draft) -> None:
         """Adds what the given paths need to the draft. Raises: LensError."""
         for column in self._writing:

@@ -41,6 +41,10 @@ class TableMapping:
             items.read(payload, values)
         return values
 
+    def legible(self, payload: Mapping[str, Any]) -> Values:
+        """Translates what can be translated; see the protocol."""
+        return {**self.constants, **self.columns.legible(payload)}
+
     def write(
         self, values: Mapping[str, Scalar], current: Mapping[str, Any] | None
     ) -> dict[str, Any]:

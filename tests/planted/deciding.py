@@ -48,8 +48,8 @@ PLANTS = (
         "a record older than the golden value is not observed",
         "P7",
         "hub/sync/intake.py",
-        "        if self._stale(record, link):\n            self.tally.skip",
-        "        if self._stale(record, link) or (\n"
+        "        if is_older(record, link):\n            self.tally.skip",
+        "        if is_older(record, link) or (\n"
         "            record.modified_at is not None\n"
         "            and link.id is not None\n"
         "            and record.modified_at < golden.changed_at\n"
@@ -264,9 +264,28 @@ PLANTS = (
         "hub/sync/derive.py",
         '            companies[str(golden.values.get("company") or "")] = None\n'
         '            sales[str(golden.values.get("sales_order") or "")] = None\n'
-        "        for golden in alive",
+        "            self._end_waiting",
         '            sales[str(golden.values.get("sales_order") or "")] = None\n'
-        "        for golden in alive",
+        "            self._end_waiting",
         (f"{_DEFECTS}::test_the_figures_of_a_company_forget_a_deleted_order",),
+    ),
+    Plant(
+        "a deal with the order of a merged one gets a second order",
+        "P2",
+        "hub/sync/derive.py",
+        "        return next((others[i] for i in ids if i in others), None)\n",
+        "        return next((others[i] for i in ids if i not in others), None)\n",
+        (
+            "tests/scenarios/test_selling.py"
+            "::test_a_deal_that_is_won_after_an_ordered_one_was_merged_into_it_has_that_order",
+        ),
+    ),
+    Plant(
+        "a record merged away before it was known is waited for",
+        "P3",
+        "hub/sync/vanish.py",
+        "    _end_waiting(tx, channel, list(into))\n",
+        "    _end_waiting(tx, channel, [])\n",
+        ("tests/scenarios/test_merged_unknown.py",),
     ),
 )

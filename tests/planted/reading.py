@@ -75,9 +75,9 @@ PLANTS = (
     Plant(
         "a stale page is applied",
         "P7",
-        "hub/sync/intake.py",
-        "            and record.modified_at < link.modified_at\n",
-        "            and record.modified_at == link.modified_at.min\n",
+        "hub/sync/sightings.py",
+        "        and record.modified_at < link.modified_at\n",
+        "        and record.modified_at == link.modified_at.min\n",
         (f"{_DEFECTS}::test_an_old_page_does_not_overwrite_newer_words",),
     ),
     Plant(
@@ -92,9 +92,9 @@ PLANTS = (
     Plant(
         "of two states of one time the page's is believed",
         "P7",
-        "hub/sync/intake.py",
-        "        return not self.fetched and same_time and record.version != link.version\n",
-        "        return False and same_time\n",
+        "hub/sync/sightings.py",
+        "    return same_time and record.version != link.version\n",
+        "    return same_time and record.version is None\n",
         (f"{_TROUBLE}::test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer",),
     ),
     Plant(
@@ -333,7 +333,7 @@ PLANTS = (
         "a bad record stops its page",
         "P6",
         "hub/sync/intake.py",
-        "                self._bury(record.key, str(error))\n",
+        "                self._bury(record, str(error))\n",
         "                raise\n",
         (_TROUBLE,),
     ),

@@ -114,6 +114,10 @@ class SheetMapping:
         """Translates a record."""
         return {path: canonical(path, get(payload, path)) for path in self.entity.fields}
 
+    def legible(self, payload: Mapping[str, Any]) -> Values:
+        """All of it can be read."""
+        return self.read(payload)
+
     def write(
         self, values: Mapping[str, Scalar], current: Mapping[str, Any] | None
     ) -> dict[str, Any]:

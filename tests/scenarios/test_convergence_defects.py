@@ -345,6 +345,19 @@ def test_the_figures_of_a_company_forget_a_deleted_order(wide: WideWorld) -> Non
     assert _figures(wide) == {"c1": "o1"}
 
 
+def test_a_step_is_taken_although_words_were_typed_and_taken_back(wide: WideWorld) -> None:
+    crm, erp = wide.systems["crm"], wide.systems["erp"]
+    key = crm.create("orders", code="o1", state="draft", description="A")
+    sync(wide.hub)
+    crm.edit("orders", key, state="cancelled")
+    for words in ("B", "A"):
+        erp.edit("orders", "1", description=words)
+    later(wide)
+    sync(wide.hub)
+    assert erp.get("orders", "1")["state"] == "cancelled"
+    assert remember(wide).wishes == {}
+
+
 def test_what_a_third_value_overrules_stays_in_history(world: World) -> None:
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", phone="1")

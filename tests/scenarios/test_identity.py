@@ -166,6 +166,18 @@ def test_a_record_that_got_a_new_key_keeps_its_link(world):
     assert world.erp.get("parties", party)["title"] == "Acme Group"
 
 
+def test_two_customers_merged_crosswise_on_both_sides_are_one(world):
+    first, party = world.customer()
+    second, other = world.customer(name="Zenith", domain="zenith.example")
+    world.crm.merge("companies", second, into=first)
+    pull(world.hub, "crm", "companies")
+    world.erp.merge("parties", party, into=other)
+    world.agree()
+    assert list(world.crm.records("companies")) == [first]
+    assert list(world.erp.records("parties")) == [other]
+    assert len(world.golden("company")) == 1
+
+
 @pytest.fixture
 def two_customers(world):
     """Two customers that both sides know, each with a contact."""

@@ -306,3 +306,56 @@ def test_a_flow_that_is_switched_off_does_nothing(world, shop):
     world.agree()
     assert world.erp.records("sales") == {}
     assert world.letters() == []
+
+
+def _merged(world, loser, winner):
+    world.crm.merge("deals", loser, into=winner)
+    for key, order in world.crm.records("orders").items():
+        if order.get("deal") == loser:
+            world.crm.edit("orders", key, deal=winner)
+
+
+def test_a_deal_that_is_won_after_an_ordered_one_was_merged_into_it_has_that_order(world, shop):
+    won, other = shop["deal"](stage="won"), shop["deal"]()
+    world.quiet()
+    (sale,) = world.erp.records("sales")
+    _merged(world, won, other)
+    world.quiet()
+    world.crm.edit("deals", other, stage="won")
+    world.agree()
+    assert list(world.erp.records("sales")) == [sale]
+    assert world.crm.get("deals", other)["order_number"] == f"SO-{sale}"
+
+
+def test_two_won_deals_that_are_merged_keep_their_orders_and_get_no_third(world, shop):
+    first, second = shop["deal"](stage="won"), shop["deal"](stage="won", title="Four widgets")
+    world.quiet()
+    sales = list(world.erp.records("sales"))
+    shown = world.crm.get("deals", second)["order_number"]
+    _merged(world, first, second)
+    world.agree()
+    for sale in sales:
+        world.erp.edit("sales", sale, delivery="sent")
+        world.agree()
+        assert world.crm.get("deals", second)["order_number"] == shown
+    assert list(world.erp.records("sales")) == sales
+
+
+def test_a_waiting_deal_that_is_merged_away_leaves_its_letter(world, shop):
+    waiting, other = shop["deal"](stage="won", lines=[]), shop["deal"](stage="won")
+    world.quiet()
+    assert len(world.letters()) == 1
+    _merged(world, waiting, other)
+    world.agree()
+    assert world.letters() == []
+    assert len(world.erp.records("sales")) == 1
+
+
+def test_a_waiting_deal_that_is_deleted_leaves_its_letter(world, shop):
+    world.restart(policies={"opportunity": {"delete": "propagate"}})
+    waiting = shop["deal"](stage="won", lines=[])
+    world.quiet()
+    assert len(world.letters()) == 1
+    world.crm.delete("deals", waiting)
+    world.agree()
+    assert world.letters() == []

@@ -376,6 +376,8 @@ def _invented(world: World, memory: Memory) -> Iterator[str]:
         for path, value in golden.values.items():
             if code_of(golden) in copied:
                 continue
+            if value is None:
+                continue  # a person has decided that it is empty
             if path not in world.untyped and value not in world.said:
                 yield f"golden {golden.entity} {path} = {value!r}, which nobody typed"
     # The other parts of a unit in conflict stand there as that system writes them.

@@ -1,0 +1,93 @@
+"""Sorts the merges of a page: which may be taken at once, and which need their survivor first.
+
+A survivor that has no link yet is mostly the new key of the old record. But it may also be
+something that we know and have not met there, such as what we made and never heard of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection as Transaction
+
+from connectors.kit.contract import Merge, Page
+from hub.store import merges, queues, records
+from hub.store.records import Link
+from hub.sync.hub import Channel
+from hub.sync.identity import Fresh, identify
+
+
+@dataclass(slots=True)
+class Sorted:
+    """The merges of a page."""
+
+    #: Taken before the records of the page.
+    now: list[Merge] = field(default_factory=list)
+    #: Taken after them: the survivor is to become what it is, then two become one.
+    later: list[Merge] = field(default_factory=list)
+    #: Only to be taken with their survivor, which is not on this page.
+    asked: list[Merge] = field(default_factory=list)
+
+
+def sort_merges(tx: Transaction, channel: Channel, page: Page, *, fetched: bool) -> Sorted:
+    """Sorts the merges of a page. What was `fetched` tells all there is to know."""
+    found = Sorted()
+    keys = {key for merge in page.merges for key in (merge.key, merge.into)}
+    links = records.links_by_key(tx, channel.connection, channel.stream, keys)
+    unknown = {merge.into for merge in page.merges if _alive(links, merge.key)} - links.keys()
+    known = _recognised(tx, channel, page, unknown)
+    told = {*page.gone, *(r.key for r in page.records), *(m.key for m in page.merges)}
+    for merge in page.merges:
+        if merge.into not in unknown or not _alive(links, merge.key):
+            found.now.append(merge)
+        elif known.get(merge.into, links[merge.key].golden_id) != links[merge.key].golden_id:
+            found.later.append(merge)
+        elif fetched or merge.into in told:
+            found.now.append(merge)
+        else:
+            found.asked.append(merge)
+    return found
+
+
+def with_told_merges(tx: Transaction, channel: Channel, page: Page) -> Page:
+    """Returns the page with merges that were told before its records: they are survivors."""
+    place = (channel.connection, channel.stream)
+    told = merges.told(tx, *place, [record.key for record in page.records])
+    linked = records.links_by_key(tx, *place, [key for key, _ in told])
+    alive = [Merge(*one) for one in dict.fromkeys(told) if _alive(linked, one[0])]
+    return replace(page, merges=[*page.merges, *(m for m in alive if m not in page.merges)])
+
+
+def ask_for_survivors(
+    tx: Transaction, channel: Channel, asked: Sequence[Merge], *, now: datetime
+) -> None:
+    """Notes that these merges are to be looked at together with their survivors."""
+    nudges = [
+        {
+            "connection": channel.connection,
+            "stream": channel.stream,
+            "key": merge.key,
+            "event_id": f"merge:{channel.stream}:{merge.key}"[:120],
+            "merged_into": merge.into,
+        }
+        for merge in asked
+    ]
+    queues.receive(tx, nudges, now=now)
+
+
+def _alive(links: Mapping[str, Link], key: str) -> bool:
+    return key in links and links[key].gone_at is None
+
+
+def _recognised(
+    tx: Transaction, channel: Channel, page: Page, unknown: set[str]
+) -> Mapping[str, str]:
+    """Returns key -> golden id of survivors on this page that are something we know."""
+    fresh = [
+        Fresh(record, channel.mapping.legible(record.payload), b"")
+        for record in page.records
+        if record.key in unknown
+    ]
+    return identify(tx, channel, fresh).known if fresh else {}

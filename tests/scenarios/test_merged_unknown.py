@@ -1,0 +1,95 @@
+"""Records that were merged away before the hub knew them: nothing waits for them for ever."""
+
+from __future__ import annotations
+
+from connectors.memory import MemoryConnector
+from hub.store.progress import Tally
+from hub.sync.intake import take_in
+from hub.sync.pull import pull
+
+
+def test_a_contact_that_waited_and_was_merged_is_no_longer_waited_for(world):
+    world.map("contacts", "people")
+    party = world.erp.create("parties", title="Acme")
+    known = world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example")
+    waiting = world.erp.create("people", given="A", family="Lee", party=party)
+    pull(world.hub, "erp", "people")
+    assert [letter["key"] for letter in world.letters()] == [waiting]
+    world.erp.merge("people", waiting, into=known)
+    world.agree()
+    assert world.letters() == []
+    assert len(world.golden("contact")) == 1
+
+
+def test_an_unreadable_record_that_was_merged_leaves_its_letter(world):
+    world.map("bills", "invoices")
+    _, party = world.customer()
+    good = world.erp.create("bills", party=party, total="10", number="1", state="posted")
+    bad = world.erp.create("bills", party=party, total="10", number="2", state="sideways")
+    known = world.erp.create("bills", party=party, total="10", number="3", state="posted")
+    world.quiet()
+    world.erp.edit("bills", known, state="sideways")
+    world.quiet()
+    assert {letter["key"] for letter in world.letters()} == {bad, known}
+    world.erp.merge("bills", bad, into=good)
+    world.erp.merge("bills", known, into=good)
+    world.agree()
+    assert world.letters() == []
+
+
+def test_a_record_under_review_that_was_merged_is_not_asked_about(world):
+    keys = [world.crm.create("companies", name=f"Acme {n}", domain="acme.example") for n in "AB"]
+    world.restart(policies={"company": {"create": ["crm"]}})
+    world.quiet()
+    world.erp.create("parties", title="Zenith", website="zenith.example")
+    party = world.erp.create("parties", title="Acme", website="acme.example")
+    world.quiet()
+    assert len(world.reviews()) == 1
+    world.erp.merge("parties", party, into="1")
+    world.agree()
+    assert world.reviews() == []
+    assert len(world.crm.records("companies")) == len(keys) + 1
+
+
+def test_what_refers_to_a_company_merged_before_it_was_known_refers_to_the_survivor(world):
+    world.map("contacts", "people")
+    first, second = (world.erp.create("parties", title=title) for title in ("Acme", "Zenith"))
+    world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example", party=first)
+    pull(world.hub, "erp", "people")
+    world.erp.merge("parties", first, into=second)
+    world.agree()
+    assert world.letters() == []
+    (contact,) = world.golden("contact")
+    (company,) = world.golden("company")
+    assert contact.values["company"] == company.id
+
+
+def test_a_company_merged_before_it_was_known_into_one_that_is_gone_is_not_waited_for(world):
+    world.map("contacts", "people")
+    first, second = (world.erp.create("parties", title=title) for title in ("Acme", "Zenith"))
+    world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example", party=first)
+    pull(world.hub, "erp", "people")
+    world.erp.merge("parties", first, into=second)
+    world.erp.delete("parties", second)
+    world.agree()
+    assert world.letters() == []
+    (contact,) = world.golden("contact")
+    assert contact.values.get("company") is None
+
+
+def test_a_late_page_asks_nobody_about_a_record_that_is_gone(world):
+    for n in "AB":
+        world.crm.create("companies", name=f"Acme {n}", domain="acme.example")
+    world.restart(policies={"company": {"create": ["crm"]}})
+    world.quiet()
+    party = world.erp.create("parties", title="Acme", website="acme.example")
+    page = next(iter(MemoryConnector.of(world.erp).pages("parties", None)))
+    world.erp.delete("parties", party)
+    world.quiet()
+    channel = world.hub.connection("erp").channel("parties")
+    with world.hub.store.begin() as tx:
+        tally = Tally(world.hub.fresh_id(), "pull", "erp", "parties", world.clock())
+        take_in(world.hub, tx, channel, page=page, tally=tally, fetched=False)
+    assert tally.adds_up
+    world.quiet()
+    assert world.reviews() == []
