@@ -203,12 +203,15 @@ def merge_golden(
 
 
 def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:
-    """Returns what the winner has only as a system spells the loser's value, which is fuller."""
+    """Returns what the winner has only as a system spells what the loser had agreed on with it.
+
+    The loser's value is fuller then, or newer.
+    """
     return {
         path: value
         for path, value in loser.values.items()
         if winner.values.get(path) not in (None, value)
-        and shown_as.agreed_at(path) == value
+        and shown_as.agreed_at(path) not in (None, winner.values[path])
         and shown_as.shown_at(path) == winner.values[path]
     }
 
