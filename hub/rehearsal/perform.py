@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from connectors.kit.vices import Chances
 from hub.rehearsal.ledger import Ledger
 from hub.rehearsal.people import Day
 from hub.rehearsal.plan import Op, Plan, Scene
@@ -29,11 +30,14 @@ class Order:
     plot: Plot
     seed: int
     changes: int
-    vices: tuple[str, ...]
+    #: Vice -> chance.
+    vices: Chances
     #: As the person wrote it.
     asked: str = "all"
     #: The settings are a file of the user's, not the shipped pair.
     given: bool = False
+    #: Where it is played, in words of the command and without passwords.
+    places: tuple[str, ...] = ()
 
 
 @dataclass
