@@ -90,8 +90,13 @@ def take_merge(
         records.change_links(tx, [old])
         _leave_trace(tx, channel, merge.key, survivor=old, then=then)
         return
+    written = old.spare == 0
     old.gone_at, old.digest, old.spare = then.now, None, old.id or 0
     records.change_links(tx, [old])
+    if written and into.spare and into.golden_id == old.golden_id:
+        # The survivor was read before the merge was told: it takes the place, or nobody would.
+        into.spare = 0
+        records.change_links(tx, [into])
     if old.golden_id and into.golden_id and old.golden_id != into.golden_id:
         why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
         merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=old.state)

@@ -248,3 +248,21 @@ def test_a_sweep_needs_no_more_memory_for_more_records(world):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < peaks[1] * 1.5, peaks
+
+
+def test_a_third_record_that_is_read_before_its_merge_is_told_takes_the_place(world):
+    first, party = world.customer()
+    _, other = world.customer(name="Bolt", domain="bolt.example")
+    # The ERP tells deletions and merges only to those who ask for a record that is missing.
+    facts = world.erp.shape("parties").facts.model_copy(update={"deletions": "sweep"})
+    world.erp.declare("parties", facts=facts)
+    world.erp.misbehave("merged")
+    third = world.erp.merge("parties", other, into=party)
+    pull(world.hub, "erp", "parties")
+    sweep(world.hub, "erp", "parties")
+    world.quiet()
+    assert set(world.erp.records("parties")) == {third}
+    world.crm.edit("companies", first, name="Renamed")
+    world.quiet()
+    assert world.erp.get("parties", third)["title"] == "Renamed"
+    assert set(world.erp.records("parties")) == {third}
