@@ -98,8 +98,9 @@ def test_a_restored_record_is_welcome_again(world, delete):
         assert world.erp.get("parties", party)["branch"] == "Shipping"
 
 
-def only_sweeps(world):
-    facts = world.erp.shape("parties").facts.model_copy(update={"deletions": "sweep"})
+def only_sweeps(world, **facts):
+    changed = {"deletions": "sweep", **facts}
+    facts = world.erp.shape("parties").facts.model_copy(update=changed)
     world.erp.declare("parties", facts=facts)
     world.restart()
 
@@ -185,6 +186,20 @@ def test_a_surprising_number_of_deletions_found_by_a_sweep_waits_for_a_person(ma
     assert len(gone) == 60
 
 
+def test_not_even_a_part_of_a_surprising_sweep_is_believed(many):
+    world = many
+    # Asked for in portions, each of which alone would be no surprise.
+    only_sweeps(world, batch=10)
+    world.erp.hide("parties", 0.7)
+    sweep(world.hub, "erp", "parties")
+    assert [n.key for g in world.golden() for n in world.links(g) if n.gone_at is not None] == []
+    assert "erp.parties" in world.sync().paused
+    world.erp.hide("parties", 0.0)
+    world.resume("erp", "parties")
+    world.agree()
+    assert (len(world.erp.records("parties")), len(world.crm.records("companies"))) == (100, 100)
+
+
 def test_a_surprising_number_of_nudged_deletions_waits_for_a_person(many):
     from connectors.kit.contract import Nudge
     from hub.sync.drain import drain
@@ -254,8 +269,7 @@ def test_a_third_record_that_is_read_before_its_merge_is_told_takes_the_place(wo
     first, party = world.customer()
     _, other = world.customer(name="Bolt", domain="bolt.example")
     # The ERP tells deletions and merges only to those who ask for a record that is missing.
-    facts = world.erp.shape("parties").facts.model_copy(update={"deletions": "sweep"})
-    world.erp.declare("parties", facts=facts)
+    only_sweeps(world)
     world.erp.misbehave("merged")
     third = world.erp.merge("parties", other, into=party)
     pull(world.hub, "erp", "parties")
