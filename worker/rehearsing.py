@@ -28,7 +28,7 @@ from pydantic import SecretStr
 from hub.rehearsal.certificate import Certificate
 from hub.rehearsal.ledger import Ledger
 from hub.rehearsal.people import Day
-from hub.rehearsal.perform import Order, Performance, day_of, end
+from hub.rehearsal.perform import Order, Performance, day_of, end, page_of
 from hub.rehearsal.play import Finding, Play
 from hub.rehearsal.rest import rest
 from hub.rehearsal.run import certified, told
@@ -130,6 +130,7 @@ def rehearse(
                             "redis_url": redis_url,
                             "queues": prefix,
                             "folder": str(folder),
+                            "page": page_of(order),
                         }
                     ),
                     encoding="utf-8",
@@ -169,7 +170,8 @@ def _perform(
     advance: Callable[[int], None],
 ) -> Performance:
     began = time.monotonic()
-    stage = Stage(order.plot, folder, scratch, order.seed, order.vices, clock=WallClock())
+    clock = WallClock()
+    stage = Stage(order.plot, folder, scratch, order.seed, order.vices, clock, page=page_of(order))
     play = Play(stage, Ledger(folder / "ledger"))
     day = day_of(order, stage)
     play.populate(day.population())
@@ -292,7 +294,11 @@ def settings_of(sidecar: Mapping[str, Any]) -> Settings:
             one,
             played_by=(
                 "memory",
-                {"system": name, "path": str(Path(sidecar["folder"]) / f"{name}.system")},
+                {
+                    "system": name,
+                    "path": str(Path(sidecar["folder"]) / f"{name}.system"),
+                    "page": sidecar["page"],
+                },
             ),
             # Nobody's limit is at stake; how much of it was used is said in the certificate.
             budget=BudgetSettings(requests=1_000_000, per_seconds=1.0),

@@ -57,10 +57,19 @@ def day_of(order: Order, stage: Stage) -> Day:
     return Day(order.seed, stage.cast(), order.changes, pace=min(pace, 3.0))
 
 
+def page_of(order: Order) -> int:
+    """Returns how many records a page has: on a small day, too, a reading takes several."""
+    return min(max(_people(order) // 4, 4), 100)
+
+
+def _people(order: Order) -> int:
+    return max(order.changes // 25, 12)
+
+
 def plan_of(order: Order, stage: Stage, day: Day) -> Plan:
     """Returns the plan of the scenes."""
     streams = {name: tuple(c.channels) for name, c in stage.hub.connections.items()}
-    people = max(order.changes // 25, 12)
+    people = _people(order)
     # Large enough that work comes in batches, small enough that few runs are a surprise.
     largest = max(6, min(max(people // 2, 120), order.changes // 10, 4000))
     rhythm = max(order.changes * 2 // (largest * _LUNCHES), 4)
@@ -78,7 +87,7 @@ def perform(
 ) -> Performance:
     """Plays an order on an empty store. `chosen` leaves out parts of the story."""
     began = time.monotonic()
-    stage = Stage(order.plot, folder, store, order.seed, order.vices)
+    stage = Stage(order.plot, folder, store, order.seed, order.vices, page=page_of(order))
     ledger = Ledger(folder / "ledger")
     play = Play(stage, ledger, tell)
     day = day_of(order, stage)

@@ -37,7 +37,6 @@ _CALL, _SLOW_CALL = 0.05, 8.0
 OVERLAP = 5.0
 #: Seconds that a system says to wait when it is busy.
 _RETRY_AFTER = 0.2
-_PAGE = 100
 #: Seconds: longer than every lease and every pause after an error.
 _LONG = 2 * 3600.0
 
@@ -127,6 +126,8 @@ class Stage:
     vices: Chances
     clock: Clock = field(default_factory=Clock)
     trouble: Trouble = field(default_factory=Trouble)
+    #: Records in one page.
+    page: int = 100
 
     def __post_init__(self) -> None:
         chance = random.Random(f"{self.seed} stage")  # noqa: S311 - repeatable, not secret
@@ -172,7 +173,7 @@ class Stage:
         settings = self.plot.settings
         connections = {}
         for name, one in settings.connections.items():
-            speaks = MemoryConnector.of(self.company.systems[name], page=_PAGE, overlap=OVERLAP)
+            speaks = MemoryConnector.of(self.company.systems[name], page=self.page, overlap=OVERLAP)
             wire = Wire(speaks, life, self)
             channels = channels_of(one, wire, self.plot.mappings[one.system])
             connections[name] = Connection(name, one.system, one.role, wire, channels)
