@@ -159,8 +159,8 @@ class Stage:
     def _system(self, one: ConnectionSettings, number: int) -> MemorySystem:
         path = self.folder / f"{one.name}.system"
         system = MemorySystem(one.name, streams={}, path=path, clock=self.clock)
-        # A clock is wrong from the beginning: one that is put right jumps.
-        clock = {name: chance for name, chance in self.vices.items() if name == "skew"}
+        # Clocks are wrong and coarse from the beginning: one that changes its ways jumps back.
+        clock = {name: c for name, c in self.vices.items() if name in ("skew", "ties")}
         system.misbehave(clock, seed=self.seed + number)
         return system
 

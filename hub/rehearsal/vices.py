@@ -24,14 +24,16 @@ OWN: Mapping[str, Kind] = MappingProxyType(
 )
 #: Webhooks are few in a rehearsal: their vices strike as often as the registry says.
 WEBHOOKS = ("duplicated", "reordered", "delayed", "dropped")
-#: The registry's chances are meant for some hundred calls, a day has millions: with so much of each
-#: a day stays a day of work, and all of them strike in it.
+#: Pages, too: what happens between them costs nobody time.
+_AS_SAID = {*WEBHOOKS, "moving", "vanishing"}
+#: The registry's other chances are meant for some hundred calls, a day has millions: with so much
+#: of each a day stays a day of work, and all of them strike in it.
 CALM = 0.1
 #: All words of `--vices`, each with its chance when nobody says.
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         name: kind
-        if kind.steady or name in WEBHOOKS
+        if kind.steady or name in _AS_SAID
         else replace(kind, chance=round(kind.chance * CALM, 6))
         for name, kind in VICES.items()
     }

@@ -254,7 +254,7 @@ class _Intake:
             return
         joined = golden.get(identities.known.get(key, ""))
         if link is not None and self._may_be_gone(link):
-            self._look_again(link)
+            self._look_again(link, one.record)
             return
         if joined is None and not self._adopts():
             self.tally.skip("not taken in from here")
@@ -335,7 +335,7 @@ class _Intake:
             self._too_late(one, link, golden)
             return
         if self._may_be_gone(link):
-            self._look_again(link)
+            self._look_again(link, record)
             return
         ours = self.written.get(record.key)
         if ours is not None:
@@ -372,10 +372,10 @@ class _Intake:
         if self.own_wishes:
             self.then.wish(link.connection, golden)
 
-    def _look_again(self, link: Link) -> None:
+    def _look_again(self, link: Link, record: Record) -> None:
         """Whether it is back or the page is old news, only a fetch can tell."""
         self.tally.skip("gone when last looked at")
-        nudge = look_again(link.connection, link.stream, link.key)
+        nudge = look_again(link.connection, link.stream, link.key, version=record.version)
         queues.receive(self.tx, [nudge], now=self.now)
 
     def _may_be_gone(self, link: Link) -> bool:

@@ -7,7 +7,11 @@ import tracemalloc
 import pytest
 
 from connectors.kit.errors import UnavailableError
+from connectors.memory import MemoryConnector
 from hub.store import queues
+from hub.store.progress import Tally
+from hub.sync.drain import drain
+from hub.sync.intake import take_in
 from hub.sync.pull import pull, sweep
 from hub.sync.reconcile import reconcile
 
@@ -280,3 +284,28 @@ def test_a_third_record_that_is_read_before_its_merge_is_told_takes_the_place(wo
     world.quiet()
     assert world.erp.get("parties", third)["title"] == "Renamed"
     assert set(world.erp.records("parties")) == {third}
+
+
+def test_a_record_that_comes_back_while_somebody_looks_for_it_is_not_forgotten(world, monkeypatch):
+    company, _ = world.customer()
+    old = next(iter(world.hub.connection("crm").connector.pages("companies", None)))
+    world.crm.delete("companies", company)
+    world.quiet()
+    channel = world.hub.connection("crm").channel("companies")
+    tally = Tally(world.hub.fresh_id(), "late", "crm", "companies", world.hub.clock())
+    with world.store.begin() as tx:
+        take_in(world.hub, tx, channel, page=old, tally=tally, fetched=False)  # asks for a look
+    real = MemoryConnector.fetch
+
+    def fetch(self, stream, keys):
+        found = real(self, stream, keys)
+        monkeypatch.undo()
+        world.crm.restore("companies", company)
+        pull(world.hub, "crm", "companies")  # asks for another one
+        return found
+
+    monkeypatch.setattr(MemoryConnector, "fetch", fetch)
+    drain(world.hub, "crm")
+    drain(world.hub, "crm")
+    (golden,) = world.golden("company")
+    assert [n.gone_at for n in world.links(golden)] == [None, None]
