@@ -30,12 +30,23 @@ LANE_OF = {"drain": "live", "push": "live", "derive": "live", "tidy": "live"} | 
 
 
 #: What the names of our queues begin with; a rehearsal takes names of its own.
-_names = {"prefix": "tulay"}
+_OURS = "tulay"
+_names = {"prefix": _OURS}
 
 
 def call_queues(prefix: str) -> None:
     """Gives the queues of this process other names."""
     _names["prefix"] = prefix
+
+
+def worker_name(name: str) -> str:
+    """Returns the name of an rq worker: it tells those with other queues apart.
+
+    >>> worker_name("host-12")
+    'host-12'
+    """
+    prefix = _names["prefix"]
+    return name if prefix == _OURS else f"{prefix}-{name}"
 
 
 def connect(url: str) -> Any:
@@ -71,6 +82,10 @@ def sweep_up(redis: Any, prefix: str) -> None:
         if _says(redis, key, "queues", prefix):
             redis.srem("rq:workers", key)
             redis.delete(key)
+    for key in redis.scan_iter("rq:execution:*"):
+        if _says(redis, key, "worker_name", prefix):
+            job = key.removeprefix(b"rq:execution:").rpartition(b":")[0]
+            redis.delete(key, b"rq:executions:" + job)
     for name in redis.smembers("rq:queues"):
         if prefix in name.decode():
             redis.srem("rq:queues", name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,10 @@ from hub.cli.progress import progress
 from hub.cli.screen import Screen
 from hub.cli.session import Session, command, session
 from hub.rehearsal.certificate import PROMISES, Certificate
+
+#: Where addresses keep passwords: before the last @ of the place, or among the options.
+_IN_PLACE = re.compile(r"^([^/?#]*://[^:/?#@]*:).*(@[^@]*)$", re.DOTALL)
+_IN_QUERY = re.compile(r"([?&](?:ssl)?pass(?:word)?=)[^&#]*", re.IGNORECASE)
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +31,10 @@ def register(app: typer.Typer) -> None:
             int, typer.Option("--changes", min=1, help="What people do in that day.")
         ] = 1000,
         vices: Annotated[
-            str, typer.Option("--vices", help="all, none, or names with commas: lost,kill.")
+            str,
+            typer.Option(
+                "--vices", help="all, none, or names, perhaps with chances: all,down:0.2,skew:0."
+            ),
         ] = "all",
         workers: Annotated[
             int | None,
@@ -86,7 +94,8 @@ def _run(current: Session, *, seed: int, changes: int, vices: str, **places: Any
 
     with tempfile.TemporaryDirectory(prefix="tulay-settings-") as name:
         settings, given = settings_for(current.config, Path(name))
-        order = Order(Plot.of(settings), seed, changes, chosen(vices), vices, given)
+        where = places_of(**places)
+        order = Order(Plot.of(settings), seed, changes, chosen(vices), vices, given, where)
         database = places["database"] or (settings.database if given else None)
         redis_url, workers = places["redis_url"], places["workers"]
         if redis_url is None and settings.redis_url is not None and workers not in (0, 1):
@@ -108,6 +117,29 @@ def _run(current: Session, *, seed: int, changes: int, vices: str, **places: Any
             return alone(
                 order, database=database, advance=lambda count: bars.advance("rehearsing", count)
             )
+
+
+def places_of(
+    *, workers: int | None, database: str | None, redis_url: str | None
+) -> tuple[str, ...]:
+    """Returns the words of the command that say where, as they were given; passwords left out.
+
+    >>> places_of(workers=4, database="postgresql://me:secret@db/test", redis_url=None)
+    ('--workers', '4', '--database', 'postgresql://me:PASSWORD@db/test')
+    """
+    words = [] if workers is None else ["--workers", str(workers)]
+    for name, url in (("--database", database), ("--redis-url", redis_url)):
+        words += [] if url is None else [name, without_password(url)]
+    return tuple(words)
+
+
+def without_password(url: str) -> str:
+    """Returns an address with a word in the place of its passwords.
+
+    >>> without_password("redis://:a%40b@cache:6379/1?password=x"), without_password("sqlite:///x")
+    ('redis://:PASSWORD@cache:6379/1?password=PASSWORD', 'sqlite:///x')
+    """
+    return _IN_QUERY.sub(r"\1PASSWORD", _IN_PLACE.sub(r"\1PASSWORD\2", url))
 
 
 def show(screen: Screen, certificate: Certificate) -> None:

@@ -28,13 +28,12 @@ from pydantic import SecretStr
 from hub.rehearsal.certificate import Certificate
 from hub.rehearsal.ledger import Ledger
 from hub.rehearsal.people import Day
-from hub.rehearsal.perform import Order, Performance, day_of, end
+from hub.rehearsal.perform import Order, Performance, day_of, end, page_of
 from hub.rehearsal.play import Finding, Play
 from hub.rehearsal.rest import rest
-from hub.rehearsal.run import certified, command_of, told
-from hub.rehearsal.stage import LAG, Stage, WallClock
+from hub.rehearsal.run import certified, told
+from hub.rehearsal.stage import Stage, WallClock
 from hub.rehearsal.verdict import judged
-from hub.rehearsal.vices import faults_of
 from hub.settings import Settings, load_settings
 from hub.settings.shape import BudgetSettings, Schedules
 from hub.store import leases, queues
@@ -45,8 +44,6 @@ from hub.store.scratch import scratch_database
 from worker.queues import call_queues, connect, sweep_up
 from worker.supervise import Child
 
-#: How often a call goes wrong in each of the ways that were asked for.
-_CHANCE = 0.004
 #: Seconds between two reads of a stream, between two sweeps, between two kills.
 _PULL, _SWEEP, _KILL = "1s", "60s", (4.0, 12.0)
 #: Bursts that people may be ahead of the hub's reading; wishes that may be due.
@@ -113,6 +110,8 @@ def rehearse(
 ) -> Certificate:
     """Plays an order with real processes and returns its certificate."""
     environment()
+    # What comes late is in the story of one process only.
+    order = replace(order, vices={n: c for n, c in order.vices.items() if n != "stale"})
     # That processes end is what this is about.
     logging.getLogger("tulay.serve").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
@@ -131,6 +130,7 @@ def rehearse(
                             "redis_url": redis_url,
                             "queues": prefix,
                             "folder": str(folder),
+                            "page": page_of(order),
                         }
                     ),
                     encoding="utf-8",
@@ -141,8 +141,6 @@ def rehearse(
                 said = "Redis" if redis_url else "no Redis"
                 certificate = certified(order, done.play, done, database=kind, queues=said)
                 certificate.workers = workers
-                more = ["--workers", str(workers)]
-                certificate.command = command_of(order, *more)
                 certificate.story = told(done.play, done.verdict.findings)
                 done.play.ledger.close()
                 return certificate
@@ -172,18 +170,21 @@ def _perform(
     advance: Callable[[int], None],
 ) -> Performance:
     began = time.monotonic()
-    stage = Stage(order.plot, folder, scratch, order.seed, order.vices, clock=WallClock())
+    clock = WallClock()
+    stage = Stage(order.plot, folder, scratch, order.seed, order.vices, clock, page=page_of(order))
     play = Play(stage, Ledger(folder / "ledger"))
     day = day_of(order, stage)
     play.populate(day.population())
     rest(play)
     play.day_begins()
-    _misbehave(stage, order)
     try:
         _Day(order, play, day, company, advance).work()
         play.day_ends()
         stage.good_behaviour()
         _wait_for_quiet(play, company)
+        if "surprise" in order.vices:
+            play.startle(order.seed, _Sweeper(play, company))
+            _wait_for_quiet(play, company)
     finally:
         company.end()
     play.findings += [Finding("P6", line) for line in company.defects()]
@@ -192,19 +193,25 @@ def _perform(
     return Performance(play, judged(play), 0, time.monotonic() - began)
 
 
-def _misbehave(stage: Stage, order: Order) -> None:
-    """Turns on the vices, in every process."""
-    # `find` fails by script only; reads of all kinds fail by chance.
-    faults = [fault for fault in faults_of(order.vices) if fault != "find"]
-    chances = dict.fromkeys(faults, _CHANCE)
-    for number, system in enumerate(stage.company.systems.values()):
-        system.misbehave(
-            **chances,
-            lag=LAG if "lag" in order.vices and number % 2 == 0 else 0.0,
-            slow=0.02 if "slow" in order.vices else 0.0,
-            retry_after=0.2,
-            seed=order.seed + number,
-        )
+@dataclass
+class _Sweeper:
+    """Lets the processes sweep a stream now, and waits until they have, or have paused."""
+
+    play: Play
+    company: Company
+
+    def __call__(self, connection: str, stream: str) -> None:
+        hub = self.play.stage.hub
+        with hub.store.begin() as tx:
+            store.save_stream(tx, connection, stream, swept_at=None)
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            self.company.watch()
+            with hub.store.read() as tx:
+                state = store.stream_state(tx, connection, stream)
+            if state.paused_at is not None or state.swept_at is not None:
+                return
+            time.sleep(0.1)
 
 
 @dataclass
@@ -287,7 +294,11 @@ def settings_of(sidecar: Mapping[str, Any]) -> Settings:
             one,
             played_by=(
                 "memory",
-                {"system": name, "path": str(Path(sidecar["folder"]) / f"{name}.system")},
+                {
+                    "system": name,
+                    "path": str(Path(sidecar["folder"]) / f"{name}.system"),
+                    "page": sidecar["page"],
+                },
             ),
             # Nobody's limit is at stake; how much of it was used is said in the certificate.
             budget=BudgetSettings(requests=1_000_000, per_seconds=1.0),

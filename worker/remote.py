@@ -24,7 +24,7 @@ from hub.sync.hub import Hub
 from worker.dispatch import Timed, Work, due_work
 from worker.jobs import desk, run
 from worker.perform import give_back, keep_leases, settle_debts, take_over
-from worker.queues import LANES, connect, listen, queue, tell
+from worker.queues import LANES, connect, listen, queue, tell, worker_name
 
 log = logging.getLogger("tulay.worker")
 
@@ -188,7 +188,7 @@ def _work(hub: Hub, redis: Any, stop: Event, *, burst: bool) -> None:
     worker = LeasedWorker(
         [queue(lane, redis) for lane in LANES],
         # Worker names must be unique; ours says who holds our leases.
-        name=hub.worker.replace(":", "-") + f"-{uuid.uuid4().hex[:4]}",
+        name=worker_name(hub.worker.replace(":", "-") + f"-{uuid.uuid4().hex[:4]}"),
         connection=redis,
         serializer=JSONSerializer,
     )

@@ -72,11 +72,13 @@ class ViceError(ValueError):
 Chances = Mapping[str, float]
 
 
-def parse(text: str) -> dict[str, float]:
+def parse(
+    text: str, kinds: Mapping[str, Kind] = VICES, *, whole: Iterable[str] | None = None
+) -> dict[str, float]:
     """Returns vice -> chance of what a person wrote; vices that are off are left out.
 
     `all` and `none` stand for themselves, and what comes later counts: `all,down:0.2,skew:0`.
-    Raises: ViceError.
+    `kinds` are the vices that there are, `whole` those of them that `all` means. Raises: ViceError.
 
     >>> parse("lost,down:0.2")
     {'lost': 0.02, 'down': 0.2}
@@ -88,20 +90,21 @@ def parse(text: str) -> dict[str, float]:
         name, colon, figure = part.strip().partition(":")
         if not part.strip():
             raise ViceError(f"a vice is missing in {text!r}; write such as lost,down:0.2")
-        names = list(VICES) if name == "all" else [] if name == "none" else [name]
+        every = list(kinds if whole is None else whole)
+        names = every if name == "all" else [] if name == "none" else [name]
         if not names:
             chances.clear()
         for one in names:
-            if colon and name == "all" and VICES[one].steady:
+            if colon and name == "all" and kinds[one].steady:
                 chances[one] = float(_figure(figure, part) > 0)
             else:
-                chances[one] = _chance(one, figure if colon else None)
+                chances[one] = _chance(one, figure if colon else None, kinds)
     return {name: chance for name, chance in chances.items() if chance > 0}
 
 
 def check(chances: Chances) -> dict[str, float]:
     """Returns the vices that are on. Raises: ViceError for what is not one."""
-    return {n: c for n, c in chances.items() if _chance(n, str(c)) > 0}
+    return {n: c for n, c in chances.items() if _chance(n, str(c), VICES) > 0}
 
 
 def chosen(vices: str | Chances) -> dict[str, float]:
@@ -116,10 +119,10 @@ def only(chances: Chances, known: Iterable[str], *, whose: str) -> None:
             raise ViceError(f"{whose} cannot be {name} ({VICES[name].about}); leave it out")
 
 
-def _chance(name: str, figure: str | None) -> float:
-    kind = VICES.get(name)
+def _chance(name: str, figure: str | None, kinds: Mapping[str, Kind]) -> float:
+    kind = kinds.get(name)
     if kind is None:
-        raise ViceError(f"there is no vice {name!r}{_nearest(name)}")
+        raise ViceError(f"there is no vice {name!r}{_nearest(name, kinds)}")
     if figure is None:
         return kind.chance
     chance = _figure(figure, f"{name}:{figure}")
@@ -138,9 +141,9 @@ def _figure(text: str, part: str) -> float:
     return chance
 
 
-def _nearest(name: str) -> str:
-    close = get_close_matches(name, [*VICES, "all", "none"], n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(VICES)}"
+def _nearest(name: str, kinds: Iterable[str]) -> str:
+    close = get_close_matches(name, [*kinds, "all", "none"], n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(kinds)}"
 
 
 def luck(seed: int, *about: object) -> float:
@@ -182,12 +185,22 @@ class Dice:
 DELAY, DETOUR = 2.0, 0.3
 
 
-def journeys(chances: Chances, roll: Callable[[str], float]) -> tuple[float, ...]:
-    """Returns after how many seconds each copy of a webhook arrives; none when it is lost."""
+def journeys(
+    chances: Chances,
+    roll: Callable[[str], float],
+    note: Callable[[str], None] = lambda _name: None,
+) -> tuple[float, ...]:
+    """Returns after how many seconds each copy of a webhook arrives; none when it is lost.
+
+    `note` is told of each vice that strikes.
+    """
 
     def struck(name: str) -> bool:
         chance = chances.get(name, 0.0)
-        return chance > 0 and roll(name) < chance
+        strikes = chance > 0 and roll(name) < chance
+        if strikes:
+            note(name)
+        return strikes
 
     if struck("dropped"):
         return ()

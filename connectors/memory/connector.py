@@ -128,7 +128,8 @@ class MemoryConnector:
             rows, last = reader.all_after(done, until)
             done = rows[-1].number if rows else done
             there = Place(start.epoch, start.since, full=None if last else done)
-            yield Page(records=[record(r) for r in rows], cursor=there.text(), total=total)
+            shown = reader.shown(rows)
+            yield Page(records=[record(r) for r in shown], cursor=there.text(), total=total)
             self.system.turn_page(stream, last=last)
 
     def _increment(self, reader: Reader, stream: str, start: Place) -> Iterator[Page]:
@@ -157,7 +158,7 @@ class MemoryConnector:
             row = self._survivor(stream, key)
             if row is not None and row.key != key:
                 merges.append(Merge(key, row.key))
-            if row is None or row.fate != "live":
+            if row is None or row.fate != "live" or self.system.hides(stream, row.key):
                 gone.append(row.key if row else key)
             else:
                 rows[row.key] = row
@@ -179,7 +180,7 @@ class MemoryConnector:
             self._weather.reading()
             rows, last = reader.all_after(done, until)
             done = rows[-1].number if rows else done
-            yield [row.key for row in rows]
+            yield [row.key for row in reader.shown(rows)]
             self.system.turn_page(stream, last=last)
 
     def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
@@ -240,6 +241,7 @@ class MemoryConnector:
     def _applied(self, pen: Pen, stream: str, write: Write) -> tuple[Row, str]:
         shape = self.system.shape(stream)
         if broken := refused(self.system.vices, stream, write):
+            self.system.has_struck("refused")
             raise rejected(stream, getattr(write, "key", None), broken)
         match write:
             case Create(once=once, payload=payload) if shape.facts.create:

@@ -63,6 +63,12 @@ class Reader:
         where = "WHERE stream = ? AND fate = 'live' AND number > ? AND number <= ? ORDER BY number"
         return self._some(where, self._stream, number, until)
 
+    def shown(self, rows: list[Row]) -> list[Row]:
+        """Returns those of some rows that are not hidden from us."""
+        if not self._system.vices.hidden:
+            return rows
+        return [row for row in rows if not self._system.hides(self._stream, row.key)]
+
     def last_number(self) -> int:
         """Returns the highest row number there is."""
         last = self._system.tables.rows(
@@ -74,11 +80,18 @@ class Reader:
         """Returns rows in whatever state that changed after a place, oldest first."""
         lag = timedelta(seconds=self._system.vices.lag)
         until = min(self._until, as_text(self._system.moment() - lag))
+        if lag and number == 0:
+            self._note_late(max(since, until))
         where = (
             "WHERE stream = ? AND (modified_at, number) > (?, ?) AND modified_at <= ? "
             "ORDER BY modified_at, number"
         )
         return self._some(where, self._stream, since, number, until)
+
+    def _note_late(self, since: str) -> None:
+        where = "WHERE stream = ? AND modified_at > ? AND modified_at <= ? LIMIT 1"
+        if self._system.tables.rows(where, self._stream, since, self._until):
+            self._system.has_struck("lag")
 
     def after(self, row: Row) -> Place:
         """Returns the place from which a later read must go on when this row was the last."""

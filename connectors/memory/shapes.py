@@ -81,6 +81,9 @@ class Vices(BaseModel):
     ties: float = 0.0
     #: A merge makes a third record.
     merged: bool = False
+    #: Stream -> share of its records, 0..1, that full reads, sweeps and fetches do not show, as if
+    #: a permission was lost.
+    hidden: dict[str, float] = {}
     #: Last part of a path -> way of writing, in all streams.
     ways: dict[str, str] = {}
     seed: int = 0

@@ -190,7 +190,36 @@ class MemorySystem:
     def strikes(self, vice: str) -> bool:
         """Says whether a vice strikes now."""
         chance = self.vices.chances.get(vice, 0.0)
-        return chance > 0 and self.roll(vice) < chance
+        strikes = chance > 0 and self.roll(vice) < chance
+        if strikes:
+            self.has_struck(vice)
+        return strikes
+
+    def has_struck(self, vice: str) -> None:
+        """Counts that a vice has struck, for all processes together."""
+        self.tables.next(f"struck {vice}")
+
+    def struck(self) -> dict[str, int]:
+        """Returns vice -> how often it has struck; a clock that is wrong counts once."""
+        found = {name: int(n) for name, n in self.tables.notes("next struck ").items() if n != "0"}
+        return found | ({"skew": 1} if self.vices.skew else {})
+
+    def forget_struck(self) -> None:
+        """Counts anew how often vices strike."""
+        for name in self.tables.notes("next struck "):
+            self.tables.remember(f"next struck {name}", "0")
+
+    def hide(self, stream: str, share: float) -> None:
+        """Lets a share of a stream's records be invisible, as if a permission was lost; 0: none."""
+        hidden = {**self.vices.hidden, stream: share}
+        self.vices = self.vices.model_copy(
+            update={"hidden": {name: part for name, part in hidden.items() if part}}
+        )
+
+    def hides(self, stream: str, key: str) -> bool:
+        """Says whether a record is invisible now."""
+        share = self.vices.hidden.get(stream, 0.0)
+        return share > 0 and luck(self.vices.seed, "hidden", stream, key) < share
 
     def expire_cursors(self) -> None:
         """Forgets every cursor given out so far: using one raises CursorExpiredError."""
@@ -295,7 +324,7 @@ class MemorySystem:
     def _tell(self, stream: str) -> Callable[[Row], None]:
         def tell(row: Row) -> None:
             number, now = self.tables.next("event"), self.moment()
-            for wait in journeys(self.vices.chances, self.roll):
+            for wait in journeys(self.vices.chances, self.roll, self.has_struck):
                 due_at = as_text(now + timedelta(seconds=wait))
                 self.tables.tell(number, row, stream=stream, due_at=due_at)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,15 @@ def vices_of(chances: Chances, *, seed: int) -> dict[str, Any]:
         found["skew"] = skew(seed)
     found["merged"] = "merged" in chances
     return found
+
+
+def faults_of(vice: str) -> tuple[Fault, ...]:
+    """Returns the faults of single calls that a vice of the line makes; none of other vices.
+
+    >>> faults_of("down"), faults_of("lag")
+    (('read', 'before'), ())
+    """
+    return tuple(fault for fault, shares in _AS.items() if vice in shares)
 
 
 def refused(vices: Vices, stream: str, write: Write) -> dict[str, str]:
@@ -117,20 +126,23 @@ class Weather:
             return vices.script[0]
 
     def _by_chance(self, vices: Vices, possible: Sequence[Fault]) -> Fault | None:
-        chances = [(fault, _chance(vices, fault)) for fault in possible]
-        if not any(chance for _, chance in chances):
+        chances = [one for fault in possible for one in _chances(vices, fault)]
+        if not any(chance for *_, chance in chances):
             return None
         # One draw that all processes take turns at: a process that is started anew goes on in it,
         # and does not meet the same fault at its first call each time.
         drawn = self._system.roll("fault")
-        for fault, chance in chances:
+        for fault, vice, chance in chances:
             if drawn < chance:
+                if vice is not None:
+                    self._system.has_struck(vice)
                 return fault
             drawn -= chance
         return None
 
 
-def _chance(vices: Vices, fault: Fault) -> float:
-    own = float(getattr(vices, fault, 0.0))
-    named = _AS.get(fault, {})
-    return own + sum(share * vices.chances.get(name, 0.0) for name, share in named.items())
+def _chances(vices: Vices, fault: Fault) -> Iterator[tuple[Fault, str | None, float]]:
+    """Yields what may make a fault: the vice of the registry, if one does, and its chance."""
+    yield fault, None, float(getattr(vices, fault, 0.0))
+    for name, share in _AS.get(fault, {}).items():
+        yield fault, name, share * vices.chances.get(name, 0.0)

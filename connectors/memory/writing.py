@@ -19,6 +19,8 @@ from connectors.memory.tables import Row, Tables
 
 #: Versions of a record that a system with `lock: told` remembers.
 _VERSIONS_KEPT = 20
+#: Way of writing -> the vice that it is.
+_VICE_OF = {"upper": "shouted", "truncate": "shortened", "round": "rounded"}
 
 
 class Pen:
@@ -87,6 +89,7 @@ class Pen:
         if not self._vices.merged:
             self._put(replace(loser, fate="merged", survivor=into))
             return self._put(winner)
+        self._tables.next("struck merged")
         number = self._tables.next(f"number {self._stream}")
         new = str(number)
         for old in (loser, winner):
@@ -121,11 +124,19 @@ class Pen:
         return row
 
     def _save(self, row: Row, payload: Payload, *, key: str | None) -> Row:
-        whole = shown(payload, {**self._common_ways(payload), **self._shape.ways})
+        ways = {**self._common_ways(payload), **self._shape.ways}
+        whole = shown(payload, ways)
+        if ways and whole != payload:
+            self._note_ways(ways, payload, whole)
         text = as_json(whole, stream=self._stream)
         check_values(self._shape, whole, stream=self._stream, key=key)
         self._check_unique(row, whole, key=key)
         return self._put(replace(row, payload=text))
+
+    def _note_ways(self, ways: Mapping[str, str], given: Payload, kept: Payload) -> None:
+        changed = [way for path, way in ways.items() if get(given, path) != get(kept, path)]
+        for vice in {_VICE_OF.get(way.partition(":")[0]) for way in changed} - {None}:
+            self._tables.next(f"struck {vice}")
 
     def _common_ways(self, payload: Payload) -> dict[str, str]:
         ways = self._vices.ways
@@ -147,6 +158,8 @@ class Pen:
                 raise rejected(self._stream, key, {path: "another record has this value"})
 
     def _put(self, row: Row) -> Row:
+        if self._vices.ties and self._tables.has_time(self._stream, self._now):
+            self._tables.next("struck ties")
         newer = replace(row, version=self._tables.next("version"), modified_at=self._now)
         self._tables.put(self._stream, newer)
         if self._tell is not None:

@@ -209,7 +209,7 @@ class Crew:
         self._company.meddled.add(step.thing)
         gone = self._company.systems[step.side].pen(costume.stream).delete(row.key)
         self._company.leave(step.side, step.entity, step.thing)
-        self._note_end("delete", costume, step, row, at=_seconds(gone))
+        self._note_end("delete", costume, step, row, at=self._at(step, gone))
         return [Spoken(costume, row.key, step.thing)]
 
     def _merge(self, step: Step) -> list[Spoken]:
@@ -224,9 +224,14 @@ class Crew:
         self._company.meddled |= {step.thing, step.other}
         self._company.merged |= {step.thing, step.other}
         merged = system.pen(costume.stream).merge(row.key, into=into)
+        lives = merged.key
         self._company.leave(step.side, step.entity, step.thing)
-        self._note_end("merge", costume, step, row, at=_seconds(merged))
-        return [Spoken(costume, row.key, step.thing), Spoken(costume, into, step.other)]
+        self._note_end("merge", costume, step, row, at=self._at(step, merged))
+        if lives != into:  # both live on as a third record
+            self._company.leave(step.side, step.entity, step.other)
+            self._company.enter(step.side, step.entity, step.other, lives)
+            self._ledger.moved((step.side, costume.stream, into), lives)
+        return [Spoken(costume, row.key, step.thing), Spoken(costume, lives, step.other)]
 
     def _win(self, step: Step) -> list[Spoken]:
         costume, row = self._look(step)
@@ -336,7 +341,7 @@ class Crew:
         values: Values,
         before: Mapping[str, Any],
     ) -> None:
-        number, at = step.number - self._first, _seconds(row)
+        number, at = step.number - self._first, self._at(step, row)
         self._ledger.act(Act(number, at, step.verb, thing, step.side, costume.stream, row.key))
         self._count += 1
         said = ", ".join(f"{p} = {'blank' if v is None else v}" for p, v in values.items())
@@ -356,6 +361,9 @@ class Crew:
             line = self._ledger.typed(typed)
             for listener in self.listeners:
                 listener(line, typed, at)
+
+    def _at(self, step: Step, row: Row) -> float:
+        return happened_at(self._company.systems[step.side], row)
 
     def _note_end(self, verb: str, costume: Costume, step: Step, row: Row, *, at: float) -> None:
         link = self._links.get((step.side, costume.stream, row.key))
@@ -384,5 +392,6 @@ def _mapped(costume: Costume, path: str) -> bool:
     return path in costume.spoken.columns.by_path
 
 
-def _seconds(row: Row) -> float:
-    return datetime.fromisoformat(row.modified_at).timestamp()
+def happened_at(system: MemorySystem, row: Row) -> float:
+    """Returns when a row has changed, in seconds since the epoch, by a clock that is right."""
+    return datetime.fromisoformat(row.modified_at).timestamp() - system.vices.skew

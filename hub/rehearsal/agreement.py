@@ -33,6 +33,8 @@ class Waiting:
     wishes: dict[tuple[str, str], str] = field(default_factory=dict)
     #: (connection, stream, key)
     records: set[tuple[str, str, str]] = field(default_factory=set)
+    #: Golden id -> connections that refuse it, so that a person must act.
+    refused: dict[str, set[str]] = field(default_factory=dict)
 
 
 def waiting(stage: Stage) -> Waiting:
@@ -43,6 +45,8 @@ def waiting(stage: Stage) -> Waiting:
             found.wishes[wish["connection"], wish["golden_id"]] = (
                 f"{wish['state']}: {wish['reason']}"
             )
+            if wish["state"] == "buried":
+                found.refused.setdefault(wish["golden_id"], set()).add(wish["connection"])
         for letter in letters.listing(tx):
             if letter["kind"] == "pull":
                 found.records.add((letter["source"], letter["stream"], letter["key"]))

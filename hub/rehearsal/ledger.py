@@ -25,6 +25,7 @@ CREATE TABLE typed (
     id INTEGER PRIMARY KEY, number INTEGER, thing TEXT, connection TEXT, stream TEXT, key TEXT,
     path TEXT, value TEXT, unread INTEGER, unique_ INTEGER, reached INTEGER DEFAULT 0);
 CREATE TABLE gaps (connection TEXT, stream TEXT, key TEXT, PRIMARY KEY (connection, stream, key));
+CREATE TABLE moves (connection TEXT, stream TEXT, key TEXT, lives TEXT);
 CREATE TABLE tags (connection TEXT, stream TEXT, thing TEXT, key TEXT);
 """
 #: What says of an act that its record is over.
@@ -112,6 +113,10 @@ class Ledger:
         """Notes that the hub wrote over words it could not have read: there is no lock there."""
         self._db.execute("INSERT OR IGNORE INTO gaps VALUES (?, ?, ?)", spot)
 
+    def moved(self, spot: Spot, lives: str) -> None:
+        """Notes that a record has another key from now on."""
+        self._db.execute("INSERT INTO moves VALUES (?, ?, ?, ?)", (*spot, lives))
+
     def flush(self) -> None:
         """Writes down what is in memory."""
         self._db.execute("BEGIN")
@@ -131,6 +136,7 @@ class Ledger:
         self._db.execute(
             "CREATE INDEX IF NOT EXISTS by_record ON typed (connection, stream, key, id)"
         )
+        self._follow()
         rows = self._db.execute(
             "SELECT number, thing, connection, stream, key, path, value, unread, unique_, id,"
             " reached FROM typed ORDER BY connection, stream, key, id"
@@ -143,6 +149,17 @@ class Ledger:
             records.append(list(lines))
         if records:
             yield records
+
+    def _follow(self) -> None:
+        """Brings what was typed to the record that it lives on in."""
+        moves = self._db.execute("SELECT * FROM moves ORDER BY rowid").fetchall()
+        for table in ("typed", "gaps"):
+            self._db.executemany(
+                f"UPDATE OR IGNORE {table} SET key = ?4"  # noqa: S608 - names of this module
+                " WHERE connection = ?1 AND stream = ?2 AND key = ?3",
+                moves,
+            )
+        self._db.execute("DELETE FROM moves")
 
     def endings(self, spots: Sequence[Spot]) -> dict[Spot, str]:
         """Returns which of these records people deleted or merged: `delete`, or `delete unread`."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from connectors.kit.vices import Chances
 from hub.rehearsal.ledger import Ledger
 from hub.rehearsal.people import Day
 from hub.rehearsal.plan import Op, Plan, Scene
@@ -29,11 +30,14 @@ class Order:
     plot: Plot
     seed: int
     changes: int
-    vices: tuple[str, ...]
+    #: Vice -> chance.
+    vices: Chances
     #: As the person wrote it.
     asked: str = "all"
     #: The settings are a file of the user's, not the shipped pair.
     given: bool = False
+    #: Where it is played, in words of the command and without passwords.
+    places: tuple[str, ...] = ()
 
 
 @dataclass
@@ -53,10 +57,19 @@ def day_of(order: Order, stage: Stage) -> Day:
     return Day(order.seed, stage.cast(), order.changes, pace=min(pace, 3.0))
 
 
+def page_of(order: Order) -> int:
+    """Returns how many records a page has: on a small day, too, a reading takes several."""
+    return min(max(_people(order) // 4, 4), 100)
+
+
+def _people(order: Order) -> int:
+    return max(order.changes // 25, 12)
+
+
 def plan_of(order: Order, stage: Stage, day: Day) -> Plan:
     """Returns the plan of the scenes."""
     streams = {name: tuple(c.channels) for name, c in stage.hub.connections.items()}
-    people = max(order.changes // 25, 12)
+    people = _people(order)
     # Large enough that work comes in batches, small enough that few runs are a surprise.
     largest = max(6, min(max(people // 2, 120), order.changes // 10, 4000))
     rhythm = max(order.changes * 2 // (largest * _LUNCHES), 4)
@@ -74,7 +87,7 @@ def perform(
 ) -> Performance:
     """Plays an order on an empty store. `chosen` leaves out parts of the story."""
     began = time.monotonic()
-    stage = Stage(order.plot, folder, store, order.seed, order.vices)
+    stage = Stage(order.plot, folder, store, order.seed, order.vices, page=page_of(order))
     ledger = Ledger(folder / "ledger")
     play = Play(stage, ledger, tell)
     day = day_of(order, stage)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hub.rehearsal.people import Day, Step
-from hub.rehearsal.vices import faults_of
+from hub.rehearsal.vices import frequency, scripted
 
 #: Which call of a piece of work goes wrong, and points (commits and calls) at which a process dies.
 _CALLS = (0, 0, 0, 1, 1, 2, 3, 5, 8, 20)
@@ -26,7 +26,9 @@ class Op:
     connection: str = ""
     stream: str = ""
     fault: str | None = None
-    #: Which call of it goes wrong.
+    #: The vice that makes this fault.
+    vice: str = ""
+    #: Which call of it goes wrong; which stream startles the hub.
     after: int = 0
     #: The process dies when it comes to this point.
     dies: int | None = None
@@ -57,18 +59,27 @@ class Plan:
     day: Day
     #: connection -> streams, parents first
     streams: Mapping[str, Sequence[str]]
-    vices: tuple[str, ...]
+    vices: Mapping[str, float]
     #: Most steps of one scene: more would be a surprise that the hub does not obey.
     largest: int
     #: Scenes between two lunches.
     rhythm: int = 40
-    #: Faults that a piece of work which only reads, and one which writes, may meet.
-    _reading: tuple[str, ...] = field(init=False)
-    _writing: tuple[str, ...] = field(init=False)
+    #: (vice, fault) -> weight: what work that only reads, and work that writes, may meet.
+    _reading: dict[tuple[str, str], float] = field(init=False)
+    _writing: dict[tuple[str, str], float] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._writing = faults_of(self.vices)
-        self._reading = tuple(fault for fault in self._writing if fault in ("rate", "read"))
+        self._writing = {}
+        for (vice, fault), weight in scripted(self.vices).items():
+            self._writing[vice, fault] = weight
+            if fault == "read":
+                self._writing[vice, "find"] = weight
+        self._reading = {
+            (vice, fault): weight
+            for (vice, fault), weight in self._writing.items()
+            if fault in ("rate", "curt", "read")
+        }
+        self._often = frequency(self.vices)
 
     def scenes(self) -> Iterator[Scene]:
         """Yields scenes without end."""
@@ -106,12 +117,12 @@ class Plan:
         found += [Op("drain", name) for name in self.streams if chance.random() < 0.7]
         found += [Op("derive")] if chance.random() < 0.7 else []
         found += [Op("push", name) for name in self.streams if chance.random() < 0.8]
-        if "stale" in self.vices and chance.random() < 0.5:
+        if chance.random() < self.vices.get("stale", 0.0):
             name = chance.choice(list(self.streams))
             stream = chance.choice(list(self.streams[name]))
             found.append(Op(chance.choice(["delay", "arrive"]), name, stream))
-        if "cursor" in self.vices and chance.random() < 0.02:
-            found.append(Op("expire", chance.choice(list(self.streams))))
+        if chance.random() < self.vices.get("surprise", 0.0):
+            found.append(Op("surprise", after=chance.randrange(1 << 16)))
         if chance.random() < 0.5:
             chance.shuffle(found)
         return found
@@ -122,10 +133,10 @@ class Plan:
             return op
         writing = op.kind in ("push", "again")
         faults = self._writing if writing else self._reading
-        if faults and chance.random() < (0.6 if writing else 0.25):
-            after = chance.choice(_CALLS)
-            op = replace(op, fault=chance.choice(faults), after=after)
-        if "kill" in self.vices and chance.random() < 0.18:
+        if faults and chance.random() < min((0.6 if writing else 0.25) * self._often, 0.95):
+            ((vice, fault),) = chance.choices(list(faults), list(faults.values()))
+            op = replace(op, fault=fault, vice=vice, after=chance.choice(_CALLS))
+        if chance.random() < self.vices.get("kill", 0.0):
             op = replace(op, dies=chance.choice(_LIVES), found_dead=chance.random() < 0.85)
         if chance.random() < 0.2:
             at = chance.randrange(12)

@@ -9,12 +9,13 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from connectors.kit.contract import Nudge, Page
 from connectors.kit.errors import ConnectorError
+from connectors.kit.vices import journeys
 from connectors.memory import MemoryConnector
 from connectors.memory.reading import Place
 from connectors.memory.system import as_text
@@ -25,6 +26,7 @@ from hub.rehearsal.mortal import KilledError
 from hub.rehearsal.people import Step
 from hub.rehearsal.plan import Op, Scene
 from hub.rehearsal.stage import EndlessError, Stage, Trouble
+from hub.rehearsal.startle import Sweep, startle
 from hub.rehearsal.watch import Watch
 from hub.store import disputes, leases
 from hub.store import progress as store
@@ -102,7 +104,8 @@ class Play:
         self.watch = Watch(stage.company, self.ledger, stage.plot.policies)
         self.crew.listeners.append(self.watch.typed)
         self.late: list[tuple[str, str, Page]] = []
-        self.delayed: list[tuple[str, Nudge]] = []
+        #: When each is due, whom it is from, and what it says.
+        self.delayed: list[tuple[datetime, str, Nudge]] = []
         self.events = self.changes = 0
         #: Seconds of the day on the rehearsal's clock.
         self.length = 0.0
@@ -115,9 +118,12 @@ class Play:
         self.struck.clear()
         for system in self.stage.company.systems.values():
             system.forget_calls()
+            system.forget_struck()
+        self.stage.misbehave()
 
     def day_ends(self) -> None:
-        """Notes how long the day was."""
+        """Notes how long the day was; the last webhooks arrive."""
+        self._deliver(everything=True)
         self.length = (self.stage.clock.now - self._began).total_seconds()
 
     def say(self, text: str) -> None:
@@ -168,11 +174,6 @@ class Play:
         self.decide()
 
     def _send_webhooks(self, done: Iterable[Spoken], luck: random.Random) -> None:
-        vices = self.stage.vices
-        for name, nudge in self.delayed:
-            receive(self.stage.hub, name, [nudge])
-        self.delayed = []
-        told: dict[str, list[Nudge]] = {}
         for spoken in done:
             name, stream = spoken.costume.connection, spoken.costume.stream
             if not self.stage.plot.settings.connections[name].manifest.webhooks:
@@ -181,17 +182,25 @@ class Play:
                 continue
             self.events += 1
             nudge = Nudge(stream, spoken.key, f"event-{self.events}")
-            fate = luck.random()
-            if "dropped" in vices and fate < 0.2:
-                self.struck["dropped"] += 1
-            elif "delayed" in vices and fate < 0.4:
-                self.struck["delayed"] += 1
-                self.delayed.append((name, nudge))
-            elif "duplicated" in vices and fate < 0.6:
-                self.struck["duplicated"] += 1
-                told.setdefault(name, []).extend((nudge, nudge))
-            else:
+            waits = journeys(self.stage.vices, lambda _name: luck.random(), self._has_struck)
+            now = self.stage.clock()
+            self.delayed += [(now + timedelta(seconds=wait), name, nudge) for wait in waits]
+        self._deliver()
+
+    def _has_struck(self, vice: str) -> None:
+        self.struck[vice] += 1
+
+    def _deliver(self, *, everything: bool = False) -> None:
+        """Brings the webhooks that are due, in the order in which they arrive."""
+        now = self.stage.clock()
+        told: dict[str, list[Nudge]] = {}
+        later: list[tuple[datetime, str, Nudge]] = []
+        for due, name, nudge in sorted(self.delayed, key=lambda one: one[0]):
+            if everything or due <= now:
                 told.setdefault(name, []).append(nudge)
+            else:
+                later.append((due, name, nudge))
+        self.delayed = later
         for name, nudges in told.items():
             receive(self.stage.hub, name, nudges)
 
@@ -226,11 +235,10 @@ class Play:
             self.findings.append(broke_down(op.kind, error))
             self._rise(found_dead=True)
         finally:
-            if op.fault is not None and stage.trouble.fault is None:
-                self.struck[op.fault] += 1
+            if stage.mend(fault=op.fault):
+                self.struck[op.vice] += 1
             stage.life.expect(None, None)
             self.writing = None
-            stage.mend()
 
     def _aside(self, steps: Iterable[Step]) -> None:
         self._type(steps, aside=True)
@@ -271,14 +279,25 @@ class Play:
     def _derive(self, hub: Hub, _: Op) -> None:
         derive(hub)
 
-    def _expire(self, _: Hub, op: Op) -> None:
-        self.struck["cursor"] += 1
-        self.stage.company.systems[op.connection].expire_cursors()
+    def _surprise(self, hub: Hub, op: Op) -> None:
+        """A permission is lost for one sweep."""
+
+        def look(name: str, stream: str) -> None:
+            self.count(sweep(hub, name, stream))
+
+        self.startle(op.after, look)
+
+    def startle(self, pick: int, sweep: Sweep) -> None:
+        """Startles the hub, where a stream is large enough for that."""
+        found = startle(self.stage, pick, sweep)
+        if found is not None:
+            self.struck["surprise"] += 1
+            self.findings += [Finding("P9", what) for what in found]
 
     def _delay(self, hub: Hub, op: Op) -> None:
         """A page is read, and stays on its way."""
         system = self.stage.company.systems[op.connection]
-        since = system.clock() - timedelta(minutes=10)
+        since = system.moment() - timedelta(minutes=10)
         cursor = Place(system.epoch, as_text(since)).text()
         pages = MemoryConnector.of(system).pages(op.stream, cursor)
         self.late.append((op.connection, op.stream, next(iter(pages))))

@@ -18,7 +18,17 @@ def rest(play: Play) -> None:
     """Lets the hub come to rest, then one more full round: it must write nothing."""
     play.say("everybody rests")
     stage = play.stage
-    stage.clock.wait_out()
+    if stage.vicious:
+        stage.misbehave(resting=True)
+    try:
+        _come_to_rest(play)
+    finally:
+        if stage.vicious:
+            stage.misbehave()
+
+
+def _come_to_rest(play: Play) -> None:
+    play.stage.clock.wait_out()
     report = _until_quiet(play)
     if report is None:
         return

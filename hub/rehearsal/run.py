@@ -83,7 +83,7 @@ def certified(
     latency = play.watch.latency
     return Certificate(
         seed=order.seed,
-        vices=order.vices,
+        vices=tuple(order.vices),
         workers=1,
         database=database,
         queues=queues,
@@ -104,7 +104,7 @@ def certified(
         day=length,
         command=command_of(order),
         broken=dict(sorted(broken.items(), key=lambda pair: int(pair[0][1:]))),
-        struck=dict(play.struck.most_common()),
+        struck=struck(play),
         verbs=play.ledger.by_verb(),
         surprises=play.surprises,
         decisions=play.decisions,
@@ -114,14 +114,22 @@ def certified(
     )
 
 
-def command_of(order: Order, *more: str) -> str:
+def struck(play: Play) -> dict[str, int]:
+    """Returns vice -> how often it struck, as planned and at the systems themselves."""
+    found = play.struck.copy()
+    for system in play.stage.company.systems.values():
+        found.update(system.struck())
+    return dict(found.most_common())
+
+
+def command_of(order: Order) -> str:
     """Returns the command that repeats a rehearsal."""
     words = ["tulay", "rehearse"]
     path = order.plot.settings.path
     if order.given:
         words += ["--config", str(path)]
     words += ["--seed", str(order.seed), "--changes", str(order.changes)]
-    words += ["--vices", order.asked, *more]
+    words += ["--vices", order.asked, *order.places]
     return shlex.join(words)
 
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from connectors.kit.vices import Chances
 from connectors.memory import MemoryConnector, MemorySystem
 from hub.model.policy import EntityPolicy
 from hub.rehearsal.acting import Company
-from hub.rehearsal.costume import tags_of, wardrobe
+from hub.rehearsal.costume import Costume, tags_of, wardrobe
 from hub.rehearsal.mortal import Life, Line, MortalStore
 from hub.rehearsal.people import Cast
+from hub.rehearsal.vices import of_systems
 from hub.settings.connections import ConnectionSettings
 from hub.settings.loading import Settings
 from hub.store.engine import Store
@@ -31,9 +33,10 @@ from mappings.kit.mapping import Mapping as StreamMapping
 _MORNING = datetime(2026, 1, 5, 8, tzinfo=UTC)
 #: Seconds that a call takes, and one that takes its time.
 _CALL, _SLOW_CALL = 0.05, 8.0
-#: Seconds that a search index may lag; connectors look back further than that.
-LAG, OVERLAP = 3.0, 5.0
-_PAGE = 100
+#: Seconds that connectors look back: longer than search lags and changes share a time.
+OVERLAP = 5.0
+#: Seconds that a system says to wait when it is busy.
+_RETRY_AFTER = 0.2
 #: Seconds: longer than every lease and every pause after an error.
 _LONG = 2 * 3600.0
 
@@ -120,15 +123,18 @@ class Stage:
     folder: Path
     store: Store
     seed: int
-    vices: tuple[str, ...]
+    vices: Chances
     clock: Clock = field(default_factory=Clock)
     trouble: Trouble = field(default_factory=Trouble)
+    #: Records in one page.
+    page: int = 100
 
     def __post_init__(self) -> None:
         chance = random.Random(f"{self.seed} stage")  # noqa: S311 - repeatable, not secret
         found = [m for ms in self.plot.mappings.values() for m in ms]
         tags = tags_of(self.plot.entities, found)
-        costumes, systems = {}, {}
+        costumes: dict[str, dict[str, Costume]] = {}
+        systems: dict[str, MemorySystem] = {}
         for name, one in self.plot.settings.connections.items():
             costumes[name] = wardrobe(
                 name,
@@ -138,28 +144,24 @@ class Stage:
                 habits=self.vices,
                 chance=chance,
             )
-            systems[name] = self._system(one, chance)
+            systems[name] = self._system(one, len(systems))
             for stream, costume in costumes[name].items():
                 systems[name].declare(stream, costume.shape)
         self.company = Company(systems, costumes)
         self.processes = 0
+        #: Whether vices are on.
+        self.vicious = False
         self._patience = 0
         self._chance = random.Random(f"{self.seed} calls")  # noqa: S311
         self.life, self.hub = self.process()
         _, self.colleague = self.process()
 
-    def _system(self, one: ConnectionSettings, chance: random.Random) -> MemorySystem:
-        wrong = chance.choice([0.0, -7200.0, 3600.0]) if "skew" in self.vices else 0.0
-        wrong = 0.0 if isinstance(self.clock, WallClock) else wrong
-        lag = LAG if "lag" in self.vices and chance.random() < 0.5 else 0.0
-        system = MemorySystem(
-            one.name,
-            streams={},
-            path=self.folder / f"{one.name}.system",
-            clock=lambda: self.clock() + timedelta(seconds=wrong),
-        )
-        system.misbehave(lag=lag)
-        self._calm = {**getattr(self, "_calm", {}), one.name: lag}
+    def _system(self, one: ConnectionSettings, number: int) -> MemorySystem:
+        path = self.folder / f"{one.name}.system"
+        system = MemorySystem(one.name, streams={}, path=path, clock=self.clock)
+        # Clocks are wrong and coarse from the beginning: one that changes its ways jumps back.
+        clock = {name: c for name, c in self.vices.items() if name in ("skew", "ties")}
+        system.misbehave(clock, seed=self.seed + number)
         return system
 
     # --- the hub --------------------------------------------------------------------------------
@@ -171,7 +173,7 @@ class Stage:
         settings = self.plot.settings
         connections = {}
         for name, one in settings.connections.items():
-            speaks = MemoryConnector.of(self.company.systems[name], page=_PAGE, overlap=OVERLAP)
+            speaks = MemoryConnector.of(self.company.systems[name], page=self.page, overlap=OVERLAP)
             wire = Wire(speaks, life, self)
             channels = channels_of(one, wire, self.plot.mappings[one.system])
             connections[name] = Connection(name, one.system, one.role, wire, channels)
@@ -199,32 +201,52 @@ class Stage:
         self._patience -= 1
         if self._patience < 0:
             raise EndlessError(f"does not come to an end; {system.name} was called all the time")
-        slow = "slow" in self.vices and self._chance.random() < 0.01
+        slow = self.planned and self._chance.random() < self.vices.get("slow", 0.0)
+        if slow:
+            system.has_struck("slow")
         self.clock.pass_by(_SLOW_CALL if slow else _CALL)
         if self.trouble.fault is None or self.trouble.system != system.name:
             return
         self.trouble.after -= 1
         if self.trouble.after < 0:
             script, self.trouble.fault = (self.trouble.fault,), None
-            system.misbehave(lag=self._calm[system.name], script=script, seed=self.seed)
+            system.vices = system.vices.model_copy(update={"script": script})
 
     def begin_work(self, *, whole: bool = False) -> None:
         """A piece of work (or a `whole` round) begins: it has calls as befits so many records."""
         things = sum(map(len, self.company.keys.values()))
         self._patience = 400 + 2 * things if whole else 80 + things
 
-    def mend(self) -> None:
-        """Ends the trouble."""
+    def mend(self, *, fault: str | None) -> bool:
+        """Ends the trouble; says whether the fault that was planned has struck."""
         system = self.company.systems.get(self.trouble.system)
-        if system is not None and system.vices.script:
-            system.misbehave(lag=self._calm[system.name])
+        waiting = system is not None and bool(system.vices.script)
+        if system is not None and waiting:
+            system.vices = system.vices.model_copy(update={"script": ()})
+        struck = fault is not None and self.trouble.fault is None and not waiting
         self.trouble = Trouble()
+        return struck
+
+    @property
+    def planned(self) -> bool:
+        """Says whether faults of the line are planned call by call: in one process."""
+        return not isinstance(self.clock, WallClock)
+
+    def misbehave(self, *, resting: bool = False) -> None:
+        """Turns the vices on, in every process; while all rest, nobody deletes anything."""
+        self.vicious = True
+        chances = of_systems(self.vices, planned=self.planned)
+        if resting:
+            chances.pop("vanishing", None)
+        for number, system in enumerate(self.company.systems.values()):
+            system.misbehave(chances, seed=self.seed + number, retry_after=_RETRY_AFTER)
 
     def good_behaviour(self) -> None:
-        """Ends all vices."""
-        for name, system in self.company.systems.items():
-            system.misbehave()
-            self._calm[name] = 0.0
+        """Ends all vices; only what a rule forbids stays forbidden."""
+        self.vicious = False
+        rules = {name: chance for name, chance in self.vices.items() if name == "refused"}
+        for number, system in enumerate(self.company.systems.values()):
+            system.misbehave(rules, seed=self.seed + number)
 
     def known(self, connection: str, stream: str, keys: Sequence[str]) -> Mapping[str, Link]:
         """Returns what the hub has of some records."""

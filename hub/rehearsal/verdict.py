@@ -121,7 +121,8 @@ class _Accounts:
         if line.reached:
             return PROPAGATED
         if golden is not None and golden.values.get(line.path) == line.value:
-            return PROPAGATED
+            refused = self.excuses.refused.get(golden.id, set()) - {line.connection}
+            return WAITING if refused else PROPAGATED
         if said in known.disputed:
             return CONFLICT
         if said in known.history:

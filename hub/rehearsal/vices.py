@@ -1,69 +1,92 @@
-"""What may go wrong in a rehearsal: names for people, and what each does to a stand-in.
+"""What may go wrong in a rehearsal: the vices of the registry that stand-ins can have, and its own.
 
 Refuses names it does not know. Nothing here acts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
+from connectors.kit.vices import VICES, WAYS, Chances, Kind, ViceError, only, parse
 from connectors.memory.shapes import Fault
+from connectors.memory.vices import KNOWN, faults_of
 from hub.errors import SettingsError
-from mappings.kit.files import nearest
 
-
-@dataclass(frozen=True, slots=True)
-class Vice:
-    """One thing that goes wrong."""
-
-    about: str
-    #: Faults of the memory system that make it, one call each.
-    faults: tuple[Fault, ...] = ()
-
-
-VICES: Mapping[str, Vice] = MappingProxyType(
+#: What a rehearsal can do beside the registry's vices.
+OWN: Mapping[str, Kind] = MappingProxyType(
     {
-        "throttled": Vice("a call is refused because of the rate limit", ("rate",)),
-        "down": Vice("a system does not answer, nothing happened", ("before", "read", "find")),
-        "lost": Vice("a write happens and its answer is lost", ("lost",)),
-        "partial": Vice("a part of a batch happens, or is not spoken of", ("partial", "row_lost")),
-        "slow": Vice("answers take their time"),
-        "lag": Vice("changes are found in searches some seconds late only"),
-        "cursor": Vice("a cursor is not known any more"),
-        "skew": Vice("a system's clock is wrong"),
-        "shortened": Vice("a system cuts texts off"),
-        "shouted": Vice("a system puts texts into upper case"),
-        "rounded": Vice("a system rounds figures"),
-        "dropped": Vice("a webhook never comes"),
-        "duplicated": Vice("a webhook comes twice"),
-        "delayed": Vice("a webhook comes late"),
-        "stale": Vice("a page that was read long ago arrives at last"),
-        "kill": Vice("a process is killed at any moment"),
+        "stale": Kind("a page that was read long ago arrives at last; in one process only", 0.5),
+        "kill": Kind("a process is killed at any moment", 0.18),
+        "surprise": Kind("a system shows only a part of its records for one sweep", 0.1),
     }
 )
+#: Webhooks are few in a rehearsal: their vices strike as often as the registry says.
+WEBHOOKS = ("duplicated", "reordered", "delayed", "dropped")
+#: Pages, too: what happens between them costs nobody time.
+_AS_SAID = {*WEBHOOKS, "moving", "vanishing"}
+#: The registry's other chances are meant for some hundred calls, a day has millions: with so much
+#: of each a day stays a day of work, and all of them strike in it.
+CALM = 0.1
+#: All words of `--vices`, each with its chance when nobody says.
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        name: kind
+        if kind.steady or name in _AS_SAID
+        else replace(kind, chance=round(kind.chance * CALM, 6))
+        for name, kind in VICES.items()
+    }
+    | dict(OWN)
+)
+#: What `all` means: everything that a stand-in can have.
+ALL = tuple(name for name in KINDS if name in KNOWN or name in OWN)
 
 
-def chosen(text: str) -> tuple[str, ...]:
-    """Returns the vices that a person asked for, in the order of the table. Raises: SettingsError.
+def chosen(text: str) -> dict[str, float]:
+    """Returns vice -> chance of what a person asked for. Raises: SettingsError.
 
-    >>> chosen("lost, down"), chosen("none"), len(chosen("all")) == len(VICES)
-    (('down', 'lost'), (), True)
+    >>> chosen("lost,down:0.2"), chosen("none"), list(chosen("all")) == list(ALL)
+    ({'lost': 0.002, 'down': 0.2}, {}, True)
     """
-    names = [word.strip() for word in text.split(",")]
-    if names == ["none"]:
-        return ()
-    if names == ["all"]:
-        return tuple(VICES)
-    for name in names:
-        if name not in VICES:
-            known = ", ".join(VICES)
-            hint = nearest(name, VICES)
-            raise SettingsError(f"--vices: there is no vice {name!r}{hint}; there are: {known}")
-    return tuple(name for name in VICES if name in names)
+    try:
+        found = parse(text, KINDS, whole=ALL)
+        only({name: c for name, c in found.items() if name not in OWN}, KNOWN, whose="a stand-in")
+    except ViceError as error:
+        raise SettingsError(f"--vices: {error}") from error
+    return found
 
 
-def faults_of(vices: Iterable[str]) -> tuple[Fault, ...]:
-    """Returns the faults of single calls that these vices make."""
-    return tuple(fault for name in vices for fault in VICES[name].faults)
+def scripted(vices: Chances) -> dict[tuple[str, Fault], float]:
+    """Returns (vice, fault) -> weight, of what a rehearsal in one process plans call by call.
+
+    >>> scripted({"down": 0.2, "lag": 1.0})
+    {('down', 'read'): 0.1, ('down', 'before'): 0.1}
+    """
+    found: dict[tuple[str, Fault], float] = {}
+    for name, chance in vices.items():
+        faults = faults_of(name) if name not in OWN else ()
+        found |= {(name, fault): chance / len(faults) for fault in faults}
+    return found
+
+
+def frequency(vices: Chances) -> float:
+    """Returns how much more often than usual these vices of the line strike.
+
+    >>> frequency({"down": KINDS["down"].chance}), frequency({"down": 3 * KINDS["down"].chance})
+    (1.0, 3.0)
+    """
+    line = [name for name in vices if faults_of(name)]
+    usual = sum(KINDS[name].chance for name in line)
+    return round(sum(vices[name] for name in line) / usual, 6) if usual else 0.0
+
+
+def of_systems(vices: Chances, *, planned: bool) -> dict[str, float]:
+    """Returns the vices that stand-ins have by themselves, by seed and chance.
+
+    Costumes see to ways of writing, the rehearsal sends webhooks; when the faults of the line are
+    `planned`, they are left out here.
+    """
+    apart = {*OWN, *WEBHOOKS, *WAYS}
+    apart |= {name for name in vices if planned and (name == "slow" or faults_of(name))}
+    return {name: chance for name, chance in vices.items() if name not in apart}

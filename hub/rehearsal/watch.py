@@ -10,11 +10,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from connectors.memory import MemorySystem
 from hub.model.policy import EntityPolicy
-from hub.rehearsal.acting import Company
+from hub.rehearsal.acting import Company, happened_at
 from hub.rehearsal.costume import Costume
 from hub.rehearsal.ledger import Ledger, Typed
 from mappings.canonical.values import Scalar
@@ -147,8 +146,7 @@ class Watch:
         self._company.enter(name, costume.entity.name, thing, key)
         flights = self._flights.get(thing)
         if flights:
-            at = datetime.fromisoformat(row.modified_at).timestamp()
-            self._land(flights, name, costume, values, at=at)
+            self._land(flights, name, costume, values, at=happened_at(system, row))
             if not flights:
                 del self._flights[thing]
 

@@ -281,7 +281,7 @@ class _Intake:
         key = one.record.key
         joined = golden.get(identities.known.get(key, ""))
         if link is not None and self._may_be_gone(link):
-            self._look_again(link)
+            self._look_again(link, one.record)
             return
         if key in identities.unclear:
             self._ask(one, identities)
@@ -370,10 +370,10 @@ class _Intake:
             self._too_late(one, link, golden)
             return
         if self._may_be_gone(link):
-            self._look_again(link)
+            self._look_again(link, record)
             return
         if not self.fetched and of_one_time(record, link):
-            self._look_again(link, "no newer by its time than what is known")
+            self._look_again(link, record, "no newer by its time than what is known")
             return
         ours = self.written.get(record.key)
         if ours is not None:
@@ -410,10 +410,12 @@ class _Intake:
         if self.own_wishes:
             self.then.wish(link.connection, golden)
 
-    def _look_again(self, link: Link, reason: str = "gone when last looked at") -> None:
+    def _look_again(
+        self, link: Link, record: Record, reason: str = "gone when last looked at"
+    ) -> None:
         """Whether this is so still, or the page is old news, only a fetch can tell."""
         self.tally.skip(reason)
-        nudge = look_again(link.connection, link.stream, link.key)
+        nudge = look_again(link.connection, link.stream, link.key, version=record.version)
         queues.receive(self.tx, [nudge], now=self.now)
 
     def _may_be_gone(self, link: Link) -> bool:

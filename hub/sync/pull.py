@@ -14,6 +14,7 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Page
 from connectors.kit.errors import ConnectorError
 from hub.model.recovery import Pause, Restart, recovery
+from hub.model.surprise import surprising
 from hub.store import progress as store
 from hub.store import queues, records
 from hub.store.keyset import KeySet
@@ -130,6 +131,8 @@ def _take_missing(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally) 
     with hub.store.read() as tx:
         accepted = store.stream_state(tx, connection, stream).accepted
         linked = records.count_links(tx, connection, stream)
+    if not accepted:
+        _look_before(hub, channel, present, tally=tally, known=linked)
     for missing in _missing(hub, channel, present):
         page = channel.connector.fetch(stream, missing)
 
@@ -140,6 +143,22 @@ def _take_missing(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally) 
             return counted
 
         tally.become(hub.store.transact(store_portion))
+
+
+def _look_before(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally, known: int) -> None:
+    """Counts first when many records are missing: none of a surprise is stored, not even a portion.
+
+    Raises: SurpriseError.
+    """
+    missing = sum(map(len, _missing(hub, channel, present)))
+    if not surprising(tally.touched + missing, known, hub.limit):
+        return
+    counted = tally.copy()
+    for keys in _missing(hub, channel, present):
+        gone = len(channel.connector.fetch(channel.stream, keys).gone)
+        counted.touched += gone
+        counted.gone += gone
+    guard(hub, counted, known=known, accepted=False)
 
 
 def _missing(hub: Hub, channel: Channel, present: KeySet) -> Iterator[list[str]]:

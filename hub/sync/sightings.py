@@ -44,12 +44,19 @@ def of_one_time(record: Record, link: Link) -> bool:
     return same_time and record.version != link.version
 
 
-def look_again(connection: str, stream: str, key: str) -> dict[str, str | None]:
-    """Returns the row of the inbox by which the hub asks itself to look at a record."""
+def look_again(
+    connection: str, stream: str, key: str, *, version: str | None = None
+) -> dict[str, str | None]:
+    """Returns the row of the inbox by which the hub asks itself to look at a record.
+
+    `version`: what made it ask. Somebody may just be looking for an older one, and end that after
+    what he has seen has changed: then this is another question.
+    """
+    about = key if version is None else f"{key}@{version}"
     return {
         "connection": connection,
         "stream": stream,
         "key": key,
-        "event_id": f"parent:{stream}:{key}"[:120],
+        "event_id": f"parent:{stream}:{about}"[:120],
         "merged_into": None,
     }

@@ -10,7 +10,7 @@ from sqlalchemy import Connection as Transaction
 
 from hub.model.surprise import Limit, flooding, surprising
 from hub.store import progress as store
-from hub.store import records, touched
+from hub.store import queues, records, touched
 from hub.store.progress import Tally
 from hub.sync.hub import Channel, Hub
 
@@ -116,3 +116,24 @@ def accepted_has_happened(tx: Transaction, connection: str, stream: str, *, kind
         asked = store.last_pause(tx, connection, stream)
         if asked == kind or (asked is None and kind != "push"):
             store.save_stream(tx, connection, stream, accepted=0)
+
+
+def lift(hub: Hub, connection: str, stream: str | None, *, accept: bool) -> list[str]:
+    """Lifts the pauses; returns what was paused (or, with `accept`, is accepted now)."""
+    one = hub.connection(connection)
+    streams = list(one.channels) if stream is None else [one.channel(stream).stream]
+    free = {"paused_at": None, "reason": None}
+    lifted: list[str] = []
+    with hub.store.begin() as tx:
+        if store.paused(tx, connection) is not None:
+            store.save_connection(tx, connection, **free)
+            lifted.append(connection)
+        for name in streams:
+            state = store.stream_state(tx, connection, name)
+            if state.paused_at is not None or (accept and stream is not None):
+                accepted = {"accepted": 1} if accept else {}
+                store.save_stream(tx, connection, name, **free, **accepted)
+                lifted.append(f"{connection}.{name}")
+        if lifted:
+            queues.wake_held(tx, connection, now=hub.clock())
+    return lifted

@@ -7,7 +7,11 @@ import tracemalloc
 import pytest
 
 from connectors.kit.errors import UnavailableError
+from connectors.memory import MemoryConnector
 from hub.store import queues
+from hub.store.progress import Tally
+from hub.sync.drain import drain
+from hub.sync.intake import take_in
 from hub.sync.pull import pull, sweep
 from hub.sync.reconcile import reconcile
 
@@ -98,8 +102,9 @@ def test_a_restored_record_is_welcome_again(world, delete):
         assert world.erp.get("parties", party)["branch"] == "Shipping"
 
 
-def only_sweeps(world):
-    facts = world.erp.shape("parties").facts.model_copy(update={"deletions": "sweep"})
+def only_sweeps(world, **facts):
+    changed = {"deletions": "sweep", **facts}
+    facts = world.erp.shape("parties").facts.model_copy(update=changed)
     world.erp.declare("parties", facts=facts)
     world.restart()
 
@@ -183,6 +188,20 @@ def test_a_surprising_number_of_deletions_found_by_a_sweep_waits_for_a_person(ma
     world.agree()
     gone = [n for g in world.golden() for n in world.links(g) if n.gone_at is not None]
     assert len(gone) == 60
+
+
+def test_not_even_a_part_of_a_surprising_sweep_is_believed(many):
+    world = many
+    # Asked for in portions, each of which alone would be no surprise.
+    only_sweeps(world, batch=10)
+    world.erp.hide("parties", 0.7)
+    sweep(world.hub, "erp", "parties")
+    assert [n.key for g in world.golden() for n in world.links(g) if n.gone_at is not None] == []
+    assert "erp.parties" in world.sync().paused
+    world.erp.hide("parties", 0.0)
+    world.resume("erp", "parties")
+    world.agree()
+    assert (len(world.erp.records("parties")), len(world.crm.records("companies"))) == (100, 100)
 
 
 def test_a_surprising_number_of_nudged_deletions_waits_for_a_person(many):
@@ -273,3 +292,45 @@ def test_a_merge_elsewhere_does_not_make_again_what_was_deleted(world):
     world.erp.merge("parties", other, into=party)
     world.agree()
     assert world.crm.records("companies") == {}
+
+
+def test_a_third_record_that_is_read_before_its_merge_is_told_takes_the_place(world):
+    first, party = world.customer()
+    _, other = world.customer(name="Bolt", domain="bolt.example")
+    # The ERP tells deletions and merges only to those who ask for a record that is missing.
+    only_sweeps(world)
+    world.erp.misbehave("merged")
+    third = world.erp.merge("parties", other, into=party)
+    pull(world.hub, "erp", "parties")
+    sweep(world.hub, "erp", "parties")
+    world.quiet()
+    assert set(world.erp.records("parties")) == {third}
+    world.crm.edit("companies", first, name="Renamed")
+    world.quiet()
+    assert world.erp.get("parties", third)["title"] == "Renamed"
+    assert set(world.erp.records("parties")) == {third}
+
+
+def test_a_record_that_comes_back_while_somebody_looks_for_it_is_not_forgotten(world, monkeypatch):
+    company, _ = world.customer()
+    old = next(iter(world.hub.connection("crm").connector.pages("companies", None)))
+    world.crm.delete("companies", company)
+    world.quiet()
+    channel = world.hub.connection("crm").channel("companies")
+    tally = Tally(world.hub.fresh_id(), "late", "crm", "companies", world.hub.clock())
+    with world.store.begin() as tx:
+        take_in(world.hub, tx, channel, page=old, tally=tally, fetched=False)  # asks for a look
+    real = MemoryConnector.fetch
+
+    def fetch(self, stream, keys):
+        found = real(self, stream, keys)
+        monkeypatch.undo()
+        world.crm.restore("companies", company)
+        pull(world.hub, "crm", "companies")  # asks for another one
+        return found
+
+    monkeypatch.setattr(MemoryConnector, "fetch", fetch)
+    drain(world.hub, "crm")
+    drain(world.hub, "crm")
+    (golden,) = world.golden("company")
+    assert [n.gone_at for n in world.links(golden)] == [None, None]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import redis
 
 from hub.rehearsal.perform import Order
+from hub.rehearsal.run import command_of
 from hub.rehearsal.shipped import settings_for
 from hub.rehearsal.stage import Plot
 from hub.rehearsal.vices import chosen
+from worker.rehearse import places_of
 from worker.rehearsing import rehearse
 
 
@@ -20,10 +23,30 @@ def test_real_processes_keep_every_promise_and_leave_redis_as_it_was(
     client: Any = redis.Redis.from_url(redis_url)
     client.set("somebody else's", "1")
     settings, _ = settings_for(None, tmp_path)
-    order = Order(Plot.of(settings), 1, 60, chosen("lost,kill"), "lost,kill")
+    vices = "all,down:0.02,lost:0.02,kill"
+    order = Order(Plot.of(settings), 1, 150, chosen(vices), vices)
     certificate = rehearse(order, workers=2, database=None, redis_url=redis_url)
     assert certificate.broken == {}
-    assert certificate.changes >= 60
+    assert certificate.changes >= 150
+    everywhere = {"skew", "ties", "lag", "shortened", "rounded"}
+    assert everywhere <= set(certificate.struck) <= set(certificate.vices)
+    assert "stale" not in certificate.vices
     assert certificate.workers == 2
     assert client.keys("*") == [b"somebody else's"]
     client.close()
+
+
+def test_the_command_that_repeats_it_says_where_and_no_password(tmp_path: Path) -> None:
+    settings, _ = settings_for(None, tmp_path)
+    places = places_of(
+        workers=4,
+        database="postgresql://me:s3cr3t@db:5432/x?sslpassword=s3cr3t&sslmode=require",
+        redis_url="redis://:s3@cr3t@cache:6379/1",
+    )
+    command = command_of(Order(Plot.of(settings), 7, 10, {}, "none", places=places))
+    assert "cr3t" not in command
+    assert shlex.split(command)[2:] == [
+        *("--seed", "7", "--changes", "10", "--vices", "none", "--workers", "4"),
+        *("--database", "postgresql://me:PASSWORD@db:5432/x?sslpassword=PASSWORD&sslmode=require"),
+        *("--redis-url", "redis://:PASSWORD@cache:6379/1"),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,13 +30,20 @@ def rehearse(plot: Plot, tmp_path: Path) -> Rehearse:
     """Plays a short day; each call takes a folder of its own."""
     count = iter(range(1000))
 
-    def play(seed: int, changes: int = 150, vices: str = "all") -> Performance:
+    def play(
+        seed: int, changes: int = 150, vices: str = "all", *, records: int | None = None
+    ) -> Performance:
+        """Plays a day; `records`: how many may go or change before somebody is asked."""
+        limits = plot.settings.limits
+        if records is not None:
+            limits = limits.model_copy(update={"records": records})
+        strict = replace(plot, settings=replace(plot.settings, limits=limits))
         folder = tmp_path / str(next(count))
         folder.mkdir()
         store = open_store(f"sqlite:///{folder / 'hub.db'}")
         store.create()
         try:
-            return perform(Order(plot, seed, changes, chosen(vices), vices), store, folder)
+            return perform(Order(strict, seed, changes, chosen(vices), vices), store, folder)
         finally:
             store.close()
 

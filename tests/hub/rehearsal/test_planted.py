@@ -103,8 +103,14 @@ def deletions_made_again(patch: Patch) -> None:
     patch.setattr(push, "_written_link", forgetful)
 
 
+def nobody_is_asked(patch: Patch) -> None:
+    for place in ("hub.sync.pull.surprising", "hub.sync.surprises.surprising"):
+        patch.setattr(place, lambda *_args: False)
+    patch.setattr("hub.sync.surprises.flooding", lambda *_args: False)
+
+
 PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
-    (create_again_without_a_probe, "lost,kill", {"P2"}),
+    (create_again_without_a_probe, "lost:0.01,kill", {"P2"}),
     (cursor_before_the_page, "kill", {"P1", "P3", "P4"}),
     (clocks_instead_of_seen, "skew", {"P1", "P3"}),
     (without_shown, "shouted,shortened", {"P3", "P4"}),
@@ -112,6 +118,7 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
     (stale_pages_applied, "stale", {"P3", "P4"}),
     (conflicts_forgotten, "none", {"P1", "P3"}),
     (deletions_made_again, "none", {"P8"}),
+    (nobody_is_asked, "surprise:1", {"P9"}),
 ]
 
 
@@ -128,7 +135,9 @@ def test_a_planted_defect_turns_it_red(
     plant(monkeypatch)
     broken: set[str] = set()
     for seed in range(1, 9):
-        broken |= {finding.promise for finding in rehearse(seed, 120, vices).verdict.findings}
+        records = 6 if "surprise" in vices else None
+        done = rehearse(seed, 120, vices, records=records)
+        broken |= {finding.promise for finding in done.verdict.findings}
         if broken & promises:
             return
     pytest.fail(f"nothing was noticed; broken: {broken or 'none'}")

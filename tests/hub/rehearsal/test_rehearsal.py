@@ -15,10 +15,15 @@ from hub.errors import SettingsError
 from hub.rehearsal.certificate import PROMISES
 from hub.rehearsal.page import page
 from hub.rehearsal.perform import Order, Performance
-from hub.rehearsal.run import certified
+from hub.rehearsal.rest import left_over
+from hub.rehearsal.run import certified, struck
 from hub.rehearsal.stage import Plot
-from hub.rehearsal.vices import VICES, chosen
+from hub.rehearsal.vices import ALL, KINDS, WEBHOOKS, chosen
 from hub.store.scratch import scratch_database
+
+#: Chances and sizes of days in which a single vice strikes for certain.
+OFTEN = {"refused": 0.1, "surprise": 1.0, "kill": 0.3, **dict.fromkeys(WEBHOOKS, 1.0)}
+SIZES = {"merged": 150, **dict.fromkeys(WEBHOOKS, 80)}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -29,6 +34,24 @@ def test_a_day_with_every_vice_keeps_every_promise(
     assert [finding.what for finding in done.verdict.findings] == []
     assert sum(done.verdict.fates.values()) >= 300
     assert done.play.struck["kill"] > 0
+
+
+@pytest.mark.parametrize("vice", ALL)
+def test_each_vice_strikes_alone_and_breaks_no_promise(
+    vice: str, rehearse: Callable[..., Performance]
+) -> None:
+    often = vice if KINDS[vice].steady else f"{vice}:{OFTEN.get(vice, 0.5)}"
+    done = rehearse(1, SIZES.get(vice, 40), often, records=6 if vice == "surprise" else None)
+    assert [finding.what for finding in done.verdict.findings] == []
+    assert set(struck(done.play)) == {vice}
+    if vice == "refused":
+        assert done.verdict.fates["d"] > 0  # a person must act
+        assert any("buried" in why for why in left_over(done.play))
+
+
+def test_a_vice_that_no_stand_in_can_have_is_refused() -> None:
+    with pytest.raises(SettingsError, match="--vices: a stand-in cannot be token"):
+        chosen("all,token")
 
 
 def test_the_same_seed_gives_the_same_figures(
@@ -82,7 +105,7 @@ def test_the_command_ends_with_one_when_a_promise_is_broken(
 
 def test_words_are_escaped_in_the_report(plot: Plot, rehearse: Callable[..., Performance]) -> None:
     done = rehearse(6, 20, "none")
-    certificate = certified(Order(plot, 6, 20, ()), done.play, done, database="SQLite")
+    certificate = certified(Order(plot, 6, 20, {}), done.play, done, database="SQLite")
     evil = "<script>alert('x')</script>"
     shown = page(replace(certificate, broken={"P1": [evil]}, story=[evil], command=evil))
     assert "<script" not in shown
@@ -92,7 +115,7 @@ def test_words_are_escaped_in_the_report(plot: Plot, rehearse: Callable[..., Per
 def test_an_unknown_vice_is_refused() -> None:
     with pytest.raises(SettingsError, match="did you mean lost"):
         chosen("lots")
-    assert chosen("all") == tuple(VICES)
+    assert tuple(chosen("all")) == ALL
 
 
 def test_the_given_database_is_not_touched(postgresql_url: str, tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Startles the hub: for one sweep a system shows only a part, as when a permission was lost.
+
+The hub must pause and ask. The person who is asked looks, sees to the permission, and lets the
+stream go on without accepting anything: nothing may have been deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from hub.model.surprise import surprising
+from hub.rehearsal.stage import Stage
+from hub.store import progress as store
+from hub.store import records
+from hub.sync.pull import linked_keys
+from hub.sync.surprises import lift
+
+#: Share of its records that a system does not show.
+_SHARE = 0.6
+
+Sweep = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """The records that a stream does not show."""
+
+    connection: str
+    stream: str
+    keys: Sequence[str]
+
+    @property
+    def where(self) -> str:
+        """The stream, in words."""
+        return f"{self.connection} {self.stream}"
+
+
+def startle(stage: Stage, pick: int, sweep: Sweep) -> list[str] | None:
+    """Startles the hub once; returns what it did wrong, or None when no stream is large enough.
+
+    `sweep` lets the hub sweep a stream, and returns when it has, or has paused.
+    """
+    hidden = _hide(stage, pick)
+    if hidden is None:
+        return None
+    before = _state(stage, hidden)
+    try:
+        sweep(hidden.connection, hidden.stream)
+        state = _state(stage, hidden)
+        if state.paused_at is None and state.swept_at in (None, before.swept_at):
+            return None  # another process is busy with the stream: nothing was swept
+        return list(_wrong(stage, hidden, paused=state.paused_at is not None))
+    finally:
+        stage.company.systems[hidden.connection].hide(hidden.stream, 0.0)
+        lift(stage.hub, hidden.connection, hidden.stream, accept=False)
+
+
+def _hide(stage: Stage, pick: int) -> Hidden | None:
+    """Hides records of a stream whose loss would be above the limit; a smaller one is believed."""
+    found = [
+        (name, stream)
+        for name, connection in stage.hub.connections.items()
+        for stream, channel in connection.channels.items()
+        if channel.facts.deletions == "sweep"
+    ]
+    for turn in range(len(found)):
+        name, stream = found[(pick + turn) % len(found)]
+        system = stage.company.systems[name]
+        with stage.store.read() as tx:
+            state = store.stream_state(tx, name, stream)
+            known = records.count_links(tx, name, stream)
+        if state.paused_at is not None or state.accepted or state.read_at is None:
+            continue
+        if not surprising(int(known * _SHARE), known, stage.hub.limit):
+            continue
+        system.hide(stream, _SHARE)
+        keys = [
+            key
+            for portion in linked_keys(stage.hub, stage.hub.connection(name).channel(stream))
+            for key in portion
+            if system.hides(stream, key)
+            and (row := system.row(stream, key)) is not None
+            and row.fate == "live"
+        ]
+        if surprising(len(keys), known, stage.hub.limit):
+            return Hidden(name, stream, keys)
+        system.hide(stream, 0.0)
+    return None
+
+
+def _wrong(stage: Stage, hidden: Hidden, *, paused: bool) -> Iterator[str]:
+    if not paused:
+        yield f"{len(hidden.keys)} records of {hidden.where} did not show, and nobody was asked"
+    with stage.store.read() as tx:
+        links = records.links_by_key(tx, hidden.connection, hidden.stream, hidden.keys)
+    gone = [key for key, link in links.items() if link.gone_at is not None]
+    if gone:
+        what = f"{len(gone)} records of {hidden.where} did not show, and were taken for deleted"
+        yield f"{what} without being told so: {', '.join(gone[:3])} ..."
+
+
+def _state(stage: Stage, hidden: Hidden) -> store.StreamState:
+    with stage.store.read() as tx:
+        return store.stream_state(tx, hidden.connection, hidden.stream)
