@@ -461,6 +461,8 @@ class _Intake:
 
     def _wish_for_rest(self, link: Link, golden: Golden, conflicts: set[str]) -> None:
         """Whatever this record still lacks is wanted there."""
+        if link.spare:
+            return  # it is not written to; what its words mean for the one that is was wished for
         if not self.own_wishes:
             self.then.unwish(link.connection, golden.id)
             return

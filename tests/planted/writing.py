@@ -108,6 +108,14 @@ PLANTS = (
         ("tests/scenarios/test_endings.py",),
     ),
     Plant(
+        "what is typed into a further record does not reach the one that is written to",
+        "P3",
+        "hub/sync/intake.py",
+        "        if link.spare:\n            return  # it",
+        "        if link.spare and link.gone_at:\n            return  # it",
+        ("tests/scenarios/test_endings.py",),
+    ),
+    Plant(
         "a wish that was renewed makes a sent create forget that it was sent",
         "P2",
         "hub/store/queues.py",

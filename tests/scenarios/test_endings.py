@@ -334,3 +334,14 @@ def test_a_record_that_comes_back_while_somebody_looks_for_it_is_not_forgotten(w
     drain(world.hub, "crm")
     (golden,) = world.golden("company")
     assert [n.gone_at for n in world.links(golden)] == [None, None]
+
+
+def test_what_is_typed_into_a_further_record_reaches_the_one_that_is_written_to(world):
+    company, party = world.customer()
+    other, further = world.customer(name="Acme Shipping", domain="ship.example")
+    world.crm.merge("companies", other, into=company)
+    world.quiet()
+    world.erp.edit("parties", further, branch="Shipping")
+    world.agree()
+    assert world.crm.get("companies", company)["industry"] == "Shipping"
+    assert world.erp.get("parties", party)["branch"] == "Shipping"
