@@ -340,6 +340,8 @@ def test_what_is_typed_into_a_further_record_reaches_the_one_that_is_written_to(
     company, party = world.customer()
     other, further = world.customer(name="Acme Shipping", domain="ship.example")
     world.crm.merge("companies", other, into=company)
+    # Nothing but what is typed next is different in the two records of the ERP.
+    world.crm.edit("companies", company, name="Acme Shipping", domain="ship.example")
     world.quiet()
     world.erp.edit("parties", further, branch="Shipping")
     world.agree()
