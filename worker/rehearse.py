@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,6 +67,8 @@ def register(app: typer.Typer) -> None:
         Neither your systems nor your database nor your queues are touched. Exit code 1 when a
         promise is broken, with the shortest history that shows it.
         """
+        # As Ctrl-C does: the scratch database and the processes must not outlive the command.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         certificate = _run(
             session(ctx),
             seed=seed,

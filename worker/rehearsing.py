@@ -34,6 +34,7 @@ from hub.rehearsal.rest import rest
 from hub.rehearsal.run import certified, told
 from hub.rehearsal.stage import Stage, WallClock
 from hub.rehearsal.verdict import judged
+from hub.rehearsal.vices import ALONE, TOGETHER
 from hub.settings import Settings, load_settings
 from hub.settings.shape import BudgetSettings, Schedules
 from hub.store import leases, queues
@@ -61,12 +62,14 @@ class Company:
     folder: Path
     sidecar: Path
     workers: int
-    scheduled: bool
+    #: What the names of its queues begin with, when it has some.
+    queues: str
+    redis_url: str | None
     children: list[Child] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         names = [f"worker {n + 1}" for n in range(self.workers)]
-        names += ["scheduler"] if self.scheduled else []
+        names += [] if self.redis_url is None else ["scheduler"]
         # -P: a folder called `worker` where the command is given must not be taken for this one.
         entry = [sys.executable, "-P", "-m", "worker.rehearsing", str(self.sidecar)]
         self.children = [Child(name, [*entry, name.split()[0]]) for name in names]
@@ -82,6 +85,13 @@ class Company:
         child = chance.choice(self.children)
         child.tell(signal.SIGKILL)
         return child.name
+
+    def forget(self) -> None:
+        """Lets Redis forget everything that it holds of this rehearsal."""
+        if self.redis_url is not None:
+            redis = connect(self.redis_url)
+            sweep_up(redis, self.queues)
+            redis.close()
 
     def end(self) -> None:
         """Ends all of them, in order where that is possible."""
@@ -110,8 +120,8 @@ def rehearse(
 ) -> Certificate:
     """Plays an order with real processes and returns its certificate."""
     environment()
-    # What comes late is in the story of one process only.
-    order = replace(order, vices={n: c for n, c in order.vices.items() if n != "stale"})
+    absent = ALONE if redis_url else ALONE | TOGETHER
+    order = replace(order, vices={n: c for n, c in order.vices.items() if n not in absent})
     # That processes end is what this is about.
     logging.getLogger("tulay.serve").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
@@ -135,7 +145,7 @@ def rehearse(
                     ),
                     encoding="utf-8",
                 )
-                company = Company(folder, sidecar, workers, redis_url is not None)
+                company = Company(folder, sidecar, workers, prefix, redis_url)
                 done = _perform(order, scratch, folder, company=company, advance=advance)
                 kind = "SQLite" if scratch.embedded else "PostgreSQL"
                 said = "Redis" if redis_url else "no Redis"
@@ -230,14 +240,12 @@ class _Day:
         steps = self.day.steps()
         size = max(10, min(self.order.changes // 40, 500))
         typed: deque[datetime] = deque(maxlen=_AHEAD)
-        kill_at = time.monotonic() + 3.0
-        killing = "kill" in self.order.vices
+        strike_at = time.monotonic() + 3.0
         while self.play.changes < self.order.changes:
             self.company.watch()
-            if killing and time.monotonic() > kill_at:
-                self.company.kill_one(chance)
-                self.play.struck["kill"] += 1
-                kill_at = time.monotonic() + chance.uniform(*_KILL)
+            if time.monotonic() > strike_at:
+                self._strike(chance)
+                strike_at = time.monotonic() + chance.uniform(*_KILL)
             if self._too_far_ahead(typed):
                 self._look()
                 time.sleep(0.1)
@@ -247,6 +255,15 @@ class _Day:
             typed.append(self.play.stage.clock())
             self.advance(self.play.changes - before)
             self._look()
+
+    def _strike(self, chance: random.Random) -> None:
+        vices = self.order.vices
+        if chance.random() < vices.get("flush", 0.0):
+            self.company.forget()
+            self.play.struck["flush"] += 1
+        if "kill" in vices:
+            self.company.kill_one(chance)
+            self.play.struck["kill"] += 1
 
     def _look(self) -> None:
         self.play.watch.look()

@@ -23,6 +23,13 @@ PROMISES: Mapping[str, str] = {
 }
 #: Promises that are broken when another one is: what is skipped, overwritten or forgotten is lost.
 _SEEN_BY = {"P5": "P1", "P7": "P1", "P11": "P1"}
+#: Promises that nothing has tried to break unless one of these vices has struck.
+_TRIED_BY = {
+    "P5": ("cursor", "kill", "lost", "timeout", "reset", "truncated", "duplicated", "delayed"),
+    "P7": ("stale", "reordered", "delayed", "kill", "moving"),
+    "P9": ("surprise",),
+    "P11": ("kill", "flush"),
+}
 
 
 @dataclass
@@ -74,11 +81,14 @@ class Certificate:
 
     @property
     def promises(self) -> dict[str, str]:
-        """Returns promise -> kept or broken."""
-        return {
-            name: "broken" if name in self.broken or _SEEN_BY.get(name) in self.broken else "kept"
-            for name in PROMISES
-        }
+        """Returns promise -> kept, broken, or not tried: none of the vices that try it struck."""
+        return {name: self._state(name) for name in PROMISES}
+
+    def _state(self, name: str) -> str:
+        if name in self.broken or _SEEN_BY.get(name) in self.broken:
+            return "broken"
+        tried = name not in _TRIED_BY or any(self.struck.get(vice) for vice in _TRIED_BY[name])
+        return "kept" if tried else "not tried"
 
     def document(self) -> dict[str, Any]:
         """Returns the JSON document."""
@@ -134,7 +144,7 @@ class Certificate:
             ("echo writes", f"{self.echo_writes:,}"),
             ("quiet at the end", "yes" if self.quiet else "no"),
             ("api calls", f"{sum(self.calls.values()):,} ({share} of the limit)"),
-            ("change to peer", times),
+            ("change to peer", times + ("" if self.workers > 1 else ", by its own clock")),
             ("conflicts decided", f"{self.decisions:,}"),
             ("surprises asked", f"{self.surprises:,}"),
             ("faults", ", ".join(f"{n} {name}" for name, n in self.struck.items()) or "none"),

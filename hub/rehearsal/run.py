@@ -9,6 +9,7 @@ import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from hub.rehearsal.rest import left_over
 from hub.rehearsal.shrink import about, beats_of, scenes_of, shrunk
 from hub.rehearsal.stage import Stage
 from hub.rehearsal.verdict import CONFLICT, LOST, OVERWRITTEN, PROPAGATED, SUPERSEDED, WAITING
+from hub.rehearsal.vices import TOGETHER
 from hub.settings.loading import Settings
 from hub.store.engine import open_store
 from hub.store.migrate import migrate
@@ -44,6 +46,7 @@ def rehearse(
     shrinking: float | None = None,
 ) -> Certificate:
     """Plays an order and returns its certificate, with the shortest history if one is needed."""
+    order = replace(order, vices={n: c for n, c in order.vices.items() if n not in TOGETHER})
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
         folder = Path(name)
         with scratch_database(database, folder) as url:

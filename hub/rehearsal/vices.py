@@ -20,8 +20,11 @@ OWN: Mapping[str, Kind] = MappingProxyType(
         "stale": Kind("a page that was read long ago arrives at last; in one process only", 0.5),
         "kill": Kind("a process is killed at any moment", 0.18),
         "surprise": Kind("a system shows only a part of its records for one sweep", 0.1),
+        "flush": Kind("Redis forgets what it holds; with real processes over Redis only", 0.3),
     }
 )
+#: Of these, what only the story of one process has, and what only real processes meet.
+ALONE, TOGETHER = frozenset(("stale",)), frozenset(("flush",))
 #: Webhooks are few in a rehearsal: their vices strike as often as the registry says.
 WEBHOOKS = ("duplicated", "reordered", "delayed", "dropped")
 #: Pages, too: what happens between them costs nobody time.

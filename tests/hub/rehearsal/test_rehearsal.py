@@ -80,7 +80,8 @@ def test_the_command_prints_a_document_and_writes_a_report(
     assert (document["lost"], document["duplicates"], document["echo_writes"]) == (0, 0, 0)
     assert (document["seed"], document["quiet"]) == (5, True)
     assert set(document["latency"]) == {"p50", "p95", "p99"}
-    assert document["promises"] == dict.fromkeys(PROMISES, "kept")
+    # Whatever went wrong that day, no surprise was among it.
+    assert document["promises"] == dict.fromkeys(PROMISES, "kept") | {"P9": "not tried"}
     assert document["api_calls"] == sum(document["calls"].values()) > 0
     assert "<svg" in (tmp_path / "report.html").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html"]
