@@ -430,6 +430,8 @@ class _Intake:
 
     def _wish_for_rest(self, link: Link, golden: Golden, conflicts: set[str]) -> None:
         """Whatever this record still lacks is wanted there."""
+        if link.spare:
+            return  # never written itself, and says nothing about what the written one lacks
         if not self.own_wishes:
             self.then.unwish(link.connection, golden.id)
             return

@@ -309,3 +309,21 @@ def test_a_record_that_comes_back_while_somebody_looks_for_it_is_not_forgotten(w
     drain(world.hub, "crm")
     (golden,) = world.golden("company")
     assert [n.gone_at for n in world.links(golden)] == [None, None]
+
+
+def test_what_is_typed_into_the_further_record_of_two_reaches_the_written_one(world):
+    first, kept = world.customer()
+    second, spare = world.customer(name="Bolt", domain="bolt.example")
+    world.crm.merge("companies", second, into=first)
+    world.quiet()
+    assert set(world.erp.records("parties")) == {kept, spare}
+    # It shows the same as the other one: nothing is lacking there.
+    world.erp.edit("parties", spare, world.erp.get("parties", kept))
+    world.quiet()
+    world.erp.edit("parties", spare, {"address": {"town": "Bremen"}})
+    pull(world.hub, "erp", "parties")
+    world.erp.edit("parties", spare, note="no news for the hub")
+    pull(world.hub, "erp", "parties")
+    world.quiet()
+    assert world.crm.get("companies", first)["address"]["city"] == "Bremen"
+    assert world.erp.get("parties", kept)["address"]["town"] == "Bremen"
