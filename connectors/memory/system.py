@@ -204,6 +204,11 @@ class MemorySystem:
         found = {name: int(n) for name, n in self.tables.notes("next struck ").items() if n != "0"}
         return found | ({"skew": 1} if self.vices.skew else {})
 
+    def vanished(self) -> list[tuple[str, str]]:
+        """Returns stream and key of every record that the vice `vanishing` has taken away once."""
+        found = [name.partition(" ") for name in self.tables.notes("vanished ")]
+        return [(stream, key) for stream, _, key in found]
+
     def forget_struck(self) -> None:
         """Counts anew how often vices strike."""
         for name in self.tables.notes("next struck "):
@@ -289,6 +294,7 @@ class MemorySystem:
             if self.strikes("vanishing") and (row := self._anyone(stream)):
                 self.pen(stream).delete(row.key)
                 self.tables.remember(f"away {stream}", row.key)
+                self.tables.remember(f"vanished {stream} {row.key}", "yes")
 
     def _bring_back(self) -> None:
         for stream, key in self.tables.notes("away ").items():

@@ -59,7 +59,7 @@ def judged(play: Play) -> Verdict:
     verdict.fates = ledger.fates()
     for finding in (*disagreements(stage, excuses), *absent(stage, excuses)):
         verdict.add(finding)
-    for finding in (*_risen(stage, ledger), *_believed(stage, ledger)):
+    for finding in (*_risen(stage, ledger), *_believed(stage, ledger), *_forgotten(stage)):
         verdict.add(finding)
     for finding in _doubles(stage, ledger):
         verdict.duplicates += 1
@@ -176,6 +176,8 @@ def _risen(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
 def _believed(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
     """A deletion that the hub believed in has happened: nobody concludes it from half a reading."""
     ended = {(connection, key) for connection, _, key, *_ in ledger.ended()}
+    for connection, system in stage.company.systems.items():
+        ended |= {(connection, key) for _, key in system.vanished()}
     with stage.store.read() as tx:
         for golden_id, connection, key in audit.believed_gone(tx):
             if (connection, key) in ended:
@@ -184,6 +186,18 @@ def _believed(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
             if golden is not None and golden.deleted_at is None:
                 what = f"{connection} {key} was taken for deleted, and nobody had deleted it"
                 yield Finding("P8", what)
+
+
+def _forgotten(stage: Stage) -> Iterator[Finding]:
+    """What was gone for a while and came back is known as living."""
+    for connection, system in stage.company.systems.items():
+        for stream, key in system.vanished():
+            row = system.row(stream, key)
+            with stage.store.read() as tx:
+                link = records.links_by_key(tx, connection, stream, [key]).get(key)
+            if row is not None and row.fate == "live" and link is not None and link.gone_at:
+                what = f"{connection} {stream} {key} came back, and the hub has it gone"
+                yield Finding("P5", what)
 
 
 def _doubles(stage: Stage, ledger: Ledger) -> Iterator[Finding]:

@@ -42,14 +42,14 @@ PLANTS = (
         "hub/sync/push.py",
         """        met = self.hub.store.transact(intend, durable=bool(creates))
         for wish in met:
-            self._postpone(creates[wish].wish, "due", "was found there", after=timedelta(0))
+            self._postpone(creates[wish].wish, "due", "was found there just before")
         writes = [(job, write) for job, write in writes if job.wish.id not in met]
         if writes:
             self._send(channel, writes, sent=[*(creates.keys() - met), *updates])
 """,
         """        met = set[int]()
         for wish in met:
-            self._postpone(creates[wish].wish, "due", "was found there", after=timedelta(0))
+            self._postpone(creates[wish].wish, "due", "was found there just before")
         writes = [(job, write) for job, write in writes if job.wish.id not in met]
         if writes:
             self._send(channel, writes, sent=[*(creates.keys() - met), *updates])

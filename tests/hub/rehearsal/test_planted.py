@@ -87,7 +87,8 @@ def incomplete_sweeps_believed(patch: Patch) -> None:
 
 
 def stale_pages_applied(patch: Patch) -> None:
-    patch.setattr(intake._Intake, "_stale", staticmethod(lambda *_args: False))
+    for question in ("is_older", "of_one_time"):
+        patch.setattr(intake, question, lambda *_args: False)
 
 
 def conflicts_forgotten(patch: Patch) -> None:
@@ -101,6 +102,7 @@ def deletions_made_again(patch: Patch) -> None:
         return real([link for link in links if link.gone_at is None], channel)
 
     patch.setattr(push, "_written_link", forgetful)
+    patch.setattr(push, "met_meanwhile", lambda *_args: set())
 
 
 def nobody_is_asked(patch: Patch) -> None:

@@ -18,7 +18,7 @@ from hub.rehearsal.perform import Order, Performance
 from hub.rehearsal.rest import left_over
 from hub.rehearsal.run import certified, struck
 from hub.rehearsal.stage import Plot
-from hub.rehearsal.vices import ALL, KINDS, WEBHOOKS, chosen
+from hub.rehearsal.vices import ALL, KINDS, TOGETHER, WEBHOOKS, chosen
 from hub.store.scratch import scratch_database
 
 #: Chances and sizes of days in which a single vice strikes for certain.
@@ -36,7 +36,7 @@ def test_a_day_with_every_vice_keeps_every_promise(
     assert done.play.struck["kill"] > 0
 
 
-@pytest.mark.parametrize("vice", ALL)
+@pytest.mark.parametrize("vice", [vice for vice in ALL if vice not in TOGETHER])
 def test_each_vice_strikes_alone_and_breaks_no_promise(
     vice: str, rehearse: Callable[..., Performance]
 ) -> None:
