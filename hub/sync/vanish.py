@@ -97,6 +97,8 @@ def take_merge(
         # The survivor was read before the merge was told: it takes the place, or nobody would.
         into.spare = 0
         records.change_links(tx, [into])
+        for golden in records.load(tx, [into.golden_id or ""]).values():
+            then.wish(channel.connection, golden)  # what it lacks was nobody's concern until now
     if old.golden_id and into.golden_id and old.golden_id != into.golden_id:
         why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
         merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=old.state)
