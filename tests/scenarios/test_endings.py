@@ -13,6 +13,7 @@ from hub.store.progress import Tally
 from hub.sync.drain import drain
 from hub.sync.intake import take_in
 from hub.sync.pull import pull, sweep
+from hub.sync.push import push
 from hub.sync.reconcile import reconcile
 
 
@@ -308,6 +309,22 @@ def test_a_third_record_that_is_read_before_its_merge_is_told_takes_the_place(wo
     world.crm.edit("companies", first, name="Renamed")
     world.quiet()
     assert world.erp.get("parties", third)["title"] == "Renamed"
+    assert set(world.erp.records("parties")) == {third}
+
+
+def test_what_a_third_record_lacks_is_written_when_it_takes_the_place(world):
+    company, party = world.customer()
+    only_sweeps(world)
+    other = world.erp.create("parties", title="Nobody has read this")
+    world.erp.edit("parties", party, title="Typed and merged away")
+    world.erp.misbehave("merged")
+    third = world.erp.merge("parties", other, into=party)
+    pull(world.hub, "erp", "parties")
+    push(world.hub, "erp")
+    sweep(world.hub, "erp", "parties")
+    world.quiet()
+    name = world.crm.get("companies", company)["name"]
+    assert world.erp.get("parties", third)["title"] == name
     assert set(world.erp.records("parties")) == {third}
 
 
