@@ -55,7 +55,7 @@ class Certificate:
     quiet: bool
     #: connection -> calls
     calls: Mapping[str, int]
-    #: connection -> share of what its documented limit allows in that time
+    #: connection -> share of what its documented limit allows in a working day
     quota: Mapping[str, float]
     latency: Mapping[str, float | None]
     seconds: float
@@ -143,7 +143,7 @@ class Certificate:
             ("duplicates", f"{self.duplicates:,}"),
             ("echo writes", f"{self.echo_writes:,}"),
             ("quiet at the end", "yes" if self.quiet else "no"),
-            ("api calls", f"{sum(self.calls.values()):,} ({share} of the limit)"),
+            ("api calls", f"{sum(self.calls.values()):,} ({share} of a day's limit)"),
             ("change to peer", times + ("" if self.workers > 1 else ", by its own clock")),
             ("conflicts decided", f"{self.decisions:,}"),
             ("surprises asked", f"{self.surprises:,}"),

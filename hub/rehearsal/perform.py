@@ -18,7 +18,7 @@ from hub.rehearsal.verdict import Verdict, judged
 from hub.store.engine import Store
 
 #: A working day, in seconds.
-_DAY = 8 * 3600
+DAY = 8 * 3600
 #: Scenes between two lunches: so many lunches a day, whatever its size.
 _LUNCHES = 5
 
@@ -53,7 +53,7 @@ class Performance:
 
 def day_of(order: Order, stage: Stage) -> Day:
     """Returns the day that an order means."""
-    pace = _DAY / max(order.changes, 1)
+    pace = DAY / max(order.changes, 1)
     return Day(order.seed, stage.cast(), order.changes, pace=min(pace, 3.0))
 
 
