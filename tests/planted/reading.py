@@ -185,7 +185,32 @@ PLANTS = (
         "a sweep is not guarded against surprises",
         "P9",
         "hub/sync/pull.py",
-        "            guard(hub, counted, known=linked, accepted=accepted)\n",
+        """    if not accepted:
+        _look_before(hub, channel, present, tally=tally, known=linked)
+    for missing in _missing(hub, channel, present):
+        page = channel.connector.fetch(stream, missing)
+
+        def store_portion(tx: Transaction, page: Page = page) -> Tally:
+            counted = tally.copy()
+            take_in(hub, tx, channel, page=page, tally=counted)
+            guard(hub, counted, known=linked, accepted=accepted)
+""",
+        """    for missing in _missing(hub, channel, present):
+        page = channel.connector.fetch(stream, missing)
+
+        def store_portion(tx: Transaction, page: Page = page) -> Tally:
+            counted = tally.copy()
+            take_in(hub, tx, channel, page=page, tally=counted)
+""",
+        (_ENDINGS,),
+    ),
+    Plant(
+        "a surprising sweep is believed in part before somebody is asked",
+        "P9",
+        "hub/sync/pull.py",
+        """    if not accepted:
+        _look_before(hub, channel, present, tally=tally, known=linked)
+""",
         "",
         (_ENDINGS,),
     ),

@@ -59,6 +59,20 @@ def test_a_create_with_an_unknown_outcome_is_probed_not_repeated(world, fault):
     assert titles(world) == ["Acme", "Nadir", "Zenith"]
 
 
+def test_a_row_without_an_answer_is_looked_for_before_it_is_written_again(world):
+    for name in ("Acme", "Zenith", "Nadir"):
+        world.crm.create("companies", name=name, domain=f"{name.lower()}.example")
+    for connection, stream in (("crm", "companies"), ("erp", "parties")):
+        pull(world.hub, connection, stream)
+    world.erp.declare("parties", once_unique=False)  # or it would refuse the second one
+    world.erp.misbehave(script=("row_lost",))
+    for _ in range(2):
+        push(world.hub, "erp")  # nothing is read in between
+        world.clock.later(minutes=1)
+    assert titles(world) == ["Acme", "Nadir", "Zenith"]
+    world.agree()
+
+
 def test_what_a_probe_has_found_and_nobody_can_read_is_not_created_again(world):
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.erp.misbehave(script=("lost",))
