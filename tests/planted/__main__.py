@@ -38,6 +38,8 @@ FAST = (
     "tests/scenarios/test_convergence_wide.py",
     "hub/model",
 )
+#: Seconds after which tests that do not end count as failed: some bugs let work go on for ever.
+_PATIENCE = 600
 _COPIED = ("connectors", "mappings", "hub", "worker", "tests", "pyproject.toml", "README.md")
 
 
@@ -58,14 +60,18 @@ def failing(tree: Path, tests: Sequence[str]) -> str | None:
     Raises: RuntimeError when the tests could not run at all.
     """
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, "--no-header", "-rfE", "--tb=no", *tests],
-        cwd=tree,
-        env=_environment(tree),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [*command, "--no-header", "-rfE", "--tb=no", *tests],
+            cwd=tree,
+            env=_environment(tree),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end of them within {_PATIENCE} s"
     if done.returncode == 0:
         return None
     named = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
