@@ -407,6 +407,14 @@ def backlog(tx: Connection) -> dict[tuple[str, str], int]:
     return found | {(connection, "inbox"): n for connection, n in tx.execute(nudges)}
 
 
+def due_in(tx: Connection, connection: str, *, now: datetime) -> int:
+    """Returns how many wishes of a connection are due."""
+    return int(tx.execute(_DUE_IN, {"_connection": connection, "_now": now}).scalar_one())
+
+
+_DUE_IN = select(func.count()).select_from(outbox).where(_FREE_AND_DUE)
+
+
 def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
     """Returns how many nudges, wishes and derivations could be worked on now."""
     nudges, wishes, derivations = map(int, tx.execute(_DUE_COUNTS, {"_now": now}).one())

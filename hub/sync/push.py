@@ -40,6 +40,8 @@ from mappings.kit.errors import LensError
 
 #: Wishes of one lease; a connector's batch may be smaller.
 _BATCH = 100
+#: A push may make so many wishes more due than three times those that were when it began.
+_MORE = 1000
 #: After so many stale answers in a row somebody is fighting with us: a person should look.
 _MOST_REFRESHES = 5
 
@@ -47,14 +49,20 @@ _MOST_REFRESHES = 5
 def push(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tally:
     """Writes what is wanted in a connection until nothing is due.
 
+    When writing makes more and more due, as with a system that never shows what it was told, it
+    ends all the same: the next push goes on.
+
     Raises: ConnectorError when the system does not answer; every wish is kept.
     """
     target = hub.connection(connection)
     tally = Tally(hub.fresh_id(), "push", connection, "", hub.clock())
     show = progress or Silence()
     show.start(f"to {connection}", None)
+    with hub.store.read() as tx:
+        left = 3 * queues.due_in(tx, connection, now=tally.started_at) + _MORE
     try:
-        while wishes := _lease(hub, target):
+        while left > 0 and (wishes := _lease(hub, target)):
+            left -= len(wishes)
             _Batch(hub, target, wishes, tally).work()
             show.advance(f"to {connection}", len(wishes))
         deletes_have_happened(hub, connection)

@@ -259,6 +259,14 @@ PLANTS = (
         ("tests/hub/model/test_want.py", _VALUES),
     ),
     Plant(
+        "a push that makes itself due again never ends",
+        "P3",
+        "hub/sync/push.py",
+        "        while left > 0 and (wishes := _lease(hub, target)):\n",
+        "        while left > -5_000 and (wishes := _lease(hub, target)):\n",
+        (f"{_TROUBLE}::test_a_push_that_makes_itself_due_again_and_again_ends_all_the_same",),
+    ),
+    Plant(
         "what was read back is not kept",
         "P4",
         "hub/sync/intake.py",

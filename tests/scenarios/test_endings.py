@@ -25,6 +25,7 @@ def test_a_delete_here_keeps_what_is_there_and_does_not_come_back(world):
     world.agree()
     assert world.crm.records("companies") == {}
     assert list(world.erp.records("parties")) == [party]
+    assert world.backlog() == {}
 
 
 def test_a_delete_travels_where_policy_says_so(world):

@@ -551,3 +551,15 @@ def test_flows_wait_until_every_side_was_read_once(world, open_a_shop):
         assert queues.soiled(tx, limit=9)[0]
     world.erp.misbehave()
     world.agree()
+
+
+def test_a_push_that_makes_itself_due_again_and_again_ends_all_the_same(world, monkeypatch):
+    """Nothing that is read back is kept, as if a system never showed what it was told."""
+    monkeypatch.setattr("hub.sync.push._MORE", 5)
+    monkeypatch.setattr("hub.sync.intake.settle", lambda state, *_args, **_more: state)
+    world.erp.declare("parties", ways={"title": "upper"})
+    world.crm.create("companies", name="Acme", domain="acme.example")
+    for connection, stream in (("crm", "companies"), ("erp", "parties")):
+        pull(world.hub, connection, stream)
+    push(world.hub, "erp")
+    assert 3 < len(world.erp.writes) <= 3 + 5
