@@ -278,16 +278,16 @@ _LINKED_OR_ASKED = union_all(
 )
 
 
-def make_room(tx: Connection, connection: str, stream: str, golden_ids: Sequence[str]) -> set[str]:
-    """Moves the links of records that are gone out of the way of a new link.
-
-    Returns the golden records that have such links.
-    """
+def gone_here(tx: Connection, connection: str, stream: str, golden_ids: Sequence[str]) -> set[str]:
+    """Returns the golden records that had a record in this stream which is gone."""
     given = {"_connection": connection, "_stream": stream, "_ids": golden_ids}
-    found = set(tx.execute(_GONE_HERE, given).scalars())
-    if found:
-        tx.execute(_MAKE_ROOM, given)
-    return found
+    return set(tx.execute(_GONE_HERE, given).scalars())
+
+
+def make_room(tx: Connection, connection: str, stream: str, golden_id: str) -> None:
+    """Moves the link of a record that is gone out of the way of a new link, which must follow."""
+    given = {"_connection": connection, "_stream": stream, "_ids": [golden_id]}
+    tx.execute(_MAKE_ROOM, given)
 
 
 _GONE_HERE = select(links.c.golden_id).where(

@@ -5,7 +5,7 @@ In order: the hub id it carries, a person's decision, the match rules; else a ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection as Transaction
@@ -22,7 +22,7 @@ from hub.model.matching import (
 )
 from hub.store import disputes, merges, queues, records
 from hub.store.engine import lock_identities
-from hub.store.records import Golden
+from hub.store.records import Golden, Link
 from hub.sync.hub import Channel
 from mappings.canonical.values import Values
 
@@ -90,12 +90,12 @@ def _by_once(
     golden = records.load(tx, carried)
     merged = any(record.merged_into for record in golden.values())
     targets = merges.survivors(tx, golden) if merged else dict(zip(golden, golden, strict=True))
-    linked = _linked_here(tx, channel, targets.values())
+    written = _written_here(tx, channel, targets.values())
     for once, record in golden.items():
         target = targets[record.id]
         if record.entity == channel.entity.name:
             found.known[carried[once]] = target
-            if target in linked or target in taken:
+            if target in written or target in taken:
                 # Merges brought two together before we heard of this one: never a third thing.
                 found.spare.add(carried[once])
             found.created.add(carried[once])
@@ -110,8 +110,8 @@ def recall_ours(tx: Transaction, channel: Channel, ours: dict[str, str], found: 
     found.spare |= {key for key, golden_id in found.known.items() if golden_id in met}
     found.known |= known
     # While we made them, another worker may have recognised another record as the same thing.
-    linked = _linked_here(tx, channel, met)
-    found.spare |= {key for key, golden_id in known.items() if golden_id in linked}
+    written = _written_here(tx, channel, met)
+    found.spare |= {key for key, golden_id in known.items() if golden_id in written}
 
 
 def _by_match(
@@ -177,10 +177,24 @@ def _alive(golden: Golden) -> bool:
 
 
 def _linked_here(tx: Transaction, channel: Channel, golden: Iterable[str]) -> set[str]:
-    """Golden records that have a living link to this stream already."""
-    links = records.links_by_golden(tx, golden, connection=channel.connection)
-    return {
-        golden_id
-        for golden_id, found in links.items()
-        if any(link.stream == channel.stream and link.gone_at is None for link in found)
-    }
+    """Golden records that have a living record in this stream already."""
+    return {golden_id for golden_id, _ in _living_here(tx, channel, golden)}
+
+
+def _written_here(tx: Transaction, channel: Channel, golden: Iterable[str]) -> set[str]:
+    """Golden records whose record that is written to lives in this stream.
+
+    Where it is gone, or only further ones are there, the next one takes its place: a golden record
+    without such a record would be created again and again.
+    """
+    return {golden_id for golden_id, link in _living_here(tx, channel, golden) if not link.spare}
+
+
+def _living_here(
+    tx: Transaction, channel: Channel, golden: Iterable[str]
+) -> Iterator[tuple[str, Link]]:
+    found = records.links_by_golden(tx, golden, connection=channel.connection)
+    for golden_id, links in found.items():
+        for link in links:
+            if link.stream == channel.stream and link.gone_at is None:
+                yield golden_id, link

@@ -224,7 +224,7 @@ class _Intake:
         if found.known:
             ids = list(found.known.values())
             connection, stream = self.channel.connection, self.channel.stream
-            self.gone_before = records.make_room(self.tx, connection, stream, ids)
+            self.gone_before = records.gone_here(self.tx, connection, stream, ids)
         return found
 
     def _recall(self, found: Identities) -> None:
@@ -294,6 +294,9 @@ class _Intake:
             fresh_link.golden_id = joined.id
             if key in identities.spare:
                 fresh_link.spare = fresh_link.id or _further(key)
+            elif joined.id in self.gone_before:
+                place = (self.channel.connection, self.channel.stream)
+                records.make_room(self.tx, *place, joined.id)
             self._observe(one, fresh_link, joined, None, created=key in identities.created)
         else:
             self._start(one, fresh_link)

@@ -126,10 +126,12 @@ class _Batch:
             channel = self.target.channel_for(record.entity, record.values)
             if channel is None:
                 continue
-            link = _written_link(links.get(record.id, []), channel)
+            known = links.get(record.id, [])
+            link = _written_link(known, channel)
             # One that was sent may exist over there, whatever became of the thing since.
             alive = record.deleted_at is None or wish.state == "sent"
-            creatable = link is None and alive and self._may_create(channel)
+            there = any(n.stream == channel.stream and n.gone_at is None for n in known)
+            creatable = link is None and not there and alive and self._may_create(channel)
             if creatable or (link is not None and link.gone_at is None):
                 found.setdefault(channel, []).append(Job(wish, record, link))
         return found

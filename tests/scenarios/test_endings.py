@@ -365,3 +365,41 @@ def test_what_is_typed_into_a_further_record_reaches_the_one_that_is_written_to(
     world.agree()
     assert world.crm.get("companies", company)["industry"] == "Shipping"
     assert world.erp.get("parties", party)["branch"] == "Shipping"
+
+
+def test_a_third_record_takes_the_place_of_one_that_was_deleted_and_is_the_last(world):
+    """One was deleted, the further one merged into a third: it is written to, none is made anew."""
+    company, party = world.customer()
+    other, further = world.customer(name="Acme Shipping", domain="ship.example")
+    world.crm.merge("companies", other, into=company)
+    world.quiet()
+    world.erp.delete("parties", party)
+    world.quiet()
+    stranger = world.erp.create("parties", title="Bolt", website="bolt.example")
+    world.quiet()
+    world.erp.misbehave("merged")
+    third = world.erp.merge("parties", further, into=stranger)
+    world.agree()
+    for name in ("Zenith", "Nadir", "Acme"):
+        for key in world.crm.records("companies"):
+            world.crm.edit("companies", key, industry=name)
+        world.agree()
+    assert list(world.erp.records("parties")) == [third]
+
+
+def test_a_page_that_must_be_looked_at_again_leaves_what_was_deleted_alone(world):
+    company, party = world.customer()
+    world.erp.delete("parties", party)
+    world.quiet()
+    again = world.erp.create("parties", title="Acme", website="acme.example")
+    channel = world.hub.connection("erp").channel("parties")
+    old = channel.connector.fetch("parties", [again])
+    world.erp.delete("parties", again)
+    world.quiet()
+    tally = Tally(world.hub.fresh_id(), "late", "erp", "parties", world.hub.clock())
+    with world.store.begin() as tx:
+        take_in(world.hub, tx, channel, page=old, tally=tally, fetched=False)
+    world.crm.edit("companies", company, industry="Shipping")
+    push(world.hub, "erp")
+    world.agree()
+    assert world.erp.records("parties") == {}
