@@ -259,6 +259,24 @@ PLANTS = (
         ("tests/hub/model/test_want.py", _VALUES),
     ),
     Plant(
+        "a further record keeps the next one from the place of the one that is gone",
+        "P2",
+        "hub/sync/identity.py",
+        "    return {golden_id for golden_id, link in _living_here(tx, channel, golden) if not link.spare}\n",
+        "    return {golden_id for golden_id, _ in _living_here(tx, channel, golden)}\n",
+        ("tests/scenarios/test_endings.py",),
+    ),
+    Plant(
+        "room is made for a record that does not come",
+        "P8",
+        "hub/sync/intake.py",
+        "            self.gone_before = records.gone_here(self.tx, connection, stream, ids)\n",
+        "            self.gone_before = records.gone_here(self.tx, connection, stream, ids)\n"
+        "            for one in ids:\n"
+        "                records.make_room(self.tx, connection, stream, one)\n",
+        ("tests/scenarios/test_endings.py",),
+    ),
+    Plant(
         "a push that makes itself due again never ends",
         "P3",
         "hub/sync/push.py",
