@@ -387,6 +387,7 @@ def test_a_third_record_takes_the_place_of_one_that_was_deleted_and_is_the_last(
             world.crm.edit("companies", key, industry=name)
         world.agree()
     assert list(world.erp.records("parties")) == [third]
+    assert world.erp.get("parties", third)["branch"] == "Acme"
 
 
 def test_a_page_that_must_be_looked_at_again_leaves_what_was_deleted_alone(world):
