@@ -136,9 +136,12 @@ def _merge(event: dict[str, Any], stream: str) -> Iterator[Nudge]:
     if not isinstance(merged, list):
         raise ContractError("a HubSpot merge event has no list of mergedObjectIds")
     yield _nudge(event, stream, into)
-    for key in dict.fromkeys([event.get("primaryObjectId"), *merged]):
+    told: dict[str, Nudge] = {}
+    for key in (event.get("primaryObjectId"), *merged):
         if key is not None and key != into:
-            yield _nudge(event, stream, key, into=into)
+            nudge = _nudge(event, stream, key, into=into)
+            told.setdefault(nudge.key, nudge)
+    yield from told.values()
 
 
 def _ends(event: dict[str, Any], stream: str | None) -> Iterator[Nudge]:
@@ -156,7 +159,7 @@ def _ends(event: dict[str, Any], stream: str | None) -> Iterator[Nudge]:
 
 
 def _nudge(event: dict[str, Any], stream: str, key: Any, *, into: Any = None) -> Nudge:
-    if not isinstance(key, int | str) or key == "":
+    if isinstance(key, bool) or not isinstance(key, int | str) or key == "":
         raise ContractError(f"a HubSpot webhook about {stream} names no record")
     # quirk(hubspot): eventId is not unique, and a second delivery may carry another one.
     facts = [event.get(name) for name in IDENTITY]

@@ -214,6 +214,9 @@ def test_one_delivery_does_not_nudge_twice_for_one_event() -> None:
         b'[{"objectId": 5}]',
         b'[{"subscriptionType": "deal.creation"}]',
         b'[{"subscriptionType": "deal.merge", "newObjectId": 1, "mergedObjectIds": 2}]',
+        b'[{"subscriptionType": "deal.merge", "newObjectId": 1, "mergedObjectIds": [[]]}]',
+        b'[{"subscriptionType": "deal.merge", "newObjectId": 1, "mergedObjectIds": [{}, 2]}]',
+        b'[{"subscriptionType": "deal.creation", "objectId": false}]',
     ],
 )
 def test_a_body_that_breaks_the_promise_is_refused(body: bytes) -> None:
