@@ -8,7 +8,7 @@ import os
 import signal
 import uuid
 from collections.abc import Sequence
-from threading import Event, Thread
+from threading import Event, Thread, current_thread, main_thread
 from types import FrameType
 from typing import Any
 
@@ -92,8 +92,16 @@ class LeasedWorker(SimpleWorker):
             os._exit(128 + signum)
         self.stopping.set()
         self._stop_requested = True
-        if self.idle:
+        # Inside logging it would be swallowed, with a traceback: `heartbeat` sees to it then.
+        if self.idle and not _is_logging(frame):
             raise StopRequested
+
+    def heartbeat(self, *args: Any, **options: Any) -> None:
+        """Tells Redis that we live. Raises: StopRequested between two jobs, when told to stop."""
+        # The thread that beats calls it as well, and must not end.
+        if self.idle and self._stop_requested and current_thread() is main_thread():
+            raise StopRequested
+        super().heartbeat(*args, **options)
 
     def _install_signal_handlers(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -135,6 +143,15 @@ class LeasedWorker(SimpleWorker):
     def get_heartbeat_ttl(self, job: Job) -> int:
         """A sign of life comes every HEARTBEAT seconds: Redis need not believe in us longer."""
         return HEARTBEAT * 4
+
+
+def _is_logging(frame: FrameType | None) -> bool:
+    """Says whether a line of a log is just being written."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "logging":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _InOneLine(logging.Filter):
