@@ -14,14 +14,22 @@ from hub.store.records import Golden, Link
 
 
 def hold(
-    tx: Transaction, connection: str, stream: str, keys: Sequence[str], *, also: Iterable[str] = ()
+    tx: Transaction,
+    connection: str,
+    stream: str,
+    keys: Sequence[str],
+    *,
+    known: dict[str, Link] | None = None,
+    also: Iterable[str] = (),
 ) -> tuple[dict[str, Link], dict[str, Golden]]:
     """Returns links by key over there, and their golden records (`also` these) by id, locked.
+
+    `known` are the links when they were just read.
 
     Between the reading of a link and the lock, another process may have changed it or given it to
     another golden record: it is read again, until it is what the locks guard.
     """
-    links = records.links_by_key(tx, connection, stream, keys)
+    links = records.links_by_key(tx, connection, stream, keys) if known is None else known
     wanted, golden = {*_of(links.values()), *also}, dict[str, Golden]()
     while wanted:
         golden |= records.load(tx, wanted, lock=True)

@@ -269,7 +269,8 @@ class _Intake:
         while True:
             identities = self._identify(unlinked)
             ids = identities.known.values()
-            held, golden = hold(self.tx, connection, stream, keys, also=ids)
+            known = {key: links[key] for key in keys}
+            held, golden = hold(self.tx, connection, stream, keys, known=known, also=ids)
             if not any(golden[i].merged_into for i in ids if i in golden):
                 links.update(held)
                 return identities, golden

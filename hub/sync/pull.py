@@ -23,6 +23,7 @@ from hub.sync.ahead import ahead
 from hub.sync.hub import Channel, Hub
 from hub.sync.intake import take_in
 from hub.sync.progress import Progress, Silence
+from hub.sync.sightings import look_again
 from hub.sync.surprises import SurpriseError, accepted_has_happened, guard
 
 #: A long read renews its lease so often.
@@ -190,23 +191,13 @@ def _ask_for_gaps(hub: Hub, channel: Channel, present: KeySet) -> None:
             unknown = records.unknown_keys(tx, connection, stream, keys)
         if unknown:
             with hub.store.begin() as tx:
-                nudges = [_gap(connection, stream, key) for key in unknown]
+                nudges = [look_again(connection, stream, key, why="gap") for key in unknown]
                 queues.receive(tx, nudges, now=hub.clock())
 
 
 def _wants_gaps(hub: Hub, channel: Channel) -> bool:
     adopt = hub.policy(channel.entity.name).adopt
     return channel.mapping.adopt and (adopt is None or channel.connection in adopt)
-
-
-def _gap(connection: str, stream: str, key: str) -> dict[str, object]:
-    return {
-        "connection": connection,
-        "stream": stream,
-        "key": key,
-        "event_id": f"gap:{stream}:{key}"[:120],
-        "merged_into": None,
-    }
 
 
 def _run(

@@ -45,10 +45,17 @@ def of_one_time(record: Record, link: Link) -> bool:
 
 
 def look_again(
-    connection: str, stream: str, key: str, *, version: str | None = None
+    connection: str,
+    stream: str,
+    key: str,
+    *,
+    why: str = "parent",
+    version: str | None = None,
+    into: str | None = None,
 ) -> dict[str, str | None]:
     """Returns the row of the inbox by which the hub asks itself to look at a record.
 
+    Asked twice for one reason it looks once. `into`: the record that it was merged into.
     `version`: what made it ask. Somebody may just be looking for an older one, and end that after
     what he has seen has changed: then this is another question.
     """
@@ -57,6 +64,6 @@ def look_again(
         "connection": connection,
         "stream": stream,
         "key": key,
-        "event_id": f"parent:{stream}:{about}"[:120],
-        "merged_into": None,
+        "event_id": f"{why}:{stream}:{about}"[:120],
+        "merged_into": into,
     }

@@ -17,6 +17,7 @@ from hub.store import merges, queues, records
 from hub.store.records import Link
 from hub.sync.hub import Channel
 from hub.sync.identity import Fresh, identify
+from hub.sync.sightings import look_again
 
 
 @dataclass(slots=True)
@@ -64,16 +65,8 @@ def ask_for_survivors(
     tx: Transaction, channel: Channel, asked: Sequence[Merge], *, now: datetime
 ) -> None:
     """Notes that these merges are to be looked at together with their survivors."""
-    nudges = [
-        {
-            "connection": channel.connection,
-            "stream": channel.stream,
-            "key": merge.key,
-            "event_id": f"merge:{channel.stream}:{merge.key}"[:120],
-            "merged_into": merge.into,
-        }
-        for merge in asked
-    ]
+    place = (channel.connection, channel.stream)
+    nudges = [look_again(*place, merge.key, why="merge", into=merge.into) for merge in asked]
     queues.receive(tx, nudges, now=now)
 
 
