@@ -120,8 +120,7 @@ def rehearse(
 ) -> Certificate:
     """Plays an order with real processes and returns its certificate."""
     environment()
-    absent = ALONE if redis_url else ALONE | TOGETHER
-    order = replace(order, vices={n: c for n, c in order.vices.items() if n not in absent})
+    order = order.without(ALONE if redis_url else ALONE | TOGETHER)
     # That processes end is what this is about.
     logging.getLogger("tulay.serve").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:

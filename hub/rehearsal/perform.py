@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from connectors.kit.vices import Chances
@@ -38,6 +38,11 @@ class Order:
     given: bool = False
     #: Where it is played, in words of the command and without passwords.
     places: tuple[str, ...] = ()
+
+    def without(self, vices: Iterable[str]) -> Order:
+        """Returns the order without some vices."""
+        left = {name: chance for name, chance in self.vices.items() if name not in vices}
+        return replace(self, vices=left)
 
 
 @dataclass

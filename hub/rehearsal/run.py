@@ -9,7 +9,6 @@ import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def rehearse(
     shrinking: float | None = None,
 ) -> Certificate:
     """Plays an order and returns its certificate, with the shortest history if one is needed."""
-    order = replace(order, vices={n: c for n, c in order.vices.items() if n not in TOGETHER})
+    order = order.without(TOGETHER)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
         folder = Path(name)
         with scratch_database(database, folder) as url:
