@@ -9,6 +9,7 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Record
 from hub.store import records
 from hub.store.engine import lock_identities
+from hub.store.records import Link
 from hub.sync.consequences import Consequences
 from hub.sync.hold import hold
 from hub.sync.hub import Channel, Hub
@@ -25,10 +26,13 @@ def met_meanwhile(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) 
     lock_identities(tx, channel.entity.name)
     found = records.links_by_golden(tx, golden_ids, connection=channel.connection)
     return {
-        golden_id
-        for golden_id, links in found.items()
-        if any(link.stream == channel.stream and link.spare == 0 for link in links)
+        golden_id for golden_id, links in found.items() if written_link(links, channel) is not None
     }
+
+
+def written_link(links: Sequence[Link], channel: Channel) -> Link | None:
+    """Returns the link of a golden record that is written to in a stream, be its record gone."""
+    return next((n for n in links if n.stream == channel.stream and n.spare == 0), None)
 
 
 def ours_of(tx: Transaction, channel: Channel, made: Mapping[str, Record]) -> dict[str, str]:

@@ -25,8 +25,7 @@ from hub.store import letters, queues, records
 from hub.store import progress as store
 from hub.store.progress import Tally
 from hub.store.queues import Wish
-from hub.store.records import Link
-from hub.sync.creates import join, met_meanwhile, ours_of
+from hub.sync.creates import join, met_meanwhile, ours_of, written_link
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import Written, take_in
 from hub.sync.overwritten import remember_overwritten
@@ -127,7 +126,7 @@ class _Batch:
             if channel is None:
                 continue
             known = links.get(record.id, [])
-            link = _written_link(known, channel)
+            link = written_link(known, channel)
             # One that was sent may exist over there, whatever became of the thing since.
             alive = record.deleted_at is None or wish.state == "sent"
             there = any(n.stream == channel.stream and n.gone_at is None for n in known)
@@ -252,7 +251,7 @@ class _Batch:
             links = records.links_by_golden(tx, ids, connection=self.target.name)
         for job in jobs:
             job.golden = golden.get(job.golden.id, job.golden)
-            job.link = _written_link(links.get(job.golden.id, []), channel)
+            job.link = written_link(links.get(job.golden.id, []), channel)
 
     def _take(
         self,
@@ -489,7 +488,3 @@ def _note_read(jobs: Sequence[Job], found: Sequence[Record]) -> None:
     for job in jobs:
         keys = (job.outcome and job.outcome.key, job.link and job.link.key)
         job.record = next((by_key[key] for key in keys if key in by_key), job.record)
-
-
-def _written_link(links: Sequence[Link], channel: Channel) -> Link | None:
-    return next((n for n in links if n.stream == channel.stream and n.spare == 0), None)

@@ -311,7 +311,7 @@ PLANTS = (
     Plant(
         "a record that is gone makes room for a new one",
         "P8",
-        "hub/sync/push.py",
+        "hub/sync/creates.py",
         "    return next((n for n in links if n.stream == channel.stream and n.spare == 0), None)\n",
         "    return next(\n"
         "        (n for n in links if (n.stream, n.spare, n.gone_at) == (channel.stream, 0, None)), None\n"

@@ -96,12 +96,12 @@ def conflicts_forgotten(patch: Patch) -> None:
 
 
 def deletions_made_again(patch: Patch) -> None:
-    real = push._written_link
+    real = push.written_link
 
     def forgetful(links: Sequence[records.Link], channel: Any) -> records.Link | None:
         return real([link for link in links if link.gone_at is None], channel)
 
-    patch.setattr(push, "_written_link", forgetful)
+    patch.setattr(push, "written_link", forgetful)
     patch.setattr(push, "met_meanwhile", lambda *_args: set())
 
 
