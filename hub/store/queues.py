@@ -5,7 +5,7 @@ The database is the truth about work; whoever runs it only brings ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -199,54 +199,9 @@ _WISHES_DUE = (
 )
 #: Changes some wishes: what is to be set is given beside `_ids`.
 _WISHES = update(outbox).where(among(outbox.c.id, "_ids"))
-_UNLEASED = {"leased_by": None, "leased_until": None}
-
-
-def mark_sent(
-    tx: Connection, *, creates: Mapping[int, Values], updates: Mapping[int, Values]
-) -> None:
-    """Writes down the intention to write {wish id: values}, before the network is touched.
-
-    A create has the state `sent` until its outcome is known: it must not simply be repeated.
-    """
-    for values, state in ((creates, {"state": "sent"}), (updates, {})):
-        rows = [{"_id": wish, "sent": sent, **state} for wish, sent in values.items()]
-        if rows:
-            tx.execute(_WISH, rows)
-
-
 _WISH = update(outbox).where(outbox.c.id == bindparam("_id"))
-
-
-def sent_values(
-    tx: Connection, connection: str, golden_ids: Iterable[str], *, created: bool
-) -> dict[str, Values]:
-    """Returns golden id -> values of creates (or updates) sent and not heard of since."""
-    given = {"_connection": connection, "_ids": golden_ids}
-    rows = tx.execute(_SENT_CREATES if created else _SENT_UPDATES, given)
-    return {golden_id: sent for golden_id, sent in rows}
-
-
-_ABOUT = (
-    outbox.c.connection == bindparam("_connection"),
-    among(outbox.c.golden_id, "_ids"),
-)
-_SENT = select(outbox.c.golden_id, outbox.c.sent).where(*_ABOUT, outbox.c.sent.is_not(None))
-_SENT_CREATES = _SENT.where(outbox.c.state == "sent")
-_SENT_UPDATES = _SENT.where(outbox.c.state != "sent")
-
-
-def heard_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> None:
-    """Forgets updates that were sent: their record was seen since."""
-    tx.execute(_HEARD_OF, {"_connection": connection, "_ids": golden_ids})
-
-
-_HEARD_OF = update(outbox).where(*_ABOUT, outbox.c.state != "sent").values(sent=None)
-
-
-def mark_unsent(tx: Connection, ids: Iterable[int]) -> None:
-    """Takes the intention back: the system said that nothing has happened."""
-    tx.execute(_WISHES, {"_ids": ids, "state": "due", "sent": None})
+_ABOUT = (outbox.c.connection == bindparam("_connection"), among(outbox.c.golden_id, "_ids"))
+_UNLEASED = {"leased_by": None, "leased_until": None}
 
 
 def fulfilled(tx: Connection, wishes: Iterable[Wish]) -> None:
@@ -359,42 +314,9 @@ def drop(tx: Connection, ids: Sequence[int]) -> int:
     return tx.execute(delete(outbox).where(among(outbox.c.id, "_ids")), {"_ids": ids}).rowcount
 
 
-def unheard_creates(tx: Connection, connection: str, entity: str) -> dict[str, Values]:
-    """Returns golden id -> what was sent to create it, where nobody knows whether it happened."""
-    given = {"_connection": connection, "_entity": entity}
-    return {golden_id: sent for golden_id, sent in tx.execute(_UNHEARD_CREATES, given)}
-
-
-_UNHEARD_CREATES = select(outbox.c.golden_id, outbox.c.sent).where(
-    outbox.c.connection == bindparam("_connection"),
-    outbox.c.entity == bindparam("_entity"),
-    outbox.c.state == "sent",
-    outbox.c.sent.is_not(None),
-)
-
-
-def inherit_sent(tx: Connection, loser: str, winner: str, *, paths: Iterable[str]) -> None:
-    """Gives what was sent and not heard of since to another record: creates, and some paths."""
-    given = set(paths)
-    query = select(outbox).where(outbox.c.golden_id.in_((loser, winner)))
-    found = {(row.connection, row.golden_id): row for row in tx.execute(query)}
-    for (connection, golden_id), row in found.items():
-        if golden_id != loser or row.sent is None:
-            continue
-        created = row.state == "sent"
-        sent = {p: value for p, value in row.sent.items() if created or p in given}
-        theirs = found.get((connection, winner))
-        if theirs is None:
-            tx.execute(_WISH, [{"_id": row.id, "golden_id": winner, "sent": sent or None}])
-        elif sent and theirs.state != "sent":
-            sent = sent if created else {**sent, **(theirs.sent or {})}
-            state = row.state if created else theirs.state
-            tx.execute(_WISH, [{"_id": theirs.id, "sent": sent, "state": state}])
-
-
 def drop_for(tx: Connection, golden_id: str) -> None:
-    """Forgets all wishes for a golden record."""
-    tx.execute(delete(outbox).where(outbox.c.golden_id == golden_id))
+    """Forgets the wishes for a golden record, but not creates that may have happened."""
+    tx.execute(delete(outbox).where(outbox.c.golden_id == golden_id, outbox.c.state != "sent"))
 
 
 def backlog(tx: Connection) -> dict[tuple[str, str], int]:

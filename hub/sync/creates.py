@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Record
-from hub.store import records
+from hub.store import merges, records, unheard
 from hub.store.engine import lock_identities
 from hub.store.records import Link
 from hub.sync.consequences import Consequences
@@ -16,18 +16,23 @@ from hub.sync.hub import Channel, Hub
 from hub.sync.vanish import merge_golden
 
 
-def met_meanwhile(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) -> set[str]:
-    """Returns the golden records that have a record over there by now.
+def found_there(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) -> dict[str, str]:
+    """Returns golden id -> why not to create it: it has a record over there by now, or may have.
 
     Nobody recognises one of them before the transaction ends.
     """
     if not golden_ids:
-        return set()
+        return {}
     lock_identities(tx, channel.entity.name)
-    found = records.links_by_golden(tx, golden_ids, connection=channel.connection)
-    return {
-        golden_id for golden_id, links in found.items() if written_link(links, channel) is not None
-    }
+    merged = unheard.creates_of_merged(tx, channel.connection, channel.entity.name)
+    heirs = merges.survivors(tx, merged).values() if merged else ()
+    why = "whether what was merged into it has been created is looked at first"
+    found = dict.fromkeys(heirs, why)
+    links = records.links_by_golden(tx, golden_ids, connection=channel.connection)
+    for golden_id, known in links.items():
+        if written_link(known, channel) is not None:
+            found[golden_id] = "was found there just before"
+    return found
 
 
 def written_link(links: Sequence[Link], channel: Channel) -> Link | None:

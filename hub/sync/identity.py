@@ -5,7 +5,7 @@ In order: the hub id it carries, a person's decision, the match rules; else a ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection as Transaction
@@ -20,9 +20,9 @@ from hub.model.matching import (
     decide,
     fingerprints,
 )
-from hub.store import disputes, merges, queues, records
+from hub.store import disputes, merges, records, unheard
 from hub.store.engine import lock_identities
-from hub.store.records import Golden, Link
+from hub.store.records import Golden
 from hub.sync.hub import Channel
 from mappings.canonical.values import Values
 
@@ -47,6 +47,8 @@ class Identities:
     created: set[str] = field(default_factory=set)
     #: Of these, the keys of records whose golden record has a record in this stream already.
     spare: set[str] = field(default_factory=set)
+    #: key -> the golden record as which it was created: where that was merged since, not `known`.
+    made: dict[str, str] = field(default_factory=dict)
     #: key -> why a person must decide.
     unclear: dict[str, Unclear] = field(default_factory=dict)
 
@@ -99,6 +101,7 @@ def _by_once(
                 # Merges brought two together before we heard of this one: never a third thing.
                 found.spare.add(carried[once])
             found.created.add(carried[once])
+            found.made[carried[once]] = record.id
             taken.add(target)
 
 
@@ -158,27 +161,28 @@ def _by_sent(
 ) -> None:
     """Where no hub id is kept, what looks for certain like what we sent to be made is that thing.
 
-    By a merge it may have got another record there in the meantime.
+    Since then it may have changed, have got another record there, or be part of another thing.
     """
-    sent = queues.unheard_creates(tx, channel.connection, channel.entity.name) if fresh else {}
-    linked = _linked_here(tx, channel, sent)
-    looks = {p: i for i in linked for p in certain_prints(channel.entity, sent[i])}
+    sent = unheard.creates(tx, channel.connection, channel.entity.name) if fresh else {}
+    if not sent:
+        return
+    alive = merges.survivors(tx, sent)
+    written = _written_here(tx, channel, set(alive.values()))
+    unmet = [i for i, survivor in alive.items() if i != survivor or i not in taken]
+    looks = {p: i for i in unmet for p in certain_prints(channel.entity, sent[i])}
     for one in fresh:
         ours = (looks.get(p.value) for p in one.prints if p.strong)
-        golden_id = next((i for i in ours if i is not None and i not in taken), None)
-        if golden_id is not None:
-            found.known[one.record.key] = golden_id
-            found.spare.add(one.record.key)
-            taken.add(golden_id)
+        made = next((i for i in ours if i is not None and i not in found.made.values()), None)
+        if made is not None:
+            key, survivor = one.record.key, alive[made]
+            found.known[key], found.made[key] = survivor, made
+            if survivor in written or survivor in taken:
+                found.spare.add(key)
+            taken.add(survivor)
 
 
 def _alive(golden: Golden) -> bool:
     return golden.merged_into is None and golden.deleted_at is None
-
-
-def _linked_here(tx: Transaction, channel: Channel, golden: Iterable[str]) -> set[str]:
-    """Golden records that have a living record in this stream already."""
-    return {golden_id for golden_id, _ in _living_here(tx, channel, golden)}
 
 
 def _written_here(tx: Transaction, channel: Channel, golden: Iterable[str]) -> set[str]:
@@ -187,14 +191,10 @@ def _written_here(tx: Transaction, channel: Channel, golden: Iterable[str]) -> s
     Where it is gone, or only further ones are there, the next one takes its place: a golden record
     without such a record would be created again and again.
     """
-    return {golden_id for golden_id, link in _living_here(tx, channel, golden) if not link.spare}
-
-
-def _living_here(
-    tx: Transaction, channel: Channel, golden: Iterable[str]
-) -> Iterator[tuple[str, Link]]:
     found = records.links_by_golden(tx, golden, connection=channel.connection)
-    for golden_id, links in found.items():
-        for link in links:
-            if link.stream == channel.stream and link.gone_at is None:
-                yield golden_id, link
+    return {
+        golden_id
+        for golden_id, links in found.items()
+        for link in links
+        if link.stream == channel.stream and link.gone_at is None and not link.spare
+    }

@@ -18,7 +18,7 @@ from hub.model.matching import certain_prints
 from hub.model.observe import Change, Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
 from hub.model.want import agree, route_actions, settle, settle_unheard, wanted
-from hub.store import aside, disputes, letters, queues, records
+from hub.store import aside, disputes, letters, queues, records, unheard
 from hub.store.engine import lock_identities
 from hub.store.letters import Letter
 from hub.store.progress import Tally
@@ -83,7 +83,7 @@ class _Intake:
         self.policy = hub.policy(self.entity.name)
         self.now = hub.clock()
         self.then = Consequences(hub, tally.id, self.now)
-        #: Golden id -> values of writes that were sent and not heard of since.
+        #: Key -> values of writes that were sent and not heard of since.
         self.unheard: dict[str, Values] = {}
         #: Golden records that had a record here which is gone.
         self.gone_before: set[str] = set()
@@ -233,29 +233,31 @@ class _Intake:
         # own words, as that system writes them, is not news then.
         nameless = self.channel.facts.once is None
         keys = found.known if nameless else found.created
-        ids = {found.known[key]: key for key in keys}
-        if not ids:
+        made = {key: found.made.get(key, found.known[key]) for key in keys}
+        if not made:
             return
-        sent = queues.sent_values(self.tx, self.channel.connection, ids, created=True)
-        for golden_id, values in sent.items():
+        sent = unheard.creates_of(self.tx, self.channel.connection, set(made.values()))
+        for key, golden_id in made.items():
+            if golden_id not in sent:
+                continue
             if nameless:
-                self.unheard[golden_id] = values
+                self.unheard[key] = sent[golden_id]
             else:
-                self.written[ids[golden_id]] = Written(golden_id, values, certain=False)
+                self.written[key] = Written(golden_id, sent[golden_id], certain=False)
 
     def _hear(self, linked: Sequence[Fresh], links: Mapping[str, Link]) -> None:
         """Updates whose answer was lost: what we sent is known, and is not news."""
         current = [
             links[o.record.key] for o in linked if not is_older(o.record, links[o.record.key])
         ]
-        ids = [str(link.golden_id) for link in current if link.spare == 0]
-        if not ids:
+        keys = {str(link.golden_id): link.key for link in current if link.spare == 0}
+        if not keys:
             return
         connection = self.channel.connection
-        unheard = queues.sent_values(self.tx, connection, ids, created=False)
-        if unheard:
-            queues.heard_of(self.tx, connection, unheard)
-            self.unheard |= unheard
+        sent = unheard.updates(self.tx, connection, keys)
+        if sent:
+            unheard.heard_of(self.tx, connection, sent)
+            self.unheard |= {keys[golden_id]: values for golden_id, values in sent.items()}
 
     def _hold(
         self, linked: Sequence[Fresh], unlinked: Sequence[Fresh], links: dict[str, Link]
@@ -382,8 +384,8 @@ class _Intake:
         ours = self.written.get(record.key)
         if ours is not None:
             link.state = settle(link.state, ours.values, one.values, certain=ours.certain)
-        elif golden.id in self.unheard and (link.spare == 0 or link.id is None):
-            link.state = settle_unheard(link.state, self.unheard[golden.id], one.values)
+        elif record.key in self.unheard:
+            link.state = settle_unheard(link.state, self.unheard[record.key], one.values)
         ground = Ground(
             golden.values,
             link.state,

@@ -21,11 +21,11 @@ from connectors.kit.errors import (
 from hub.model.matching import fingerprints
 from hub.model.recovery import Bury, Pause, Refresh, Retry, pause, recovery
 from hub.model.want import route_actions
-from hub.store import letters, queues, records
+from hub.store import letters, queues, records, unheard
 from hub.store import progress as store
 from hub.store.progress import Tally
 from hub.store.queues import Wish
-from hub.sync.creates import join, met_meanwhile, ours_of, written_link
+from hub.sync.creates import found_there, join, ours_of, written_link
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import Written, take_in
 from hub.sync.overwritten import remember_overwritten
@@ -120,7 +120,7 @@ class _Batch:
         found: dict[Channel, list[Job]] = {}
         for wish in self.open.values():
             record = golden.get(wish.golden_id)
-            if record is None or record.merged_into is not None:
+            if record is None or (record.merged_into is not None and wish.state != "sent"):
                 continue
             channel = self.target.channel_for(record.entity, record.values)
             if channel is None:
@@ -200,8 +200,11 @@ class _Batch:
             if ours.get(key) != job.golden.id:
                 join(self.hub, channel, job.golden.id, key, run=self.tally.id)
         self._refresh(found, channel)
+        with self.hub.store.read() as tx:
+            keys = [record.key for record in made.values()]
+            taken = records.links_by_key(tx, channel.connection, channel.stream, keys)
         for job in found:
-            if job.link is None and job.golden.merged_into is None:
+            if made[job.golden.id].key not in taken:
                 reason = f"it is in {channel.stream}, but cannot be taken in yet; see its letter"
                 self._postpone(job.wish, None, reason)
 
@@ -284,19 +287,19 @@ class _Batch:
         creates = {job.wish.id: job for job, write in writes if isinstance(write, Create)}
         updates = {job.wish.id: job.values for job, write in writes if isinstance(write, Update)}
 
-        def intend(tx: Transaction) -> set[int]:
-            known = met_meanwhile(tx, channel, [job.golden.id for job in creates.values()])
-            met = {wish for wish, job in creates.items() if job.golden.id in known}
-            sent = {wish: job.values for wish, job in creates.items() if wish not in met}
-            queues.mark_sent(tx, creates=sent, updates=updates)
-            return met
+        def intend(tx: Transaction) -> dict[int, str]:
+            found = found_there(tx, channel, [job.golden.id for job in creates.values()])
+            held = {w: found[job.golden.id] for w, job in creates.items() if job.golden.id in found}
+            sent = {wish: job.values for wish, job in creates.items() if wish not in held}
+            unheard.mark_sent(tx, creates=sent, updates=updates)
+            return held
 
-        met = self.hub.store.transact(intend, durable=bool(creates))
-        for wish in met:
-            self._postpone(creates[wish].wish, "due", "was found there just before")
-        writes = [(job, write) for job, write in writes if job.wish.id not in met]
+        held = self.hub.store.transact(intend, durable=bool(creates))
+        for wish, reason in held.items():
+            self._postpone(creates[wish].wish, "due", reason)
+        writes = [(job, write) for job, write in writes if job.wish.id not in held]
         if writes:
-            self._send(channel, writes, sent=[*(creates.keys() - met), *updates])
+            self._send(channel, writes, sent=[*(creates.keys() - held), *updates])
 
     def _send(
         self, channel: Channel, writes: Sequence[tuple[Job, Write]], *, sent: Sequence[int]
@@ -305,7 +308,7 @@ class _Batch:
             outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
         except RateLimitedError:
             with self.hub.store.begin() as tx:  # the system said that none has happened
-                queues.mark_unsent(tx, sent)
+                unheard.mark_unsent(tx, sent)
             raise
         for (job, _), outcome in zip(writes, outcomes, strict=True):
             job.outcome = outcome
@@ -313,7 +316,7 @@ class _Batch:
         refused = [job.wish.id for job, _ in writes if _surely_not(job.outcome)]
         if refused:
             with self.hub.store.begin() as tx:
-                queues.mark_unsent(tx, refused)
+                unheard.mark_unsent(tx, refused)
         for job, write in writes:
             self._conclude(job, write)
 

@@ -16,7 +16,7 @@ from hub.flows.facts import derived_id
 from hub.model.observe import Change
 from hub.model.state import LinkState
 from hub.model.want import settle_unheard
-from hub.store import aside, disputes, letters, queues, records
+from hub.store import aside, disputes, letters, queues, records, unheard
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
@@ -122,7 +122,7 @@ def _write_to(tx: Transaction, link: Link, *, then: Consequences) -> None:
 def _as_shown(tx: Transaction, old: Link, into: Link) -> LinkState:
     """Returns how a system spells the old record, an update whose answer was lost included."""
     golden_id = str(old.golden_id)
-    sent = queues.sent_values(tx, old.connection, [golden_id], created=False).get(golden_id)
+    sent = unheard.updates(tx, old.connection, [golden_id]).get(golden_id)
     return settle_unheard(old.state, sent, into.state.seen) if sent else old.state
 
 
@@ -190,7 +190,7 @@ def merge_golden(
     loser.merged_into = winner_id
     then.touch(loser)
     then.forget(loser)
-    queues.inherit_sent(tx, loser_id, winner_id, paths=gained)
+    unheard.inherit(tx, loser_id, winner_id, paths=gained)
     queues.drop_for(tx, loser_id)
     disputes.move_history(tx, loser_id, winner_id)
     disputes.move_conflicts(tx, loser_id, winner_id)

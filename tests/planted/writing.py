@@ -40,19 +40,19 @@ PLANTS = (
         "the intent to create is stored after the call",
         "P2",
         "hub/sync/push.py",
-        """        met = self.hub.store.transact(intend, durable=bool(creates))
-        for wish in met:
-            self._postpone(creates[wish].wish, "due", "was found there just before")
-        writes = [(job, write) for job, write in writes if job.wish.id not in met]
+        """        held = self.hub.store.transact(intend, durable=bool(creates))
+        for wish, reason in held.items():
+            self._postpone(creates[wish].wish, "due", reason)
+        writes = [(job, write) for job, write in writes if job.wish.id not in held]
         if writes:
-            self._send(channel, writes, sent=[*(creates.keys() - met), *updates])
+            self._send(channel, writes, sent=[*(creates.keys() - held), *updates])
 """,
-        """        met = set[int]()
-        for wish in met:
-            self._postpone(creates[wish].wish, "due", "was found there just before")
-        writes = [(job, write) for job, write in writes if job.wish.id not in met]
+        """        held = dict[int, str]()
+        for wish, reason in held.items():
+            self._postpone(creates[wish].wish, "due", reason)
+        writes = [(job, write) for job, write in writes if job.wish.id not in held]
         if writes:
-            self._send(channel, writes, sent=[*(creates.keys() - met), *updates])
+            self._send(channel, writes, sent=[*(creates.keys() - held), *updates])
         self.hub.store.transact(intend, durable=bool(creates))
 """,
         (f"{_PROMISES}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
@@ -61,17 +61,41 @@ PLANTS = (
         "the intent to create does not reach the disk",
         "P2",
         "hub/sync/push.py",
-        "        met = self.hub.store.transact(intend, durable=bool(creates))\n",
-        "        met = self.hub.store.transact(intend)\n",
+        "        held = self.hub.store.transact(intend, durable=bool(creates))\n",
+        "        held = self.hub.store.transact(intend)\n",
         (f"{_PROMISES}::test_nudges_and_intents_survive_a_power_cut",),
     ),
     Plant(
         "a record is created although it was recognised over there meanwhile",
         "P2",
-        "hub/sync/push.py",
-        "            met = {wish for wish, job in creates.items() if job.golden.id in known}\n",
-        "            met = {wish for wish in creates if wish in known}\n",
+        "hub/sync/creates.py",
+        "        if written_link(known, channel) is not None:\n",
+        "        if written_link((), channel) is not None:\n",
         ("tests/scenarios/test_together.py",),
+    ),
+    Plant(
+        "what was merged into it is not looked for before a record is created",
+        "P2",
+        "hub/sync/creates.py",
+        "    heirs = merges.survivors(tx, merged).values() if merged else ()\n",
+        "    heirs = merges.survivors(tx, merged).values() if not merged else ()\n",
+        ("tests/scenarios/test_merged_unheard.py",),
+    ),
+    Plant(
+        "a merge forgets a create that nobody has heard of",
+        "P2",
+        "hub/store/queues.py",
+        'outbox.c.golden_id == golden_id, outbox.c.state != "sent"))',
+        "outbox.c.golden_id == golden_id))",
+        ("tests/scenarios/test_merged_unheard.py",),
+    ),
+    Plant(
+        "what was sent is not remembered when a record has changed since",
+        "P2",
+        "hub/sync/identity.py",
+        "    unmet = [i for i, survivor in alive.items() if i != survivor or i not in taken]\n",
+        "    unmet = [i for i, survivor in alive.items() if i != survivor]\n",
+        ("tests/scenarios/test_merged_unheard.py",),
     ),
     Plant(
         "what a probe has found and nobody can take in is created again",
@@ -137,8 +161,8 @@ PLANTS = (
         "what lost its answer is taken for a person's words",
         "P4",
         "hub/sync/intake.py",
-        "        if unheard:\n            queues.heard_of",
-        "        if unheard and not ids:\n            queues.heard_of",
+        "        if sent:\n            unheard.heard_of",
+        "        if sent and not keys:\n            unheard.heard_of",
         (f"{_DEFECTS}::test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_words",),
     ),
     Plant(
@@ -262,8 +286,8 @@ PLANTS = (
         "a further record keeps the next one from the place of the one that is gone",
         "P2",
         "hub/sync/identity.py",
-        "    return {golden_id for golden_id, link in _living_here(tx, channel, golden) if not link.spare}\n",
-        "    return {golden_id for golden_id, _ in _living_here(tx, channel, golden)}\n",
+        "        if link.stream == channel.stream and link.gone_at is None and not link.spare\n",
+        "        if link.stream == channel.stream and link.gone_at is None\n",
         ("tests/scenarios/test_endings.py",),
     ),
     Plant(

@@ -102,6 +102,62 @@ def test_what_was_merged_while_we_made_one_of_the_two_elsewhere_is_no_third_thin
     assert len(erp.records("companies")) == 2
 
 
+@pytest.mark.parametrize("winner", [0, 1])
+@pytest.mark.parametrize("once", ["once", None])
+@pytest.mark.parametrize("page", [1, 100])
+def test_two_that_we_made_and_never_heard_of_are_one_when_they_are_merged(
+    made: Callable[..., World], winner: int, once: str | None, page: int
+) -> None:
+    world = made(once=once, page=page, batch=1)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    names = ("Acme", "Beta")
+    keys = [crm.create("companies", code=name, name=name) for name in names]
+    pull(world.hub, "crm", "companies")
+    erp.misbehave(script=("row_lost", "row_lost"))
+    push(world.hub, "erp")
+    erp.misbehave()
+    assert len(erp.records("companies")) == 2
+    crm.merge("companies", keys[1 - winner], into=keys[winner])
+    (golden,) = living(world)
+    assert golden.values["name"] == names[winner]
+    assert list(crm.records("companies")) == [keys[winner]]
+    # They were two there before they were merged here: one is written to.
+    assert names[winner].upper() in [r["name"] for r in erp.records("companies").values()]
+    links = [link for link in remember(world).links if link.connection == "erp"]
+    assert {link.golden_id for link in links} == {golden.id}
+    assert len(links) == 2
+    assert [link.spare for link in links].count(0) == 1
+
+
+@pytest.mark.parametrize("once", ["once", None])
+@pytest.mark.parametrize("pulled", [False, True])
+@pytest.mark.parametrize("seconds", [1, 30])
+def test_what_we_made_and_never_heard_of_is_not_made_again_for_what_it_was_merged_into(
+    made: Callable[..., World], once: str | None, pulled: bool, seconds: int
+) -> None:
+    world = made(once=once)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    first = crm.create("companies", code="Acme", name="Acme")
+    pull(world.hub, "crm", "companies")
+    erp.misbehave(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    erp.misbehave()
+    second = crm.create("companies", code="Beta", name="Beta")
+    if pulled:
+        pull(world.hub, "crm", "companies")
+    crm.merge("companies", first, into=second)
+    # After a second the old wish still waits, and only that of the survivor is due.
+    later(world, seconds=seconds)
+    pull(world.hub, "crm", "companies")
+    push(world.hub, "erp")
+    later(world, hours=1)
+    push(world.hub, "erp")
+    (golden,) = living(world)
+    assert golden.values["name"] == "Beta"
+    assert [r["name"] for r in erp.records("companies").values()] == ["BETA"]
+
+
 @pytest.mark.parametrize("page", [1, 100])
 @pytest.mark.parametrize("deletions", ["pages", "sweep"])
 @pytest.mark.parametrize("known", [False, True])

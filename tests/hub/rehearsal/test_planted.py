@@ -102,7 +102,7 @@ def deletions_made_again(patch: Patch) -> None:
         return real([link for link in links if link.gone_at is None], channel)
 
     patch.setattr(push, "written_link", forgetful)
-    patch.setattr(push, "met_meanwhile", lambda *_args: set())
+    patch.setattr(push, "found_there", lambda *_args: {})
 
 
 def nobody_is_asked(patch: Patch) -> None:

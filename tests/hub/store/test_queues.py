@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from hub.store import queues
+from hub.store import queues, unheard
 from hub.store.engine import Store, open_store
 from hub.store.queues import LEASE, Wish
 
@@ -142,7 +142,7 @@ def test_a_create_with_unknown_outcome_stays_so_until_fulfilled(store: Store) ->
     want(store, "g1")
     wishes = lease(store)
     with store.begin(durable=True) as tx:
-        queues.mark_sent(tx, creates={w.id: {"name": "A"} for w in wishes}, updates={})
+        unheard.mark_sent(tx, creates={w.id: {"name": "A"} for w in wishes}, updates={})
     want(store, "g1")  # wished for anew: it must still be probed first
     later = NOW + LEASE * 2
     again = lease(store, worker="w2", now=later)

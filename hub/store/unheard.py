@@ -1,0 +1,114 @@
+"""Writes that were sent and not heard of since: they may have happened, or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection, bindparam, or_, select, update
+
+from hub.store.engine import among
+from hub.store.tables import golden, outbox
+from mappings.canonical.values import Values
+
+_WISH = update(outbox).where(outbox.c.id == bindparam("_id"))
+_ABOUT = (outbox.c.connection == bindparam("_connection"), among(outbox.c.golden_id, "_ids"))
+
+
+def mark_sent(
+    tx: Connection, *, creates: Mapping[int, Values], updates: Mapping[int, Values]
+) -> None:
+    """Writes down the intention to write {wish id: values}, before the network is touched.
+
+    A create has the state `sent` until its outcome is known: it must not simply be repeated.
+    """
+    for values, state in ((creates, {"state": "sent"}), (updates, {})):
+        rows = [{"_id": wish, "sent": sent, **state} for wish, sent in values.items()]
+        if rows:
+            tx.execute(_WISH, rows)
+
+
+def mark_unsent(tx: Connection, ids: Iterable[int]) -> None:
+    """Takes the intention back: the system said that nothing has happened."""
+    tx.execute(_UNSENT, {"_ids": ids, "state": "due", "sent": None})
+
+
+_UNSENT = update(outbox).where(among(outbox.c.id, "_ids"))
+
+
+def updates(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
+    """Returns golden id -> values of updates of these records."""
+    rows = tx.execute(_UPDATES, {"_connection": connection, "_ids": golden_ids})
+    return {golden_id: sent for golden_id, sent in rows}
+
+
+_SENT = select(outbox.c.golden_id, outbox.c.sent).where(outbox.c.sent.is_not(None))
+_UPDATES = _SENT.where(*_ABOUT, outbox.c.state != "sent")
+
+
+def heard_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> None:
+    """Forgets updates of these records: they were seen since."""
+    tx.execute(_HEARD_OF, {"_connection": connection, "_ids": golden_ids})
+
+
+_HEARD_OF = update(outbox).where(*_ABOUT, outbox.c.state != "sent").values(sent=None)
+
+
+def creates(tx: Connection, connection: str, entity: str) -> dict[str, Values]:
+    """Returns golden id -> what was sent to create it, of an entity; it may be merged by now."""
+    rows = tx.execute(_CREATES, {"_connection": connection, "_entity": entity})
+    return {golden_id: sent for golden_id, sent in rows}
+
+
+_CREATES = _SENT.where(
+    outbox.c.connection == bindparam("_connection"),
+    outbox.c.entity == bindparam("_entity"),
+    outbox.c.state == "sent",
+)
+
+
+def creates_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
+    """Returns golden id -> what was sent to create it, of these records."""
+    rows = tx.execute(_CREATES_OF, {"_connection": connection, "_ids": golden_ids})
+    return {golden_id: sent for golden_id, sent in rows}
+
+
+_CREATES_OF = _SENT.where(*_ABOUT, outbox.c.state == "sent")
+
+
+def creates_of_merged(tx: Connection, connection: str, entity: str) -> list[str]:
+    """Returns the golden records of an entity that were merged before anybody heard of them."""
+    given = {"_connection": connection, "_entity": entity}
+    return list(tx.execute(_CREATES_OF_MERGED, given).scalars())
+
+
+_CREATES_OF_MERGED = (
+    select(outbox.c.golden_id)
+    .join(golden, golden.c.id == outbox.c.golden_id)
+    .where(
+        outbox.c.connection == bindparam("_connection"),
+        outbox.c.entity == bindparam("_entity"),
+        outbox.c.state == "sent",
+        golden.c.merged_into.is_not(None),
+    )
+)
+
+
+def inherit(tx: Connection, loser: str, winner: str, *, paths: Iterable[str]) -> None:
+    """Gives what updates of a golden record told of some paths to the one it is merged into."""
+    given = set(paths)
+    query = select(outbox).where(
+        or_(
+            outbox.c.golden_id == winner,
+            (outbox.c.golden_id == loser) & (outbox.c.state != "sent"),
+        )
+    )
+    found = {(row.connection, row.golden_id): row for row in tx.execute(query)}
+    for (connection, golden_id), row in found.items():
+        if golden_id != loser or row.sent is None:
+            continue
+        sent = {p: value for p, value in row.sent.items() if p in given}
+        theirs = found.get((connection, winner))
+        if theirs is None:
+            tx.execute(_WISH, [{"_id": row.id, "golden_id": winner, "sent": sent or None}])
+        elif sent and theirs.state != "sent":
+            tx.execute(_WISH, [{"_id": theirs.id, "sent": {**sent, **(theirs.sent or {})}}])
