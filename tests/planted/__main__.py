@@ -30,6 +30,7 @@ FAST = (
     "tests/scenarios/test_identity.py",
     "tests/scenarios/test_endings.py",
     "tests/scenarios/test_trouble.py",
+    "tests/scenarios/test_unanswered.py",
     "tests/hub/web",
     "tests/hub/store",
     "tests/hub/sync",

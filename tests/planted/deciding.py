@@ -216,7 +216,7 @@ PLANTS = (
         "hub/sync/identity.py",
         "    _by_once(tx, channel, fresh, found=found, taken=taken)\n",
         "",
-        (_DEFECTS, "tests/scenarios/test_trouble.py"),
+        (_DEFECTS, "tests/scenarios/test_unanswered.py"),
     ),
     Plant(
         "a merge drops what the loser said",

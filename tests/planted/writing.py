@@ -7,6 +7,7 @@ from tests.planted.plant import Plant
 _DEFECTS = "tests/scenarios/test_convergence_defects.py"
 _PROMISES = "tests/scenarios/test_convergence_promises.py"
 _TROUBLE = "tests/scenarios/test_trouble.py"
+_UNANSWERED = "tests/scenarios/test_unanswered.py"
 _VALUES = "tests/scenarios/test_values.py"
 _CRASHES = "tests/scenarios/test_crashes.py"
 _QUEUES = "tests/hub/store/test_queues.py"
@@ -34,7 +35,9 @@ PLANTS = (
         "hub/sync/push.py",
         "            self._recognise(channel, unknown)\n            return\n",
         "            return\n",
-        (f"{_TROUBLE}::test_a_system_without_external_keys_is_probed_by_what_identifies_a_record",),
+        (
+            f"{_UNANSWERED}::test_a_system_without_external_keys_is_probed_by_what_identifies_a_record",
+        ),
     ),
     Plant(
         "the intent to create is stored after the call",
@@ -103,7 +106,7 @@ PLANTS = (
         "hub/sync/push.py",
         "                self._postpone(job.wish, None, reason)\n\n    def _recognise",
         "                pass\n\n    def _recognise",
-        ("tests/scenarios/test_crashes.py", "tests/scenarios/test_trouble.py"),
+        ("tests/scenarios/test_crashes.py", _UNANSWERED),
     ),
     Plant(
         "what was merged over there before its creation was known is created again",
@@ -112,7 +115,7 @@ PLANTS = (
         "                join(self.hub, channel, job.golden.id, key, run=self.tally.id)\n",
         "                pass\n",
         (
-            f"{_TROUBLE}::test_what_was_created_and_merged_over_there_before_anybody_heard_of_it_is_one",
+            f"{_UNANSWERED}::test_what_was_created_and_merged_over_there_before_anybody_heard_of_it_is_one",
         ),
     ),
     Plant(
@@ -155,7 +158,7 @@ PLANTS = (
 """,
         """            refused = True
 """,
-        (f"{_TROUBLE}::test_a_row_without_an_answer_is_looked_for_before_it_is_written_again",),
+        (f"{_UNANSWERED}::test_a_row_without_an_answer_is_looked_for_before_it_is_written_again",),
     ),
     Plant(
         "what lost its answer is taken for a person's words",
@@ -233,7 +236,7 @@ PLANTS = (
         "hub/sync/push.py",
         "        self._take(channel, page, own_wishes=False)\n        self._refresh(linked, channel)\n",
         "        self._refresh(linked, channel)\n",
-        (_DEFECTS, _VALUES, _TROUBLE),
+        (_DEFECTS, _VALUES, _UNANSWERED, _TROUBLE),
     ),
     Plant(
         "a field in conflict is written",

@@ -203,6 +203,10 @@ class World:
                     }
                     assert differ == {}, f"{link.connection} {link.stream} {link.key}"
 
+    def titles(self) -> list[str]:
+        """Returns what the parties of the ERP are called, in order."""
+        return sorted(party["title"] for party in self.erp.records("parties").values())
+
     # --- what the hub knows ---------------------------------------------------------------------
 
     def golden(self, entity: str | None = None) -> list[Golden]:

@@ -31,10 +31,6 @@ class Between:
         return method if instead is None else lambda *a: instead(method, *a)
 
 
-def titles(world):
-    return sorted(p["title"] for p in world.erp.records("parties").values())
-
-
 def test_the_erp_is_down_for_an_hour(world):
     company, _party = world.customer()
     world.erp.misbehave(down=True)
@@ -45,117 +41,7 @@ def test_the_erp_is_down_for_an_hour(world):
         assert list(world.sync().failed) == ["erp"]
     world.erp.misbehave()
     world.agree()
-    assert titles(world) == ["Acme SE", "Zenith"]
-
-
-@pytest.mark.parametrize("fault", ["before", "lost", "partial", "row_lost", "rate"])
-def test_a_create_with_an_unknown_outcome_is_probed_not_repeated(world, fault):
-    world.crm.create("companies", name="Acme", domain="acme.example")
-    world.crm.create("companies", name="Zenith", domain="zenith.example")
-    world.crm.create("companies", name="Nadir", domain="nadir.example")
-    world.erp.misbehave(script=(fault,))
-    world.sync()
-    world.agree()
-    assert titles(world) == ["Acme", "Nadir", "Zenith"]
-
-
-def test_a_row_without_an_answer_is_looked_for_before_it_is_written_again(world):
-    for name in ("Acme", "Zenith", "Nadir"):
-        world.crm.create("companies", name=name, domain=f"{name.lower()}.example")
-    for connection, stream in (("crm", "companies"), ("erp", "parties")):
-        pull(world.hub, connection, stream)
-    world.erp.declare("parties", once_unique=False)  # or it would refuse the second one
-    world.erp.misbehave(script=("row_lost",))
-    for _ in range(2):
-        push(world.hub, "erp")  # nothing is read in between
-        world.clock.later(minutes=1)
-    assert titles(world) == ["Acme", "Nadir", "Zenith"]
-    world.agree()
-
-
-def test_what_a_probe_has_found_and_nobody_can_read_is_not_created_again(world):
-    world.crm.create("companies", name="Acme", domain="acme.example")
-    world.erp.misbehave(script=("lost",))
-    world.sync()
-    (party,) = world.erp.records("parties")
-    world.erp.edit("parties", party, address={"country": "Atlantis"})
-    world.quiet()
-    assert list(world.erp.records("parties")) == [party]
-    assert world.backlog() == {("erp", "sent"): 1}
-    world.erp.edit("parties", party, address={"country": "DE"})
-    world.agree()
-    assert list(world.erp.records("parties")) == [party]
-    assert world.backlog() == {}
-
-
-def test_what_was_created_and_merged_over_there_before_anybody_heard_of_it_is_one(world):
-    world.crm.create("companies", name="Acme", domain="acme.example")
-    world.crm.create("companies", name="Zenith", domain="zenith.example")
-    world.erp.misbehave(script=("lost",))
-    world.sync()
-    parties = {p["title"]: key for key, p in world.erp.records("parties").items()}
-    world.erp.merge("parties", parties["Acme"], into=parties["Zenith"])
-    world.agree()
-    assert list(world.erp.records("parties")) == [parties["Zenith"]]
-    (golden,) = world.golden("company")
-    assert golden.values["name"] == "Zenith"
-    lost = [row for row in world.history(golden, "name") if row["decision"] == "superseded"]
-    assert [row["old"] for row in lost] == ["Acme"]
-
-
-@pytest.mark.parametrize("fault", ["before", "lost", "row_lost", "rate"])
-def test_an_update_with_an_unknown_outcome_is_made_once(world, fault):
-    company, _party = world.customer()
-    world.crm.edit("companies", company, name="Acme SE")
-    world.erp.misbehave(script=(fault,))
-    world.sync()
-    world.agree()
-    assert titles(world) == ["Acme SE"]
-
-
-def test_an_edit_of_a_record_whose_creation_was_not_answered_is_kept(world):
-    world.crm.create("companies", name="Acme", domain="acme.example")
-    world.erp.misbehave(script=("lost",))
-    world.sync()
-    (party,) = world.erp.records("parties")
-    world.erp.edit("parties", party, title="Acme from the ERP")
-    world.crm.edit("companies", "1", industry="Shipping")
-    world.agree()
-    assert world.crm.get("companies", "1")["name"] == "Acme from the ERP"
-    assert world.erp.get("parties", party)["branch"] == "Shipping"
-
-
-def test_a_system_without_external_keys_is_probed_by_what_identifies_a_record(world):
-    facts = world.erp.shape("parties").facts.model_copy(update={"once": None})
-    world.erp.declare("parties", facts=facts)
-    world.restart()
-    world.crm.create("companies", name="Acme", domain="acme.example")
-    world.erp.misbehave(script=("lost",))
-    world.clock.later(minutes=1)
-    pull(world.hub, "crm", "companies")
-    with pytest.raises(UnavailableError):
-        push(world.hub, "erp")
-    world.clock.later(minutes=1)
-    push(world.hub, "erp")
-    world.agree()
-    assert titles(world) == ["Acme"]
-
-
-def test_what_cannot_be_probed_at_all_is_not_repeated_unasked(world):
-    facts = world.erp.shape("parties").facts.model_copy(update={"once": None})
-    world.erp.declare("parties", facts=facts)
-    world.restart()
-    world.crm.create("companies", name="Acme")
-    world.erp.misbehave(script=("lost",))
-    pull(world.hub, "crm", "companies")
-    with pytest.raises(UnavailableError):
-        push(world.hub, "erp")
-    world.clock.later(minutes=1)
-    push(world.hub, "erp")
-    assert titles(world) == ["Acme"]
-    (wish,) = world.set_aside("erp")
-    assert wish["state"] == "buried"
-    assert "nobody can tell" in wish["reason"]
+    assert world.titles() == ["Acme SE", "Zenith"]
 
 
 def test_a_rate_limit_is_waited_for(world):
@@ -166,10 +52,10 @@ def test_a_rate_limit_is_waited_for(world):
         push(world.hub, "erp")
     world.clock.later(seconds=60)
     push(world.hub, "erp")
-    assert titles(world) == []
+    assert world.titles() == []
     world.clock.later(seconds=61)
     push(world.hub, "erp")
-    assert titles(world) == ["Acme"]
+    assert world.titles() == ["Acme"]
 
 
 def test_a_refused_record_stops_itself_only_and_goes_through_when_corrected(world):
@@ -180,14 +66,14 @@ def test_a_refused_record_stops_itself_only_and_goes_through_when_corrected(worl
     )
     world.crm.create("companies", name="Zenith", domain="zenith.example")
     world.quiet()
-    assert titles(world) == ["Taken", "Zenith"]
+    assert world.titles() == ["Taken", "Zenith"]
     (wish,) = world.set_aside("erp")
     assert (wish["state"], wish["error"]) == ("buried", "RecordRejectedError")
     assert "vat" in wish["reason"]
     world.agree()
     world.crm.edit("companies", bad, tax_id="DE129273398")
     world.agree()
-    assert titles(world) == ["Acme", "Taken", "Zenith"]
+    assert world.titles() == ["Acme", "Taken", "Zenith"]
     assert world.set_aside() == []
 
 
@@ -198,7 +84,7 @@ def test_a_refused_record_goes_through_once_the_system_accepts_it(world):
     assert len(world.set_aside("erp")) == 1
     world.erp.declare("parties", required=())
     world.agree()
-    assert titles(world) == ["Acme"]
+    assert world.titles() == ["Acme"]
     assert world.set_aside() == []
 
 
@@ -211,7 +97,7 @@ def test_a_buried_write_can_be_replayed(world):
     with world.store.begin() as tx:
         assert queues.replay(tx, [wish["id"]], now=world.clock()) == 1
     push(world.hub, "erp")
-    assert titles(world) == ["Acme"]
+    assert world.titles() == ["Acme"]
     assert world.set_aside() == []
 
 
@@ -278,7 +164,7 @@ def test_wrong_credentials_pause_the_connection_until_a_person_resumes(world, us
     world.erp.password = ""
     world.resume("erp")
     world.agree()
-    assert titles(world) == ["Acme SE"]
+    assert world.titles() == ["Acme SE"]
 
 
 def test_an_expired_cursor_costs_a_full_read_and_nothing_else(world):
@@ -328,7 +214,7 @@ def test_a_page_read_before_a_newer_one_does_not_bring_old_values_back(world):
         take_in(world.hub, tx, channel, page=old, tally=tally, fetched=False)
     assert tally.skipped == {"older than what is known": 1}
     world.agree()
-    assert titles(world) == ["Acme SE"]
+    assert world.titles() == ["Acme SE"]
 
 
 def test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer(world):
@@ -350,9 +236,9 @@ def test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer(world):
     with world.store.begin() as tx:
         take_in(world.hub, tx, channel, page=old, tally=tally, fetched=False)
     assert tally.skipped == {"no newer by its time than what is known": 1}
-    assert titles(world) == ["Acme SE"]
+    assert world.titles() == ["Acme SE"]
     world.agree()
-    assert titles(world) == ["Acme SE"]
+    assert world.titles() == ["Acme SE"]
 
 
 def test_a_page_read_before_a_deletion_does_not_bring_the_record_back(world):
@@ -410,7 +296,7 @@ def test_a_write_to_a_record_that_was_just_edited_there_loses_neither_edit(world
     world.erp.hooks.before_write.append(edit)
     world.agree()
     assert world.crm.get("companies", company)["industry"] == "Shipping"
-    assert titles(world) == ["Acme SE"]
+    assert world.titles() == ["Acme SE"]
 
 
 def test_somebody_who_fights_every_write_is_shown_to_a_person(world):
@@ -442,7 +328,7 @@ def test_a_nudge_is_followed_at_once_and_a_second_one_costs_nothing(world):
     receive(world.hub, "crm", [Nudge("companies", company, "e2")])
     assert drain(world.hub, "crm").changed == 0
     push(world.hub, "erp")
-    assert titles(world) == ["Acme SE"]
+    assert world.titles() == ["Acme SE"]
 
 
 def test_nudges_about_unknown_streams_and_keys_do_no_harm(world):
