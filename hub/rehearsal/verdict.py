@@ -61,6 +61,8 @@ def judged(play: Play) -> Verdict:
         verdict.add(finding)
     for finding in (*_risen(stage, ledger), *_believed(stage, ledger), *_forgotten(stage)):
         verdict.add(finding)
+    for finding in _unwritten(stage):
+        verdict.add(finding)
     for finding in _doubles(stage, ledger):
         verdict.duplicates += 1
         verdict.add(finding)
@@ -198,6 +200,14 @@ def _forgotten(stage: Stage) -> Iterator[Finding]:
             if row is not None and row.fate == "live" and link is not None and link.gone_at:
                 what = f"{connection} {stream} {key} came back, and the hub has it gone"
                 yield Finding("P5", what)
+
+
+def _unwritten(stage: Stage) -> Iterator[Finding]:
+    """Of what lives in a stream, one record is written to."""
+    with stage.store.read() as tx:
+        for connection, stream, key in audit.unwritten(tx):
+            what = f"{connection} {stream} {key} lives, and nothing is written there any more"
+            yield Finding("P3", what)
 
 
 def _doubles(stage: Stage, ledger: Ledger) -> Iterator[Finding]:

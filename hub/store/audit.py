@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from hub.store.engine import among
 from hub.store.records import Link, links_by_key, living_keys
-from hub.store.tables import conflicts, history, runs
+from hub.store.tables import conflicts, history, links, runs
 from mappings.canonical.values import Scalar
 
 #: (path, value)
@@ -54,6 +54,31 @@ def living_links(
     """Returns the next living links of a stream by key, in the order of keys."""
     keys = living_keys(tx, connection, stream, after=after, limit=limit)
     return links_by_key(tx, connection, stream, keys)
+
+
+def unwritten(tx: Connection) -> list[tuple[str, str, str]]:
+    """Returns connection, stream and key of further records whose thing has no written one there.
+
+    Each is a mistake: of what lives in a stream, one record is written to.
+    """
+    return [(connection, stream, key) for connection, stream, key in tx.execute(_UNWRITTEN)]
+
+
+_written = links.alias("written")
+_UNWRITTEN = select(links.c.connection, links.c.stream, links.c.key).where(
+    links.c.spare != 0,
+    links.c.gone_at.is_(None),
+    links.c.golden_id.is_not(None),
+    ~select(_written.c.id)
+    .where(
+        _written.c.golden_id == links.c.golden_id,
+        _written.c.connection == links.c.connection,
+        _written.c.stream == links.c.stream,
+        _written.c.spare == 0,
+        _written.c.gone_at.is_(None),
+    )
+    .exists(),
+)
 
 
 def believed_gone(tx: Connection) -> list[tuple[str, str, str]]:

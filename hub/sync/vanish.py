@@ -6,7 +6,7 @@ survivor and keeps the history of both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection as Transaction
@@ -39,6 +39,7 @@ def take_gone(
     tally.same += len(keys) - len(set(keys))  # the same key twice in one page
     keys = list(dict.fromkeys(keys))
     links, golden = hold(tx, channel.connection, channel.stream, keys)
+    heirs = _heirs(tx, channel, links)
     for key in keys:
         link = links.get(key)
         if link is None:
@@ -48,10 +49,36 @@ def take_gone(
         elif link.gone_at is not None:
             tally.same += 1
         else:
-            _leave(channel, link, golden.get(link.golden_id or ""), then=then)
+            heir = heirs.get(link.golden_id or "") if link.spare == 0 else None
+            _leave(channel, link, golden.get(link.golden_id or ""), heir, then=then)
+            if heir is not None:
+                _give_place(tx, link, heir, then=then)
             tally.changed += 1
             tally.touch(key, "gone")
     _end_waiting(tx, channel, keys)
+
+
+def _heirs(tx: Transaction, channel: Channel, going: Mapping[str, Link]) -> dict[str, Link]:
+    """Returns golden id -> the further record that is left of things that lose their written one.
+
+    Who deletes one of two records of a thing has not deleted the thing.
+    """
+    ids = {n.golden_id for n in going.values() if n.golden_id and n.spare == 0 and not n.gone_at}
+    heirs: dict[str, Link] = {}
+    for golden_id, found in records.links_by_golden(tx, ids, connection=channel.connection).items():
+        for link in found:
+            here = link.stream == channel.stream and link.gone_at is None
+            if here and link.spare and link.key not in going:
+                heirs.setdefault(golden_id, link)
+    return heirs
+
+
+def _give_place(tx: Transaction, link: Link, heir: Link, *, then: Consequences) -> None:
+    """A record that is gone leaves its place to a further one, which is written to from now on."""
+    link.spare = link.id or 0
+    records.change_links(tx, [link])
+    _write_to(tx, heir, then=then)
+    tell_children(tx, str(heir.golden_id), [heir.connection], then=then)
 
 
 def _end_waiting(tx: Transaction, channel: Channel, keys: Sequence[str]) -> None:
@@ -62,14 +89,23 @@ def _end_waiting(tx: Transaction, channel: Channel, keys: Sequence[str]) -> None
     aside.forget(tx, *place, keys)
 
 
-def _leave(channel: Channel, link: Link, golden: Golden | None, *, then: Consequences) -> None:
+def _leave(
+    channel: Channel,
+    link: Link,
+    golden: Golden | None,
+    heir: Link | None,
+    *,
+    then: Consequences,
+) -> None:
     link.gone_at, link.digest = then.now, None
     then.link_changed(link)
     if golden is None:
         return
     policy = then.hub.policy(golden.entity)
-    propagate = policy.delete == "propagate" and link.spare == 0
+    propagate = policy.delete == "propagate" and link.spare == 0 and heir is None
     why = f"deleted in {channel.connection}; policy delete: {policy.delete}"
+    if heir is not None:
+        why = f"deleted in {channel.connection}, where {heir.key} is left of it"
     then.history(
         golden.id,
         [Change("(record)", link.key, None, "taken", why)],

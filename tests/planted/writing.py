@@ -294,6 +294,22 @@ PLANTS = (
         ("tests/scenarios/test_endings.py",),
     ),
     Plant(
+        "a further record does not take the place of one that is deleted",
+        "P3",
+        "hub/sync/vanish.py",
+        "            if heir is not None:\n                _give_place",
+        "            if heir is not None and not heir.spare:\n                _give_place",
+        ("tests/scenarios/test_endings.py",),
+    ),
+    Plant(
+        "who deletes one of two records has deleted the thing",
+        "P8",
+        "hub/sync/vanish.py",
+        'policy.delete == "propagate" and link.spare == 0 and heir is None',
+        'policy.delete == "propagate" and link.spare == 0',
+        ("tests/scenarios/test_endings.py",),
+    ),
+    Plant(
         "room is made for a record that does not come",
         "P8",
         "hub/sync/intake.py",

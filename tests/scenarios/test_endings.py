@@ -8,7 +8,7 @@ import pytest
 
 from connectors.kit.errors import UnavailableError
 from connectors.memory import MemoryConnector
-from hub.store import queues
+from hub.store import audit, queues
 from hub.store.progress import Tally
 from hub.sync.drain import drain
 from hub.sync.intake import take_in
@@ -365,6 +365,82 @@ def test_what_is_typed_into_a_further_record_reaches_the_one_that_is_written_to(
     world.agree()
     assert world.crm.get("companies", company)["industry"] == "Shipping"
     assert world.erp.get("parties", party)["branch"] == "Shipping"
+
+
+@pytest.fixture
+def twice(world):
+    """A company that is there once in the CRM and twice in the ERP: (company, party, further)."""
+    company, party = world.customer()
+    other, further = world.customer(name="Acme Shipping", domain="ship.example")
+    world.crm.merge("companies", other, into=company)
+    world.quiet()
+    return company, party, further
+
+
+@pytest.mark.parametrize("delete", ["keep", "propagate"])
+@pytest.mark.parametrize("swept", [False, True])
+def test_who_deletes_one_of_two_records_of_a_thing_has_not_deleted_the_thing(
+    world, twice, delete, swept
+):
+    company, party, further = twice
+    world.restart(policies={"company": {"delete": delete}})
+    if swept:
+        only_sweeps(world)
+    world.erp.delete("parties", party)
+    if swept:
+        sweep(world.hub, "erp", "parties")
+    world.agree()
+    world.crm.edit("companies", company, name="Acme SE")
+    world.agree()
+    assert world.erp.get("parties", further)["title"] == "Acme SE"
+    world.erp.edit("parties", further, title="Acme from the ERP")
+    world.agree()
+    assert world.crm.get("companies", company)["name"] == "Acme from the ERP"
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_an_auditor_sees_what_lives_and_is_not_written_to(world, twice, monkeypatch, forgotten):
+    _company, party, further = twice
+    if forgotten:
+        monkeypatch.setattr("hub.sync.vanish._heirs", lambda *_args: {})
+    world.erp.delete("parties", party)
+    world.quiet()
+    with world.store.read() as tx:
+        found = audit.unwritten(tx)
+    assert found == ([("erp", "parties", further)] if forgotten else [])
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_who_deletes_both_records_of_a_thing_has_deleted_the_thing(world, twice, at_once):
+    _company, party, further = twice
+    world.restart(policies={"company": {"delete": "propagate"}})
+    for key in (party, further):
+        world.erp.delete("parties", key)
+        if not at_once:
+            world.quiet()
+    world.agree()
+    assert world.crm.records("companies") == world.erp.records("parties") == {}
+
+
+def test_who_deletes_a_thing_has_deleted_both_records_of_it_elsewhere(world, twice):
+    company, _party, _further = twice
+    world.restart(policies={"company": {"delete": "propagate"}})
+    world.crm.delete("companies", company)
+    world.agree()
+    assert world.crm.records("companies") == world.erp.records("parties") == {}
+
+
+def test_what_refers_to_a_thing_of_which_one_record_is_deleted_follows_the_other(world, twice):
+    company, party, further = twice
+    world.map("contacts", "people")
+    world.crm.create("contacts", last="Lee", email="lee@acme.example", company=company)
+    world.quiet()
+    (person,) = world.erp.records("people")
+    assert world.erp.get("people", person)["party"] == party
+    world.erp.delete("parties", party)
+    world.erp.edit("people", person, party=None)
+    world.agree()
+    assert world.erp.get("people", person)["party"] == further
 
 
 def test_a_third_record_takes_the_place_of_one_that_was_deleted_and_is_the_last(world):

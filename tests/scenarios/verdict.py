@@ -164,6 +164,7 @@ def judged(world: World) -> list[str]:
     wrong += [f"changed by a quiet round: {line}" for line in _different(before, after)]
     for check in (_apart, _twice, _missing, _lost, _risen, _astray, _invented, _left, _slid_back):
         wrong += check(world, after)
+    wrong += _unwritten(after)
     wrong += world.also_wrong()
     wrong += _counts(world.tallies + last.tallies, after)
     return wrong
@@ -310,6 +311,15 @@ def _missing(world: World, memory: Memory) -> Iterator[str]:
             for name, codes in there.items():
                 if code not in codes:
                     yield f"{code} is not in {name}.{stream}"
+
+
+def _unwritten(memory: Memory) -> Iterator[str]:
+    """Of what lives in a stream, one record is written to."""
+    living = [link for link in memory.links if link.gone_at is None and link.golden_id]
+    written = {(n.connection, n.stream, n.golden_id) for n in living if n.spare == 0}
+    for link in living:
+        if (link.connection, link.stream, link.golden_id) not in written:
+            yield f"{link.connection} {link.stream} {link.key} lives, and nothing is written there"
 
 
 def _lost(world: World, memory: Memory) -> Iterator[str]:
