@@ -9,10 +9,10 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Record
 from hub.store import merges, records, unheard
 from hub.store.engine import lock_identities
-from hub.store.records import Link
 from hub.sync.consequences import Consequences
 from hub.sync.hold import hold
 from hub.sync.hub import Channel, Hub
+from hub.sync.places import written_link
 from hub.sync.vanish import merge_golden
 
 
@@ -25,19 +25,14 @@ def found_there(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) ->
         return {}
     lock_identities(tx, channel.entity.name)
     merged = unheard.creates_of_merged(tx, channel.connection, channel.entity.name)
-    heirs = merges.survivors(tx, merged).values() if merged else ()
+    into = merges.survivors(tx, merged).values() if merged else ()
     why = "whether what was merged into it has been created is looked at first"
-    found = dict.fromkeys(heirs, why)
+    found = dict.fromkeys(into, why)
     links = records.links_by_golden(tx, golden_ids, connection=channel.connection)
     for golden_id, known in links.items():
         if written_link(known, channel) is not None:
             found[golden_id] = "was found there just before"
     return found
-
-
-def written_link(links: Sequence[Link], channel: Channel) -> Link | None:
-    """Returns the link of a golden record that is written to in a stream, be its record gone."""
-    return next((n for n in links if n.stream == channel.stream and n.spare == 0), None)
 
 
 def ours_of(tx: Transaction, channel: Channel, made: Mapping[str, Record]) -> dict[str, str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
 from sqlalchemy import Connection as Transaction
 
@@ -29,6 +28,7 @@ from hub.sync.hold import hold
 from hub.sync.hub import Channel, Hub
 from hub.sync.identity import Fresh, Identities, identify, recall_ours
 from hub.sync.parents import with_parents
+from hub.sync.places import come_back, further
 from hub.sync.sightings import digest, is_older, look_again, newer, of_one_time
 from hub.sync.surprises import note_touched
 from hub.sync.survivors import Sorted, ask_for_survivors, sort_merges, with_told_merges
@@ -85,6 +85,8 @@ class _Intake:
         self.then = Consequences(hub, tally.id, self.now)
         #: Key -> values of writes that were sent and not heard of since.
         self.unheard: dict[str, Values] = {}
+        #: The links of the page's records, by key.
+        self.links: Mapping[str, Link] = {}
         #: Golden records that had a record here which is gone.
         self.gone_before: set[str] = set()
         #: Asked once a page: mostly nothing is set aside, and much need not be looked up.
@@ -149,6 +151,7 @@ class _Intake:
         linked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is not None]
         identities, golden = self._hold(linked, unlinked, links)
         self._hear(linked, links)
+        self.links = links
         stored = [link.id for link in links.values() if link.id is not None]
         conflicts = disputes.open_paths(self.tx, stored) if stored else {}
         for one in linked:
@@ -296,7 +299,7 @@ class _Intake:
         if joined is not None:
             fresh_link.golden_id = joined.id
             if key in identities.spare:
-                fresh_link.spare = fresh_link.id or _further(key)
+                fresh_link.spare = fresh_link.id or further(key)
             elif joined.id in self.gone_before:
                 place = (self.channel.connection, self.channel.stream)
                 records.make_room(self.tx, *place, joined.id)
@@ -433,6 +436,8 @@ class _Intake:
 
     def _apply(self, seen: Observation, one: Fresh, *, link: Link, golden: Golden) -> None:
         back_again = link.gone_at is not None
+        if back_again and link.spare:
+            come_back(self.tx, link, self.links)
         link.state = seen.link
         if seen.golden or (back_again and golden.deleted_at is not None):
             golden.deleted_at = None
@@ -488,8 +493,3 @@ class _Intake:
             self.then.wish(link.connection, golden)
         else:
             self.then.unwish(link.connection, golden.id)
-
-
-def _further(key: str) -> int:
-    """A number for the link of a further record that has no id yet; never one of another link."""
-    return -1 - int.from_bytes(blake2b(key.encode(), digest_size=6).digest(), "big")

@@ -25,10 +25,11 @@ from hub.store import letters, queues, records, unheard
 from hub.store import progress as store
 from hub.store.progress import Tally
 from hub.store.queues import Wish
-from hub.sync.creates import found_there, join, ours_of, written_link
+from hub.sync.creates import found_there, join, ours_of
 from hub.sync.hub import Channel, Connection, Hub
 from hub.sync.intake import Written, take_in
 from hub.sync.overwritten import remember_overwritten
+from hub.sync.places import written_link
 from hub.sync.plan import Job, Waiting, plan
 from hub.sync.prepare import prepare_once
 from hub.sync.progress import Progress, Silence
@@ -204,7 +205,8 @@ class _Batch:
             keys = [record.key for record in made.values()]
             taken = records.links_by_key(tx, channel.connection, channel.stream, keys)
         for job in found:
-            if made[job.golden.id].key not in taken:
+            merged = job.golden.merged_into is not None
+            if not (made[job.golden.id].key in taken if merged else job.link):
                 reason = f"it is in {channel.stream}, but cannot be taken in yet; see its letter"
                 self._postpone(job.wish, None, reason)
 

@@ -6,7 +6,7 @@ survivor and keeps the history of both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection as Transaction
@@ -22,6 +22,7 @@ from hub.store.records import Golden, Link
 from hub.sync.consequences import Consequences
 from hub.sync.hold import hold
 from hub.sync.hub import Channel
+from hub.sync.places import heirs, leave_to, write_to
 from hub.sync.sightings import look_again
 from hub.sync.split import remember_before
 from mappings.canonical.values import Values
@@ -39,7 +40,7 @@ def take_gone(
     tally.same += len(keys) - len(set(keys))  # the same key twice in one page
     keys = list(dict.fromkeys(keys))
     links, golden = hold(tx, channel.connection, channel.stream, keys)
-    heirs = _heirs(tx, channel, links)
+    left = heirs(tx, channel, links)
     for key in keys:
         link = links.get(key)
         if link is None:
@@ -49,36 +50,14 @@ def take_gone(
         elif link.gone_at is not None:
             tally.same += 1
         else:
-            heir = heirs.get(link.golden_id or "") if link.spare == 0 else None
+            heir = left.get(link.golden_id or "") if link.spare == 0 else None
             _leave(channel, link, golden.get(link.golden_id or ""), heir, then=then)
             if heir is not None:
-                _give_place(tx, link, heir, then=then)
+                leave_to(tx, link, heir, then=then)
+                tell_children(tx, str(heir.golden_id), [channel.connection], then=then)
             tally.changed += 1
             tally.touch(key, "gone")
     _end_waiting(tx, channel, keys)
-
-
-def _heirs(tx: Transaction, channel: Channel, going: Mapping[str, Link]) -> dict[str, Link]:
-    """Returns golden id -> the further record that is left of things that lose their written one.
-
-    Who deletes one of two records of a thing has not deleted the thing.
-    """
-    ids = {n.golden_id for n in going.values() if n.golden_id and n.spare == 0 and not n.gone_at}
-    heirs: dict[str, Link] = {}
-    for golden_id, found in records.links_by_golden(tx, ids, connection=channel.connection).items():
-        for link in found:
-            here = link.stream == channel.stream and link.gone_at is None
-            if here and link.spare and link.key not in going:
-                heirs.setdefault(golden_id, link)
-    return heirs
-
-
-def _give_place(tx: Transaction, link: Link, heir: Link, *, then: Consequences) -> None:
-    """A record that is gone leaves its place to a further one, which is written to from now on."""
-    link.spare = link.id or 0
-    records.change_links(tx, [link])
-    _write_to(tx, heir, then=then)
-    tell_children(tx, str(heir.golden_id), [heir.connection], then=then)
 
 
 def _end_waiting(tx: Transaction, channel: Channel, keys: Sequence[str]) -> None:
@@ -140,19 +119,11 @@ def take_merge(
     old.gone_at, old.digest, old.spare = then.now, None, old.id or 0
     records.change_links(tx, [old])
     if written and old.golden_id and old.golden_id == into.golden_id:
-        _write_to(tx, into, then=then)
+        write_to(tx, into, then=then)
     elif old.golden_id and into.golden_id and old.golden_id != into.golden_id:
         why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
         shown = _as_shown(tx, old, into)
         merge_golden(tx, old.golden_id, into.golden_id, then=then, why=why, shown_as=shown)
-
-
-def _write_to(tx: Transaction, link: Link, *, then: Consequences) -> None:
-    """A further record of a thing outlived the one that was written to, and takes its place."""
-    link.spare = 0
-    records.change_links(tx, [link])
-    for golden in records.load(tx, [str(link.golden_id)]).values():
-        then.wish(link.connection, golden)
 
 
 def _as_shown(tx: Transaction, old: Link, into: Link) -> LinkState:

@@ -80,8 +80,8 @@ PLANTS = (
         "what was merged into it is not looked for before a record is created",
         "P2",
         "hub/sync/creates.py",
-        "    heirs = merges.survivors(tx, merged).values() if merged else ()\n",
-        "    heirs = merges.survivors(tx, merged).values() if not merged else ()\n",
+        "    into = merges.survivors(tx, merged).values() if merged else ()\n",
+        "    into = merges.survivors(tx, merged).values() if not merged else ()\n",
         ("tests/scenarios/test_merged_unheard.py",),
     ),
     Plant(
@@ -267,12 +267,8 @@ PLANTS = (
         "echo: who told us something is told it again",
         "P4",
         "hub/sync/intake.py",
-        """        else:
-            self.then.unwish(link.connection, golden.id)
-
-
-""",
-        "\n\n",
+        "        if lacking or acts:\n            self.then.wish(link.connection, golden)\n        else:\n",
+        "        if lacking or acts:\n            self.then.wish(link.connection, golden)\n        elif acts:\n",
         (f"{_PROMISES}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
     ),
     Plant(
@@ -297,8 +293,8 @@ PLANTS = (
         "a further record does not take the place of one that is deleted",
         "P3",
         "hub/sync/vanish.py",
-        "            if heir is not None:\n                _give_place",
-        "            if heir is not None and not heir.spare:\n                _give_place",
+        "            if heir is not None:\n                leave_to",
+        "            if heir is not None and not heir.spare:\n                leave_to",
         ("tests/scenarios/test_endings.py",),
     ),
     Plant(
@@ -307,6 +303,14 @@ PLANTS = (
         "hub/sync/vanish.py",
         'policy.delete == "propagate" and link.spare == 0 and heir is None',
         'policy.delete == "propagate" and link.spare == 0',
+        ("tests/scenarios/test_endings.py",),
+    ),
+    Plant(
+        "what is restored is not written to although nothing else is",
+        "P3",
+        "hub/sync/intake.py",
+        "        if back_again and link.spare:\n",
+        "        if back_again and not link.spare:\n",
         ("tests/scenarios/test_endings.py",),
     ),
     Plant(
@@ -347,14 +351,14 @@ PLANTS = (
         "every deletion is propagated",
         "P8",
         "hub/sync/vanish.py",
-        '    propagate = policy.delete == "propagate" and link.spare == 0\n',
-        '    propagate = policy.delete != "never" and link.spare == 0\n',
+        '    propagate = policy.delete == "propagate" and link.spare == 0 and heir is None\n',
+        '    propagate = policy.delete != "never" and link.spare == 0 and heir is None\n',
         ("tests/scenarios/test_endings.py",),
     ),
     Plant(
         "a record that is gone makes room for a new one",
         "P8",
-        "hub/sync/creates.py",
+        "hub/sync/places.py",
         "    return next((n for n in links if n.stream == channel.stream and n.spare == 0), None)\n",
         "    return next(\n"
         "        (n for n in links if (n.stream, n.spare, n.gone_at) == (channel.stream, 0, None)), None\n"
@@ -381,7 +385,7 @@ PLANTS = (
         "the survivor of a merge takes nobody's place",
         "P2",
         "hub/sync/vanish.py",
-        "        _write_to(tx, into, then=then)\n",
+        "        write_to(tx, into, then=then)\n",
         "        records.change_links(tx, [into])\n",
         ("tests/scenarios/test_identity.py",),
     ),

@@ -402,7 +402,7 @@ def test_who_deletes_one_of_two_records_of_a_thing_has_not_deleted_the_thing(
 def test_an_auditor_sees_what_lives_and_is_not_written_to(world, twice, monkeypatch, forgotten):
     _company, party, further = twice
     if forgotten:
-        monkeypatch.setattr("hub.sync.vanish._heirs", lambda *_args: {})
+        monkeypatch.setattr("hub.sync.vanish.heirs", lambda *_args: {})
     world.erp.delete("parties", party)
     world.quiet()
     with world.store.read() as tx:
@@ -420,6 +420,28 @@ def test_who_deletes_both_records_of_a_thing_has_deleted_the_thing(world, twice,
             world.quiet()
     world.agree()
     assert world.crm.records("companies") == world.erp.records("parties") == {}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_of_two_deleted_records_the_one_that_is_restored_is_written_to(
+    world, twice, first, at_once
+):
+    company, *parties = twice
+    for key in parties:
+        world.erp.delete("parties", key)
+        if not at_once:
+            world.quiet()
+    world.quiet()
+    world.erp.restore("parties", parties[first])
+    world.agree()
+    world.crm.edit("companies", company, name="Acme SE")
+    world.agree()
+    assert world.erp.get("parties", parties[first])["title"] == "Acme SE"
+    world.erp.restore("parties", parties[1 - first])
+    world.agree()
+    with world.store.read() as tx:
+        assert audit.unwritten(tx) == []
 
 
 def test_who_deletes_a_thing_has_deleted_both_records_of_it_elsewhere(world, twice):
