@@ -1,0 +1,33 @@
+"""What an auditor asks of links."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hub.store import audit, records
+from hub.store.engine import Store
+from hub.store.records import Golden, Link
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def test_what_lives_where_nothing_is_written_is_found(store: Store) -> None:
+    with store.begin() as tx:
+        made = [Golden(n, "company", {}, "crm", {}, NOW, NOW, "run") for n in "abcd"]
+        records.add_golden(tx, made)
+        found = [
+            Link("erp", "parties", "a1", "a"),
+            Link("erp", "parties", "a2", "a", spare=1),
+            # Its written record is gone.
+            Link("erp", "parties", "b1", "b", gone_at=NOW),
+            Link("erp", "parties", "b2", "b", spare=1),
+            # It is written to elsewhere, and in another stream, only.
+            Link("crm", "companies", "c1", "c"),
+            Link("erp", "addresses", "c1", "c"),
+            Link("erp", "parties", "c2", "c", spare=1),
+            Link("erp", "parties", "d1", "d", gone_at=NOW),
+            Link("erp", "parties", "d2", "d", spare=1, gone_at=NOW),
+            Link("erp", "parties", "x", None, spare=1),
+        ]
+        records.add_links(tx, found)
+        assert sorted(audit.unwritten(tx)) == [("erp", "parties", "b2"), ("erp", "parties", "c2")]
