@@ -314,9 +314,17 @@ def drop(tx: Connection, ids: Sequence[int]) -> int:
     return tx.execute(delete(outbox).where(among(outbox.c.id, "_ids")), {"_ids": ids}).rowcount
 
 
-def drop_for(tx: Connection, golden_id: str) -> None:
+def drop_for(tx: Connection, connections: Iterable[str], golden_id: str) -> None:
     """Forgets the wishes for a golden record, but not creates that may have happened."""
-    tx.execute(delete(outbox).where(outbox.c.golden_id == golden_id, outbox.c.state != "sent"))
+    tx.execute(_DROP_FOR, {"_connections": connections, "_id": golden_id})
+
+
+# By connection, too: only both together have an index.
+_DROP_FOR = delete(outbox).where(
+    among(outbox.c.connection, "_connections"),
+    outbox.c.golden_id == bindparam("_id"),
+    outbox.c.state != "sent",
+)
 
 
 def backlog(tx: Connection) -> dict[tuple[str, str], int]:

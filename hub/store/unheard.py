@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from hub.store.engine import among
 from hub.store.tables import golden, outbox
@@ -93,18 +93,15 @@ _CREATES_OF_MERGED = (
 )
 
 
-def inherit(tx: Connection, loser: str, winner: str, *, paths: Iterable[str]) -> None:
+def inherit(
+    tx: Connection, connections: Iterable[str], loser: str, winner: str, *, paths: Iterable[str]
+) -> None:
     """Gives what updates of a golden record told of some paths to the one it is merged into."""
     given = set(paths)
-    query = select(outbox).where(
-        or_(
-            outbox.c.golden_id == winner,
-            (outbox.c.golden_id == loser) & (outbox.c.state != "sent"),
-        )
-    )
-    found = {(row.connection, row.golden_id): row for row in tx.execute(query)}
+    rows = tx.execute(_OF_BOTH, {"_connections": connections, "_ids": (loser, winner)})
+    found = {(row.connection, row.golden_id): row for row in rows}
     for (connection, golden_id), row in found.items():
-        if golden_id != loser or row.sent is None:
+        if golden_id != loser or row.sent is None or row.state == "sent":
             continue
         sent = {p: value for p, value in row.sent.items() if p in given}
         theirs = found.get((connection, winner))
@@ -112,3 +109,9 @@ def inherit(tx: Connection, loser: str, winner: str, *, paths: Iterable[str]) ->
             tx.execute(_WISH, [{"_id": row.id, "golden_id": winner, "sent": sent or None}])
         elif sent and theirs.state != "sent":
             tx.execute(_WISH, [{"_id": theirs.id, "sent": {**sent, **(theirs.sent or {})}}])
+
+
+# By connection, too: only both together have an index.
+_OF_BOTH = select(outbox).where(
+    among(outbox.c.connection, "_connections"), among(outbox.c.golden_id, "_ids")
+)

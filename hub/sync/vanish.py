@@ -197,8 +197,8 @@ def merge_golden(
     loser.merged_into = winner_id
     then.touch(loser)
     then.forget(loser)
-    unheard.inherit(tx, loser_id, winner_id, paths=gained)
-    queues.drop_for(tx, loser_id)
+    unheard.inherit(tx, then.hub.connections, loser_id, winner_id, paths=gained)
+    queues.drop_for(tx, then.hub.connections, loser_id)
     disputes.move_history(tx, loser_id, winner_id)
     disputes.move_conflicts(tx, loser_id, winner_id)
     places = _move_links(tx, loser_id, winner_id)

@@ -88,8 +88,8 @@ PLANTS = (
         "a merge forgets a create that nobody has heard of",
         "P2",
         "hub/store/queues.py",
-        'outbox.c.golden_id == golden_id, outbox.c.state != "sent"))',
-        "outbox.c.golden_id == golden_id))",
+        '    outbox.c.golden_id == bindparam("_id"),\n    outbox.c.state != "sent",\n',
+        '    outbox.c.golden_id == bindparam("_id"),\n',
         ("tests/scenarios/test_merged_unheard.py",),
     ),
     Plant(

@@ -49,8 +49,8 @@ def test_a_create_stays_with_what_was_merged_and_an_update_goes_to_the_survivor(
         told = {"name": "B", "phone": "2"}
         unheard.mark_sent(tx, creates={ids["a"]: {"name": "A"}}, updates={ids["b"]: told})
         for loser in ("a", "b"):
-            unheard.inherit(tx, loser, "c", paths=["phone"])
-            queues.drop_for(tx, loser)
+            unheard.inherit(tx, ["erp"], loser, "c", paths=["phone"])
+            queues.drop_for(tx, ["erp"], loser)
         assert unheard.creates_of_merged(tx, "erp", "company") == ["a"]
         assert unheard.creates_of_merged(tx, "crm", "company") == []
         assert unheard.updates(tx, "erp", ["a", "b", "c"]) == {"c": {"phone": "2"}}
@@ -62,5 +62,5 @@ def test_what_the_survivor_was_told_itself_is_newer(store: Store) -> None:
         ids = wish(tx, "a", "b")
         told = {ids["a"]: {"name": "A", "phone": "1"}, ids["b"]: {"name": "B"}}
         unheard.mark_sent(tx, creates={}, updates=told)
-        unheard.inherit(tx, "a", "b", paths=["name", "phone"])
+        unheard.inherit(tx, ["crm", "erp"], "a", "b", paths=["name", "phone"])
         assert unheard.updates(tx, "erp", ["b"]) == {"b": {"name": "B", "phone": "1"}}
