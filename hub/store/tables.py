@@ -265,6 +265,13 @@ conflicts = Table(
     Column("reason", Text),
     Index(None, "golden_id"),
     Index(None, "link_id"),
+    # Every page asks for open ones, which are few; those that are over only grow in number.
+    Index(
+        "ix_conflicts_open",
+        "connection",
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
 )
 
 #: Golden records that became one, with what is needed to undo it.
