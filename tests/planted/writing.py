@@ -387,7 +387,7 @@ PLANTS = (
         "hub/sync/vanish.py",
         "        write_to(tx, into, then=then)\n",
         "        records.change_links(tx, [into])\n",
-        ("tests/scenarios/test_identity.py",),
+        ("tests/scenarios/test_endings.py",),
     ),
     Plant(
         "an act expects the version that the link knows",
