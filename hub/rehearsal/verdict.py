@@ -59,9 +59,9 @@ def judged(play: Play) -> Verdict:
     verdict.fates = ledger.fates()
     for finding in (*disagreements(stage, excuses), *absent(stage, excuses)):
         verdict.add(finding)
-    for finding in (*_risen(stage, ledger), *_believed(stage, ledger), *_forgotten(stage)):
+    for finding in (*_risen(stage, ledger), *_believed(stage, ledger)):
         verdict.add(finding)
-    for finding in _unwritten(stage):
+    for finding in (*_forgotten(stage), *_unwritten(stage)):
         verdict.add(finding)
     for finding in _doubles(stage, ledger):
         verdict.duplicates += 1

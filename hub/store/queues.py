@@ -178,7 +178,7 @@ def lease(
         ]
         if found:
             taken = {"leased_by": worker, "leased_until": now + LEASE}
-            tx.execute(_WISHES, {"_ids": [w.id for w in found], **taken})
+            tx.execute(CHANGE_WISHES, {"_ids": [w.id for w in found], **taken})
             return found
     return []
 
@@ -198,9 +198,11 @@ _WISHES_DUE = (
     .with_for_update(skip_locked=True)
 )
 #: Changes some wishes: what is to be set is given beside `_ids`.
-_WISHES = update(outbox).where(among(outbox.c.id, "_ids"))
-_WISH = update(outbox).where(outbox.c.id == bindparam("_id"))
-_ABOUT = (outbox.c.connection == bindparam("_connection"), among(outbox.c.golden_id, "_ids"))
+CHANGE_WISHES = update(outbox).where(among(outbox.c.id, "_ids"))
+#: Changes one wish: what is to be set is given beside `_id`.
+CHANGE_WISH = update(outbox).where(outbox.c.id == bindparam("_id"))
+#: The wishes of a connection for some golden records.
+ABOUT = (outbox.c.connection == bindparam("_connection"), among(outbox.c.golden_id, "_ids"))
 _UNLEASED = {"leased_by": None, "leased_until": None}
 
 
@@ -210,7 +212,7 @@ def fulfilled(tx: Connection, wishes: Iterable[Wish]) -> None:
     if rows:
         tx.execute(_FULFIL, rows)
         anew = {**_UNLEASED, "state": "due", "sent": None, "reason": None, "error": None}
-        tx.execute(_WISHES, {"_ids": [row["_id"] for row in rows], **anew})
+        tx.execute(CHANGE_WISHES, {"_ids": [row["_id"] for row in rows], **anew})
 
 
 _FULFIL = delete(outbox).where(outbox.c.id == bindparam("_id"), outbox.c.wish == bindparam("_wish"))
@@ -238,7 +240,7 @@ def postpone(
         tx.execute(_POSTPONE_AS, {**given, "_wish": wish.wish, "_state": state})
 
 
-_POSTPONE = _WISH.values(attempts=outbox.c.attempts + 1)
+_POSTPONE = CHANGE_WISH.values(attempts=outbox.c.attempts + 1)
 _POSTPONE_AS = _POSTPONE.values(
     state=case((outbox.c.wish > bindparam("_wish"), "due"), else_=bindparam("_state"))
 )
@@ -246,7 +248,7 @@ _POSTPONE_AS = _POSTPONE.values(
 
 def release(tx: Connection, wishes: Sequence[Wish]) -> None:
     """Gives leases back untouched."""
-    tx.execute(_WISHES, {"_ids": [w.id for w in wishes], **_UNLEASED})
+    tx.execute(CHANGE_WISHES, {"_ids": [w.id for w in wishes], **_UNLEASED})
 
 
 def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
@@ -298,14 +300,14 @@ def reasons(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[
 
 
 _REASONS = select(outbox.c.golden_id, outbox.c.reason).where(
-    *_ABOUT, outbox.c.state.in_(("waiting", "buried")), outbox.c.reason.is_not(None)
+    *ABOUT, outbox.c.state.in_(("waiting", "buried")), outbox.c.reason.is_not(None)
 )
 
 
 def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
     """Makes wishes due again; returns how many."""
     again = {"state": "due", "due_at": now, "attempts": 0}
-    statement = _WISHES.values(wish=outbox.c.wish + 1)
+    statement = CHANGE_WISHES.values(wish=outbox.c.wish + 1)
     return tx.execute(statement, {"_ids": ids, **again}).rowcount
 
 

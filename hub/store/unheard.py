@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection, bindparam, select, update
 
 from hub.store.engine import among
+from hub.store.queues import ABOUT, CHANGE_WISH, CHANGE_WISHES
 from hub.store.tables import golden, outbox
 from mappings.canonical.values import Values
-
-_WISH = update(outbox).where(outbox.c.id == bindparam("_id"))
-_ABOUT = (outbox.c.connection == bindparam("_connection"), among(outbox.c.golden_id, "_ids"))
 
 
 def mark_sent(
@@ -24,15 +22,12 @@ def mark_sent(
     for values, state in ((creates, {"state": "sent"}), (updates, {})):
         rows = [{"_id": wish, "sent": sent, **state} for wish, sent in values.items()]
         if rows:
-            tx.execute(_WISH, rows)
+            tx.execute(CHANGE_WISH, rows)
 
 
 def mark_unsent(tx: Connection, ids: Iterable[int]) -> None:
     """Takes the intention back: the system said that nothing has happened."""
-    tx.execute(_UNSENT, {"_ids": ids, "state": "due", "sent": None})
-
-
-_UNSENT = update(outbox).where(among(outbox.c.id, "_ids"))
+    tx.execute(CHANGE_WISHES, {"_ids": ids, "state": "due", "sent": None})
 
 
 def updates(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
@@ -42,7 +37,7 @@ def updates(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[
 
 
 _SENT = select(outbox.c.golden_id, outbox.c.sent).where(outbox.c.sent.is_not(None))
-_UPDATES = _SENT.where(*_ABOUT, outbox.c.state != "sent")
+_UPDATES = _SENT.where(*ABOUT, outbox.c.state != "sent")
 
 
 def heard_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> None:
@@ -50,7 +45,7 @@ def heard_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> None
     tx.execute(_HEARD_OF, {"_connection": connection, "_ids": golden_ids})
 
 
-_HEARD_OF = update(outbox).where(*_ABOUT, outbox.c.state != "sent").values(sent=None)
+_HEARD_OF = update(outbox).where(*ABOUT, outbox.c.state != "sent").values(sent=None)
 
 
 def creates(tx: Connection, connection: str, entity: str) -> dict[str, Values]:
@@ -59,11 +54,12 @@ def creates(tx: Connection, connection: str, entity: str) -> dict[str, Values]:
     return {golden_id: sent for golden_id, sent in rows}
 
 
-_CREATES = _SENT.where(
+_OF_ENTITY = (
     outbox.c.connection == bindparam("_connection"),
     outbox.c.entity == bindparam("_entity"),
     outbox.c.state == "sent",
 )
+_CREATES = _SENT.where(*_OF_ENTITY)
 
 
 def creates_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
@@ -72,7 +68,7 @@ def creates_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> di
     return {golden_id: sent for golden_id, sent in rows}
 
 
-_CREATES_OF = _SENT.where(*_ABOUT, outbox.c.state == "sent")
+_CREATES_OF = _SENT.where(*ABOUT, outbox.c.state == "sent")
 
 
 def creates_of_merged(tx: Connection, connection: str, entity: str) -> list[str]:
@@ -84,12 +80,7 @@ def creates_of_merged(tx: Connection, connection: str, entity: str) -> list[str]
 _CREATES_OF_MERGED = (
     select(outbox.c.golden_id)
     .join(golden, golden.c.id == outbox.c.golden_id)
-    .where(
-        outbox.c.connection == bindparam("_connection"),
-        outbox.c.entity == bindparam("_entity"),
-        outbox.c.state == "sent",
-        golden.c.merged_into.is_not(None),
-    )
+    .where(*_OF_ENTITY, golden.c.merged_into.is_not(None))
 )
 
 
@@ -106,9 +97,9 @@ def inherit(
         sent = {p: value for p, value in row.sent.items() if p in given}
         theirs = found.get((connection, winner))
         if theirs is None:
-            tx.execute(_WISH, [{"_id": row.id, "golden_id": winner, "sent": sent or None}])
+            tx.execute(CHANGE_WISH, [{"_id": row.id, "golden_id": winner, "sent": sent or None}])
         elif sent and theirs.state != "sent":
-            tx.execute(_WISH, [{"_id": theirs.id, "sent": {**sent, **(theirs.sent or {})}}])
+            tx.execute(CHANGE_WISH, [{"_id": theirs.id, "sent": {**sent, **(theirs.sent or {})}}])
 
 
 # By connection, too: only both together have an index.

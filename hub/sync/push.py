@@ -205,8 +205,9 @@ class _Batch:
             keys = [record.key for record in made.values()]
             taken = records.links_by_key(tx, channel.connection, channel.stream, keys)
         for job in found:
-            merged = job.golden.merged_into is not None
-            if not (made[job.golden.id].key in taken if merged else job.link):
+            # What was merged has no link of its own any more: its record is the survivor's.
+            merged = job.golden.merged_into is not None and made[job.golden.id].key in taken
+            if job.link is None and not merged:
                 reason = f"it is in {channel.stream}, but cannot be taken in yet; see its letter"
                 self._postpone(job.wish, None, reason)
 

@@ -29,6 +29,7 @@ FAST = (
     "tests/scenarios/test_values.py",
     "tests/scenarios/test_identity.py",
     "tests/scenarios/test_endings.py",
+    "tests/scenarios/test_places.py",
     "tests/scenarios/test_trouble.py",
     "tests/scenarios/test_unanswered.py",
     "tests/hub/web",

@@ -287,7 +287,7 @@ PLANTS = (
         "hub/sync/identity.py",
         "        if link.stream == channel.stream and link.gone_at is None and not link.spare\n",
         "        if link.stream == channel.stream and link.gone_at is None\n",
-        ("tests/scenarios/test_endings.py",),
+        ("tests/scenarios/test_places.py",),
     ),
     Plant(
         "a further record does not take the place of one that is deleted",
@@ -295,7 +295,7 @@ PLANTS = (
         "hub/sync/vanish.py",
         "            if heir is not None:\n                leave_to",
         "            if heir is not None and not heir.spare:\n                leave_to",
-        ("tests/scenarios/test_endings.py",),
+        ("tests/scenarios/test_places.py",),
     ),
     Plant(
         "who deletes one of two records has deleted the thing",
@@ -303,7 +303,7 @@ PLANTS = (
         "hub/sync/vanish.py",
         'policy.delete == "propagate" and link.spare == 0 and heir is None',
         'policy.delete == "propagate" and link.spare == 0',
-        ("tests/scenarios/test_endings.py",),
+        ("tests/scenarios/test_places.py",),
     ),
     Plant(
         "what is restored is not written to although nothing else is",
@@ -311,7 +311,7 @@ PLANTS = (
         "hub/sync/intake.py",
         "        if back_again and link.spare:\n",
         "        if back_again and not link.spare:\n",
-        ("tests/scenarios/test_endings.py",),
+        ("tests/scenarios/test_places.py",),
     ),
     Plant(
         "room is made for a record that does not come",

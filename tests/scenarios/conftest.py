@@ -203,6 +203,13 @@ class World:
                     }
                     assert differ == {}, f"{link.connection} {link.stream} {link.key}"
 
+    def only_sweeps(self, **facts: Any) -> None:
+        """Lets only sweeps find out what is deleted in the ERP; `facts` of its parties as given."""
+        changed = {"deletions": "sweep", **facts}
+        now = self.erp.shape("parties").facts.model_copy(update=changed)
+        self.erp.declare("parties", facts=now)
+        self.restart()
+
     def titles(self) -> list[str]:
         """Returns what the parties of the ERP are called, in order."""
         return sorted(party["title"] for party in self.erp.records("parties").values())

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.kit.errors import UnavailableError
 from connectors.memory import MemoryConnector
-from hub.store import audit, queues
+from hub.store import queues
 from hub.store.progress import Tally
 from hub.sync.drain import drain
 from hub.sync.intake import take_in
@@ -104,15 +104,8 @@ def test_a_restored_record_is_welcome_again(world, delete):
         assert world.erp.get("parties", party)["branch"] == "Shipping"
 
 
-def only_sweeps(world, **facts):
-    changed = {"deletions": "sweep", **facts}
-    facts = world.erp.shape("parties").facts.model_copy(update=changed)
-    world.erp.declare("parties", facts=facts)
-    world.restart()
-
-
 def test_a_sweep_finds_deletions(world):
-    only_sweeps(world)
+    world.only_sweeps()
     _, party = world.customer()
     world.erp.delete("parties", party)
     world.quiet()
@@ -123,7 +116,7 @@ def test_a_sweep_finds_deletions(world):
 
 
 def test_a_sweep_finds_gaps(world):
-    only_sweeps(world)
+    world.only_sweeps()
     world.quiet()
     world.clock.later(minutes=-30)
     party = world.erp.create("parties", title="Late commit", website="late.example")
@@ -137,7 +130,7 @@ def test_a_sweep_finds_gaps(world):
 
 
 def test_a_sweep_that_breaks_off_deletes_nothing(world):
-    only_sweeps(world)
+    world.only_sweeps()
     for n in range(120):
         world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
     world.quiet()
@@ -182,7 +175,7 @@ def test_a_surprising_number_of_changes_waits_for_a_person(many):
 
 def test_a_surprising_number_of_deletions_found_by_a_sweep_waits_for_a_person(many):
     world = many
-    only_sweeps(world)
+    world.only_sweeps()
     for key in list(world.erp.records("parties"))[:60]:
         world.erp.delete("parties", key)
     assert list(world.sync().paused) == ["erp.parties"]
@@ -195,7 +188,7 @@ def test_a_surprising_number_of_deletions_found_by_a_sweep_waits_for_a_person(ma
 def test_not_even_a_part_of_a_surprising_sweep_is_believed(many):
     world = many
     # Asked for in portions, each of which alone would be no surprise.
-    only_sweeps(world, batch=10)
+    world.only_sweeps(batch=10)
     world.erp.hide("parties", 0.7)
     sweep(world.hub, "erp", "parties")
     assert [n.key for g in world.golden() for n in world.links(g) if n.gone_at is not None] == []
@@ -300,7 +293,7 @@ def test_a_third_record_that_is_read_before_its_merge_is_told_takes_the_place(wo
     first, party = world.customer()
     _, other = world.customer(name="Bolt", domain="bolt.example")
     # The ERP tells deletions and merges only to those who ask for a record that is missing.
-    only_sweeps(world)
+    world.only_sweeps()
     world.erp.misbehave("merged")
     third = world.erp.merge("parties", other, into=party)
     pull(world.hub, "erp", "parties")
@@ -315,7 +308,7 @@ def test_a_third_record_that_is_read_before_its_merge_is_told_takes_the_place(wo
 
 def test_what_a_third_record_lacks_is_written_when_it_takes_the_place(world):
     company, party = world.customer()
-    only_sweeps(world)
+    world.only_sweeps()
     other = world.erp.create("parties", title="Nobody has read this")
     world.erp.edit("parties", party, title="Typed and merged away")
     world.erp.misbehave("merged")
@@ -352,155 +345,6 @@ def test_a_record_that_comes_back_while_somebody_looks_for_it_is_not_forgotten(w
     drain(world.hub, "crm")
     (golden,) = world.golden("company")
     assert [n.gone_at for n in world.links(golden)] == [None, None]
-
-
-def test_what_is_typed_into_a_further_record_reaches_the_one_that_is_written_to(world):
-    company, party = world.customer()
-    other, further = world.customer(name="Acme Shipping", domain="ship.example")
-    world.crm.merge("companies", other, into=company)
-    # Nothing but what is typed next is different in the two records of the ERP.
-    world.crm.edit("companies", company, name="Acme Shipping", domain="ship.example")
-    world.quiet()
-    world.erp.edit("parties", further, branch="Shipping")
-    world.agree()
-    assert world.crm.get("companies", company)["industry"] == "Shipping"
-    assert world.erp.get("parties", party)["branch"] == "Shipping"
-
-
-@pytest.fixture
-def twice(world):
-    """A company that is there once in the CRM and twice in the ERP: (company, party, further)."""
-    company, party = world.customer()
-    other, further = world.customer(name="Acme Shipping", domain="ship.example")
-    world.crm.merge("companies", other, into=company)
-    world.quiet()
-    return company, party, further
-
-
-@pytest.mark.parametrize("delete", ["keep", "propagate"])
-@pytest.mark.parametrize("swept", [False, True])
-def test_who_deletes_one_of_two_records_of_a_thing_has_not_deleted_the_thing(
-    world, twice, delete, swept
-):
-    company, party, further = twice
-    world.restart(policies={"company": {"delete": delete}})
-    if swept:
-        only_sweeps(world)
-    world.erp.delete("parties", party)
-    if swept:
-        sweep(world.hub, "erp", "parties")
-    world.agree()
-    world.crm.edit("companies", company, name="Acme SE")
-    world.agree()
-    assert world.erp.get("parties", further)["title"] == "Acme SE"
-    world.erp.edit("parties", further, title="Acme from the ERP")
-    world.agree()
-    assert world.crm.get("companies", company)["name"] == "Acme from the ERP"
-
-
-@pytest.mark.parametrize("forgotten", [False, True])
-def test_an_auditor_sees_what_lives_and_is_not_written_to(world, twice, monkeypatch, forgotten):
-    _company, party, further = twice
-    if forgotten:
-        monkeypatch.setattr("hub.sync.vanish.heirs", lambda *_args: {})
-    world.erp.delete("parties", party)
-    world.quiet()
-    with world.store.read() as tx:
-        found = audit.unwritten(tx)
-    assert found == ([("erp", "parties", further)] if forgotten else [])
-
-
-@pytest.mark.parametrize("at_once", [False, True])
-def test_who_deletes_both_records_of_a_thing_has_deleted_the_thing(world, twice, at_once):
-    _company, party, further = twice
-    world.restart(policies={"company": {"delete": "propagate"}})
-    for key in (party, further):
-        world.erp.delete("parties", key)
-        if not at_once:
-            world.quiet()
-    world.agree()
-    assert world.crm.records("companies") == world.erp.records("parties") == {}
-
-
-@pytest.mark.parametrize("first", [0, 1])
-@pytest.mark.parametrize("at_once", [False, True])
-def test_of_two_deleted_records_the_one_that_is_restored_is_written_to(
-    world, twice, first, at_once
-):
-    company, *parties = twice
-    for key in parties:
-        world.erp.delete("parties", key)
-        if not at_once:
-            world.quiet()
-    world.quiet()
-    world.erp.restore("parties", parties[first])
-    world.agree()
-    world.crm.edit("companies", company, name="Acme SE")
-    world.agree()
-    assert world.erp.get("parties", parties[first])["title"] == "Acme SE"
-    world.erp.restore("parties", parties[1 - first])
-    world.agree()
-    with world.store.read() as tx:
-        assert audit.unwritten(tx) == []
-
-
-def test_of_two_records_that_are_merged_over_there_the_survivor_is_written_to(world, twice):
-    company, party, further = twice
-    world.erp.merge("parties", party, into=further)
-    world.agree()
-    world.crm.edit("companies", company, name="Acme SE")
-    world.agree()
-    assert world.erp.get("parties", further)["title"] == "Acme SE"
-    with world.store.read() as tx:
-        assert audit.unwritten(tx) == []
-
-
-def test_who_deletes_a_thing_has_deleted_both_records_of_it_elsewhere(world, twice):
-    company, _party, _further = twice
-    world.restart(policies={"company": {"delete": "propagate"}})
-    world.crm.delete("companies", company)
-    world.agree()
-    assert world.crm.records("companies") == world.erp.records("parties") == {}
-
-
-def test_what_refers_to_a_thing_of_which_one_record_is_deleted_follows_the_other(world, twice):
-    company, party, further = twice
-    world.map("contacts", "people")
-    world.crm.create("contacts", last="Lee", email="lee@acme.example", company=company)
-    world.quiet()
-    (person,) = world.erp.records("people")
-    assert world.erp.get("people", person)["party"] == party
-    world.erp.delete("parties", party)
-    world.erp.edit("people", person, party=None)
-    world.agree()
-    assert world.erp.get("people", person)["party"] == further
-
-
-def test_a_third_record_takes_the_place_of_one_that_was_deleted_and_is_the_last(world, monkeypatch):
-    """One was deleted, the further one merged into a third: it is written to, none is made anew.
-
-    So it is in databases in which the further one has not taken the place by itself.
-    """
-    monkeypatch.setattr("hub.sync.vanish.heirs", lambda *_args: {})
-    company, party = world.customer()
-    other, further = world.customer(name="Acme Shipping", domain="ship.example")
-    world.crm.merge("companies", other, into=company)
-    world.quiet()
-    world.erp.delete("parties", party)
-    world.quiet()
-    only_sweeps(world)
-    stranger = world.erp.create("parties", title="Bolt", website="bolt.example")
-    world.erp.misbehave("merged")
-    third = world.erp.merge("parties", further, into=stranger)
-    pull(world.hub, "erp", "parties")
-    sweep(world.hub, "erp", "parties")
-    world.agree()
-    for name in ("Zenith", "Nadir", "Acme"):
-        for key in world.crm.records("companies"):
-            world.crm.edit("companies", key, industry=name)
-        world.agree()
-    assert list(world.erp.records("parties")) == [third]
-    assert world.erp.get("parties", third)["branch"] == "Acme"
 
 
 def test_a_page_that_must_be_looked_at_again_leaves_what_was_deleted_alone(world):
