@@ -140,7 +140,7 @@ PLANTS = (
         "hub/sync/intake.py",
         "        if link.spare:\n            return  # it",
         "        if link.spare and link.gone_at:\n            return  # it",
-        ("tests/scenarios/test_endings.py",),
+        ("tests/scenarios/test_places.py",),
     ),
     Plant(
         "a wish that was renewed makes a sent create forget that it was sent",
