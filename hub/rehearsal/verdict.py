@@ -168,7 +168,8 @@ def _risen(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
         elif link is not None and link.golden_id is not None:
             system = stage.company.systems[connection]
             # One that was there before: two people, or one and the hub, had made the same.
-            where = "WHERE stream = ? AND once = ? AND fate = 'live' AND number > ?"
+            # +number: by its hub id it is found at once, by its number among all that came later.
+            where = "WHERE stream = ? AND once = ? AND fate = 'live' AND +number > ?"
             again = system.tables.rows(where, stream, link.golden_id, newest)
             if again:
                 what = f"{connection} {stream} {key} was deleted, and made again as {again[0].key}"
