@@ -147,8 +147,7 @@ class _Intake:
         met = [f.record.key for f in fresh if f.record.key in known]
         links = records.links_by_key(self.tx, connection, stream, met)
         links |= self._linked_meanwhile([f.record.key for f in fresh if f.record.key not in links])
-        unlinked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is None]
-        linked = [f for f in fresh if self._golden_of(links.get(f.record.key)) is not None]
+        linked, unlinked = self._parted(fresh, links)
         identities, golden = self._hold(linked, unlinked, links)
         self._hear(linked, links)
         self.links = links
@@ -168,9 +167,20 @@ class _Intake:
         connection, stream = self.channel.connection, self.channel.stream
         return records.links_by_key(self.tx, connection, stream, strangers)
 
-    @staticmethod
-    def _golden_of(link: Link | None) -> str | None:
-        return None if link is None else link.golden_id
+    def _parted(
+        self, fresh: Iterable[Fresh], links: Mapping[str, Link]
+    ) -> tuple[list[Fresh], list[Fresh]]:
+        """Parts known records from strangers. A stranger that may be gone must not hold a place."""
+        linked, unlinked = [], []
+        for one in fresh:
+            link = links.get(one.record.key)
+            if link is not None and link.golden_id is not None:
+                linked.append(one)
+            elif link is not None and self._may_be_gone(link):
+                self._look_again(link, one.record)
+            else:
+                unlinked.append(one)
+        return linked, unlinked
 
     def _news(
         self, found: Iterable[Record], known: Mapping[str, bytes | None]
@@ -286,9 +296,6 @@ class _Intake:
         """A record without a link: it joins a golden record, starts one, or a person decides."""
         key = one.record.key
         joined = golden.get(identities.known.get(key, ""))
-        if link is not None and self._may_be_gone(link):
-            self._look_again(link, one.record)
-            return
         if key in identities.unclear:
             self._ask(one, identities)
             return
@@ -450,17 +457,14 @@ class _Intake:
             tell_children(self.tx, golden.id, [link.connection], then=self.then)
         link.state = agree(golden.values, link.state)
         self._note(link, one)
-        self._count(seen.news or back_again or link.id is None)
+        if seen.news or back_again or link.id is None:
+            self.tally.changed += 1
+        else:
+            self.tally.same += 1
         self.then.history(golden.id, seen.changes, connection=link.connection)
         self.then.clashes(link, seen.clashes)
         self.then.settled(link, seen.settled)
         self._wish_for_rest(link, golden, {c.path for c in seen.clashes})
-
-    def _count(self, changed: bool) -> None:
-        if changed:
-            self.tally.changed += 1
-        else:
-            self.tally.same += 1
 
     def _note(self, link: Link, one: Fresh) -> None:
         link.version, link.digest = one.record.version, one.digest

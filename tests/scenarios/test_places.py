@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.kit.errors import UnavailableError
 from hub.store import audit
+from hub.store.progress import Tally
+from hub.sync.intake import take_in
 from hub.sync.pull import pull, sweep
+from hub.sync.push import push
 
 
 def test_what_is_typed_into_a_further_record_reaches_the_one_that_is_written_to(world):
@@ -155,3 +159,34 @@ def test_a_third_record_takes_the_place_of_one_that_was_deleted_and_is_the_last(
         world.agree()
     assert list(world.erp.records("parties")) == [third]
     assert world.erp.get("parties", third)["branch"] == "Acme"
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_one_of_two_new_records_of_a_thing_is_written_to_when_the_other_is_gone(world, gone):
+    merged, kept = (
+        world.crm.create("companies", name=name, domain=f"{name.lower()}.example")
+        for name in ("Acme", "Zenith")
+    )
+    pull(world.hub, "crm", "companies")
+    world.erp.misbehave(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    world.crm.merge("companies", merged, into=kept)
+    pull(world.hub, "crm", "companies")
+    channel = world.hub.connection("erp").channel("parties")
+    parties = list(world.erp.records("parties"))
+    both = channel.connector.fetch("parties", parties)
+    world.erp.delete("parties", deleted := parties.pop(gone))
+    told = channel.connector.fetch("parties", [deleted])
+    with world.store.begin() as tx:
+        for page, fetched in ((told, True), (both, False)):
+            tally = Tally(world.hub.fresh_id(), "pull", "erp", "parties", world.clock())
+            take_in(world.hub, tx, channel, page=page, tally=tally, fetched=fetched)
+            assert tally.adds_up
+    world.agree()
+    with world.store.read() as tx:
+        assert audit.unwritten(tx) == []
+    world.crm.edit("companies", kept, name="Acme SE")
+    world.agree()
+    (party,) = parties
+    assert world.erp.get("parties", party)["title"] == "Acme SE"
