@@ -5,7 +5,7 @@ In order: the hub id it carries, a person's decision, the match rules; else a ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection as Transaction
@@ -63,16 +63,14 @@ def identify(
     """
     lock_identities(tx, channel.entity.name)
     found = Identities()
-    taken: set[str] = set()
-    _by_once(tx, channel, fresh, found=found, taken=taken)
+    _by_once(tx, channel, fresh, found=found)
     keys = [f.record.key for f in fresh]
     decided = disputes.decisions(tx, channel.connection, channel.stream, keys) if reviewed else {}
     chosen = {k: d for k, d in decided.items() if d is not None and d != "new"}
     alive = merges.survivors(tx, chosen.values()) if chosen else {}
-    for key, decision in chosen.items():
-        if key not in found.known:
-            found.known[key] = alive[decision]
-            taken.add(alive[decision])
+    found.known |= {k: alive[d] for k, d in chosen.items() if k not in found.known}
+    found.spare |= _further(tx, channel, found.known)
+    taken = set(found.known.values())
     new = {key for key, decision in decided.items() if decision == "new"}
     rest = [f for f in fresh if f.record.key not in found.known]
     _by_match(tx, channel, rest, found=found, taken=taken, separate=new)
@@ -83,7 +81,7 @@ def identify(
 
 
 def _by_once(
-    tx: Transaction, channel: Channel, fresh: Sequence[Fresh], *, found: Identities, taken: set[str]
+    tx: Transaction, channel: Channel, fresh: Sequence[Fresh], *, found: Identities
 ) -> None:
     """A record that carries our hub id was created by us: whatever else it looks like."""
     carried = {f.record.once: f.record.key for f in fresh if f.record.once}
@@ -92,17 +90,26 @@ def _by_once(
     golden = records.load(tx, carried)
     merged = any(record.merged_into for record in golden.values())
     targets = merges.survivors(tx, golden) if merged else dict(zip(golden, golden, strict=True))
-    written = _written_here(tx, channel, targets.values())
     for once, record in golden.items():
-        target = targets[record.id]
         if record.entity == channel.entity.name:
-            found.known[carried[once]] = target
-            if target in written or target in taken:
-                # Merges brought two together before we heard of this one: never a third thing.
-                found.spare.add(carried[once])
+            found.known[carried[once]] = targets[record.id]
             found.created.add(carried[once])
             found.made[carried[once]] = record.id
-            taken.add(target)
+
+
+def _further(tx: Transaction, channel: Channel, known: Mapping[str, str]) -> set[str]:
+    """Returns the keys of records whose thing has a record here that is written to.
+
+    Merges brought two together before we heard of this one, or after a person chose: it is never a
+    third thing.
+    """
+    found: set[str] = set()
+    taken = _written_here(tx, channel, set(known.values())) if known else set()
+    for key, golden_id in known.items():
+        if golden_id in taken:
+            found.add(key)
+        taken.add(golden_id)
+    return found
 
 
 def recall_ours(tx: Transaction, channel: Channel, ours: dict[str, str], found: Identities) -> None:

@@ -214,7 +214,7 @@ PLANTS = (
         "our own id in a record is not looked at",
         "P2",
         "hub/sync/identity.py",
-        "    _by_once(tx, channel, fresh, found=found, taken=taken)\n",
+        "    _by_once(tx, channel, fresh, found=found)\n",
         "",
         (_DEFECTS, "tests/scenarios/test_unanswered.py"),
     ),

@@ -76,6 +76,25 @@ def test_a_person_says_which_candidate_it_is(world, two_candidates):
     assert world.erp.get("parties", party)["title"] == "Acme B"
 
 
+def test_what_a_person_chose_may_get_another_record_before_it_is_looked_at(world, two_candidates):
+    keys, party, review = two_candidates
+    other = world.crm.create("companies", name="Other", domain="other.example")
+    world.quiet()
+    theirs = world.erp.create("parties", title="Other", website="other.example")
+    world.quiet()
+    golden_of = {(n.connection, n.key): g.id for g in world.golden() for n in world.links(g)}
+    decide_review(world.hub, review["id"], golden_of["crm", keys[1]])
+    world.crm.merge("companies", other, into=keys[1])
+    pull(world.hub, "crm", "companies")
+    world.agree()
+    assert world.reviews() == []
+    assert list(world.erp.records("parties")) == [party, theirs]
+    world.erp.edit("parties", party, branch="Shipping")
+    world.agree()
+    assert world.crm.get("companies", keys[1])["industry"] == "Shipping"
+    assert world.erp.get("parties", theirs)["branch"] == "Shipping"
+
+
 def test_a_person_says_that_it_is_neither(world, two_candidates):
     _, party, review = two_candidates
     decide_review(world.hub, review["id"], "new")
