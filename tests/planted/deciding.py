@@ -219,6 +219,22 @@ PLANTS = (
         (_DEFECTS, "tests/scenarios/test_unanswered.py"),
     ),
     Plant(
+        "a new record that may be gone takes the place of the other one",
+        "P3",
+        "hub/sync/intake.py",
+        "            elif link is not None and self._may_be_gone(link):\n",
+        "            elif link is not None and self._may_be_gone(link) and not fresh:\n",
+        ("tests/scenarios/test_places.py",),
+    ),
+    Plant(
+        "a record comes to a thing whose place is taken, and wants it",
+        "P6",
+        "hub/sync/identity.py",
+        "    found.spare |= _further(tx, channel, found.known)\n",
+        "",
+        ("tests/scenarios/test_identity.py",),
+    ),
+    Plant(
         "a merge drops what the loser said",
         "P1",
         "hub/sync/vanish.py",
