@@ -314,16 +314,6 @@ PLANTS = (
         ("tests/scenarios/test_places.py",),
     ),
     Plant(
-        "room is made for a record that does not come",
-        "P8",
-        "hub/sync/intake.py",
-        "            self.gone_before = records.gone_here(self.tx, connection, stream, ids)\n",
-        "            self.gone_before = records.gone_here(self.tx, connection, stream, ids)\n"
-        "            for one in ids:\n"
-        "                records.make_room(self.tx, connection, stream, one)\n",
-        ("tests/scenarios/test_endings.py",),
-    ),
-    Plant(
         "a push that makes itself due again never ends",
         "P3",
         "hub/sync/push.py",
