@@ -97,18 +97,20 @@ def _by_once(
             found.made[carried[once]] = record.id
 
 
-def _further(tx: Transaction, channel: Channel, known: Mapping[str, str]) -> set[str]:
-    """Returns the keys of records whose thing has a record here that is written to.
+def _further(
+    tx: Transaction, channel: Channel, known: Mapping[str, str], *, taken: Iterable[str] = ()
+) -> set[str]:
+    """Returns the keys of records whose thing has a record here that is written to, or is `taken`.
 
-    Merges brought two together before we heard of this one, or after a person chose: it is never a
-    third thing.
+    Merges brought two together before we heard of this one, or after a person chose, or another
+    worker has recognised another record as the same thing: it is never a third thing.
     """
     found: set[str] = set()
-    taken = _written_here(tx, channel, set(known.values())) if known else set()
+    placed = _written_here(tx, channel, set(known.values())).union(taken) if known else set()
     for key, golden_id in known.items():
-        if golden_id in taken:
+        if golden_id in placed:
             found.add(key)
-        taken.add(golden_id)
+        placed.add(golden_id)
     return found
 
 
@@ -119,9 +121,7 @@ def recall_ours(tx: Transaction, channel: Channel, ours: dict[str, str], found: 
     met = set(known.values())
     found.spare |= {key for key, golden_id in found.known.items() if golden_id in met}
     found.known |= known
-    # While we made them, another worker may have recognised another record as the same thing.
-    written = _written_here(tx, channel, met)
-    found.spare |= {key for key, golden_id in known.items() if golden_id in written}
+    found.spare |= _further(tx, channel, known)
 
 
 def _by_match(
@@ -174,18 +174,17 @@ def _by_sent(
     if not sent:
         return
     alive = merges.survivors(tx, sent)
-    written = _written_here(tx, channel, set(alive.values()))
     unmet = [i for i, survivor in alive.items() if i != survivor or i not in taken]
     looks = {p: i for i in unmet for p in certain_prints(channel.entity, sent[i])}
+    ours: dict[str, str] = {}
     for one in fresh:
-        ours = (looks.get(p.value) for p in one.prints if p.strong)
-        made = next((i for i in ours if i is not None and i not in found.made.values()), None)
+        alike = (looks.get(p.value) for p in one.prints if p.strong)
+        made = next((i for i in alike if i is not None and i not in found.made.values()), None)
         if made is not None:
-            key, survivor = one.record.key, alive[made]
-            found.known[key], found.made[key] = survivor, made
-            if survivor in written or survivor in taken:
-                found.spare.add(key)
-            taken.add(survivor)
+            ours[one.record.key] = alive[made]
+            found.made[one.record.key] = made
+    found.known |= ours
+    found.spare |= _further(tx, channel, ours, taken=taken)
 
 
 def _alive(golden: Golden) -> bool:

@@ -190,3 +190,32 @@ def test_one_of_two_new_records_of_a_thing_is_written_to_when_the_other_is_gone(
     world.agree()
     (party,) = parties
     assert world.erp.get("parties", party)["title"] == "Acme SE"
+
+
+def test_of_two_that_became_one_while_they_were_made_elsewhere_one_is_written_to(
+    world, monkeypatch
+):
+    merged, kept = (
+        world.crm.create("companies", name=name, domain=f"{name.lower()}.example")
+        for name in ("Acme", "Zenith")
+    )
+    pull(world.hub, "crm", "companies")
+    other = world.another_worker()
+    connector = world.hub.connection("erp").channel("parties").connector
+    write = connector.write
+
+    def merging(stream, writes):
+        done = write(stream, writes)
+        if merged in world.crm.records("companies"):
+            world.crm.merge("companies", merged, into=kept)
+            pull(other, "crm", "companies")
+        return done
+
+    monkeypatch.setattr(connector, "write", merging)
+    world.quiet()
+    assert len(world.erp.records("parties")) == 2
+    with world.store.read() as tx:
+        assert audit.unwritten(tx) == []
+    world.crm.edit("companies", kept, name="Acme SE")
+    world.agree()
+    assert "Acme SE" in [party["title"] for party in world.erp.records("parties").values()]
