@@ -74,29 +74,15 @@ def _news() -> str:
 
 def sweep_up(redis: Any, prefix: str) -> None:
     """Deletes everything that queues of this name, and their killed workers, have left in Redis."""
-    for key in redis.scan_iter("rq:job:*"):
-        if _says(redis, key, "origin", prefix):
-            number = key.removeprefix(b"rq:job:")
-            redis.delete(key, b"rq:results:" + number)
-    for key in redis.scan_iter("rq:worker:*"):
-        if _says(redis, key, "queues", prefix):
-            redis.srem("rq:workers", key)
-            redis.delete(key)
-    for key in redis.scan_iter("rq:execution:*"):
-        if _says(redis, key, "worker_name", prefix):
-            job = key.removeprefix(b"rq:execution:").rpartition(b":")[0]
-            redis.delete(key, b"rq:executions:" + job)
-    for name in redis.smembers("rq:queues"):
-        if prefix in name.decode():
-            redis.srem("rq:queues", name)
+    for names in ("rq:workers", "rq:queues"):
+        for name in redis.smembers(names):
+            if prefix in name.decode():
+                redis.srem(names, name)
+    # Keys of workers, queues and jobs have it in their names: what a killed worker has left, or
+    # what a living one wrote of a job after a flush, is often not whole enough to be asked.
     for key in redis.scan_iter(f"rq:*{prefix}*"):
         redis.delete(key)
     redis.delete(f"{prefix}-news")
-
-
-def _says(redis: Any, key: bytes, name: str, prefix: str) -> bool:
-    value = redis.hget(key, name)
-    return value is not None and value.decode().startswith(prefix)
 
 
 def queue(lane: Lane, redis: Any) -> Queue:

@@ -47,10 +47,12 @@ def enqueue(works: Sequence[Work], redis: Any) -> int:
         mark = hashlib.sha256(work.name.encode()).hexdigest()[:20]
         if mark in queued:
             continue
-        queues[work.lane].enqueue(
+        lane = queues[work.lane]
+        lane.enqueue(
             run,
             args=(work.kind, work.connection, work.stream, work.slow),
-            job_id=f"{mark}-{uuid.uuid4().hex[:8]}",
+            # Whose it is stands in its name: see `sweep_up`.
+            job_id=f"{mark}-{lane.name}-{uuid.uuid4().hex[:8]}",
             result_ttl=0,
             failure_ttl=3600,
             description=work.name,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
 from hub.rehearsal.perform import Order
@@ -13,8 +15,11 @@ from hub.rehearsal.run import command_of
 from hub.rehearsal.shipped import settings_for
 from hub.rehearsal.stage import Plot
 from hub.rehearsal.vices import chosen
+from worker import queues
+from worker.dispatch import Work
 from worker.rehearse import places_of
 from worker.rehearsing import rehearse
+from worker.remote import enqueue
 
 
 def test_real_processes_keep_every_promise_and_leave_redis_as_it_was(
@@ -50,3 +55,22 @@ def test_the_command_that_repeats_it_says_where_and_no_password(tmp_path: Path) 
         *("--database", "postgresql://me:PASSWORD@db:5432/x?sslpassword=PASSWORD&sslmode=require"),
         *("--redis-url", "redis://:PASSWORD@cache:6379/1"),
     ]
+
+
+def test_what_a_worker_writes_of_a_job_after_a_flush_is_swept_up_as_well(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client: Any = redis.Redis.from_url(redis_url)
+    monkeypatch.setitem(queues._names, "prefix", "tulay-rehearsal-1")
+    work = Work("pull", "crm", "companies")
+    assert enqueue([work], client) == 1
+    (job,) = queues.queue(
+        next(lane for lane in queues.LANES if lane.name == work.lane), client
+    ).jobs
+    client.flushdb()
+    client.hset("rq:job:theirs", "origin", "default")
+    job.heartbeat(datetime.now(UTC), 60)
+    assert len(client.keys("*")) == 2
+    queues.sweep_up(client, "tulay-rehearsal-1")
+    assert client.keys("*") == [b"rq:job:theirs"]
+    client.close()
