@@ -280,7 +280,8 @@ def test_killed_while_work_is_broken_off(town: Town) -> None:
     for number, step in enumerate(STOPPED.values()):
         town.found(town.crm, f"new{number}")
         life = town.fork("worker", dies_at=step)
-        town.until(lambda: town.rows("SELECT 1 FROM outbox WHERE state = 'sent'"))
+        sent = f"SELECT 1 FROM outbox WHERE state = 'sent' AND leased_by LIKE '%:{life.pid}:%'"
+        town.until(lambda sent=sent: town.rows(sent))
         life.send_signal(15)
         town.until(lambda life=life: life.poll() is not None)
         assert life.poll() == -9
