@@ -188,8 +188,7 @@ def test_the_list_of_steps_is_complete(town: Town) -> None:
 
 
 def test_killed_at_each_step_of_starting(town: Town) -> None:
-    # Nothing is to be written at first: tidying up and the first write are in different threads.
-    town.settle(3, known=3)
+    # Nobody is known at first: tidying up and the first write are in different threads.
     for step in START.values():
         killed_at(town, "worker", step)
     town.found(town.crm, "new")
