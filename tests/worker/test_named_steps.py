@@ -223,9 +223,9 @@ def killed_in_turn(town: Town, steps: Mapping[str, str]) -> None:
 def test_killed_at_each_step_of_receiving(either: Town) -> None:
     town, names = either, count()
     town.settle(2, known=2)
-    scheduler_of(town)
-    town.pull = "1h"  # from now on, only webhooks tell what is new
+    town.pull = "1h"  # from the first read on, only webhooks tell what is new
     town.write()
+    scheduler_of(town)
     town.fork("worker")
     town.until(lambda: town.quiet)
     for number, step in enumerate(RECEIVE.values()):

@@ -112,8 +112,9 @@ class Town:
         return self.folder / "tulay.yaml"
 
     def write(self) -> None:
-        """Writes tulay.yaml."""
-        self.config.write_text(
+        """Writes tulay.yaml, at once: a process that has just been started may be reading it."""
+        new = self.config.with_suffix(".new")
+        new.write_text(
             _CONFIG.format(
                 database=self.database,
                 redis=f"redis_url: {self.redis_url}\n" if self.redis_url else "",
@@ -123,6 +124,7 @@ class Town:
                 port=self.port,
             )
         )
+        new.replace(self.config)
 
     # --- people ---------------------------------------------------------------------------------
 
