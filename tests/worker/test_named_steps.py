@@ -15,6 +15,7 @@ from itertools import count
 
 import pytest
 
+from tests.worker.nursing import Process
 from tests.worker.town import Town
 
 Towns = Callable[..., Town]
@@ -129,6 +130,12 @@ def killed_at(
     assert life.poll() == -9, f"{step}: {life.poll()}\n{town.log()[-3000:]}"
 
 
+def killed(town: Town, life: Process) -> None:
+    """A life that ends at its step after what a test has just done to it."""
+    town.until(lambda: life.poll() is not None)
+    assert life.poll() == -9
+
+
 def settled(town: Town, count: int, *, known: int) -> None:
     """A town that was in sync before anything happens."""
     town.settle(count, known=known)
@@ -233,8 +240,7 @@ def test_killed_at_each_step_of_receiving(either: Town) -> None:
         life = town.fork("web", dies_at=step)
         town.until(lambda: town.ask("/readyz") == 200)
         assert town.call("crm", "companies", key, event=f"e{number}") == 0
-        town.until(lambda life=life: life.poll() is not None)
-        assert life.poll() == -9
+        killed(town, life)
         # As every sender does that got no answer: again, until there is one.
         town.fork("web")
         event = f"e{number}"
@@ -268,8 +274,7 @@ def test_killed_while_ending(town: Town) -> None:
         life = town.fork("worker", dies_at=step)
         town.until(lambda: town.quiet)
         life.send_signal(15)
-        town.until(lambda life=life: life.poll() is not None)
-        assert life.poll() == -9
+        killed(town, life)
     finished(town)
 
 
@@ -282,8 +287,7 @@ def test_killed_while_work_is_broken_off(town: Town) -> None:
         sent = f"SELECT 1 FROM outbox WHERE state = 'sent' AND leased_by LIKE '%:{life.pid}:%'"
         town.until(lambda sent=sent: town.rows(sent))
         life.send_signal(15)
-        town.until(lambda life=life: life.poll() is not None)
-        assert life.poll() == -9
+        killed(town, life)
     town.erp.misbehave()
     finished(town)
 
