@@ -25,6 +25,7 @@ from worker.dispatch import Timed, Work, due_work
 from worker.jobs import desk, run
 from worker.perform import give_back, keep_leases, settle_debts, take_over
 from worker.queues import LANES, connect, listen, queue, tell, worker_name
+from worker.signals import Stop
 
 log = logging.getLogger("tulay.worker")
 
@@ -84,15 +85,13 @@ class LeasedWorker(SimpleWorker):
 
     #: Seconds between two attempts to reach Redis: it comes back suddenly.
     max_connection_wait_time = 5.0
-    stopping: Event
+    stopping: Stop
     #: Between two jobs nothing is lost when we are interrupted.
     idle = False
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Ends the current job at its next page or batch, then the worker; asks Redis nothing."""
-        if self.stopping.is_set():
-            os._exit(128 + signum)
-        self.stopping.set()
+        self.stopping.tell(signum)
         self._stop_requested = True
         # Inside logging it would be swallowed, with a traceback: `heartbeat` sees to it then.
         if self.idle and not _is_logging(frame):
@@ -171,7 +170,7 @@ class _InOneLine(logging.Filter):
 _in_one_line = _InOneLine()
 
 
-def work(hub: Hub, redis_url: str, stop: Event, *, burst: bool = False) -> None:
+def work(hub: Hub, redis_url: str, stop: Stop, *, burst: bool = False) -> None:
     """Does queued work until told to stop (`burst`: until nothing is queued).
 
     rq gives up when Redis goes away; we come back when Redis does.
@@ -202,7 +201,7 @@ def _tell(redis: Any) -> None:
         log.info("the scheduler will look by itself: %s", type(error).__name__)
 
 
-def _work(hub: Hub, redis: Any, stop: Event, *, burst: bool) -> None:
+def _work(hub: Hub, redis: Any, stop: Stop, *, burst: bool) -> None:
     """The life of one rq worker."""
     worker = LeasedWorker(
         [queue(lane, redis) for lane in LANES],

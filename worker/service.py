@@ -9,8 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
-from types import FrameType
+from threading import Thread
 
 import uvicorn
 
@@ -22,6 +21,7 @@ from hub.web.app import create_app
 from hub.web.webhooks import Doors
 from hub.wiring import open_hub
 from worker import local, remote
+from worker.signals import Stop
 from worker.supervise import supervise
 
 log = logging.getLogger("tulay.serve")
@@ -37,7 +37,7 @@ def serve(settings: Settings) -> None:
     entry = [sys.executable, "-P", "-m", "worker.child"]
     places = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
-    with _stopped_by_signals() as stop:
+    with Stop() as stop:
         supervise({name: [*entry, name, str(settings.path)] for name in names}, stop)
 
 
@@ -63,7 +63,7 @@ def web(settings: Settings) -> None:
             timeout_graceful_shutdown=10,
         )
         # uvicorn ends in order and then repeats the signal it was ended by: it finds our handler.
-        with _stopped_by_signals(), _listening(settings):
+        with Stop(), _listening(settings):
             uvicorn.Server(config).run()
         log.info("the receivers have ended")
 
@@ -84,7 +84,7 @@ def _listening(settings: Settings) -> Iterator[None]:
 def run_worker(settings: Settings, burst: bool = False) -> None:
     """Does what is due until SIGTERM or SIGINT (`burst`: until nothing is); over Redis if set."""
     with _hub(settings) as hub:
-        with _stopped_by_signals() as stop:
+        with Stop() as stop:
             if settings.redis_url is not None:
                 remote.work(hub, settings.redis_url.get_secret_value(), stop, burst=burst)
                 return
@@ -101,7 +101,7 @@ def run_scheduler(settings: Settings) -> None:
             f"{settings.path}: the scheduler needs `redis_url`; without it `tulay serve` or"
             " `tulay worker` finds what is due by itself"
         )
-    with _hub(settings) as hub, _stopped_by_signals() as stop:
+    with _hub(settings) as hub, Stop() as stop:
         remote.schedule(hub, settings, settings.redis_url.get_secret_value(), stop)
 
 
@@ -112,24 +112,6 @@ def _hub(settings: Settings) -> Iterator[Hub]:
         yield hub
     finally:
         hub.close()
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[Event]:
-    """Gives an event that SIGTERM and SIGINT set; a second signal ends the process at once."""
-    stop = Event()
-
-    def end(signum: int, _: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(128 + signum)
-        stop.set()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def end_with_parent() -> None:

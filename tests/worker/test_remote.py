@@ -19,6 +19,7 @@ from worker.dispatch import Work, due_work
 from worker.jobs import run
 from worker.queues import LANES, connect, queue, tell
 from worker.remote import enqueue, work
+from worker.signals import Stop
 
 
 @pytest.fixture
@@ -46,6 +47,12 @@ def queued(redis: Any) -> int:
     return sum(len(queue(lane, redis)) for lane in LANES)
 
 
+def all_queued(shop: Any, hub: Hub) -> None:
+    """Works until nothing is queued."""
+    with Stop() as stop:
+        work(hub, shop.redis_url, stop, burst=True)
+
+
 def rounds(shop: Any, hub: Hub, redis: Any, *, most: int = 10) -> None:
     """Schedules and works until nothing is due."""
     for _ in range(most):
@@ -53,7 +60,7 @@ def rounds(shop: Any, hub: Hub, redis: Any, *, most: int = 10) -> None:
         if not works:
             return
         enqueue(works, redis)
-        work(hub, shop.redis_url, Event(), burst=True)
+        all_queued(shop, hub)
     raise AssertionError(f"still due: {works}")
 
 
@@ -91,7 +98,7 @@ def test_work_that_ends_lets_the_scheduler_look_at_once(
     scheduler.start()
     try:
         queue(LANES[0], redis).enqueue(run, args=("pull", "crm", "companies"))
-        work(hub, shop.redis_url, Event(), burst=True)
+        all_queued(shop, hub)
         until = time.monotonic() + 60
         while not queued(redis) and time.monotonic() < until:
             time.sleep(0.01)
@@ -118,7 +125,7 @@ def test_the_same_job_twice_is_work_done_once(shop: Any, hub: Hub, redis: Any) -
         lane.enqueue(run, args=("pull", "crm", "companies"))
         lane.enqueue(run, args=("pull", "erp", "companies"))
         lane.enqueue(run, args=("push", "erp", ""))
-    work(hub, shop.redis_url, Event(), burst=True)
+    all_queued(shop, hub)
     assert [one["name"] for one in shop.erp.records("companies").values()] == ["ACME"]
 
 
@@ -129,7 +136,7 @@ def test_a_job_of_a_stranger_does_not_run(
     Queue("tulay-live", connection=redis, serializer=JSONSerializer).enqueue(
         os.mkdir, args=(str(target),)
     )
-    work(hub, shop.redis_url, Event(), burst=True)
+    all_queued(shop, hub)
     assert not target.exists()
     assert "refused a job" in caplog.text
 

@@ -1,0 +1,49 @@
+"""SIGTERM and SIGINT: the first one tells a process to end in order, the second ends it at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from queue import SimpleQueue
+from threading import Event, Thread
+from types import FrameType
+from typing import Any, Self
+
+_NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stop(Event):
+    """An event that says that the process shall end; signals set it while it is entered.
+
+    A handler must not set an event itself: it would wait for a lock that the very thread which it
+    interrupts may hold, in `wait`, and the process would hang for ever. A put never waits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: SimpleQueue[bool] = SimpleQueue()
+        self._once = False
+        self._setter = Thread(target=self._set_when_told, name="tulay-stop", daemon=True)
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._setter.start()
+        self._before = {number: signal.signal(number, self.tell) for number in _NUMBERS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._told.put(False)
+        self._setter.join()
+
+    def tell(self, signum: int, _: FrameType | None = None) -> None:
+        """Handles a signal."""
+        if self._once:
+            os._exit(128 + signum)
+        self._once = True
+        self._told.put(True)
+
+    def _set_when_told(self) -> None:
+        while self._told.get():
+            self.set()
