@@ -22,7 +22,7 @@ class Stop(Event):
     def __init__(self) -> None:
         super().__init__()
         self._told: SimpleQueue[bool] = SimpleQueue()
-        self._once = False
+        self._signalled = False
         self._setter = Thread(target=self._set_when_told, name="tulay-stop", daemon=True)
         self._before: dict[int, Any] = {}
 
@@ -39,9 +39,9 @@ class Stop(Event):
 
     def tell(self, signum: int, _: FrameType | None = None) -> None:
         """Handles a signal."""
-        if self._once:
+        if self._signalled:
             os._exit(128 + signum)
-        self._once = True
+        self._signalled = True
         self._told.put(True)
 
     def _set_when_told(self) -> None:
