@@ -112,7 +112,7 @@ def nobody_is_asked(patch: Patch) -> None:
 
 
 PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
-    (create_again_without_a_probe, "lost:0.3,lag", {"P2"}),
+    (create_again_without_a_probe, "lost:0.01,lag", {"P2"}),
     (cursor_before_the_page, "kill", {"P1", "P3", "P4"}),
     (clocks_instead_of_seen, "skew", {"P1", "P3"}),
     (without_shown, "shouted,shortened", {"P3", "P4"}),
