@@ -25,7 +25,7 @@ from worker.dispatch import Timed, Work, due_work
 from worker.jobs import desk, run
 from worker.perform import give_back, keep_leases, settle_debts, take_over
 from worker.queues import LANES, connect, listen, queue, tell, worker_name
-from worker.signals import Stop
+from worker.signals import NUMBERS, Stop
 
 log = logging.getLogger("tulay.worker")
 
@@ -105,7 +105,7 @@ class LeasedWorker(SimpleWorker):
         super().heartbeat(*args, **options)
 
     def _install_signal_handlers(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in NUMBERS:
             signal.signal(number, self.request_stop)
 
     def dequeue_job_and_maintain_ttl(

@@ -9,7 +9,8 @@ from threading import Event, Thread
 from types import FrameType
 from typing import Any, Self
 
-_NUMBERS = (signal.SIGTERM, signal.SIGINT)
+#: What tells a process to end.
+NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop(Event):
@@ -28,7 +29,7 @@ class Stop(Event):
 
     def __enter__(self) -> Self:
         self._setter.start()
-        self._before = {number: signal.signal(number, self.tell) for number in _NUMBERS}
+        self._before = {number: signal.signal(number, self.tell) for number in NUMBERS}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -38,7 +39,7 @@ class Stop(Event):
         self._setter.join()
 
     def tell(self, signum: int, _: FrameType | None = None) -> None:
-        """Handles a signal."""
+        """Handles a signal; waits for nothing. The second one ends the process at once."""
         if self._signalled:
             os._exit(128 + signum)
         self._signalled = True

@@ -51,7 +51,7 @@ class Shop:
     def write(self, pull: str = "1s", page: int = 100) -> None:
         """Writes tulay.yaml."""
         redis = f"redis_url: {self.redis_url}\n" if self.redis_url else ""
-        one = f"system: memory, overlap: 5, page: {page}"
+        one = f"system: memory, page: {page}"
         (self.folder / "tulay.yaml").write_text(
             f"database: {self.database}\n{redis}mappings: [./maps]\nconnections:\n"
             f"  crm: {{{one}, path: {self.folder}/crm.db, webhook_secret: '${{HOOK}}'}}\n"

@@ -118,7 +118,7 @@ class Town:
             _CONFIG.format(
                 database=self.database,
                 redis=f"redis_url: {self.redis_url}\n" if self.redis_url else "",
-                one=f"system: memory, overlap: 5, page: {self.page}",
+                one=f"system: memory, page: {self.page}",
                 folder=self.folder,
                 pull=self.pull,
                 port=self.port,
