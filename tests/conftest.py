@@ -1,7 +1,9 @@
-"""Real servers for the tests: PostgreSQL and Valkey from what pip installed, or those given.
+"""Tiers of the suite, and real servers: PostgreSQL and Valkey from what pip installed.
 
-DATABASE_URL and REDIS_URL name servers that run already (CI services); otherwise a session starts
-its own ones under /tmp. Every test gets a database of its own.
+`pytest` alone runs the quick tier; `-m` chooses others, and a file or test that is named runs
+whatever its tier. DATABASE_URL and REDIS_URL name servers that run already (CI services);
+otherwise a session starts its own under the temporary folder, when the first test needs them.
+Every test gets a database of its own.
 """
 
 from __future__ import annotations
@@ -26,6 +28,70 @@ from hub.store.engine import Store, open_store
 # tests that interrupt a process would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+#: The expression in addopts that makes `pytest` alone the quick tier.
+QUICK = "not server and not process and not simulation"
+#: Folders and files whose tests all belong to a tier, unless they mark another one themselves.
+_TIER_OF_PLACE = {
+    "tests/hub/rehearsal": "simulation",
+    "tests/scenarios/test_readme_tour.py": "server",
+    "tests/worker/test_full_disk.py": "process",
+    "tests/worker/test_oauth.py": "process",
+    "tests/worker/test_processes.py": "process",
+    "tests/security/test_canaries.py": "process",
+}
+#: Fixtures that start what takes long, and so decide on the tier of each test that asks for them.
+_TIER_OF_FIXTURE = {
+    "postgresql_server": "server",
+    "redis_server": "server",
+    "mortal_postgres": "server",
+    "mortal_redis": "server",
+    "tryton": "server",
+    "nursery": "process",
+}
+_TIERS = {"quick", "server", "process", "simulation"}
+
+
+def tiers_of(item: pytest.Item) -> set[str]:
+    """Returns the tiers of a test: those it is marked with, or those of its place and fixtures."""
+    if marked := {mark.name for mark in item.iter_markers()} & _TIERS:
+        return marked
+    fixtures = getattr(item, "fixturenames", ())
+    tiers = {_TIER_OF_FIXTURE[name] for name in fixtures if name in _TIER_OF_FIXTURE}
+    callspec = getattr(item, "callspec", None)
+    if callspec is not None and "postgresql" in callspec.params.values():
+        tiers.add("server")
+    place = item.nodeid.partition("::")[0]
+    tiers |= {
+        tier
+        for name, tier in _TIER_OF_PLACE.items()
+        if place == name or place.startswith(f"{name}/")
+    }
+    return tiers or {"quick"}
+
+
+def _named_files(config: pytest.Config) -> set[Path]:
+    """Returns the files that the command line names, itself or one of its tests."""
+    paths = (config.invocation_params.dir / word.partition("::")[0] for word in config.args)
+    return {path.resolve() for path in paths if path.is_file()}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks each test with its tiers; a test that somebody names runs whatever its tier."""
+    for item in items:
+        for tier in tiers_of(item):
+            item.add_marker(tier)
+    if config.option.markexpr != QUICK:
+        return  # somebody has chosen with -m
+    named = _named_files(config)
+    if not named:
+        return  # pytest deselects by the expression
+    config.option.markexpr = ""
+    kept = [one for one in items if one.path in named or one.get_closest_marker("quick")]
+    config.hook.pytest_deselected(items=[one for one in items if one not in set(kept)])
+    items[:] = kept
 
 
 def pytest_xdist_auto_num_workers() -> int:

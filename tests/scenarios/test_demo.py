@@ -86,6 +86,8 @@ def test_without_tryton_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPa
         check_installed()
 
 
+@pytest.mark.server
+@pytest.mark.process
 def test_interrupting_the_demo_ends_and_removes_everything(folder: Path) -> None:
     process = started(folder)
     assert process.stdout is not None

@@ -1,0 +1,42 @@
+"""Tests of a folder run by tier; a test that is named runs whatever its tier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+#: Three files of one folder: with kills, with Redis, and quick.
+KILLS, REDIS, PURE = "test_processes.py", "test_remote.py", "test_schedule.py"
+
+
+class Collected:
+    """Remembers the files whose tests pytest would run."""
+
+    def __init__(self) -> None:
+        self.files: set[str] = set()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.files = {item.path.name for item in session.items}
+
+
+@pytest.mark.parametrize(
+    ("words", "present", "absent"),
+    [
+        (["tests/worker"], {PURE}, {KILLS}),
+        (["-m", "process", "tests/worker"], {KILLS}, {PURE}),
+        (["-m", "", "tests/worker"], {KILLS, REDIS, PURE}, set()),
+        ([f"tests/worker/{KILLS}", f"tests/worker/{PURE}"], {KILLS, PURE}, set()),
+    ],
+    ids=["a folder", "a tier", "all", "by name"],
+)
+def test_what_pytest_runs(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], present: set[str], absent: set[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    found = Collected()
+    options = ["--collect-only", "-qq", "-n", "0", "-p", "no:cacheprovider"]
+    assert pytest.main([*options, *words], plugins=[found]) == 0
+    assert present <= found.files
+    assert not absent & found.files
