@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 
 from sqlalchemy.exc import DBAPIError
 
 from hub.store.engine import trouble
+from hub.sync.due import BySchedule, Rhythm, Work, agenda
 from hub.sync.hub import Hub
-from worker.dispatch import Timed, Work, due_work
-from worker.perform import give_back, keep_leases, perform, settle_debts, take_over
-from worker.queues import LANES
+from hub.sync.run import give_back, take_over
+from worker.perform import keep_leases, perform, settle_debts
+from worker.queues import LANES, lane_of
 
 log = logging.getLogger("tulay.worker")
 
@@ -45,14 +47,14 @@ class Lanes:
         for thread in self._threads:
             thread.start()
 
-    def offer(self, works: list[Work]) -> None:
+    def offer(self, works: Iterable[Work]) -> None:
         """Queues work that is not queued or being done."""
         for work in works:
             with self._lock:
                 if work.name in self._names:
                     continue
                 self._names.add(work.name)
-            self._queues[work.lane].put(work)
+            self._queues[lane_of(work)].put(work)
 
     @property
     def idle(self) -> bool:
@@ -83,12 +85,12 @@ class Lanes:
                 self.ended.set()
 
 
-def loop(hub: Hub, settings: Timed, stop: Event, *, burst: bool = False) -> bool:
+def loop(hub: Hub, rhythm: Rhythm, stop: Event, *, burst: bool = False) -> bool:
     """Does what is due until told to stop (`burst`: until nothing is due); says if all came home.
 
     When it says no, some work still goes on: the process should end at once.
     """
-    lanes = Lanes(hub, stop)
+    lanes, due = Lanes(hub, stop), BySchedule(rhythm)
     beat = 0.0
     while not stop.is_set():
         try:
@@ -97,7 +99,7 @@ def loop(hub: Hub, settings: Timed, stop: Event, *, burst: bool = False) -> bool
                 keep_leases(hub)
                 beat = time.monotonic()
             take_over(hub)
-            works = due_work(hub, settings, hub.clock())
+            works = agenda(hub, due, hub.clock()).ready
             lanes.offer(works)
             if burst and not works and lanes.idle:
                 stop.set()

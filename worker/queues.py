@@ -9,6 +9,8 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from hub.sync.due import Work
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -22,11 +24,20 @@ class Lane:
 #: In the order in which a worker empties them: people wait for the first, nobody for the last.
 LANES = (Lane("live", 15 * 60), Lane("pull", 60 * 60), Lane("bulk", 12 * 60 * 60))
 
-#: Kind of work -> lane. The first read of a stream is in `bulk`, whatever its kind says.
-LANE_OF = {"drain": "live", "push": "live", "derive": "live", "tidy": "live"} | {
+#: Kind of work -> lane.
+_LANE_OF = {"drain": "live", "push": "live", "derive": "live", "tidy": "live"} | {
     "pull": "pull",
     "sweep": "bulk",
 }
+
+
+def lane_of(work: Work) -> str:
+    """Returns the lane of a piece of work; the first read of a stream is in `bulk`, too.
+
+    >>> lane_of(Work("pull", "crm", "companies")), lane_of(Work("pull", "crm", "deals", slow=True))
+    ('pull', 'bulk')
+    """
+    return "bulk" if work.slow else _LANE_OF[work.kind]
 
 
 #: What the names of our queues begin with; a rehearsal takes names of its own.

@@ -20,11 +20,12 @@ from rq.serializers import JSONSerializer
 from sqlalchemy.exc import DBAPIError
 
 from hub.store.engine import trouble
+from hub.sync.due import BySchedule, Rhythm, Work, agenda
 from hub.sync.hub import Hub
-from worker.dispatch import Timed, Work, due_work
+from hub.sync.run import give_back, take_over
 from worker.jobs import desk, run
-from worker.perform import give_back, keep_leases, settle_debts, take_over
-from worker.queues import LANES, connect, listen, queue, tell, worker_name
+from worker.perform import keep_leases, settle_debts
+from worker.queues import LANES, connect, lane_of, listen, queue, tell, worker_name
 from worker.signals import NUMBERS, Stop
 
 log = logging.getLogger("tulay.worker")
@@ -48,7 +49,7 @@ def enqueue(works: Sequence[Work], redis: Any) -> int:
         mark = hashlib.sha256(work.name.encode()).hexdigest()[:20]
         if mark in queued:
             continue
-        lane = queues[work.lane]
+        lane = queues[lane_of(work)]
         lane.enqueue(
             run,
             args=(work.kind, work.connection, work.stream, work.slow),
@@ -62,15 +63,15 @@ def enqueue(works: Sequence[Work], redis: Any) -> int:
     return added
 
 
-def schedule(hub: Hub, settings: Timed, redis_url: str, stop: Event) -> None:
+def schedule(hub: Hub, rhythm: Rhythm, redis_url: str, stop: Event) -> None:
     """Queues what is due until told to stop. Redis away: it goes on when it is back."""
-    redis = connect(redis_url)
+    redis, due = connect(redis_url), BySchedule(rhythm)
     # Blocks for a moment without news: told to stop meanwhile, it ends after that.
     while not stop.wait(min(BREATH, TICK)):
         try:
             listen(redis, TICK)
             take_over(hub)
-            enqueue(due_work(hub, settings, hub.clock()), redis)
+            enqueue(agenda(hub, due, hub.clock()).ready, redis)
         except DBAPIError as error:
             log.warning("cannot look for work now: %s", trouble(error))
             stop.wait(PAUSE)

@@ -88,7 +88,7 @@ def run_worker(settings: Settings, burst: bool = False) -> None:
             if settings.redis_url is not None:
                 remote.work(hub, settings.redis_url.get_secret_value(), stop, burst=burst)
                 return
-            home = local.loop(hub, settings, stop, burst=burst)
+            home = local.loop(hub, settings.schedules, stop, burst=burst)
         if not home:
             logging.shutdown()
             os._exit(0)
@@ -102,7 +102,7 @@ def run_scheduler(settings: Settings) -> None:
             " `tulay worker` finds what is due by itself"
         )
     with _hub(settings) as hub, Stop() as stop:
-        remote.schedule(hub, settings, settings.redis_url.get_secret_value(), stop)
+        remote.schedule(hub, settings.schedules, settings.redis_url.get_secret_value(), stop)
 
 
 @contextmanager

@@ -10,13 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
-from worker.schedule import restart_pause
-
 log = logging.getLogger("tulay.serve")
 
 #: Seconds after which a child that runs counts as well, and that children may take to end.
 _WELL = 60.0
 GRACE = 30.0
+
+
+def restart_pause(failures: int) -> float:
+    """Returns the seconds before a process that died so often in a row is started again.
+
+    >>> [restart_pause(n) for n in (1, 2, 3, 20)]
+    [0.5, 1.0, 2.0, 30.0]
+    """
+    return min(0.5 * 2.0 ** min(failures - 1, 10), 30.0)
 
 
 @dataclass

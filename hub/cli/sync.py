@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from connectors.kit.errors import ConnectorError
+from hub.cli.attention import Matter, matters, resumes
 from hub.cli.exits import CONNECTION, FOUND, UNAVAILABLE
 from hub.cli.progress import progress
 from hub.cli.screen import Screen, complain, shown
 from hub.cli.session import Session, command, session
 from hub.errors import UnknownError
-from hub.settings import Settings
-from hub.store import progress as store
-from hub.store import queues
 from hub.store.progress import Tally
-from hub.sync.derive import age, derive
-from hub.sync.drain import drain
-from hub.sync.hub import Channel, Hub
-from hub.sync.pull import pull, sweep
-from hub.sync.push import push
-from hub.sync.round import Report
-from hub.sync.round import sync as sync_all
+from hub.sync.due import BySchedule, agenda, by_phase
+from hub.sync.hub import Hub
+from hub.sync.progress import Silence
+from hub.sync.run import Done, Report, attempt, give_back, take_over
+from hub.sync.run import sync as sync_all
 from mappings.kit.files import nearest
 
-#: How often the foreground loop looks whether something is due.
-_TICK = timedelta(seconds=5)
+#: Seconds between two looks at what is due.
+_TICK = 1.0
 
 
 def register(app: typer.Typer) -> None:
@@ -46,9 +39,10 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--once", help="Until nothing is left to do; then end.")
         ] = False,
     ) -> None:
-        """Bring all sides together. Without --once: goes on by schedule until Ctrl-C.
+        """Bring all sides together. Without --once, go on by schedule until Ctrl-C.
 
-        Exit code 1 when something is paused or set aside, 3 or 4 when a system fails.
+        Exit code 1 when something waits for a person or is not finished, 3 or 4 when a system
+        fails.
         """
         settings = session(ctx).settings()
         with session(ctx).hub(settings) as hub:
@@ -58,33 +52,24 @@ def register(app: typer.Typer) -> None:
             code = _once(session(ctx), hub, entity or None)
             if once:
                 raise typer.Exit(code)
-            _Watch(hub, settings, entity or None, session(ctx).screen).run()
+            _watch(session(ctx), hub, BySchedule(settings.schedules, entity or None))
 
 
 def _once(session: Session, hub: Hub, entities: Sequence[str] | None) -> int:
     with progress(session) as bars:
         report = sync_all(hub, entities=entities, progress=bars)
     with hub.store.read() as tx:
-        backlog = queues.backlog(tx)
-    # Leased by a worker that runs, or by one that was killed: its lease ends by itself.
-    elsewhere = sum(count for (_, state), count in backlog.items() if state in ("due", "sent"))
+        people = matters(tx)
     screen = session.screen
-    screen.document({**_document(report), "elsewhere": elsewhere})
+    screen.document({**_document(report), "waiting": [asdict(matter) for matter in people]})
     if not screen.json:
-        _draw(screen, report)
-        if elsewhere and report.quiet:
-            minutes = int(queues.LEASE.total_seconds() // 60)
-            screen.say(
-                f"{elsewhere} writes are in the hands of another worker; if that one was killed,"
-                f" they go on after {minutes} minutes at most."
-            )
+        _draw(screen, report, people)
     if report.failed:
         # Who is refused is paused at once; who does not answer is tried again.
         refused = all(name in report.paused for name in report.failed)
         return CONNECTION if refused else UNAVAILABLE
-    red = any(not tally.adds_up for tally in report.tallies)
-    buried = any(tally.buried for tally in report.tallies)
-    return FOUND if report.paused or red or buried else 0
+    inconsistent = any(not tally.adds_up for tally in report.tallies)
+    return FOUND if report.paused or inconsistent or people or not report.quiet else 0
 
 
 def _document(report: Report) -> dict[str, Any]:
@@ -95,6 +80,10 @@ def _document(report: Report) -> dict[str, Any]:
         "quiet": report.quiet,
         "failed": report.failed,
         "paused": report.paused,
+        "held": [asdict(held) for held in report.held],
+        # The name that scripts know it by.
+        "elsewhere": sum(held.count for held in report.held if not held.stream),
+        "unread": report.unread,
         "runs": summed(report.tallies),
     }
 
@@ -122,7 +111,7 @@ def summed(tallies: Sequence[Tally]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _draw(screen: Screen, report: Report) -> None:
+def _draw(screen: Screen, report: Report, people: Sequence[Matter]) -> None:
     rows = [r for r in summed(report.tallies) if r["seen"] or r["written"] or r["buried"]]
     screen.table(
         ["run", "where", "seen", "same", "changed", "written", "set aside"],
@@ -144,87 +133,77 @@ def _draw(screen: Screen, report: Report) -> None:
         for reason, count in r["skipped"].items():
             screen.note(f"{r['connection']} {r['stream']}: {count} left alone: {reason}")
         if not r["adds_up"]:
-            screen.say(f"{r['kind']} of {r['connection']} is red: its counts do not add up", "red")
+            screen.say(
+                f"{r['kind']} of {r['connection']} is inconsistent: its counts do not add up", "red"
+            )
     for name, why in report.failed.items():
         complain(f"{name}: {why}")
     for name, why in report.paused.items():
-        complain(f"{name} is paused: {why}")
+        if why != report.failed.get(name):
+            complain(f"{name} is paused: {why}")
     rounds = f"{report.rounds} round{'s' if report.rounds != 1 else ''}"
-    ending = "nothing is left to do" if report.quiet else "there is more to do"
     changed, written = shown(report.changed), shown(report.written)
-    screen.say(f"{rounds}: {changed} changed, {written} written; {ending}.")
+    left = [*_in_the_way(report), *resumes(report.paused), *map(str, people)]
+    ending = f"{rounds}: {changed} changed, {written} written"
+    if not left:
+        screen.say(f"{ending}; nothing is left to do.")
+        return
+    if report.quiet:
+        screen.say(f"{ending}; what is left waits for you:")
+    else:
+        screen.say(f"{ending}; there is more to do:")
+    for line in left:
+        screen.say(f"  {line}")
 
 
-@dataclass
-class _Watch:
-    """Does what is due by schedule, over and over, in one process."""
+def _in_the_way(report: Report) -> Iterator[str]:
+    """Yields why there is more to do that a later sync will do, and which."""
+    for name in report.failed:
+        if name not in report.paused:
+            yield f"{name} did not answer: tulay sync --once, when it does"
+    for held in report.held:
+        what = f"reads {held.stream}" if held.stream else f"writes {held.count} records"
+        yield f"{held.worker} {what} of {held.connection}; its lease ends {held.until:%H:%M:%S} UTC"
+    for name, streams in report.unread.items():
+        if name not in report.failed and name not in report.paused:
+            yield (
+                f"nothing is written to {name} before {', '.join(streams)} were read:"
+                " tulay sync --once"
+            )
+    if not (report.quiet or report.failed or report.held or report.unread):
+        yield f"changes kept following from changes for {report.rounds} rounds: tulay sync --once"
 
-    hub: Hub
-    settings: Settings
-    entities: Sequence[str] | None
-    screen: Screen
-    #: Connection -> what it last failed with: said once, not every tick.
-    _failing: dict[str, str] = field(default_factory=dict)
-    _aged_at: datetime | None = None
 
-    def run(self) -> None:
-        """Goes on until the process is interrupted."""
-        self.screen.note("going on by schedule; stop with Ctrl-C")
-        pause = threading.Event()
-        while not pause.wait(_TICK.total_seconds()):
-            self.tick()
+def _watch(session: Session, hub: Hub, occasion: BySchedule) -> None:
+    """Does what is due by schedule until the process is interrupted."""
+    session.screen.note("going on by schedule; stop with Ctrl-C")
+    #: Work -> what it last failed with: said once, not each time.
+    failing: dict[str, str] = {}
+    try:
+        while True:
+            take_over(hub)
+            for work in by_phase(agenda(hub, occasion, hub.clock()).ready):
+                done = attempt(hub, work, Silence())
+                _tell(session.screen, hub, done)
+                if done.error is None:
+                    failing.pop(work.name, None)
+                elif failing.get(work.name) != done.error:
+                    failing[work.name] = done.error
+                    complain(f"{work.connection}: {done.error}")
+            hub.sleep(_TICK)
+    finally:
+        give_back(hub)
 
-    def tick(self) -> None:
-        """Reads what is due, looks at what was asked for, derives, writes."""
-        now = self.hub.clock()
-        if self._aged_at is None or now - self._aged_at >= timedelta(hours=1):
-            age(self.hub)
-            self._aged_at = now
-        for name, connection in self.hub.connections.items():
-            try:
-                for channel in connection.channels.values():
-                    self._read(channel, now)
-                self._tell(drain(self.hub, name))
-            except ConnectorError as error:
-                self._complain(name, error)
-        derive(self.hub)
-        for name in self.hub.connections:
-            try:
-                self._tell(push(self.hub, name))
-            except ConnectorError as error:
-                self._complain(name, error)
-            else:
-                self._failing.pop(name, None)
 
-    def _read(self, channel: Channel, now: datetime) -> None:
-        if self.entities is not None and channel.entity.name not in self.entities:
-            return
-        if not channel.mapping.adopt:
-            return
-        connection, stream = channel.connection, channel.stream
-        with self.hub.store.read() as tx:
-            state = store.stream_state(tx, connection, stream)
-        schedules = self.settings.schedules
-        if state.read_at is None or now - state.read_at >= schedules.pull_every(connection, stream):
-            self._tell(pull(self.hub, connection, stream))
-        if channel.facts.deletions == "pages":
-            return
-        if state.swept_at is None or now - state.swept_at >= schedules.sweep:
-            self._tell(sweep(self.hub, connection, stream))
-
-    def _tell(self, tally: Tally) -> None:
-        """One line for each run that did something."""
-        if not (tally.changed or tally.written or tally.buried):
-            return
-        self.screen.document(summed([tally])[0])
-        where = ".".join(part for part in (tally.connection, tally.stream) if part)
-        at = self.hub.clock().strftime("%H:%M:%S")
-        self.screen.say(
-            f"{at}  {tally.kind} {where}: {tally.changed} changed, {tally.written} written,"
-            f" {tally.buried} set aside"
-        )
-
-    def _complain(self, connection: str, error: ConnectorError) -> None:
-        if self._failing.get(connection) != str(error):
-            self._failing[connection] = str(error)
-            complain(f"{connection}: {error}")
+def _tell(screen: Screen, hub: Hub, done: Done) -> None:
+    """One line for each run that did something."""
+    tally = done.tally
+    if tally is None or not (tally.changed or tally.written or tally.buried):
+        return
+    screen.document(summed([tally])[0])
+    where = ".".join(part for part in (tally.connection, tally.stream) if part)
+    at = hub.clock().strftime("%H:%M:%S")
+    screen.say(
+        f"{at}  {tally.kind} {where}: {tally.changed} changed, {tally.written} written,"
+        f" {tally.buried} set aside"
+    )

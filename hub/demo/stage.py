@@ -13,7 +13,7 @@ from hub.demo.figures import everyone
 from hub.demo.telling import Telling, short
 from hub.demo.world import World
 from hub.errors import SettingsError
-from hub.sync.round import Report, sync
+from hub.sync.run import Report, sync
 
 Row = Mapping[str, Any]
 _ENDED = frozenset(("closedwon", "closedlost"))

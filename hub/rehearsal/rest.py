@@ -8,7 +8,7 @@ from hub.rehearsal.play import DEFECTS, Finding, Play, accept_surprises, broke_d
 from hub.rehearsal.stage import EndlessError
 from hub.store import progress as store
 from hub.store import queues
-from hub.sync.round import Report, sync
+from hub.sync.run import Report, sync
 
 #: Calls of `sync` until all is quiet, each of which makes several rounds.
 _MOST = 4

@@ -188,6 +188,7 @@ class Stage:
             limit=settings.limits.limit,
             worker=f"worker-{number}",
             clock=self.clock,
+            sleep=self.clock.pass_by,
             # Later ones after earlier ones, as real ones are: indexes grow at their end.
             fresh_id=lambda: f"{number:06x}{next(born):010x}{ids.getrandbits(64):016x}",
         )

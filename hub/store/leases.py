@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, and_, exists, select, update
+from sqlalchemy import Connection, and_, exists, func, literal, select, update
 
 from hub.store.progress import STREAM_LEASE
 from hub.store.queues import LEASE
@@ -16,6 +18,50 @@ WORK_LEASE = timedelta(minutes=2)
 _TERMS = ((outbox, LEASE), (streams, STREAM_LEASE), (work, WORK_LEASE))
 #: The lease of who renews tokens is short and never prolonged: whoever hangs loses it.
 _ALL = (outbox, streams, work, connections)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What another process has in its hands: a stream it reads, or records it writes."""
+
+    connection: str
+    #: Empty: records that are being written.
+    stream: str
+    worker: str
+    #: Streams, or records.
+    count: int
+    until: datetime
+
+
+def held_by_others(tx: Connection, worker: str, *, now: datetime) -> tuple[Held, ...]:
+    """Returns what other processes than this worker hold."""
+
+    def of_others(table: Any) -> tuple[Any, ...]:
+        return (
+            table.c.leased_by.is_not(None),
+            table.c.leased_by != worker,
+            table.c.leased_until >= now,
+        )
+
+    read = select(
+        streams.c.connection,
+        streams.c.stream,
+        streams.c.leased_by,
+        literal(1),
+        streams.c.leased_until,
+    ).where(*of_others(streams))
+    written = (
+        select(
+            outbox.c.connection,
+            literal(""),
+            outbox.c.leased_by,
+            func.count(),
+            func.max(outbox.c.leased_until),
+        )
+        .where(*of_others(outbox))
+        .group_by(outbox.c.connection, outbox.c.leased_by)
+    )
+    return tuple(Held(*row) for query in (read, written) for row in tx.execute(query))
 
 
 def holders(tx: Connection) -> set[str]:

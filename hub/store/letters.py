@@ -91,16 +91,18 @@ def due(tx: Connection, kind: str, *, now: datetime, limit: int) -> list[dict[st
     return [dict(row._mapping) for row in tx.execute(_DUE, given)]
 
 
-_DUE = (
-    select(letters)
-    .where(
-        letters.c.kind == bindparam("_kind"),
-        letters.c.state == "waiting",
-        letters.c.due_at <= bindparam("_now"),
-    )
-    .order_by(letters.c.due_at)
-    .limit(bindparam("_limit"))
-)
+def due_in(
+    tx: Connection, connection: str, stream: str, *, now: datetime, limit: int
+) -> list[dict[str, Any]]:
+    """Returns waiting letters of a stream whose time has come: no other stream's hide them."""
+    given = {"_kind": "pull", "_source": connection, "_stream": stream, "_now": now}
+    return [dict(row._mapping) for row in tx.execute(_DUE_IN, {**given, "_limit": limit})]
+
+
+_READY = (letters.c.state == "waiting", letters.c.due_at <= bindparam("_now"))
+_OLDEST = select(letters).order_by(letters.c.due_at).limit(bindparam("_limit"))
+_DUE = _OLDEST.where(letters.c.kind == bindparam("_kind"), *_READY)
+_DUE_IN = _OLDEST.where(*_ABOUT, *_READY)
 #: Changes some letters: what is to be set is given beside `_ids`.
 _LETTERS = update(letters).where(among(letters.c.id, "_ids"))
 

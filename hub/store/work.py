@@ -5,7 +5,6 @@ The database is the truth about work; queues elsewhere only carry these names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,10 +34,15 @@ class WorkState:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Connections that have nudges or letters to look at, or wishes to write; flows to run."""
+    """What the queues hold that is due now."""
 
-    drain: frozenset[str]
+    #: (connection, stream) of due notifications.
+    told: frozenset[tuple[str, str]]
+    #: (connection, stream) of quarantined records that are to be fetched again.
+    fetch: frozenset[tuple[str, str]]
+    #: Connections that are to be written to.
     push: frozenset[str]
+    #: Flows are to be run.
     derive: bool
 
 
@@ -86,9 +90,11 @@ def _give(tx: Connection, name: str, worker: str, **values: datetime | int | Non
 
 def waiting(tx: Connection, *, now: datetime) -> Waiting:
     """Returns what has something to do now."""
-    nudged = select(inbox.c.connection).where(inbox.c.due_at <= now).distinct()
-    pull = select(letters.c.source).where(
-        letters.c.kind == "pull", letters.c.state == "waiting", letters.c.due_at <= now
+    told = select(inbox.c.connection, inbox.c.stream).where(inbox.c.due_at <= now).distinct()
+    fetch = (
+        select(letters.c.source, letters.c.stream)
+        .where(letters.c.kind == "pull", letters.c.state == "waiting", letters.c.due_at <= now)
+        .distinct()
     )
     wished = select(outbox.c.connection).where(
         outbox.c.state.in_(("due", "sent", "waiting")),
@@ -100,14 +106,11 @@ def waiting(tx: Connection, *, now: datetime) -> Waiting:
     )
     soiled = tx.execute(select(dirty.c.golden_id).limit(1)).first() is not None
     return Waiting(
-        drain=_names(tx.execute(nudged).scalars()) | _names(tx.execute(pull.distinct()).scalars()),
-        push=_names(tx.execute(wished.distinct()).scalars()),
+        told=frozenset((connection, stream) for connection, stream in tx.execute(told)),
+        fetch=frozenset((connection, stream) for connection, stream in tx.execute(fetch)),
+        push=frozenset(tx.execute(wished.distinct()).scalars()),
         derive=soiled or tx.execute(flows.limit(1)).first() is not None,
     )
-
-
-def _names(found: Iterable[str]) -> frozenset[str]:
-    return frozenset(found)
 
 
 def forget_runs(tx: Connection, *, quiet: datetime, all_before: datetime) -> int:

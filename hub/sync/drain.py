@@ -27,6 +27,8 @@ from hub.sync.surprises import SurpriseError, accepted_has_happened, guard
 
 #: Parents that ask for their own parents: deeper than any model of orders goes.
 _DEPTH = 8
+#: Quarantined records of a stream that are tried at once.
+_LETTERS = 1000
 
 
 def drain(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tally:
@@ -144,24 +146,18 @@ class _Drain:
         self._fetch(channel, keys, told=told, done=done)
 
     def letters(self) -> bool:
-        """Tries what was waiting and is due again; says whether there was anything."""
+        """Tries what was waiting and is due again; returns True if there was anything."""
+        worked = False
         now = self.hub.clock()
-        with self.hub.store.read() as tx:
-            due = [
-                letter
-                for letter in letters.due(tx, "pull", now=now, limit=1000)
-                if letter["source"] == self.source.name
-            ]
-        by_stream: dict[str, list[Mapping[str, Any]]] = {}
-        for letter in due:
-            by_stream.setdefault(letter["stream"], []).append(letter)
         for stream, channel in self.source.channels.items():
             if self._state(stream).paused_at is not None:
                 continue
-            found = by_stream.get(stream, [])
+            with self.hub.store.read() as tx:
+                found = letters.due_in(tx, self.source.name, stream, now=now, limit=_LETTERS)
             for start in range(0, len(found), channel.facts.batch):
                 self._retry(channel, found[start : start + channel.facts.batch])
-        return bool(due)
+            worked |= bool(found)
+        return worked
 
     def _retry(self, channel: Channel, found: Sequence[Mapping[str, Any]]) -> None:
         def done(tx: Transaction) -> None:

@@ -91,6 +91,8 @@ class Hub:
     #: Who holds leases: unique per process.
     worker: str = "worker"
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    #: Waits so many seconds of that clock.
+    sleep: Callable[[float], None] = time.sleep
     #: 32 hex digits, see `fresh_id`.
     fresh_id: Callable[[], str] = lambda: fresh_id()
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import Protocol
 
 
+class StoppedError(Exception):
+    """The process shall end: the page or batch is stored, the rest is done by the next one."""
+
+
 class Progress(Protocol):
-    """Told about named pieces of work; must be quick and must not fail."""
+    """Told about named pieces of work; must be quick and must not fail.
+
+    `advance` may raise StoppedError, which ends the work between two pages or batches.
+    """
 
     def start(self, name: str, total: int | None) -> None:
         """A piece of work begins; `total` records when known."""

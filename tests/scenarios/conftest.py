@@ -30,7 +30,7 @@ from hub.store import disputes, letters, progress, queues, records
 from hub.store.engine import Store, open_store
 from hub.store.records import Golden, Link
 from hub.sync.hub import Channel, Connection, Hub
-from hub.sync.round import Report, sync
+from hub.sync.run import Report, sync
 from mappings.canonical.entities import ENTITIES
 from mappings.kit.loader import load_all
 
@@ -143,6 +143,7 @@ class World:
             limit=self.limit,
             worker=f"worker-{next(self._workers)}",
             clock=self.clock,
+            sleep=lambda seconds: self.clock.later(seconds=seconds),
             fresh_id=lambda: f"{self.random.getrandbits(128):032x}",
         )
         return self.hub

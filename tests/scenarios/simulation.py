@@ -28,7 +28,7 @@ from hub.sync.intake import take_in
 from hub.sync.pull import pull, sweep
 from hub.sync.push import push
 from hub.sync.receive import receive
-from hub.sync.round import Report, sync
+from hub.sync.run import Report, sync
 from mappings.canonical.values import Scalar
 from tests.scenarios.landscape import (
     Landscape,
@@ -113,6 +113,7 @@ class World:
             limit=self.landscape.limit,
             worker=f"worker-{self.processes}",
             clock=self._hub_clock,
+            sleep=self._pass_by,
             fresh_id=lambda: f"{ids.getrandbits(128):032x}",
         )
         return life, hub
@@ -120,6 +121,9 @@ class World:
     def _hub_clock(self) -> datetime:
         self.now += timedelta(milliseconds=1)
         return self.now
+
+    def _pass_by(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
 
     def _connection(self, name: str, life: Life) -> Connection:
         place = self.places[name]

@@ -22,7 +22,7 @@ from hub.sync.pull import pull, sweep
 from hub.sync.push import push
 from hub.sync.receive import receive
 from hub.sync.resolve import resolve_with_value
-from hub.sync.round import sync
+from hub.sync.run import sync
 from tests.scenarios.landscape import Landscape, Place
 from tests.scenarios.simulation import World
 from tests.scenarios.two_sides import ASK, FACTS, later, two_sides

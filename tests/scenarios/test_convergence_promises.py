@@ -22,7 +22,7 @@ from hub.sync.intake import take_in
 from hub.sync.pull import pull
 from hub.sync.push import push
 from hub.sync.receive import receive
-from hub.sync.round import sync
+from hub.sync.run import sync
 from tests.scenarios.simulation import World
 from tests.scenarios.two_sides import later, two_sides
 from tests.scenarios.verdict import remember

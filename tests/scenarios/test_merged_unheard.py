@@ -12,7 +12,7 @@ from hub.store.engine import open_store
 from hub.store.records import Golden
 from hub.sync.pull import pull
 from hub.sync.push import push
-from hub.sync.round import sync
+from hub.sync.run import sync
 from tests.scenarios.landscape import Landscape, Place
 from tests.scenarios.simulation import World
 from tests.scenarios.two_sides import ASK, FACTS, later

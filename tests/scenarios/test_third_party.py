@@ -27,7 +27,7 @@ from connectors.kit import scaffold
 from connectors.kit.registry import adopt
 from hub.settings import load_settings
 from hub.sync.hub import Hub
-from hub.sync.round import Report, sync
+from hub.sync.run import Report, sync
 from hub.wiring import open_hub
 
 README = Path(__file__).parents[2] / "connectors" / "README.md"

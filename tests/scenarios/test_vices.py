@@ -17,7 +17,7 @@ from connectors.kit.vices import VICES
 from connectors.memory.vices import KNOWN as MEMORY
 from hub.store import records
 from hub.store.engine import Store
-from hub.sync.round import sync
+from hub.sync.run import sync
 from tests.scenarios.vices_stage import HubSpotSide, MemorySide, Stage
 
 #: How often a vice strikes here; the steady ones are on.

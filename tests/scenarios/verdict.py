@@ -21,7 +21,7 @@ from hub.store import tables
 from hub.store.engine import Store
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link, links_by_golden, load
-from hub.sync.round import Report
+from hub.sync.run import Report
 from mappings.canonical.values import Scalar
 from mappings.kit.errors import MappingError
 from tests.scenarios.landscape import Landscape

@@ -29,7 +29,7 @@ from hub.settings.shape import EntityPolicyText
 from hub.store import letters, progress, queues, records
 from hub.store.engine import Store
 from hub.sync.hub import Channel, Connection, Hub
-from hub.sync.round import Report, sync
+from hub.sync.run import Report, sync
 from mappings.canonical.entities import ENTITIES
 from tests.scenarios.conftest import MAPPINGS, made, mappings_of
 
@@ -213,6 +213,7 @@ class Stage:
             limit=Limit(),
             worker="worker-1",
             clock=self.clock,
+            sleep=lambda seconds: self.clock.later(seconds=seconds),
             fresh_id=lambda: f"{self.random.getrandbits(128):032x}",
         )
 

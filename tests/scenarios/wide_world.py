@@ -17,7 +17,7 @@ from hub.flows.facts import Fact
 from hub.flows.figures import company_figures
 from hub.store import disputes, letters, progress, queues, records
 from hub.sync.resolve import decide_review, resolve_conflict, resolve_with_value
-from hub.sync.round import Report, sync
+from hub.sync.run import Report, sync
 from mappings.canonical.values import Scalar
 from tests.scenarios.schedule import VERBS, Step, schedule
 from tests.scenarios.simulation import Spot, World

@@ -14,13 +14,15 @@ from connectors.kit.errors import UnavailableError
 from hub.settings import load_settings
 from hub.store import leases, progress, queues, tables
 from hub.store import work as store_work
+from hub.sync.due import BySchedule, Work, agenda
 from hub.sync.hub import Hub
 from hub.sync.pull import pull
+from hub.sync.run import take_over
 from hub.wiring import open_hub
 from tests.worker.town import Town
 from worker import local
-from worker.dispatch import Work, due_work
-from worker.perform import perform, take_over
+from worker.perform import perform
+from worker.queues import lane_of
 
 SECOND = timedelta(seconds=1)
 
@@ -36,14 +38,14 @@ def hub(shop: Any) -> Iterator[Hub]:
 def due(shop: Any, hub: Hub) -> Callable[..., list[str]]:
     settings = shop.settings()
     return lambda later=timedelta(0): [
-        work.name for work in due_work(hub, settings, hub.clock() + later)
+        work.name for work in agenda(hub, BySchedule(settings.schedules), hub.clock() + later).ready
     ]
 
 
 def test_everything_is_read_first(hub: Hub, shop: Any, due: Callable[..., list[str]]) -> None:
-    works = due_work(hub, shop.settings(), hub.clock())
+    works = agenda(hub, BySchedule(shop.settings().schedules), hub.clock()).ready
     assert [w.name for w in works] == ["pull crm companies", "pull erp companies", "tidy"]
-    assert [w.lane for w in works] == ["bulk", "bulk", "live"]
+    assert [lane_of(w) for w in works] == ["bulk", "bulk", "live"]
 
 
 def test_what_refers_to_others_is_first_read_after_them(town: Town) -> None:
@@ -52,7 +54,7 @@ def test_what_refers_to_others_is_first_read_after_them(town: Town) -> None:
     hub = open_hub(settings)
 
     def pulls() -> list[str]:
-        works = due_work(hub, settings, hub.clock())
+        works = agenda(hub, BySchedule(settings.schedules), hub.clock()).ready
         return [work.name for work in works if work.kind == "pull"]
 
     assert pulls() == ["pull crm companies", "pull erp companies"]
@@ -211,7 +213,7 @@ def test_in_one_process_until_nothing_is_due(shop: Any, hub: Hub) -> None:
     shop.crm.create("companies", name="From the CRM")
     shop.erp.create("companies", name="From the ERP")
     shop.write(pull="1h")
-    assert local.loop(hub, shop.settings(), Event(), burst=True)
+    assert local.loop(hub, shop.settings().schedules, Event(), burst=True)
     both = {"From the CRM", "From the ERP"}
     assert (shop.names(shop.crm), shop.names(shop.erp)) == (both, both)
     with hub.store.read() as tx:
@@ -225,7 +227,7 @@ def test_what_work_has_made_due_is_done_without_waiting_for_the_clock(
     shop.crm.create("companies", name="ACME")
     shop.write(pull="1h")
     stop = Event()
-    looping = Thread(target=local.loop, args=(hub, shop.settings(), stop))
+    looping = Thread(target=local.loop, args=(hub, shop.settings().schedules, stop))
     looping.start()
     try:
         until = time.monotonic() + 60
@@ -248,7 +250,9 @@ def test_two_loops_on_one_database_write_nothing_twice(shops: Any, postgresql_ur
     hubs[1].worker = "another"
     threads = [
         threading.Thread(
-            target=local.loop, args=(hub, shop.settings(), Event()), kwargs={"burst": True}
+            target=local.loop,
+            args=(hub, shop.settings().schedules, Event()),
+            kwargs={"burst": True},
         )
         for hub in hubs
     ]
@@ -256,7 +260,7 @@ def test_two_loops_on_one_database_write_nothing_twice(shops: Any, postgresql_ur
         thread.start()
     for thread in threads:
         thread.join()
-    local.loop(hubs[0], shop.settings(), Event(), burst=True)
+    local.loop(hubs[0], shop.settings().schedules, Event(), burst=True)
     made = [str(one["name"]) for one in shop.erp.records("companies").values()]
     assert sorted(made) == sorted(f"Company {n}" for n in range(40))
     for hub in hubs:

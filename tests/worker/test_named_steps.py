@@ -31,18 +31,18 @@ def commits(words: str, place: str) -> dict[str, str]:
 START = {
     **commits("tables made", "start"),
     **commits("leases prolonged", "perform.keep_leases"),
-    **commits("tidied up", "perform._tidy"),
+    **commits("tidied up", "run._tidy"),
 }
 FIRST_WRITE = commits("fields prepared over there", "prepare.prepare_once")
 PULL = {
-    **commits("work taken", "perform._take"),
+    **commits("work taken", "run._take"),
     **commits("stream leased or given back", "pull._run"),
     **commits("calls counted", "accounts.DatabaseLedger._change"),
     "page read": "ahead.ahead.read: pages",
     **commits("page stored", "pull._stored"),
     **commits("whole read noted", "pull.pull.work"),
     **commits("run ended", "pull._end"),
-    **commits("work done", "perform._done"),
+    **commits("work done", "run._give_back"),
 }
 PUSH = {
     **commits("wishes leased", "push._lease"),
@@ -71,16 +71,16 @@ DRAIN = {
     **commits("nudged records stored", "drain._Drain._fetch"),
     **commits("nudges counted", "drain._Drain.note_runs"),
 }
-END = commits("leases given back", "perform.give_back")
+END = commits("leases given back", "run.give_back")
 #: What only happens when a worker is told to stop in the middle of work.
-STOPPED = commits("work broken off", "perform._broken_off")
+STOPPED = commits("work broken off", "run.break_off")
 #: What only happens because a process was killed before: the step, and where it was killed first.
 AFTERMATH = {
     **{
         words: (step, CREATE["creation written over there"])
         for words, step in {
-            "leases of the dead freed, before the commit": "perform.take_over: before the commit",
-            "leases of the dead freed": "perform.take_over: committed",
+            "leases of the dead freed, before the commit": "run.take_over: before the commit",
+            "leases of the dead freed": "run.take_over: committed",
             "creation probed": "push._Batch._probe: find",
             "probed creation stored, before the commit": "push._Batch._probe: before the commit",
             "probed creation stored": "push._Batch._probe: committed",

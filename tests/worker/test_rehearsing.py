@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import redis
+from worker.dispatch import Work
 
 from hub.rehearsal.perform import Order
 from hub.rehearsal.run import command_of
@@ -16,7 +17,6 @@ from hub.rehearsal.shipped import settings_for
 from hub.rehearsal.stage import Plot
 from hub.rehearsal.vices import chosen
 from worker import queues
-from worker.dispatch import Work
 from worker.rehearse import places_of
 from worker.rehearsing import rehearse
 from worker.remote import enqueue

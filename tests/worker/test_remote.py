@@ -13,9 +13,9 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from hub.store import leases
+from hub.sync.due import BySchedule, Work, agenda
 from hub.sync.hub import Hub
 from worker import remote
-from worker.dispatch import Work, due_work
 from worker.jobs import run
 from worker.queues import LANES, connect, queue, tell
 from worker.remote import enqueue, work
@@ -56,7 +56,7 @@ def all_queued(shop: Any, hub: Hub) -> None:
 def rounds(shop: Any, hub: Hub, redis: Any, *, most: int = 10) -> None:
     """Schedules and works until nothing is due."""
     for _ in range(most):
-        works = due_work(hub, shop.settings(), hub.clock())
+        works = agenda(hub, BySchedule(shop.settings().schedules), hub.clock()).ready
         if not works:
             return
         enqueue(works, redis)
@@ -65,7 +65,7 @@ def rounds(shop: Any, hub: Hub, redis: Any, *, most: int = 10) -> None:
 
 
 def test_work_is_queued_once_however_often_it_is_found(shop: Any, hub: Hub, redis: Any) -> None:
-    works = due_work(hub, shop.settings(), hub.clock())
+    works = agenda(hub, BySchedule(shop.settings().schedules), hub.clock()).ready
     assert enqueue(works, redis) == len(works) == 3
     assert enqueue(works, redis) == 0
     assert queued(redis) == 3
@@ -94,7 +94,9 @@ def test_work_that_ends_lets_the_scheduler_look_at_once(
 ) -> None:
     monkeypatch.setattr(remote, "TICK", 600.0)
     stop = Event()
-    scheduler = Thread(target=remote.schedule, args=(hub, shop.settings(), shop.redis_url, stop))
+    scheduler = Thread(
+        target=remote.schedule, args=(hub, shop.settings().schedules, shop.redis_url, stop)
+    )
     scheduler.start()
     try:
         queue(LANES[0], redis).enqueue(run, args=("pull", "crm", "companies"))
@@ -111,7 +113,7 @@ def test_work_that_ends_lets_the_scheduler_look_at_once(
 
 def test_a_flushed_redis_loses_nothing(shop: Any, hub: Hub, redis: Any) -> None:
     shop.crm.create("companies", name="ACME")
-    enqueue(due_work(hub, shop.settings(), hub.clock()), redis)
+    enqueue(agenda(hub, BySchedule(shop.settings().schedules), hub.clock()).ready, redis)
     redis.flushdb()
     assert queued(redis) == 0
     rounds(shop, hub, redis)

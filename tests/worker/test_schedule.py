@@ -1,48 +1,11 @@
-"""What is due when: laws that hold for any time."""
+"""How long a process that keeps dying rests before it is started again."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.schedule import is_due, pause, restart_pause
-
-times = st.datetimes(
-    # Naive bounds: Hypothesis wants them so and adds the zone.
-    min_value=datetime(2000, 1, 1),  # noqa: DTZ001
-    max_value=datetime(2100, 1, 1),  # noqa: DTZ001
-    timezones=st.just(UTC),
-)
-spans = st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=400))
-
-
-@given(times, spans)
-def test_what_was_never_done_is_due(now: datetime, every: timedelta) -> None:
-    assert is_due(None, every, now)
-
-
-@given(times, spans, spans)
-def test_it_is_due_exactly_when_its_time_has_passed(
-    last: datetime, every: timedelta, later: timedelta
-) -> None:
-    assert is_due(last, every, last + later) == (later >= every)
-
-
-@given(times, spans)
-def test_nothing_is_due_twice_at_once(now: datetime, every: timedelta) -> None:
-    assert not is_due(now, every, now)
-
-
-@given(times, spans, spans)
-def test_a_clock_set_back_delays_nothing(now: datetime, every: timedelta, back: timedelta) -> None:
-    assert is_due(now + back, every, now)
-
-
-@given(st.integers(0, 1000))
-def test_pauses_grow_and_are_bounded(failures: int) -> None:
-    assert timedelta(0) < pause(failures) <= pause(failures + 1) <= timedelta(minutes=15)
+from worker.supervise import restart_pause
 
 
 @given(st.integers(1, 10_000))

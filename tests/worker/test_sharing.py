@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from connectors.memory.connector import MemoryConnector
 from hub.store.accounts import usage
+from hub.sync.due import Work
 from hub.sync.pull import sweep
 from hub.sync.reconcile import reconcile
-from hub.sync.round import sync
-from worker.dispatch import Work
+from hub.sync.run import sync
 from worker.jobs import desk, run
 from worker.perform import perform
 

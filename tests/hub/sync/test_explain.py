@@ -14,7 +14,7 @@ from hub.settings import load_settings
 from hub.sync.explain import Explanation, Value, explain
 from hub.sync.hub import Hub
 from hub.sync.resolve import resolve_with_value
-from hub.sync.round import sync
+from hub.sync.run import sync
 from hub.wiring import open_hub
 
 COMPANY = """\

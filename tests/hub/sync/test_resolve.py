@@ -14,7 +14,7 @@ from hub.settings import load_settings
 from hub.store import disputes
 from hub.sync.hub import Hub
 from hub.sync.resolve import decide_review, resolve_conflict, resolve_with_value
-from hub.sync.round import sync
+from hub.sync.run import sync
 from hub.wiring import open_hub
 
 NAMES = ("crm", "erp", "shop")

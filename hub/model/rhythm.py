@@ -1,4 +1,4 @@
-"""What is due when: pure, without a clock of its own and without chance."""
+"""When something is due, and how long what failed rests: pure, without a clock or chance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PAUSES = (5, 15, 60, 300, 900)
 
 
 def is_due(last: datetime | None, every: timedelta, now: datetime) -> bool:
-    """Says whether something done at `last` and wanted `every` so often is due.
+    """Returns True if something done at `last` and wanted `every` so often is due.
 
     A clock that was set back does not make anything wait longer than `every`.
 
@@ -21,19 +21,10 @@ def is_due(last: datetime | None, every: timedelta, now: datetime) -> bool:
     return last is None or not (last <= now < last + every)
 
 
-def pause(failures: int) -> timedelta:
+def rest_after(failures: int) -> timedelta:
     """Returns how long work rests after so many failures in a row.
 
-    >>> pause(1), pause(99)
+    >>> rest_after(1), rest_after(99)
     (datetime.timedelta(seconds=5), datetime.timedelta(seconds=900))
     """
     return timedelta(seconds=_PAUSES[min(max(failures, 1), len(_PAUSES)) - 1])
-
-
-def restart_pause(failures: int) -> float:
-    """Returns the seconds before a process that died so often in a row is started again.
-
-    >>> [restart_pause(n) for n in (1, 2, 3, 20)]
-    [0.5, 1.0, 2.0, 30.0]
-    """
-    return min(0.5 * 2.0 ** min(failures - 1, 10), 30.0)

@@ -1,0 +1,55 @@
+"""What only a person can get out of the way, with the one command that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection as Transaction
+
+from hub.cli import letters
+from hub.store import disputes
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """One kind of thing that waits for a person."""
+
+    count: int
+    what: str
+    command: str
+
+    def __str__(self) -> str:
+        """Returns a line.
+
+        >>> str(Matter(2, "conflicts", "tulay conflicts"))
+        '2 conflicts: tulay conflicts'
+        """
+        return f"{self.count} {self.what}: {self.command}"
+
+
+def matters(tx: Transaction) -> list[Matter]:
+    """Returns what waits for people in the whole hub, whatever this command has done."""
+    conflicts = len(disputes.listing(tx))
+    reviews = len(disputes.open_reviews(tx))
+    # A record may wait for several reasons: people count records.
+    aside = len({(row["where"], row["what"]) for row in letters.gathered(tx)})
+    found = (
+        (conflicts, "conflict", "conflicts", "tulay conflicts"),
+        (reviews, "question who is who", "questions who is who", "tulay links review"),
+        (aside, "record set aside", "records set aside", "tulay letters"),
+    )
+    return [
+        Matter(count, one if count == 1 else several, command)
+        for count, one, several, command in found
+        if count
+    ]
+
+
+def resumes(paused: Mapping[str, str]) -> list[str]:
+    """Returns a line for each pause, with the command that ends it.
+
+    >>> resumes({"crm.companies": "too many changes"})
+    ['crm.companies is paused: tulay resume crm companies']
+    """
+    return [f"{name} is paused: tulay resume {name.replace('.', ' ', 1)}" for name in paused]
