@@ -11,9 +11,9 @@ from threading import Event, Lock, Thread
 from sqlalchemy.exc import DBAPIError
 
 from hub.store.engine import trouble
+from hub.sync.attempt import give_back, take_over
 from hub.sync.due import BySchedule, Rhythm, Work, agenda
 from hub.sync.hub import Hub
-from hub.sync.run import give_back, take_over
 from worker.perform import keep_leases, perform, settle_debts
 from worker.queues import LANES, lane_of
 

@@ -9,10 +9,10 @@ from sqlalchemy.exc import DBAPIError
 
 from hub.store import leases
 from hub.store.engine import trouble
+from hub.sync.attempt import attempt, break_off
 from hub.sync.due import Work
 from hub.sync.hub import Hub
 from hub.sync.progress import StoppedError
-from hub.sync.run import attempt, break_off
 
 log = logging.getLogger("tulay.worker")
 

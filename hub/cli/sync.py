@@ -15,10 +15,11 @@ from hub.cli.screen import Screen, complain, shown
 from hub.cli.session import Session, command, session
 from hub.errors import UnknownError
 from hub.store.progress import Tally
+from hub.sync.attempt import Done, attempt, give_back, take_over
 from hub.sync.due import BySchedule, agenda, by_phase
 from hub.sync.hub import Hub
 from hub.sync.progress import Silence
-from hub.sync.run import Done, Report, attempt, give_back, take_over
+from hub.sync.run import Report
 from hub.sync.run import sync as sync_all
 from mappings.kit.files import nearest
 

@@ -17,10 +17,11 @@ from connectors.memory import Vices
 from hub.store import leases, letters, progress, queues
 from hub.store.holders import worker_name
 from hub.store.letters import Letter
+from hub.sync.attempt import attempt
 from hub.sync.due import BySchedule, OnRequest, Work, agenda
 from hub.sync.progress import Silence
 from hub.sync.receive import receive
-from hub.sync.run import attempt, sync
+from hub.sync.run import sync
 from tests.scenarios.conftest import SELLING, World
 
 ACME = {

@@ -14,10 +14,10 @@ from connectors.kit.errors import UnavailableError
 from hub.settings import load_settings
 from hub.store import leases, progress, queues, tables
 from hub.store import work as store_work
+from hub.sync.attempt import take_over
 from hub.sync.due import BySchedule, Work, agenda
 from hub.sync.hub import Hub
 from hub.sync.pull import pull
-from hub.sync.run import take_over
 from hub.wiring import open_hub
 from tests.worker.town import Town
 from worker import local

@@ -31,18 +31,18 @@ def commits(words: str, place: str) -> dict[str, str]:
 START = {
     **commits("tables made", "start"),
     **commits("leases prolonged", "perform.keep_leases"),
-    **commits("tidied up", "run._tidy"),
+    **commits("tidied up", "attempt._tidy"),
 }
 FIRST_WRITE = commits("fields prepared over there", "prepare.prepare_once")
 PULL = {
-    **commits("work taken", "run._take"),
+    **commits("work taken", "attempt._take"),
     **commits("stream leased or given back", "pull._run"),
     **commits("calls counted", "accounts.DatabaseLedger._change"),
     "page read": "ahead.ahead.read: pages",
     **commits("page stored", "pull._stored"),
     **commits("whole read noted", "pull.pull.work"),
     **commits("run ended", "pull._end"),
-    **commits("work done", "run._give_back"),
+    **commits("work done", "attempt._give_back"),
 }
 PUSH = {
     **commits("wishes leased", "push._lease"),
@@ -71,16 +71,16 @@ DRAIN = {
     **commits("nudged records stored", "drain._Drain._fetch"),
     **commits("nudges counted", "drain._Drain.note_runs"),
 }
-END = commits("leases given back", "run.give_back")
+END = commits("leases given back", "attempt.give_back")
 #: What only happens when a worker is told to stop in the middle of work.
-STOPPED = commits("work broken off", "run.break_off")
+STOPPED = commits("work broken off", "attempt.break_off")
 #: What only happens because a process was killed before: the step, and where it was killed first.
 AFTERMATH = {
     **{
         words: (step, CREATE["creation written over there"])
         for words, step in {
-            "leases of the dead freed, before the commit": "run.take_over: before the commit",
-            "leases of the dead freed": "run.take_over: committed",
+            "leases of the dead freed, before the commit": "attempt.take_over: before the commit",
+            "leases of the dead freed": "attempt.take_over: committed",
             "creation probed": "push._Batch._probe: find",
             "probed creation stored, before the commit": "push._Batch._probe: before the commit",
             "probed creation stored": "push._Batch._probe: committed",
