@@ -13,6 +13,7 @@ from hub.sync.attempt import attempt, break_off
 from hub.sync.due import Work
 from hub.sync.hub import Hub
 from hub.sync.progress import StoppedError
+from hub.sync.reporting import facts, summary
 
 log = logging.getLogger("tulay.worker")
 
@@ -54,6 +55,9 @@ def perform(hub: Hub, work: Work, stop: Event) -> bool:
         return False
     if done.error is not None:
         log.warning("%s: %s", work.name, done.error)
+    said = summary(done)
+    if said is not None:
+        log.info(said, extra=facts(done))
     return done.well
 
 

@@ -19,6 +19,7 @@ from hub.sync.attempt import Done, attempt, give_back, take_over
 from hub.sync.due import BySchedule, agenda, by_phase
 from hub.sync.hub import Hub
 from hub.sync.progress import Silence
+from hub.sync.reporting import summary
 from hub.sync.run import Report
 from hub.sync.run import sync as sync_all
 from mappings.kit.files import nearest
@@ -198,13 +199,9 @@ def _watch(session: Session, hub: Hub, occasion: BySchedule) -> None:
 
 def _tell(screen: Screen, hub: Hub, done: Done) -> None:
     """One line for each run that did something."""
-    tally = done.tally
-    if tally is None or not (tally.changed or tally.written or tally.buried):
+    said = summary(done)
+    if said is None:
         return
-    screen.document(summed([tally])[0])
-    where = ".".join(part for part in (tally.connection, tally.stream) if part)
-    at = hub.clock().strftime("%H:%M:%S")
-    screen.say(
-        f"{at}  {tally.kind} {where}: {tally.changed} changed, {tally.written} written,"
-        f" {tally.buried} set aside"
-    )
+    if done.tally is not None:
+        screen.document(summed([done.tally])[0])
+    screen.say(f"{hub.clock():%H:%M:%S}  {said}")

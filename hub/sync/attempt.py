@@ -6,8 +6,9 @@ Nothing here knows whether it runs in a command, in `tulay serve` or in a worker
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy import Connection as Transaction
@@ -47,6 +48,8 @@ class Done:
     #: It ended well; otherwise somebody else has it, it was stopped, or `error` says why.
     well: bool = True
     error: str | None = None
+    #: How long it took.
+    seconds: float = 0.0
 
 
 def _pull(hub: Hub, work: Work, progress: Progress) -> Done:
@@ -101,7 +104,7 @@ def attempt(hub: Hub, work: Work, progress: Progress) -> Done:
     """
     if not _take(hub, work):
         return Done(work, well=False)
-    moving = _Moving(progress)
+    moving, began = _Moving(progress), time.monotonic()
     try:
         # Nobody waits for slow work: it leaves a share of every rate limit to live changes.
         with bulk(work.slow):
@@ -118,7 +121,7 @@ def attempt(hub: Hub, work: Work, progress: Progress) -> Done:
         _failed(hub, work, moved=False)
         raise
     _give_back(hub, work)
-    return done
+    return replace(done, seconds=time.monotonic() - began)
 
 
 def _take(hub: Hub, work: Work) -> bool:
