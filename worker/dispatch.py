@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from hub.store import progress as store
 from hub.store import work as store_work
 from hub.store.work import Waiting, WorkState
-from hub.sync.hub import Channel, Hub
+from hub.sync.context import Channel, Hub
 from worker.queues import LANE_OF
 from worker.schedule import is_due
 

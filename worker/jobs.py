@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from hub.mistakes import told
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 from worker.dispatch import Work
 from worker.perform import perform
 

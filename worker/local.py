@@ -10,7 +10,7 @@ from threading import Event, Lock, Thread
 from sqlalchemy.exc import DBAPIError
 
 from hub.store.engine import trouble
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 from worker.dispatch import Timed, Work, due_work
 from worker.perform import give_back, keep_leases, perform, settle_debts, take_over
 from worker.queues import LANES

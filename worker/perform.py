@@ -16,11 +16,12 @@ from hub.store import leases, queues
 from hub.store import work as store
 from hub.store.engine import trouble
 from hub.store.holders import is_dead
+from hub.sync.context import Hub
 from hub.sync.derive import age, derive
 from hub.sync.drain import drain
-from hub.sync.hub import Hub
-from hub.sync.pull import pull, sweep
-from hub.sync.push import push
+from hub.sync.ingest.pull import pull
+from hub.sync.ingest.sweep import sweep
+from hub.sync.push.batch import push
 from worker.dispatch import Work
 from worker.schedule import pause
 

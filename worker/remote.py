@@ -20,7 +20,7 @@ from rq.serializers import JSONSerializer
 from sqlalchemy.exc import DBAPIError
 
 from hub.store.engine import trouble
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 from worker.dispatch import Timed, Work, due_work
 from worker.jobs import desk, run
 from worker.perform import give_back, keep_leases, settle_debts, take_over

@@ -20,11 +20,12 @@ from hub.settings import Settings
 from hub.store import progress as store
 from hub.store import queues
 from hub.store.progress import Tally
+from hub.sync.context import Channel, Hub
 from hub.sync.derive import age, derive
 from hub.sync.drain import drain
-from hub.sync.hub import Channel, Hub
-from hub.sync.pull import pull, sweep
-from hub.sync.push import push
+from hub.sync.ingest.pull import pull
+from hub.sync.ingest.sweep import sweep
+from hub.sync.push.batch import push
 from hub.sync.round import Report
 from hub.sync.round import sync as sync_all
 from mappings.kit.files import nearest

@@ -11,12 +11,13 @@ from connectors.kit.errors import ConnectorError
 from hub.store import letters, queues
 from hub.store import progress as store
 from hub.store.progress import Tally
+from hub.sync.context import Channel, Hub
 from hub.sync.derive import age, derive
 from hub.sync.drain import drain
-from hub.sync.hub import Channel, Hub
+from hub.sync.ingest.pull import pull
+from hub.sync.ingest.sweep import sweep
 from hub.sync.progress import Progress
-from hub.sync.pull import pull, sweep
-from hub.sync.push import push
+from hub.sync.push.batch import push
 
 #: A chain deal -> order -> production, invoice -> figures needs four; more means no convergence.
 _MOST_ROUNDS = 8

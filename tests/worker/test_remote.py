@@ -13,7 +13,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from hub.store import leases
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 from worker import remote
 from worker.dispatch import Work, due_work
 from worker.jobs import run

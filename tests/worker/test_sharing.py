@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from connectors.memory.connector import MemoryConnector
 from hub.store.accounts import usage
-from hub.sync.pull import sweep
+from hub.sync.ingest.sweep import sweep
 from hub.sync.reconcile import reconcile
 from hub.sync.round import sync
 from worker.dispatch import Work
