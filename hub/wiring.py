@@ -23,7 +23,7 @@ from hub.store.engine import Store, open_store
 from hub.store.holders import worker_name
 from hub.store.migrate import migrate
 from hub.store.tokens import SealedTokens
-from hub.sync.hub import Channel, Connection, Hub
+from hub.sync.context import Channel, Connection, Hub
 from mappings.canonical.entities import ENTITIES
 from mappings.canonical.values import Entity
 from mappings.kit.errors import MappingFileError

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from threading import Event
 
 from hub.mistakes import told
+from hub.sync.context import Hub
 from hub.sync.due import Work
-from hub.sync.hub import Hub
 from worker.perform import perform
 
 

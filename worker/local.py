@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from hub.store.engine import trouble
 from hub.sync.attempt import give_back, take_over
+from hub.sync.context import Hub
 from hub.sync.due import BySchedule, Rhythm, Work, agenda
-from hub.sync.hub import Hub
 from worker.perform import keep_leases, perform, settle_debts
 from worker.queues import LANES, lane_of
 

@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from hub.store import leases
 from hub.store.engine import trouble
 from hub.sync.attempt import attempt, break_off
+from hub.sync.context import Hub
 from hub.sync.due import Work
-from hub.sync.hub import Hub
 from hub.sync.progress import StoppedError
 from hub.sync.reporting import facts, summary
 

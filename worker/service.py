@@ -16,7 +16,7 @@ import uvicorn
 from hub.errors import SettingsError
 from hub.mistakes import Wordless
 from hub.settings import Settings
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 from hub.web.app import create_app
 from hub.web.webhooks import Doors
 from hub.wiring import open_hub

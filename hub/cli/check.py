@@ -16,8 +16,8 @@ from connectors.kit.errors import ConnectorError
 from hub.cli.exits import FOUND
 from hub.cli.session import command, session
 from hub.settings import Settings
-from hub.sync.hub import Channel, Connection, Hub
-from hub.sync.prepare import needs
+from hub.sync.context import Channel, Connection, Hub
+from hub.sync.push.custom_fields import needs
 from mappings.kit.files import nearest
 
 

@@ -11,8 +11,8 @@ from hub.cli.screen import shown
 from hub.cli.session import Session, callback, command, group, session
 from hub.errors import UnknownError
 from hub.store import disputes, records
+from hub.sync.context import Hub
 from hub.sync.explain import title_of
-from hub.sync.hub import Hub
 from hub.sync.resolve import Resolved, resolve_conflict, resolve_with_value
 
 Number = Annotated[int, typer.Argument(help="Number of the conflict.")]

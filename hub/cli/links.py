@@ -13,10 +13,10 @@ from hub.errors import UnknownError
 from hub.store import disputes, records
 from hub.store.merges import listing as listing_of_merges
 from hub.store.records import Golden, Link
+from hub.sync.context import Hub
 from hub.sync.explain import find, title_of
-from hub.sync.hub import Hub
+from hub.sync.merge.undo import undo_merge
 from hub.sync.resolve import decide_review, merge_by_hand
-from hub.sync.split import undo_merge
 from mappings.kit.files import nearest
 
 #: Golden records of one query.

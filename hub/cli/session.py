@@ -22,7 +22,7 @@ from typer.core import TyperGroup
 from hub.cli import exits
 from hub.cli.screen import Screen, complain
 from hub.settings import Settings, load_settings
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 from hub.wiring import open_hub
 
 Done = TypeVar("Done", bound=Callable[..., Any])

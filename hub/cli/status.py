@@ -15,7 +15,7 @@ from hub.cli.session import command, session
 from hub.store import disputes, queues
 from hub.store import progress as store
 from hub.store.accounts import usage
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 
 #: Runs shown.
 _RUNS = 10

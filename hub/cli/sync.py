@@ -16,8 +16,8 @@ from hub.cli.session import Session, command, session
 from hub.errors import UnknownError
 from hub.store.progress import Tally
 from hub.sync.attempt import Done, attempt, give_back, take_over
+from hub.sync.context import Hub
 from hub.sync.due import BySchedule, agenda, by_phase
-from hub.sync.hub import Hub
 from hub.sync.progress import Silence
 from hub.sync.reporting import summary
 from hub.sync.run import Report

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hub.demo.world import World
 from hub.store import records
 from hub.store.records import Golden
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 
 
 @dataclass

@@ -26,9 +26,9 @@ from connectors.tryton.sandbox import Sandbox
 from connectors.tryton.seed import Seed
 from hub.errors import SettingsError
 from hub.settings import load_settings
-from hub.sync.hub import Hub
-from hub.sync.prepare import needs
+from hub.sync.context import Hub
 from hub.sync.progress import Progress
+from hub.sync.push.custom_fields import needs
 from hub.wiring import open_hub
 
 #: How old the overdue invoice is; its year must have been opened in the books.

@@ -32,12 +32,13 @@ from hub.store import disputes, leases
 from hub.store import progress as store
 from hub.store.progress import Tally
 from hub.store.records import links_by_key
+from hub.sync.context import Hub
 from hub.sync.derive import derive
 from hub.sync.drain import drain
-from hub.sync.hub import Hub
-from hub.sync.intake import take_in
-from hub.sync.pull import pull, sweep
-from hub.sync.push import push
+from hub.sync.ingest.page import take_in
+from hub.sync.ingest.pull import pull
+from hub.sync.ingest.sweep import sweep
+from hub.sync.push.batch import push
 from hub.sync.receive import receive
 from hub.sync.resolve import resolve_conflict
 from mappings.kit.errors import MappingError

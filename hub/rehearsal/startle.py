@@ -13,7 +13,7 @@ from hub.model.surprise import surprising
 from hub.rehearsal.stage import Stage
 from hub.store import progress as store
 from hub.store import records
-from hub.sync.pull import linked_keys
+from hub.sync.ingest.sweep import linked_keys
 from hub.sync.surprises import lift
 
 #: Share of its records that a system does not show.

@@ -283,7 +283,7 @@ merges = Table(
     Column("loser", _ID, nullable=False),
     Column("winner", _ID, nullable=False),
     Column("why", Text, nullable=False),
-    #: See hub.sync.split.Before.
+    #: See hub.sync.merge.undo.Before.
     Column("before", Json, nullable=False),
     Column("merged_at", Instant, nullable=False),
     Column("undone_at", Instant),

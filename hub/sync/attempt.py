@@ -22,13 +22,14 @@ from hub.store import work as store_work
 from hub.store.engine import trouble
 from hub.store.holders import is_dead
 from hub.store.progress import Tally
+from hub.sync.context import Hub
 from hub.sync.derive import age, derive
 from hub.sync.drain import drain
 from hub.sync.due import Work
-from hub.sync.hub import Hub
+from hub.sync.ingest.pull import pull
+from hub.sync.ingest.sweep import sweep
 from hub.sync.progress import Progress, StoppedError
-from hub.sync.pull import pull, sweep
-from hub.sync.push import push
+from hub.sync.push.batch import push
 
 log = logging.getLogger("tulay.sync")
 

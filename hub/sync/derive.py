@@ -17,8 +17,8 @@ from hub.store import letters, merges, queues, records
 from hub.store.engine import lock_identities
 from hub.store.letters import Letter
 from hub.store.records import Golden
-from hub.sync.consequences import Consequences
-from hub.sync.hub import Hub
+from hub.sync.changeset import Consequences
+from hub.sync.context import Hub
 from mappings.canonical.values import Values
 
 _PORTION = 200

@@ -19,10 +19,10 @@ from hub.store import progress as store
 from hub.store.letters import Letter
 from hub.store.progress import StreamState, Tally
 from hub.store.queues import InboxItem
-from hub.sync.hub import Channel, Connection, Hub
-from hub.sync.intake import take_in
+from hub.sync.context import Channel, Connection, Hub
+from hub.sync.ingest.page import take_in
+from hub.sync.pauses import pause_connection, pause_stream
 from hub.sync.progress import Progress, Silence
-from hub.sync.pull import pause_connection, pause_stream
 from hub.sync.surprises import SurpriseError, accepted_has_happened, guard
 
 #: Parents that ask for their own parents: deeper than any model of orders goes.

@@ -17,7 +17,7 @@ from hub.store import progress as store
 from hub.store import work as store_work
 from hub.store.leases import Held
 from hub.store.work import Waiting, WorkState
-from hub.sync.hub import Channel, Connection, Hub
+from hub.sync.context import Channel, Connection, Hub
 
 #: How often runs are pruned, open invoices looked at again and refused writes tried again.
 _TIDY = timedelta(hours=1)

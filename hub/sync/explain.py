@@ -17,7 +17,7 @@ from hub.model.policy import FieldPolicy
 from hub.model.want import wanted
 from hub.store import disputes, queues, records
 from hub.store.records import Golden, Link
-from hub.sync.hub import Channel, Hub
+from hub.sync.context import Channel, Hub
 from mappings.canonical.values import Entity, Scalar
 from mappings.kit.files import nearest
 

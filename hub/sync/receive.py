@@ -11,7 +11,7 @@ from connectors.kit.contract import Nudge
 from connectors.kit.errors import ContractError
 from hub.store import progress, queues
 from hub.store.engine import Store
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 
 #: Longest texts that the inbox takes, in characters.
 _LONGEST = {"stream": 80, "key": 200, "merged_into": 200}

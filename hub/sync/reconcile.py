@@ -12,10 +12,10 @@ from hub.errors import UnknownError
 from hub.store import disputes, queues, records
 from hub.store.keyset import KeySet
 from hub.store.records import Golden, Link
-from hub.sync.hub import Channel, Connection, Hub
-from hub.sync.plan import is_early
+from hub.sync.context import Channel, Connection, Hub
+from hub.sync.ingest.sweep import linked_keys
 from hub.sync.progress import Progress, Silence
-from hub.sync.pull import linked_keys
+from hub.sync.push.plan import is_early
 from mappings.canonical.values import Scalar, Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path

@@ -17,9 +17,9 @@ from hub.model.observe import Change
 from hub.model.want import agree
 from hub.store import disputes, merges, queues, records
 from hub.store.records import Golden, Link
-from hub.sync.consequences import Consequences
-from hub.sync.hub import Hub
-from hub.sync.vanish import merge_golden
+from hub.sync.changeset import Consequences
+from hub.sync.context import Hub
+from hub.sync.merge.merging import merge_golden
 from mappings.canonical.values import Field, Scalar
 from mappings.kit import convert, regional
 

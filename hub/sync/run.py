@@ -17,8 +17,8 @@ from hub.store import progress as store
 from hub.store.leases import Held
 from hub.store.progress import STREAM_LEASE, Tally
 from hub.sync.attempt import KINDS, take_over
+from hub.sync.context import Hub
 from hub.sync.due import Agenda, OnRequest, Work, agenda, by_phase
-from hub.sync.hub import Hub
 from hub.sync.progress import Progress, Silence
 
 #: A chain deal -> order -> production, invoice -> figures needs four; more means no convergence.

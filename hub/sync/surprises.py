@@ -12,7 +12,7 @@ from hub.model.surprise import Limit, flooding, surprising
 from hub.store import progress as store
 from hub.store import queues, records, touched
 from hub.store.progress import Tally
-from hub.sync.hub import Channel, Hub
+from hub.sync.context import Channel, Hub
 
 #: What people have done over there.
 _SEEN = ("changed", "gone")

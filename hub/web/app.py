@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.store.engine import Store
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 from hub.web.answers import broken, refused
 from hub.web.health import Health
 from hub.web.inbox import Inbox

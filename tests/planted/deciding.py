@@ -47,7 +47,7 @@ PLANTS = (
     Plant(
         "a record older than the golden value is not observed",
         "P7",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "        if is_older(record, link):\n            self.tally.skip",
         "        if is_older(record, link) or (\n"
         "            record.modified_at is not None\n"
@@ -205,7 +205,7 @@ PLANTS = (
     Plant(
         "a golden record that has a record there is linked to a second one",
         "P2",
-        "hub/sync/identity.py",
+        "hub/sync/ingest/identity.py",
         "            if g in golden and g not in taken and _alive(golden[g])\n",
         "            if g in golden and _alive(golden[g])\n",
         (f"{_PROMISES}::test_two_records_of_one_page_are_not_both_the_same_thing",),
@@ -213,7 +213,7 @@ PLANTS = (
     Plant(
         "our own id in a record is not looked at",
         "P2",
-        "hub/sync/identity.py",
+        "hub/sync/ingest/identity.py",
         "    _by_once(tx, channel, fresh, found=found)\n",
         "",
         (_DEFECTS, "tests/scenarios/test_unanswered.py"),
@@ -221,7 +221,7 @@ PLANTS = (
     Plant(
         "a new record that may be gone takes the place of the other one",
         "P3",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "            elif link is not None and self._may_be_gone(link):\n",
         "            elif link is not None and self._may_be_gone(link) and not fresh:\n",
         ("tests/scenarios/test_places.py",),
@@ -229,7 +229,7 @@ PLANTS = (
     Plant(
         "a record comes to a thing whose place is taken, and wants it",
         "P6",
-        "hub/sync/identity.py",
+        "hub/sync/ingest/identity.py",
         "    found.spare |= _further(tx, channel, found.known)\n",
         "",
         ("tests/scenarios/test_identity.py",),
@@ -237,7 +237,7 @@ PLANTS = (
     Plant(
         "a merge drops what the loser said",
         "P1",
-        "hub/sync/vanish.py",
+        "hub/sync/merge/merging.py",
         "    then.history(winner_id, lost, connection=origin)\n",
         "",
         (f"{_IDENTITY}::test_two_customers_merged_in_the_crm_are_one",),
@@ -245,7 +245,7 @@ PLANTS = (
     Plant(
         "a merge leaves the loser's history behind",
         "P1",
-        "hub/sync/vanish.py",
+        "hub/sync/merge/merging.py",
         "    disputes.move_history(tx, loser_id, winner_id)\n",
         "",
         (f"{_PROMISES}::test_a_merge_keeps_the_history_of_both",),
@@ -253,7 +253,7 @@ PLANTS = (
     Plant(
         "a merge leaves the children with the loser",
         "P1",
-        "hub/sync/vanish.py",
+        "hub/sync/merge/merging.py",
         "    _move_references(tx, loser_id, winner_id, then=then)\n",
         "",
         (f"{_PROMISES}::test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it",),
@@ -269,7 +269,7 @@ PLANTS = (
     Plant(
         "figures keep an order that has moved away",
         "P3",
-        "hub/sync/consequences.py",
+        "hub/sync/changeset.py",
         "                self._dirty[str(parent)] = None\n",
         "                self._woken[str(parent)] = None\n",
         (f"{_DEFECTS}::test_the_figures_of_a_company_follow_an_order_that_moves_away",),
@@ -299,7 +299,7 @@ PLANTS = (
     Plant(
         "a record merged away before it was known is waited for",
         "P3",
-        "hub/sync/vanish.py",
+        "hub/sync/ingest/deletions.py",
         "    _end_waiting(tx, channel, list(into))\n",
         "    _end_waiting(tx, channel, [])\n",
         ("tests/scenarios/test_merged_unknown.py",),

@@ -14,7 +14,7 @@ PLANTS = (
     Plant(
         "cursor stored before its page",
         "P5",
-        "hub/sync/pull.py",
+        "hub/sync/ingest/pull.py",
         """            tally.become(hub.store.transact(store_page))
 """,
         """            with hub.store.begin() as early:
@@ -27,7 +27,7 @@ PLANTS = (
     Plant(
         "cursor of the whole read stored with its first page",
         "P5",
-        "hub/sync/pull.py",
+        "hub/sync/ingest/pull.py",
         """    with closing(ahead(channel.connector.pages(stream, since))) as pages:
         for page in pages:
 """,
@@ -43,7 +43,7 @@ PLANTS = (
     Plant(
         "cursor kept although the mapping has changed",
         "P5",
-        "hub/sync/pull.py",
+        "hub/sync/ingest/pull.py",
         "since = state.cursor if same_mapping else None",
         "since = state.cursor if same_mapping or state.cursor else None",
         ("tests/scenarios/test_trouble.py", "tests/scenarios/test_values.py"),
@@ -75,7 +75,7 @@ PLANTS = (
     Plant(
         "a stale page is applied",
         "P7",
-        "hub/sync/sightings.py",
+        "hub/sync/freshness.py",
         "        and record.modified_at < link.modified_at\n",
         "        and record.modified_at == link.modified_at.min\n",
         (f"{_DEFECTS}::test_an_old_page_does_not_overwrite_newer_words",),
@@ -83,7 +83,7 @@ PLANTS = (
     Plant(
         "what another process did to a link while we waited for its golden record is undone",
         "P1",
-        "hub/sync/hold.py",
+        "hub/sync/locking.py",
         """        links = records.links_by_key(tx, connection, stream, keys)
         wanted = _of""",
         """        wanted = _of""",
@@ -92,7 +92,7 @@ PLANTS = (
     Plant(
         "of two states of one time the page's is believed",
         "P7",
-        "hub/sync/sightings.py",
+        "hub/sync/freshness.py",
         "    return same_time and record.version != link.version\n",
         "    return same_time and record.version is None\n",
         (f"{_TROUBLE}::test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer",),
@@ -100,7 +100,7 @@ PLANTS = (
     Plant(
         "of two sightings in one page the later one counts, not the newer",
         "P7",
-        "hub/sync/sightings.py",
+        "hub/sync/freshness.py",
         "    return known if known.modified_at > found.modified_at else found",
         "    return found",
         (f"{_TROUBLE}::test_the_same_key_twice_in_a_page_counts_with_its_newest_state",),
@@ -108,7 +108,7 @@ PLANTS = (
     Plant(
         "an old page brings a deleted record back",
         "P8",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "        return not self.fetched and link.gone_at is not None\n",
         "        return not self.fetched and link.gone_at is not None and link.id is None\n",
         (f"{_TROUBLE}::test_a_page_read_before_a_deletion_does_not_bring_the_record_back",),
@@ -116,7 +116,7 @@ PLANTS = (
     Plant(
         "an incomplete sweep is trusted",
         "P8",
-        "hub/sync/pull.py",
+        "hub/sync/ingest/sweep.py",
         """            for portion in channel.connector.keys(stream):
                 present.add(portion)
                 show.advance(f"{connection}.{stream}", len(portion))
@@ -135,7 +135,7 @@ PLANTS = (
     Plant(
         "what a sweep misses is deleted without a look",
         "P8",
-        "hub/sync/pull.py",
+        "hub/sync/ingest/sweep.py",
         "        page = channel.connector.fetch(stream, missing)\n",
         "        page = Page(gone=list(missing))\n",
         (f"{_DEFECTS}::test_what_a_sweep_has_missed_is_looked_at_before_it_counts_as_deleted",),
@@ -143,11 +143,11 @@ PLANTS = (
     Plant(
         "an incomplete sweep is trusted, and nothing is looked at",
         "P8",
-        "hub/sync/pull.py",
+        "hub/sync/ingest/sweep.py",
         """            for portion in channel.connector.keys(stream):
                 present.add(portion)
                 show.advance(f"{connection}.{stream}", len(portion))
-            _take_missing(hub, channel, present, tally=tally)
+            take_missing(hub, channel, present, tally=tally)
             if _wants_gaps(hub, channel):
 """,
         """            try:
@@ -176,7 +176,7 @@ PLANTS = (
     Plant(
         "a pull is not guarded against surprises",
         "P9",
-        "hub/sync/pull.py",
+        "hub/sync/ingest/pull.py",
         "                guard(hub, counted, known=known, accepted=state.accepted)\n",
         "",
         (f"{_ENDINGS}::test_a_surprising_number_of_changes_waits_for_a_person",),
@@ -184,7 +184,7 @@ PLANTS = (
     Plant(
         "a sweep is not guarded against surprises",
         "P9",
-        "hub/sync/pull.py",
+        "hub/sync/ingest/sweep.py",
         """    if not accepted:
         _look_before(hub, channel, present, tally=tally, known=linked)
     for missing in _missing(hub, channel, present):
@@ -207,7 +207,7 @@ PLANTS = (
     Plant(
         "a surprising sweep is believed in part before somebody is asked",
         "P9",
-        "hub/sync/pull.py",
+        "hub/sync/ingest/sweep.py",
         """    if not accepted:
         _look_before(hub, channel, present, tally=tally, known=linked)
 """,
@@ -247,7 +247,7 @@ PLANTS = (
     Plant(
         "counts do not add up: a record twice in a page is forgotten",
         "P10",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "        self.tally.same += len(found) - len(latest)  # the same key twice in one page\n",
         "",
         (f"{_TROUBLE}::test_the_same_key_twice_in_a_page_counts_with_its_newest_state",),
@@ -263,7 +263,7 @@ PLANTS = (
     Plant(
         "a run whose counts do not add up is not red",
         "P10",
-        "hub/sync/pull.py",
+        "hub/sync/ingest/reading.py",
         "        red = None if tally.adds_up else",
         "        red = None if tally.seen >= 0 else",
         (f"{_PROMISES}::test_a_read_that_cannot_explain_its_counts_is_red",),
@@ -348,7 +348,7 @@ PLANTS = (
     Plant(
         "a letter stays although its record has arrived",
         "P6",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         """            letters.deliver(self.tx, "pull", connection, stream=stream, keys=[key])
             letters.wake""",
         """            letters.wake""",
@@ -357,7 +357,7 @@ PLANTS = (
     Plant(
         "a bad record stops its page",
         "P6",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "                self._bury(record, str(error))\n",
         "                raise\n",
         (_TROUBLE,),

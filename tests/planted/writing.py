@@ -16,7 +16,7 @@ PLANTS = (
     Plant(
         "a repeated create is not probed",
         "P2",
-        "hub/sync/push.py",
+        "hub/sync/push/batch.py",
         "        made = channel.connector.find(channel.stream, list(sent))\n",
         "        made = dict.fromkeys(()) if sent else channel.connector.find(channel.stream, [])\n",
         (f"{_PROMISES}::test_a_create_without_an_answer_is_looked_for_before_it_is_repeated",),
@@ -24,7 +24,7 @@ PLANTS = (
     Plant(
         "the state of a sent create is not looked at",
         "P2",
-        "hub/sync/push.py",
+        "hub/sync/push/batch.py",
         '    return job.wish.state == "sent" and (',
         '    return job.wish.state == "unknown" and (',
         (f"{_PROMISES}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
@@ -32,7 +32,7 @@ PLANTS = (
     Plant(
         "where no hub id is kept, a create is repeated at once",
         "P2",
-        "hub/sync/push.py",
+        "hub/sync/push/batch.py",
         "            self._recognise(channel, unknown)\n            return\n",
         "            return\n",
         (
@@ -42,7 +42,7 @@ PLANTS = (
     Plant(
         "the intent to create is stored after the call",
         "P2",
-        "hub/sync/push.py",
+        "hub/sync/push/batch.py",
         """        held = self.hub.store.transact(intend, durable=bool(creates))
         for wish, reason in held.items():
             self._postpone(creates[wish].wish, "due", reason)
@@ -63,7 +63,7 @@ PLANTS = (
     Plant(
         "the intent to create does not reach the disk",
         "P2",
-        "hub/sync/push.py",
+        "hub/sync/push/batch.py",
         "        held = self.hub.store.transact(intend, durable=bool(creates))\n",
         "        held = self.hub.store.transact(intend)\n",
         (f"{_PROMISES}::test_nudges_and_intents_survive_a_power_cut",),
@@ -71,7 +71,7 @@ PLANTS = (
     Plant(
         "a record is created although it was recognised over there meanwhile",
         "P2",
-        "hub/sync/creates.py",
+        "hub/sync/push/in_doubt.py",
         "        if written_link(known, channel) is not None:\n",
         "        if written_link((), channel) is not None:\n",
         ("tests/scenarios/test_together.py",),
@@ -79,7 +79,7 @@ PLANTS = (
     Plant(
         "what was merged into it is not looked for before a record is created",
         "P2",
-        "hub/sync/creates.py",
+        "hub/sync/push/in_doubt.py",
         "    into = merges.survivors(tx, merged).values() if merged else ()\n",
         "    into = merges.survivors(tx, merged).values() if not merged else ()\n",
         ("tests/scenarios/test_merged_unheard.py",),
@@ -95,7 +95,7 @@ PLANTS = (
     Plant(
         "what was sent is not remembered when a record has changed since",
         "P2",
-        "hub/sync/identity.py",
+        "hub/sync/ingest/identity.py",
         "    unmet = [i for i, survivor in alive.items() if i != survivor or i not in taken]\n",
         "    unmet = [i for i, survivor in alive.items() if i != survivor]\n",
         ("tests/scenarios/test_merged_unheard.py",),
@@ -103,7 +103,7 @@ PLANTS = (
     Plant(
         "what a probe has found and nobody can take in is created again",
         "P2",
-        "hub/sync/push.py",
+        "hub/sync/push/batch.py",
         "                self._postpone(job.wish, None, reason)\n\n    def _recognise",
         "                pass\n\n    def _recognise",
         ("tests/scenarios/test_crashes.py", _UNANSWERED),
@@ -111,7 +111,7 @@ PLANTS = (
     Plant(
         "what was merged over there before its creation was known is created again",
         "P2",
-        "hub/sync/push.py",
+        "hub/sync/push/batch.py",
         "                join(self.hub, channel, job.golden.id, key, run=self.tally.id)\n",
         "                pass\n",
         (
@@ -121,7 +121,7 @@ PLANTS = (
     Plant(
         "a merge elsewhere makes room where nothing lives, so that what was deleted comes back",
         "P8",
-        "hub/sync/vanish.py",
+        "hub/sync/merge/merging.py",
         "if n.gone_at is not None and (n.connection, n.stream) in alive]",
         "if n.gone_at is not None]",
         ("tests/scenarios/test_endings.py",),
@@ -129,7 +129,7 @@ PLANTS = (
     Plant(
         "what refers to a record that is there again is not told",
         "P3",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "        if back_again or (link.id is None and golden.id in self.gone_before):\n",
         "        if back_again:\n",
         ("tests/scenarios/test_endings.py",),
@@ -137,7 +137,7 @@ PLANTS = (
     Plant(
         "what is typed into a further record does not reach the one that is written to",
         "P3",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "        if link.spare:\n            return  # it",
         "        if link.spare and link.gone_at:\n            return  # it",
         ("tests/scenarios/test_places.py",),
@@ -153,7 +153,7 @@ PLANTS = (
     Plant(
         "a create of unknown outcome is due again as if it had not been sent",
         "P2",
-        "hub/sync/push.py",
+        "hub/sync/push/batch.py",
         """            refused = isinstance(error, RateLimitedError) or not isinstance(write, Create)
 """,
         """            refused = True
@@ -163,7 +163,7 @@ PLANTS = (
     Plant(
         "what lost its answer is taken for a person's words",
         "P4",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "        if sent:\n            unheard.heard_of",
         "        if sent and not keys:\n            unheard.heard_of",
         (f"{_DEFECTS}::test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_words",),
@@ -171,7 +171,7 @@ PLANTS = (
     Plant(
         "a lost create without a hub id is met as a stranger",
         "P4",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "        keys = found.known if nameless else found.created\n",
         "        keys = found.created\n",
         (f"{_DEFECTS}::test_a_lost_create_without_a_hub_id_is_not_taken_for_a_strangers_spelling",),
@@ -225,7 +225,7 @@ PLANTS = (
     Plant(
         "what a record must still be is not said",
         "P1",
-        "hub/sync/plan.py",
+        "hub/sync/push/plan.py",
         "    return Update(job.link.key, payload, job.record.version) if payload else None\n",
         "    return Update(job.link.key, payload, None) if payload else None\n",
         (f"{_PROMISES}::test_what_is_typed_in_the_moment_of_our_write_is_not_written_over",),
@@ -233,7 +233,7 @@ PLANTS = (
     Plant(
         "a record is not read before it is written",
         "P1",
-        "hub/sync/push.py",
+        "hub/sync/push/batch.py",
         "        self._take(channel, page, own_wishes=False)\n        self._refresh(linked, channel)\n",
         "        self._refresh(linked, channel)\n",
         (_DEFECTS, _VALUES, _UNANSWERED, _TROUBLE),
@@ -249,7 +249,7 @@ PLANTS = (
     Plant(
         "the writer does not ask which fields are in conflict",
         "P1",
-        "hub/sync/plan.py",
+        "hub/sync/push/plan.py",
         "            conflicts=conflicts.get(job.link.id or 0, frozenset()),\n",
         "            conflicts=conflicts.get(0, frozenset()),\n",
         (_VALUES,),
@@ -257,7 +257,7 @@ PLANTS = (
     Plant(
         "echo: every record that is read is wanted where it comes from",
         "P4",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "        if lacking or acts:\n            self.then.wish(link.connection, golden)\n",
         "        if lacking or acts or golden.id:\n"
         "            self.then.wish(link.connection, golden)\n",
@@ -266,7 +266,7 @@ PLANTS = (
     Plant(
         "echo: who told us something is told it again",
         "P4",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "        if lacking or acts:\n            self.then.wish(link.connection, golden)\n        else:\n",
         "        if lacking or acts:\n            self.then.wish(link.connection, golden)\n        elif acts:\n",
         (f"{_PROMISES}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
@@ -284,7 +284,7 @@ PLANTS = (
     Plant(
         "a further record keeps the next one from the place of the one that is gone",
         "P2",
-        "hub/sync/identity.py",
+        "hub/sync/ingest/identity.py",
         "        if link.stream == channel.stream and link.gone_at is None and not link.spare\n",
         "        if link.stream == channel.stream and link.gone_at is None\n",
         ("tests/scenarios/test_places.py",),
@@ -292,7 +292,7 @@ PLANTS = (
     Plant(
         "a further record does not take the place of one that is deleted",
         "P3",
-        "hub/sync/vanish.py",
+        "hub/sync/ingest/deletions.py",
         "            if heir is not None:\n                leave_to",
         "            if heir is not None and not heir.spare:\n                leave_to",
         ("tests/scenarios/test_places.py",),
@@ -300,7 +300,7 @@ PLANTS = (
     Plant(
         "who deletes one of two records has deleted the thing",
         "P8",
-        "hub/sync/vanish.py",
+        "hub/sync/ingest/deletions.py",
         'policy.delete == "propagate" and link.spare == 0 and heir is None',
         'policy.delete == "propagate" and link.spare == 0',
         ("tests/scenarios/test_places.py",),
@@ -308,7 +308,7 @@ PLANTS = (
     Plant(
         "what is restored is not written to although nothing else is",
         "P3",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "        if back_again and link.spare:\n",
         "        if back_again and not link.spare:\n",
         ("tests/scenarios/test_places.py",),
@@ -316,7 +316,7 @@ PLANTS = (
     Plant(
         "a push that makes itself due again never ends",
         "P3",
-        "hub/sync/push.py",
+        "hub/sync/push/batch.py",
         "        while left > 0 and (wishes := _lease(hub, target)):\n",
         "        while left > -5_000 and (wishes := _lease(hub, target)):\n",
         (f"{_TROUBLE}::test_a_push_that_makes_itself_due_again_and_again_ends_all_the_same",),
@@ -324,7 +324,7 @@ PLANTS = (
     Plant(
         "what was read back is not kept",
         "P4",
-        "hub/sync/intake.py",
+        "hub/sync/ingest/page.py",
         "        ours = self.written.get(record.key)\n        if ours is not None:\n",
         "        ours = self.written.get(record.key)\n        if ours is not None and link.spare:\n",
         (_VALUES, _DEFECTS),
@@ -340,7 +340,7 @@ PLANTS = (
     Plant(
         "every deletion is propagated",
         "P8",
-        "hub/sync/vanish.py",
+        "hub/sync/ingest/deletions.py",
         '    propagate = policy.delete == "propagate" and link.spare == 0 and heir is None\n',
         '    propagate = policy.delete != "never" and link.spare == 0 and heir is None\n',
         ("tests/scenarios/test_endings.py",),
@@ -348,7 +348,7 @@ PLANTS = (
     Plant(
         "a record that is gone makes room for a new one",
         "P8",
-        "hub/sync/places.py",
+        "hub/sync/merge/primary.py",
         "    return next((n for n in links if n.stream == channel.stream and n.spare == 0), None)\n",
         "    return next(\n"
         "        (n for n in links if (n.stream, n.spare, n.gone_at) == (channel.stream, 0, None)), None\n"
@@ -358,7 +358,7 @@ PLANTS = (
     Plant(
         "a child is written before its parent is there",
         "P1",
-        "hub/sync/plan.py",
+        "hub/sync/push/plan.py",
         "            return Waiting(_absent(hub, tx, channel, str(value)), str(value))\n",
         "            continue\n",
         ("tests/scenarios/test_convergence.py", "tests/scenarios/test_identity.py"),
@@ -366,7 +366,7 @@ PLANTS = (
     Plant(
         "what is set aside over there is made a second time",
         "P2",
-        "hub/sync/plan.py",
+        "hub/sync/push/plan.py",
         "    holders = aside.holders(tx, channel.connection, channel.stream, values)\n",
         "    holders = aside.holders(tx, channel.connection, channel.stream, ()) if values else {}\n",
         ("tests/scenarios/test_set_aside.py",),
@@ -374,7 +374,7 @@ PLANTS = (
     Plant(
         "the survivor of a merge takes nobody's place",
         "P2",
-        "hub/sync/vanish.py",
+        "hub/sync/ingest/deletions.py",
         "        write_to(tx, into, then=then)\n",
         "        records.change_links(tx, [into])\n",
         ("tests/scenarios/test_endings.py",),
@@ -382,7 +382,7 @@ PLANTS = (
     Plant(
         "an act expects the version that the link knows",
         "P1",
-        "hub/sync/push.py",
+        "hub/sync/push/batch.py",
         "    return Act(job.link.key, actions[0], known.version)\n",
         "    return Act(job.link.key, actions[0], job.link.version if known else None)\n",
         ("tests/scenarios/test_convergence_defects.py",),

@@ -29,7 +29,7 @@ from hub.settings.shape import EntityPolicyText
 from hub.store import disputes, letters, progress, queues, records
 from hub.store.engine import Store, open_store
 from hub.store.records import Golden, Link
-from hub.sync.hub import Channel, Connection, Hub
+from hub.sync.context import Channel, Connection, Hub
 from hub.sync.run import Report, sync
 from mappings.canonical.entities import ENTITIES
 from mappings.kit.loader import load_all

@@ -21,12 +21,13 @@ from hub.flows.settings import FlowSettings
 from hub.rehearsal.mortal import KilledError, Life, Line, MortalStore
 from hub.store.progress import Tally
 from hub.store.records import links_by_key
+from hub.sync.context import Channel, Connection, Hub
 from hub.sync.derive import derive
 from hub.sync.drain import drain
-from hub.sync.hub import Channel, Connection, Hub
-from hub.sync.intake import take_in
-from hub.sync.pull import pull, sweep
-from hub.sync.push import push
+from hub.sync.ingest.page import take_in
+from hub.sync.ingest.pull import pull
+from hub.sync.ingest.sweep import sweep
+from hub.sync.push.batch import push
 from hub.sync.receive import receive
 from hub.sync.run import Report, sync
 from mappings.canonical.values import Scalar

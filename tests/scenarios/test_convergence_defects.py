@@ -17,9 +17,10 @@ from hub.store import disputes, progress
 from hub.store.engine import open_store
 from hub.store.progress import Tally
 from hub.sync.drain import drain
-from hub.sync.intake import take_in
-from hub.sync.pull import pull, sweep
-from hub.sync.push import push
+from hub.sync.ingest.page import take_in
+from hub.sync.ingest.pull import pull
+from hub.sync.ingest.sweep import sweep
+from hub.sync.push.batch import push
 from hub.sync.receive import receive
 from hub.sync.resolve import resolve_with_value
 from hub.sync.run import sync

@@ -18,9 +18,9 @@ from hub.store import disputes, progress
 from hub.store.engine import Store
 from hub.store.progress import Tally
 from hub.sync.drain import drain
-from hub.sync.intake import take_in
-from hub.sync.pull import pull
-from hub.sync.push import push
+from hub.sync.ingest.page import take_in
+from hub.sync.ingest.pull import pull
+from hub.sync.push.batch import push
 from hub.sync.receive import receive
 from hub.sync.run import sync
 from tests.scenarios.simulation import World
@@ -108,7 +108,7 @@ def test_a_read_that_cannot_explain_its_counts_is_red(
         take_in(*args, tally=tally, **rest)
         tally.seen += 1
 
-    monkeypatch.setattr("hub.sync.pull.take_in", miscounting)
+    monkeypatch.setattr("hub.sync.ingest.pull.take_in", miscounting)
     monkeypatch.setattr("hub.sync.drain.take_in", miscounting)
     world.systems["crm"].create("companies", code="c1")
     pull(world.hub, "crm", "companies")

@@ -15,8 +15,8 @@ from hub.flows.settings import FlowSettings
 from hub.store.engine import Store
 from hub.sync.derive import derive
 from hub.sync.drain import drain
-from hub.sync.pull import pull
-from hub.sync.push import push
+from hub.sync.ingest.pull import pull
+from hub.sync.push.batch import push
 
 #: More effects than one piece of work has.
 ENOUGH = 200

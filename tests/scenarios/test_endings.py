@@ -11,9 +11,10 @@ from connectors.memory import MemoryConnector
 from hub.store import queues
 from hub.store.progress import Tally
 from hub.sync.drain import drain
-from hub.sync.intake import take_in
-from hub.sync.pull import pull, sweep
-from hub.sync.push import push
+from hub.sync.ingest.page import take_in
+from hub.sync.ingest.pull import pull
+from hub.sync.ingest.sweep import sweep
+from hub.sync.push.batch import push
 from hub.sync.reconcile import reconcile
 
 
@@ -226,7 +227,7 @@ def test_few_deletions_are_no_surprise(many):
 def test_the_same_key_gone_twice_in_one_page_is_gone_once(world):
     from connectors.kit.contract import Page
     from hub.store.progress import Tally
-    from hub.sync.intake import take_in
+    from hub.sync.ingest.page import take_in
 
     channel = world.hub.connection("crm").channel("companies")
     tally = Tally("0" * 32, "pull", "crm", "companies", world.clock())

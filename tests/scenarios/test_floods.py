@@ -9,8 +9,8 @@ from hub.model.surprise import Limit
 from hub.store import progress
 from hub.sync.derive import derive
 from hub.sync.drain import drain
-from hub.sync.pull import pull
-from hub.sync.push import push
+from hub.sync.ingest.pull import pull
+from hub.sync.push.batch import push
 from hub.sync.receive import receive
 
 

@@ -8,8 +8,8 @@ from threading import Barrier, Thread
 import pytest
 
 from hub.store import records
-from hub.sync.pull import pull
-from hub.sync.push import push
+from hub.sync.ingest.pull import pull
+from hub.sync.push.batch import push
 from hub.sync.reconcile import reconcile
 from hub.sync.resolve import decide_review
 

@@ -10,8 +10,8 @@ import pytest
 from connectors.kit.errors import UnavailableError
 from hub.store.engine import open_store
 from hub.store.records import Golden
-from hub.sync.pull import pull
-from hub.sync.push import push
+from hub.sync.ingest.pull import pull
+from hub.sync.push.batch import push
 from hub.sync.run import sync
 from tests.scenarios.landscape import Landscape, Place
 from tests.scenarios.simulation import World

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from connectors.memory import MemoryConnector
 from hub.store.progress import Tally
-from hub.sync.intake import take_in
-from hub.sync.pull import pull
+from hub.sync.ingest.page import take_in
+from hub.sync.ingest.pull import pull
 
 
 def test_a_contact_that_waited_and_was_merged_is_no_longer_waited_for(world):

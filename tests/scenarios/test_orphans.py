@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from connectors.kit.errors import UnavailableError
-from hub.sync.pull import pull
-from hub.sync.push import push
+from hub.sync.ingest.pull import pull
+from hub.sync.push.batch import push
 
 PROPAGATE = {"company": {"delete": "propagate"}}
 

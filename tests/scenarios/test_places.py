@@ -7,9 +7,10 @@ import pytest
 from connectors.kit.errors import UnavailableError
 from hub.store import audit
 from hub.store.progress import Tally
-from hub.sync.intake import take_in
-from hub.sync.pull import pull, sweep
-from hub.sync.push import push
+from hub.sync.ingest.page import take_in
+from hub.sync.ingest.pull import pull
+from hub.sync.ingest.sweep import sweep
+from hub.sync.push.batch import push
 
 
 def test_what_is_typed_into_a_further_record_reaches_the_one_that_is_written_to(world):
@@ -60,7 +61,7 @@ def test_who_deletes_one_of_two_records_of_a_thing_has_not_deleted_the_thing(
 def test_an_auditor_sees_what_lives_and_is_not_written_to(world, twice, monkeypatch, forgotten):
     _company, party, further = twice
     if forgotten:
-        monkeypatch.setattr("hub.sync.vanish.heirs", lambda *_args: {})
+        monkeypatch.setattr("hub.sync.ingest.deletions.heirs", lambda *_args: {})
     world.erp.delete("parties", party)
     world.quiet()
     with world.store.read() as tx:
@@ -139,7 +140,7 @@ def test_a_third_record_takes_the_place_of_one_that_was_deleted_and_is_the_last(
 
     So it is in databases in which the further one has not taken the place by itself.
     """
-    monkeypatch.setattr("hub.sync.vanish.heirs", lambda *_args: {})
+    monkeypatch.setattr("hub.sync.ingest.deletions.heirs", lambda *_args: {})
     company, party = world.customer()
     other, further = world.customer(name="Acme Shipping", domain="ship.example")
     world.crm.merge("companies", other, into=company)

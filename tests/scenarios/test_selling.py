@@ -6,7 +6,7 @@ import pytest
 
 from hub.flows.settings import FlowSettings
 from hub.sync.derive import derive
-from hub.sync.pull import pull
+from hub.sync.ingest.pull import pull
 from hub.sync.reconcile import reconcile
 
 

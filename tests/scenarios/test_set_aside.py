@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hub.store import letters
-from hub.sync.pull import pull
-from hub.sync.push import push
+from hub.sync.ingest.pull import pull
+from hub.sync.push.batch import push
 from hub.sync.resolve import decide_review
 
 NOWHERE = {"street": "Dock 1", "postcode": "20095", "town": "Hamburg", "country": "Atlantis"}

@@ -11,10 +11,10 @@ from sqlalchemy import select
 from connectors.kit.contract import Create, Nudge
 from hub.errors import DecisionError, UnknownError
 from hub.store import merges, progress, records, tables
+from hub.sync.merge.undo import undo_merge
 from hub.sync.receive import receive
 from hub.sync.reconcile import reconcile
 from hub.sync.resolve import merge_by_hand
-from hub.sync.split import undo_merge
 
 
 def two(world):

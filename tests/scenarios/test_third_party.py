@@ -26,7 +26,7 @@ from connectors.hubspot.twin.control import TOKEN
 from connectors.kit import scaffold
 from connectors.kit.registry import adopt
 from hub.settings import load_settings
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 from hub.sync.run import Report, sync
 from hub.wiring import open_hub
 

@@ -10,9 +10,9 @@ from connectors.kit.contract import Nudge
 from hub.store import records
 from hub.sync.derive import derive
 from hub.sync.drain import drain
-from hub.sync.plan import plan
-from hub.sync.pull import pull
-from hub.sync.push import push
+from hub.sync.ingest.pull import pull
+from hub.sync.push.batch import push
+from hub.sync.push.plan import plan
 from hub.sync.receive import receive
 
 

@@ -14,8 +14,8 @@ from connectors.kit.errors import (
 )
 from hub.store import letters, queues, tables
 from hub.sync.drain import drain
-from hub.sync.pull import pull
-from hub.sync.push import push
+from hub.sync.ingest.pull import pull
+from hub.sync.push.batch import push
 from hub.sync.receive import receive
 
 
@@ -203,7 +203,7 @@ def test_a_read_broken_off_under_a_new_mapping_still_reads_everything(world, tmp
 def test_a_page_read_before_a_newer_one_does_not_bring_old_values_back(world):
     company, _party = world.customer()
     from hub.store.progress import Tally
-    from hub.sync.intake import take_in
+    from hub.sync.ingest.page import take_in
 
     channel = world.hub.connection("crm").channel("companies")
     old = channel.connector.fetch("companies", [company])
@@ -221,7 +221,7 @@ def test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer(world):
     """Its words must not go to the other side, over what somebody has typed there since."""
     company, _party = world.customer()
     from hub.store.progress import Tally
-    from hub.sync.intake import take_in
+    from hub.sync.ingest.page import take_in
 
     channel = world.hub.connection("crm").channel("companies")
     world.crm.misbehave(ties=60.0)
@@ -245,7 +245,7 @@ def test_a_page_read_before_a_deletion_does_not_bring_the_record_back(world):
     world.restart(policies={"company": {"delete": "propagate"}})
     company, _party = world.customer()
     from hub.store.progress import Tally
-    from hub.sync.intake import take_in
+    from hub.sync.ingest.page import take_in
 
     channel = world.hub.connection("crm").channel("companies")
     old = channel.connector.fetch("companies", [company])
@@ -441,8 +441,8 @@ def test_flows_wait_until_every_side_was_read_once(world, open_a_shop):
 
 def test_a_push_that_makes_itself_due_again_and_again_ends_all_the_same(world, monkeypatch):
     """Nothing that is read back is kept, as if a system never showed what it was told."""
-    monkeypatch.setattr("hub.sync.push._MORE", 5)
-    monkeypatch.setattr("hub.sync.intake.settle", lambda state, *_args, **_more: state)
+    monkeypatch.setattr("hub.sync.push.batch._MORE", 5)
+    monkeypatch.setattr("hub.sync.ingest.page.settle", lambda state, *_args, **_more: state)
     world.erp.declare("parties", ways={"title": "upper"})
     world.crm.create("companies", name="Acme", domain="acme.example")
     for connection, stream in (("crm", "companies"), ("erp", "parties")):

@@ -28,7 +28,7 @@ from hub.settings.policies import resolve_policies
 from hub.settings.shape import EntityPolicyText
 from hub.store import letters, progress, queues, records
 from hub.store.engine import Store
-from hub.sync.hub import Channel, Connection, Hub
+from hub.sync.context import Channel, Connection, Hub
 from hub.sync.run import Report, sync
 from mappings.canonical.entities import ENTITIES
 from tests.scenarios.conftest import MAPPINGS, made, mappings_of

@@ -23,7 +23,7 @@ from connectors.memory import MemoryConnector, MemorySystem
 from hub.flows.settings import FlowSettings
 from hub.store import tables
 from hub.store.engine import Store
-from hub.sync.hub import Connection, Hub
+from hub.sync.context import Connection, Hub
 from hub.web.app import create_app
 from hub.web.webhooks import Doors
 

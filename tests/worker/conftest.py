@@ -15,7 +15,7 @@ import pytest
 
 from connectors.memory.system import MemorySystem
 from hub.settings import Settings, load_settings
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 from hub.wiring import open_hub
 from tests.worker.nursing import Nursery
 from tests.worker.places import ROOT, SECRET, free_port

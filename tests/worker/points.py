@@ -62,9 +62,9 @@ def watch(points: Points) -> None:
     @contextmanager
     def watched(store: Store, *, durable: bool = False) -> Iterator[Transaction]:
         place = _place("start")
-        if place == "push._Batch._write":
+        if place == "batch._Batch._write":
             points.last = "create" if durable else "update"
-        if place in ("push._Batch._write", "push._Batch._read_back"):
+        if place in ("batch._Batch._write", "batch._Batch._read_back"):
             place = f"{place}, {points.last}"
         with begin(store, durable=durable) as tx:
             yield tx

@@ -15,9 +15,9 @@ from hub.settings import load_settings
 from hub.store import leases, progress, queues, tables
 from hub.store import work as store_work
 from hub.sync.attempt import take_over
+from hub.sync.context import Hub
 from hub.sync.due import BySchedule, Work, agenda
-from hub.sync.hub import Hub
-from hub.sync.pull import pull
+from hub.sync.ingest.pull import pull
 from hub.wiring import open_hub
 from tests.worker.town import Town
 from worker import local
@@ -152,7 +152,7 @@ def test_what_fails_after_it_has_moved_on_does_not_rest_longer_each_time(
         return write(stream, writes)
 
     monkeypatch.setattr(connector, "write", breaking)
-    monkeypatch.setattr("hub.sync.push._BATCH", 5)
+    monkeypatch.setattr("hub.sync.push.batch._BATCH", 5)
     for _ in range(3):
         assert not perform(hub, Work("push", "erp"), Event())
         assert "push erp" in due(SECOND * 6)
@@ -178,7 +178,7 @@ def test_a_mistake_of_ours_shows_itself_and_rests(
 def test_a_stop_comes_between_two_pages_and_keeps_what_was_read(
     shop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.sync.ahead.PORTION", 1)  # every page is stored by itself
+    monkeypatch.setattr("hub.sync.ingest.prefetch.PORTION", 1)  # every page is stored by itself
     shop.write(page=1)
     for number in range(3):
         shop.crm.create("companies", name=f"Company {number}")

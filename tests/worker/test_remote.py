@@ -13,8 +13,8 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from hub.store import leases
+from hub.sync.context import Hub
 from hub.sync.due import BySchedule, Work, agenda
-from hub.sync.hub import Hub
 from worker import remote
 from worker.jobs import run
 from worker.queues import LANES, connect, queue, tell

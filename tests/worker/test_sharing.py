@@ -12,7 +12,7 @@ from sqlalchemy import text
 from connectors.memory.connector import MemoryConnector
 from hub.store.accounts import usage
 from hub.sync.due import Work
-from hub.sync.pull import sweep
+from hub.sync.ingest.sweep import sweep
 from hub.sync.reconcile import reconcile
 from hub.sync.run import sync
 from worker.jobs import desk, run

@@ -16,8 +16,8 @@ from hub.rehearsal.stage import Wire
 from hub.store import audit, progress, records
 from hub.store.progress import Tally
 from hub.sync import intake, push
-from hub.sync.consequences import Consequences
-from hub.sync.hub import Hub
+from hub.sync.changeset import Consequences
+from hub.sync.context import Hub
 from mappings.canonical.values import Scalar
 
 Patch = pytest.MonkeyPatch
@@ -106,7 +106,7 @@ def deletions_made_again(patch: Patch) -> None:
 
 
 def nobody_is_asked(patch: Patch) -> None:
-    for place in ("hub.sync.pull.surprising", "hub.sync.surprises.surprising"):
+    for place in ("hub.sync.ingest.sweep.surprising", "hub.sync.surprises.surprising"):
         patch.setattr(place, lambda *_args: False)
     patch.setattr("hub.sync.surprises.flooding", lambda *_args: False)
 

@@ -91,7 +91,7 @@ def test_the_command_ends_with_one_when_a_promise_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hub.rehearsal import run
-    from hub.sync.consequences import Consequences
+    from hub.sync.changeset import Consequences
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "SHRINKING", 0.0)

@@ -13,7 +13,7 @@ from hub.rehearsal.run import rehearse
 from hub.rehearsal.shrink import Beat, beats_of, scenes_of, shrunk
 from hub.rehearsal.stage import Plot
 from hub.rehearsal.vices import chosen
-from hub.sync.consequences import Consequences
+from hub.sync.changeset import Consequences
 
 
 def test_scenes_taken_apart_can_be_put_together() -> None:

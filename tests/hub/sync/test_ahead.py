@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from connectors.kit.contract import Merge, Page, Record
 from connectors.kit.errors import UnavailableError
-from hub.sync.ahead import PORTION, _portions, ahead, fits, joined
+from hub.sync.ingest.prefetch import PORTION, _portions, ahead, fits, joined
 
 
 def page(*keys: str, **more: object) -> Page:

@@ -11,8 +11,8 @@ import pytest
 from connectors.memory import MemorySystem
 from hub.errors import UnknownError
 from hub.settings import load_settings
+from hub.sync.context import Hub
 from hub.sync.explain import Explanation, Value, explain
-from hub.sync.hub import Hub
 from hub.sync.resolve import resolve_with_value
 from hub.sync.run import sync
 from hub.wiring import open_hub

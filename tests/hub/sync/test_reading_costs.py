@@ -14,9 +14,9 @@ from connectors.kit.contract import Page, Record
 from connectors.memory import MemorySystem
 from hub.settings import load_settings
 from hub.store.progress import Tally
-from hub.sync.hub import Hub
-from hub.sync.intake import take_in
-from hub.sync.pull import pull
+from hub.sync.context import Hub
+from hub.sync.ingest.page import take_in
+from hub.sync.ingest.pull import pull
 from hub.wiring import open_hub
 
 COMPANY = """\

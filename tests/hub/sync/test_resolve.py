@@ -12,7 +12,7 @@ from connectors.memory import MemorySystem
 from hub.errors import DecisionError, UnknownError
 from hub.settings import load_settings
 from hub.store import disputes
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 from hub.sync.resolve import decide_review, resolve_conflict, resolve_with_value
 from hub.sync.run import sync
 from hub.wiring import open_hub

@@ -24,7 +24,7 @@ from hub.store import progress
 from hub.store.engine import Store, open_store
 from hub.store.migrate import migrate
 from hub.store.tables import inbox as inbox_table
-from hub.sync.hub import Connection, Hub
+from hub.sync.context import Connection, Hub
 from hub.web.app import create_app
 from hub.web.inbox import Inbox
 from hub.web.webhooks import Doors

@@ -22,17 +22,18 @@ from hub.store.engine import lock_identities
 from hub.store.letters import Letter
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
-from hub.sync.consequences import Consequences, changed_at, new_golden
-from hub.sync.fights import stop_fights
-from hub.sync.hold import hold
-from hub.sync.hub import Channel, Hub
-from hub.sync.identity import Fresh, Identities, identify, recall_ours
-from hub.sync.parents import with_parents
-from hub.sync.places import come_back, further
-from hub.sync.sightings import digest, is_older, look_again, newer, of_one_time
+from hub.sync.changeset import Consequences, changed_at, new_golden
+from hub.sync.context import Channel, Hub
+from hub.sync.freshness import digest, is_older, look_again, newer, of_one_time
+from hub.sync.ingest.deletions import follow_strangers, take_gone, take_merge
+from hub.sync.ingest.identity import Fresh, Identities, identify, recall_ours
+from hub.sync.ingest.merge_order import Sorted, ask_for_survivors, sort_merges, with_told_merges
+from hub.sync.ingest.oscillation import stop_fights
+from hub.sync.ingest.references import with_parents
+from hub.sync.locking import hold
+from hub.sync.merge.merging import tell_children
+from hub.sync.merge.primary import come_back, further
 from hub.sync.surprises import note_touched
-from hub.sync.survivors import Sorted, ask_for_survivors, sort_merges, with_told_merges
-from hub.sync.vanish import follow_strangers, take_gone, take_merge, tell_children
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
 

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from connectors.kit.contract import FieldNeed
 from connectors.kit.errors import ContractError
 from hub.store import progress as store
-from hub.sync.hub import Connection, Hub
+from hub.sync.context import Connection, Hub
 
 
 def needs(connection: Connection) -> list[FieldNeed]:

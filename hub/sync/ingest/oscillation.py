@@ -13,8 +13,8 @@ from hub.model.fights import WINDOW, fight_reason, fighters
 from hub.model.observe import Clash
 from hub.store import disputes, records
 from hub.store.records import Golden, Link
-from hub.sync.consequences import Consequences
-from hub.sync.hub import Hub
+from hub.sync.changeset import Consequences
+from hub.sync.context import Hub
 
 
 def stop_fights(hub: Hub, tx: Transaction, then: Consequences) -> None:

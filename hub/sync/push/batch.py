@@ -25,16 +25,16 @@ from hub.store import letters, queues, records, unheard
 from hub.store import progress as store
 from hub.store.progress import Tally
 from hub.store.queues import Wish
-from hub.sync.creates import found_there, join, ours_of
-from hub.sync.hub import Channel, Connection, Hub
-from hub.sync.intake import Written, take_in
-from hub.sync.overwritten import remember_overwritten
-from hub.sync.places import written_link
-from hub.sync.plan import Job, Waiting, plan
-from hub.sync.prepare import prepare_once
+from hub.sync.context import Channel, Connection, Hub
+from hub.sync.freshness import digest
+from hub.sync.ingest.page import Written, take_in
+from hub.sync.merge.primary import written_link
+from hub.sync.pauses import pause_connection
 from hub.sync.progress import Progress, Silence
-from hub.sync.pull import pause_connection
-from hub.sync.sightings import digest
+from hub.sync.push.custom_fields import prepare_once
+from hub.sync.push.in_doubt import found_there, join, ours_of
+from hub.sync.push.lost_updates import remember_overwritten
+from hub.sync.push.plan import Job, Waiting, plan
 from hub.sync.surprises import deletes_have_happened, hold_deletes
 from mappings.kit.errors import LensError
 

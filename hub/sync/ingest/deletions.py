@@ -6,7 +6,7 @@ survivor and keeps the history of both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection as Transaction
@@ -19,13 +19,12 @@ from hub.model.want import settle_unheard
 from hub.store import aside, disputes, letters, queues, records, unheard
 from hub.store.progress import Tally
 from hub.store.records import Golden, Link
-from hub.sync.consequences import Consequences
-from hub.sync.hold import hold
-from hub.sync.hub import Channel
-from hub.sync.places import heirs, leave_to, write_to
-from hub.sync.sightings import look_again
-from hub.sync.split import remember_before
-from mappings.canonical.values import Values
+from hub.sync.changeset import Consequences
+from hub.sync.context import Channel
+from hub.sync.freshness import look_again
+from hub.sync.locking import hold
+from hub.sync.merge.merging import merge_golden, tell_children
+from hub.sync.merge.primary import heirs, leave_to, write_to
 
 
 def take_gone(
@@ -164,114 +163,3 @@ def _leave_trace(
     stored = records.links_by_key(tx, channel.connection, channel.stream, [key])[key]
     stored.golden_id, stored.spare = survivor.golden_id, stored.id or 0
     records.change_links(tx, [stored])
-
-
-def merge_golden(
-    tx: Transaction,
-    loser_id: str,
-    winner_id: str,
-    *,
-    then: Consequences,
-    why: str,
-    shown_as: LinkState | None = None,
-) -> None:
-    """Merges two golden records: the winner keeps its values and fills its blanks.
-
-    What it only has as the merging system spells the loser's value (`shown_as`) is the loser's: the
-    third record that some systems make of two is a copy of what they show.
-    """
-    golden = records.load(tx, [loser_id, winner_id], lock=True)
-    loser, winner = golden[loser_id], golden[winner_id]
-    gained = {p: v for p, v in loser.values.items() if winner.values.get(p) is None}
-    remember_before(tx, loser, winner, gained=gained, why=why, now=then.now)
-    if shown_as is not None:
-        gained |= _spelt_out(loser, winner, shown_as)
-    lost = [
-        Change(path, value, winner.values[path], "superseded", why)
-        for path, value in loser.values.items()
-        if path not in gained and winner.values[path] != value
-    ]
-    origin = loser.origin
-    then.history(winner_id, lost, connection=origin)
-    then.set_values(winner, gained, origin=origin, at=None)
-    loser.merged_into = winner_id
-    then.touch(loser)
-    then.forget(loser)
-    unheard.inherit(tx, then.hub.connections, loser_id, winner_id, paths=gained)
-    queues.drop_for(tx, then.hub.connections, loser_id)
-    disputes.move_history(tx, loser_id, winner_id)
-    disputes.move_conflicts(tx, loser_id, winner_id)
-    places = _move_links(tx, loser_id, winner_id)
-    tell_children(tx, winner_id, places, then=then)
-    _move_references(tx, loser_id, winner_id, then=then)
-    for name, connection in then.hub.connections.items():
-        if connection.has(winner.entity):
-            then.wish(name, winner)
-
-
-def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:
-    """Returns what the winner has only as a system spells what the loser had agreed on with it.
-
-    The loser's value is fuller then, or newer.
-    """
-    return {
-        path: value
-        for path, value in loser.values.items()
-        if winner.values.get(path) not in (None, value)
-        and shown_as.agreed_at(path) not in (None, winner.values[path])
-        and shown_as.shown_at(path) == winner.values[path]
-    }
-
-
-def tell_children(
-    tx: Transaction, golden_id: str, connections: Iterable[str], *, then: Consequences
-) -> None:
-    """What refers to a record that is there (again) can say so in these connections now."""
-    places = [name for name in dict.fromkeys(connections) if name in then.hub.connections]
-    if not places:
-        return
-    children = records.referring(tx, [golden_id]).get(golden_id, [])
-    for child in records.load(tx, children).values():
-        for name in places:
-            if then.hub.connections[name].has(child.entity):
-                then.wish(name, child)
-
-
-def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
-    """Gives all links to the winner; returns the connections where it has a record only now."""
-    found = records.links_by_golden(tx, [loser_id, winner_id])
-    kept = [link for link in found.get(winner_id, []) if not link.spare]
-    alive = {
-        (link.connection, link.stream)
-        for link in found.get(loser_id, [])
-        if link.gone_at is None and not link.spare
-    }
-    # A record that is gone makes room for one that lives; without one, it stays deleted.
-    moved = [n for n in kept if n.gone_at is not None and (n.connection, n.stream) in alive]
-    for link in moved:
-        link.spare = link.id or 0
-    records.change_links(tx, moved)
-    taken = {(link.connection, link.stream) for link in kept if not link.spare}
-    moved = []
-    for link in found.get(loser_id, []):
-        link.golden_id = winner_id
-        occupied = (link.connection, link.stream) in taken or link.gone_at is not None
-        if occupied and not link.spare:
-            # Over there it is still two records: keep both, write to one.
-            link.spare = link.id or 0
-        moved.append(link)
-    records.change_links(tx, moved)
-    return [link.connection for link in moved if not link.spare and link.gone_at is None]
-
-
-def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, then: Consequences) -> None:
-    children = records.referring(tx, [loser_id]).get(loser_id, [])
-    for child in records.load(tx, children, lock=True).values():
-        values = {p: winner_id for p, v in child.values.items() if v == loser_id}
-        then.set_values(child, dict(values), origin=child.origin, at=None)
-    shown = [link for links in records.links_by_golden(tx, children).values() for link in links]
-    for link in shown:
-        # Over there it still shows the same key, which means the winner now.
-        for known in (link.state.seen, link.state.agreed, link.state.shown):
-            known.update({p: winner_id for p, v in known.items() if v == loser_id})
-    records.change_links(tx, shown)

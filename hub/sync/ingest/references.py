@@ -15,9 +15,9 @@ from hub.model.matching import certain_prints
 from hub.store import aside, letters, queues, records
 from hub.store.letters import Letter
 from hub.store.progress import Tally
-from hub.sync.hub import Channel
-from hub.sync.identity import Fresh
-from hub.sync.sightings import look_again
+from hub.sync.context import Channel
+from hub.sync.freshness import look_again
+from hub.sync.ingest.identity import Fresh
 from mappings.kit.mapping import declared_path
 
 

@@ -17,7 +17,7 @@ from hub.model.matching import Fingerprint, fingerprints
 from hub.model.observe import Change, Clash
 from hub.store import disputes, letters, queues, records
 from hub.store.records import Golden, Link
-from hub.sync.hub import Hub
+from hub.sync.context import Hub
 from mappings.canonical.values import Entity, Scalar, Values
 
 #: Entities whose changes concern flows.

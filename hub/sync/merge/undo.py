@@ -23,9 +23,9 @@ from hub.model.observe import Change
 from hub.model.state import LinkState
 from hub.store import disputes, merges, queues, records
 from hub.store.records import Golden, Link
-from hub.sync.consequences import Consequences, changed_at
-from hub.sync.hub import Hub
-from hub.sync.sightings import look_again
+from hub.sync.changeset import Consequences, changed_at
+from hub.sync.context import Hub
+from hub.sync.freshness import look_again
 from mappings.canonical.values import Scalar, Values
 
 #: Who decides that two things are two.

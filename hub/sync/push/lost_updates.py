@@ -14,9 +14,9 @@ from sqlalchemy import Connection as Transaction
 
 from hub.model.observe import Change
 from hub.store import records
-from hub.sync.consequences import Consequences
-from hub.sync.hub import Channel, Hub
-from hub.sync.plan import Job
+from hub.sync.changeset import Consequences
+from hub.sync.context import Channel, Hub
+from hub.sync.push.plan import Job
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path

@@ -15,9 +15,9 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Merge, Page
 from hub.store import merges, queues, records
 from hub.store.records import Link
-from hub.sync.hub import Channel
-from hub.sync.identity import Fresh, identify
-from hub.sync.sightings import look_again
+from hub.sync.context import Channel
+from hub.sync.freshness import look_again
+from hub.sync.ingest.identity import Fresh, identify
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from hub.model.want import agree, wanted
 from hub.store import aside, disputes, records
 from hub.store.queues import Wish
 from hub.store.records import Golden, Link
-from hub.sync.hub import Channel, Hub
+from hub.sync.context import Channel, Hub
 from mappings.canonical.values import Scalar, Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path

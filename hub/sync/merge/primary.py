@@ -13,8 +13,8 @@ from sqlalchemy import Connection as Transaction
 
 from hub.store import records
 from hub.store.records import Link
-from hub.sync.consequences import Consequences
-from hub.sync.hub import Channel
+from hub.sync.changeset import Consequences
+from hub.sync.context import Channel
 
 
 def written_link(links: Sequence[Link], channel: Channel) -> Link | None:

@@ -23,7 +23,7 @@ from hub.model.matching import (
 from hub.store import disputes, merges, records, unheard
 from hub.store.engine import lock_identities
 from hub.store.records import Golden
-from hub.sync.hub import Channel
+from hub.sync.context import Channel
 from mappings.canonical.values import Values
 
 

@@ -9,11 +9,11 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Record
 from hub.store import merges, records, unheard
 from hub.store.engine import lock_identities
-from hub.sync.consequences import Consequences
-from hub.sync.hold import hold
-from hub.sync.hub import Channel, Hub
-from hub.sync.places import written_link
-from hub.sync.vanish import merge_golden
+from hub.sync.changeset import Consequences
+from hub.sync.context import Channel, Hub
+from hub.sync.locking import hold
+from hub.sync.merge.merging import merge_golden
+from hub.sync.merge.primary import written_link
 
 
 def found_there(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) -> dict[str, str]:

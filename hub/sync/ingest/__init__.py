@@ -1,0 +1,1 @@
+"""Pulls, sweeps and takes in what systems show."""

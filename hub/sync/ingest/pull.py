@@ -1,0 +1,100 @@
+"""Reads a stream page by page and takes each page in.
+
+The cursor is stored in the transaction that stored its page. A surprise is not obeyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+
+from sqlalchemy import Connection as Transaction
+
+from connectors.kit.contract import Page
+from hub.store import progress as store
+from hub.store import records
+from hub.store.keyset import KeySet
+from hub.store.progress import StreamState, Tally
+from hub.sync.context import Channel, Hub
+from hub.sync.ingest.page import take_in
+from hub.sync.ingest.prefetch import ahead
+from hub.sync.ingest.reading import run_stream
+from hub.sync.ingest.sweep import take_missing
+from hub.sync.progress import Progress
+from hub.sync.surprises import accepted_has_happened, guard
+
+#: A long read renews its lease so often.
+_LEASE_RENEWAL = timedelta(minutes=1)
+
+
+def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = None) -> Tally:
+    """Reads what changed in a stream since its cursor, everything the first time.
+
+    Raises: ConnectorError when the system does not answer; what was read before is kept.
+    """
+    channel = hub.connection(connection).channel(stream)
+
+    def work(tally: Tally, show: Progress) -> None:
+        with hub.store.read() as tx:
+            state = store.stream_state(tx, connection, stream)
+            known = records.count_links(tx, connection, stream)
+        same_mapping = state.fingerprint == channel.mapping.fingerprint
+        since = state.cursor if same_mapping else None
+        anew = since is None
+        if anew and known:
+            # What was deleted before now does not show in a read of everything: were this one
+            # broken off, only a sweep would find it.
+            with hub.store.begin() as tx:
+                store.save_stream(tx, connection, stream, swept_at=None)
+        with KeySet() as met:
+            for page in _stored(hub, channel, state, since, known=known, tally=tally, show=show):
+                if anew and known:
+                    met.add(record.key for record in page.records)
+            if anew and known:
+                take_missing(hub, channel, met, tally=tally)
+        with hub.store.begin() as tx:
+            store.save_stream(tx, connection, stream, read_at=hub.clock())
+            if anew:
+                store.save_stream(tx, connection, stream, swept_at=hub.clock())
+            accepted_has_happened(tx, connection, stream, kind="pull")
+
+    return run_stream(hub, channel, "pull", work, progress=progress)
+
+
+def _stored(
+    hub: Hub,
+    channel: Channel,
+    state: StreamState,
+    since: str | None,
+    *,
+    known: int,
+    tally: Tally,
+    show: Progress,
+) -> Iterator[Page]:
+    """Reads a stream and takes it in; yields what is stored, with the cursor that it reached."""
+    connection, stream = channel.connection, channel.stream
+    leased_at = hub.clock()
+    with closing(ahead(channel.connector.pages(stream, since))) as pages:
+        for page in pages:
+            if page.total is not None:
+                show.start(f"{connection}.{stream}", page.total)
+            # An old cursor must not pass for one earned with the present mapping.
+            since = page.cursor or since
+
+            def store_page(tx: Transaction, page: Page = page, since: str | None = since) -> Tally:
+                counted = tally.copy()
+                take_in(hub, tx, channel, page=page, tally=counted, fetched=False)
+                guard(hub, counted, known=known, accepted=state.accepted)
+                saved = {"fingerprint": channel.mapping.fingerprint, "cursor": since}
+                store.save_stream(tx, connection, stream, **saved)
+                store.save_run(tx, counted)
+                return counted
+
+            tally.become(hub.store.transact(store_page))
+            if hub.clock() - leased_at > _LEASE_RENEWAL:
+                leased_at = hub.clock()
+                with hub.store.begin() as tx:
+                    store.lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
+            show.advance(f"{connection}.{stream}", len(page.records))
+            yield page

@@ -1,0 +1,122 @@
+"""Sweeps the keys of a stream: finds deletions and gaps that a read of changes does not show.
+
+A deletion is believed only after the sweep was complete and a fetch of the key said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection as Transaction
+
+from connectors.kit.contract import Page
+from hub.model.surprise import surprising
+from hub.store import progress as store
+from hub.store import queues, records
+from hub.store.keyset import KeySet
+from hub.store.progress import Tally
+from hub.sync.context import Channel, Hub
+from hub.sync.freshness import look_again
+from hub.sync.ingest.page import take_in
+from hub.sync.ingest.reading import run_stream
+from hub.sync.progress import Progress
+from hub.sync.surprises import accepted_has_happened, guard
+
+#: Keys that a sweep compares at once.
+_KEYS = 2_000
+
+
+def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None = None) -> Tally:
+    """Compares all keys over there with all links: finds deletions and gaps.
+
+    A deletion is believed only after the sweep was complete and a fetch of the key said so.
+    """
+    channel = hub.connection(connection).channel(stream)
+
+    def work(tally: Tally, show: Progress) -> None:
+        with KeySet() as present:
+            for portion in channel.connector.keys(stream):
+                present.add(portion)
+                show.advance(f"{connection}.{stream}", len(portion))
+            take_missing(hub, channel, present, tally=tally)
+            if _wants_gaps(hub, channel):
+                _ask_for_gaps(hub, channel, present)
+        with hub.store.begin() as tx:
+            store.save_stream(tx, connection, stream, swept_at=hub.clock())
+            accepted_has_happened(tx, connection, stream, kind="sweep")
+
+    return run_stream(hub, channel, "sweep", work, progress=progress)
+
+
+def take_missing(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally) -> None:
+    """Asks for each linked record that a complete read has not met, and takes in what is so."""
+    connection, stream = channel.connection, channel.stream
+    with hub.store.read() as tx:
+        accepted = store.stream_state(tx, connection, stream).accepted
+        linked = records.count_links(tx, connection, stream)
+    if not accepted:
+        _look_before(hub, channel, present, tally=tally, known=linked)
+    for missing in _missing(hub, channel, present):
+        page = channel.connector.fetch(stream, missing)
+
+        def store_portion(tx: Transaction, page: Page = page) -> Tally:
+            counted = tally.copy()
+            take_in(hub, tx, channel, page=page, tally=counted)
+            guard(hub, counted, known=linked, accepted=accepted)
+            return counted
+
+        tally.become(hub.store.transact(store_portion))
+
+
+def _look_before(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally, known: int) -> None:
+    """Counts first when many records are missing: none of a surprise is stored, not even a portion.
+
+    Raises: SurpriseError.
+    """
+    missing = sum(map(len, _missing(hub, channel, present)))
+    if not surprising(tally.touched + missing, known, hub.limit):
+        return
+    counted = tally.copy()
+    for keys in _missing(hub, channel, present):
+        gone = len(channel.connector.fetch(channel.stream, keys).gone)
+        counted.touched += gone
+        counted.gone += gone
+    guard(hub, counted, known=known, accepted=False)
+
+
+def _missing(hub: Hub, channel: Channel, present: KeySet) -> Iterator[list[str]]:
+    """Yields the keys of linked records that are not present, a batch at a time."""
+    for keys in linked_keys(hub, channel):
+        missing = present.without(keys)
+        for start in range(0, len(missing), channel.facts.batch):
+            yield missing[start : start + channel.facts.batch]
+
+
+def linked_keys(hub: Hub, channel: Channel) -> Iterator[list[str]]:
+    """Yields the keys of the living links of a stream, sorted, a portion at a time."""
+    after = ""
+    while True:
+        with hub.store.read() as tx:
+            keys = records.living_keys(
+                tx, channel.connection, channel.stream, after=after, limit=_KEYS
+            )
+        if not keys:
+            return
+        yield keys
+        after = keys[-1]
+
+
+def _ask_for_gaps(hub: Hub, channel: Channel, present: KeySet) -> None:
+    connection, stream = channel.connection, channel.stream
+    for keys in present.portions(_KEYS):
+        with hub.store.read() as tx:
+            unknown = records.unknown_keys(tx, connection, stream, keys)
+        if unknown:
+            with hub.store.begin() as tx:
+                nudges = [look_again(connection, stream, key, why="gap") for key in unknown]
+                queues.receive(tx, nudges, now=hub.clock())
+
+
+def _wants_gaps(hub: Hub, channel: Channel) -> bool:
+    adopt = hub.policy(channel.entity.name).adopt
+    return channel.mapping.adopt and (adopt is None or channel.connection in adopt)

@@ -1,0 +1,1 @@
+"""Two golden records become one, and two again."""

@@ -1,0 +1,20 @@
+"""Stops a stream or a connection until a person resumes it."""
+
+from __future__ import annotations
+
+from hub.store import progress as store
+from hub.sync.context import Channel, Hub
+
+
+def pause_stream(hub: Hub, channel: Channel, reason: str) -> None:
+    """Stops a stream until a person resumes it."""
+    with hub.store.begin() as tx:
+        store.save_stream(
+            tx, channel.connection, channel.stream, paused_at=hub.clock(), reason=reason
+        )
+
+
+def pause_connection(hub: Hub, connection: str, reason: str) -> None:
+    """Stops a connection until a person resumes it."""
+    with hub.store.begin() as tx:
+        store.save_connection(tx, connection, paused_at=hub.clock(), reason=reason)

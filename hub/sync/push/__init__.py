@@ -1,0 +1,1 @@
+"""Writes to a system what it lacks."""
