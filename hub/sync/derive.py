@@ -23,6 +23,8 @@ from mappings.canonical.values import Values
 
 _PORTION = 200
 _ORDER_FLOW = "won_deal_to_order"
+#: Entities whose flows want to know that a record cannot be written now, and why.
+EXPLAINED = frozenset({"sales_order"})
 #: Derivations that follow from each other; a deal that becomes an invoice needs four.
 _MOST_HOPS = 16
 #: Letters about chains without end.
@@ -31,7 +33,7 @@ _CHAIN = "chain"
 
 def derive(hub: Hub) -> int:
     """Runs the flows that are due; returns how many golden records they made or changed."""
-    changed = hub.store.transact(lambda tx: _notes(hub, tx))
+    changed = 0
     while (done := hub.store.transact(lambda tx: _portion(hub, tx))) is not None:
         changed += done
     return changed
@@ -95,27 +97,6 @@ def age(hub: Hub) -> None:
                 queues.soil(tx, due, now=hub.clock())
 
 
-def _notes(hub: Hub, tx: Transaction) -> int:
-    """Turns the reasons of waiting and buried orders into notes on their deals."""
-    lock_identities(tx, "derive")
-    erps = {name for name, c in hub.connections.items() if c.role in ("erp", "both")}
-    stuck = {
-        wish["golden_id"]: wish["reason"]
-        for wish in queues.set_aside(tx)
-        if wish["entity"] == "sales_order" and wish["connection"] in erps
-    }
-    if not stuck:
-        return 0
-    work = _Derivation(hub, tx)
-    deals = {
-        str(order.values.get("opportunity") or ""): stuck[order.id]
-        for order in records.load(tx, stuck).values()
-    }
-    work.note_on_deals(deals)
-    work.then.store(tx)
-    return work.changed
-
-
 @dataclass
 class _Derivation:
     hub: Hub
@@ -156,7 +137,9 @@ class _Derivation:
                     self._reminder(golden)
                 case _:
                     pass
-        for order in self._load(sales).values():
+        orders_found = self._load(sales)
+        self._explain_waiting(orders_found.values())
+        for order in orders_found.values():
             self._progress(order)
             companies[str(order.values.get("company") or "")] = None
         self._figures([c for c in companies if c])
@@ -255,6 +238,16 @@ class _Derivation:
         for note in notes:
             if note is not None and note.id not in known:
                 self._store(note)
+
+    def _explain_waiting(self, found: Iterable[Golden]) -> None:
+        """Turns the reasons of orders that the ERP does not have yet into notes on their deals."""
+        deals = {order.id: str(order.values.get("opportunity") or "") for order in found}
+        reasons: dict[str, str] = {}
+        for name, connection in self.hub.connections.items():
+            if deals and connection.role in ("erp", "both"):
+                waiting = queues.reasons(self.tx, name, deals)
+                reasons |= {deals[order]: reason for order, reason in waiting.items()}
+        self.note_on_deals(reasons)
 
     def _progress(self, golden: Golden) -> None:
         """An order: production state, what the deal shows, and the thank-you."""

@@ -213,7 +213,7 @@ def test_what_is_recognised_just_before_its_creation_is_not_created(world, monke
             pull(other, "erp", "parties")
         return plan(*args)
 
-    monkeypatch.setattr("hub.sync.push.plan", planned)
+    monkeypatch.setattr("hub.sync.push.batch.plan", planned)
     push(world.hub, "erp")
     world.agree()
     assert list(world.erp.records("parties")) == met

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import redis
-from worker.dispatch import Work
 
 from hub.rehearsal.perform import Order
 from hub.rehearsal.run import command_of
 from hub.rehearsal.shipped import settings_for
 from hub.rehearsal.stage import Plot
 from hub.rehearsal.vices import chosen
+from hub.sync.due import Work
 from worker import queues
 from worker.rehearse import places_of
 from worker.rehearsing import rehearse

@@ -26,6 +26,7 @@ from hub.store import progress as store
 from hub.store.progress import Tally
 from hub.store.queues import Wish
 from hub.sync.context import Channel, Connection, Hub
+from hub.sync.derive import EXPLAINED
 from hub.sync.freshness import digest
 from hub.sync.ingest.page import Written, take_in
 from hub.sync.merge.primary import written_link
@@ -444,6 +445,8 @@ class _Batch:
                 error=type(error).__name__ if error else None,
                 waits_for=waits_for,
             )
+            if state in ("waiting", "buried") and wish.entity in EXPLAINED:
+                queues.soil(tx, [wish.golden_id], now=self.hub.clock())
 
 
 def _observed(job: Job, channel: Channel) -> bool:
