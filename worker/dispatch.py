@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from hub.store import progress as store
 from hub.store import work as store_work
+from hub.store.connections import connection_states
+from hub.store.streams import all_streams
 from hub.store.work import Waiting, WorkState
 from hub.sync.hub import Channel, Hub
 from worker.queues import LANE_OF
@@ -136,16 +137,14 @@ def due_work(hub: Hub, settings: Timed, now: datetime) -> list[Work]:
     """Returns the work that is due and that nobody has: in-process or by rq, once or twice."""
     with hub.store.read() as tx:
         paused = {
-            name
-            for name, state in store.connection_states(tx).items()
-            if state["paused_at"] is not None
+            name for name, state in connection_states(tx).items() if state["paused_at"] is not None
         }
         picture = _Picture(
             hub=hub,
             rhythm=settings.schedules,
             now=now,
             work=store_work.states(tx),
-            streams={(row["connection"], row["stream"]): row for row in store.all_streams(tx)},
+            streams={(row["connection"], row["stream"]): row for row in all_streams(tx)},
             paused=frozenset(paused),
             waiting=store_work.waiting(tx, now=now),
         )

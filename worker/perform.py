@@ -12,10 +12,11 @@ from sqlalchemy.exc import DBAPIError
 
 from connectors.kit.budget import bulk
 from connectors.kit.errors import ConnectorError
-from hub.store import leases, queues
+from hub.store import leases, outbox
 from hub.store import work as store
 from hub.store.engine import trouble
 from hub.store.holders import is_dead
+from hub.store.runs import forget_runs
 from hub.sync.derive import age, derive
 from hub.sync.drain import drain
 from hub.sync.hub import Hub
@@ -79,8 +80,8 @@ def _tidy(hub: Hub, _: Work, __: Stopping) -> None:
     age(hub)
     now = hub.clock()
     with hub.store.begin() as tx:
-        queues.retry_refused(tx, now=now)
-        store.forget_runs(tx, quiet=now - _QUIET_RUNS, all_before=now - _ALL_RUNS)
+        outbox.retry_refused(tx, now=now)
+        forget_runs(tx, quiet=now - _QUIET_RUNS, all_before=now - _ALL_RUNS)
 
 
 _KINDS: dict[str, Callable[[Hub, Work, Stopping], None]] = {

@@ -17,9 +17,10 @@ from hub.cli.screen import Screen, complain, shown
 from hub.cli.session import Session, command, session
 from hub.errors import UnknownError
 from hub.settings import Settings
-from hub.store import progress as store
-from hub.store import queues
-from hub.store.progress import Tally
+from hub.store import outbox
+from hub.store.outbox import LEASE
+from hub.store.runs import Tally
+from hub.store.streams import stream_state
 from hub.sync.derive import age, derive
 from hub.sync.drain import drain
 from hub.sync.hub import Channel, Hub
@@ -65,7 +66,7 @@ def _once(session: Session, hub: Hub, entities: Sequence[str] | None) -> int:
     with progress(session) as bars:
         report = sync_all(hub, entities=entities, progress=bars)
     with hub.store.read() as tx:
-        backlog = queues.backlog(tx)
+        backlog = outbox.backlog(tx)
     # Leased by a worker that runs, or by one that was killed: its lease ends by itself.
     elsewhere = sum(count for (_, state), count in backlog.items() if state in ("due", "sent"))
     screen = session.screen
@@ -73,7 +74,7 @@ def _once(session: Session, hub: Hub, entities: Sequence[str] | None) -> int:
     if not screen.json:
         _draw(screen, report)
         if elsewhere and report.quiet:
-            minutes = int(queues.LEASE.total_seconds() // 60)
+            minutes = int(LEASE.total_seconds() // 60)
             screen.say(
                 f"{elsewhere} writes are in the hands of another worker; if that one was killed,"
                 f" they go on after {minutes} minutes at most."
@@ -203,7 +204,7 @@ class _Watch:
             return
         connection, stream = channel.connection, channel.stream
         with self.hub.store.read() as tx:
-            state = store.stream_state(tx, connection, stream)
+            state = stream_state(tx, connection, stream)
         schedules = self.settings.schedules
         if state.read_at is None or now - state.read_at >= schedules.pull_every(connection, stream):
             self._tell(pull(self.hub, connection, stream))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, or_, select, update
 
 from hub.store.engine import upsert
 from hub.store.leases import WORK_LEASE
-from hub.store.tables import dirty, inbox, letters, outbox, runs, work
+from hub.store.tables import dirty, inbox, letters, outbox, work
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +108,3 @@ def waiting(tx: Connection, *, now: datetime) -> Waiting:
 
 def _names(found: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
-
-
-def forget_runs(tx: Connection, *, quiet: datetime, all_before: datetime) -> int:
-    """Forgets runs in which nothing happened before `quiet`, and all before `all_before`."""
-    idle = (
-        (runs.c.started_at < quiet)
-        & (runs.c.state == "done")
-        & (runs.c.changed == 0)
-        & (runs.c.written == 0)
-        & (runs.c.buried == 0)
-    )
-    return tx.execute(runs.delete().where(idle | (runs.c.started_at < all_before))).rowcount

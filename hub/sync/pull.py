@@ -15,10 +15,12 @@ from connectors.kit.contract import Page
 from connectors.kit.errors import ConnectorError
 from hub.model.recovery import Pause, Restart, recovery
 from hub.model.surprise import surprising
-from hub.store import progress as store
-from hub.store import queues, records
+from hub.store import inbox
+from hub.store.connections import pause_reason, save_connection
 from hub.store.keyset import KeySet
-from hub.store.progress import StreamState, Tally
+from hub.store.links import count_links, living_keys, unknown_keys
+from hub.store.runs import Tally, save_run, start_run
+from hub.store.streams import StreamState, lease_stream, release_stream, save_stream, stream_state
 from hub.sync.ahead import ahead
 from hub.sync.hub import Channel, Hub
 from hub.sync.intake import take_in
@@ -41,8 +43,8 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
 
     def work(tally: Tally, show: Progress) -> None:
         with hub.store.read() as tx:
-            state = store.stream_state(tx, connection, stream)
-            known = records.count_links(tx, connection, stream)
+            state = stream_state(tx, connection, stream)
+            known = count_links(tx, connection, stream)
         same_mapping = state.fingerprint == channel.mapping.fingerprint
         since = state.cursor if same_mapping else None
         anew = since is None
@@ -50,7 +52,7 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             # What was deleted before now does not show in a read of everything: were this one
             # broken off, only a sweep would find it.
             with hub.store.begin() as tx:
-                store.save_stream(tx, connection, stream, swept_at=None)
+                save_stream(tx, connection, stream, swept_at=None)
         with KeySet() as met:
             for page in _stored(hub, channel, state, since, known=known, tally=tally, show=show):
                 if anew and known:
@@ -58,9 +60,9 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             if anew and known:
                 _take_missing(hub, channel, met, tally=tally)
         with hub.store.begin() as tx:
-            store.save_stream(tx, connection, stream, read_at=hub.clock())
+            save_stream(tx, connection, stream, read_at=hub.clock())
             if anew:
-                store.save_stream(tx, connection, stream, swept_at=hub.clock())
+                save_stream(tx, connection, stream, swept_at=hub.clock())
             accepted_has_happened(tx, connection, stream, kind="pull")
 
     return _run(hub, channel, "pull", work, progress=progress)
@@ -91,15 +93,15 @@ def _stored(
                 take_in(hub, tx, channel, page=page, tally=counted, fetched=False)
                 guard(hub, counted, known=known, accepted=state.accepted)
                 saved = {"fingerprint": channel.mapping.fingerprint, "cursor": since}
-                store.save_stream(tx, connection, stream, **saved)
-                store.save_run(tx, counted)
+                save_stream(tx, connection, stream, **saved)
+                save_run(tx, counted)
                 return counted
 
             tally.become(hub.store.transact(store_page))
             if hub.clock() - leased_at > _LEASE_RENEWAL:
                 leased_at = hub.clock()
                 with hub.store.begin() as tx:
-                    store.lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
+                    lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
             show.advance(f"{connection}.{stream}", len(page.records))
             yield page
 
@@ -120,7 +122,7 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
             if _wants_gaps(hub, channel):
                 _ask_for_gaps(hub, channel, present)
         with hub.store.begin() as tx:
-            store.save_stream(tx, connection, stream, swept_at=hub.clock())
+            save_stream(tx, connection, stream, swept_at=hub.clock())
             accepted_has_happened(tx, connection, stream, kind="sweep")
 
     return _run(hub, channel, "sweep", work, progress=progress)
@@ -130,8 +132,8 @@ def _take_missing(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally) 
     """Asks for each linked record that a complete read has not met, and takes in what is so."""
     connection, stream = channel.connection, channel.stream
     with hub.store.read() as tx:
-        accepted = store.stream_state(tx, connection, stream).accepted
-        linked = records.count_links(tx, connection, stream)
+        accepted = stream_state(tx, connection, stream).accepted
+        linked = count_links(tx, connection, stream)
     if not accepted:
         _look_before(hub, channel, present, tally=tally, known=linked)
     for missing in _missing(hub, channel, present):
@@ -175,9 +177,7 @@ def linked_keys(hub: Hub, channel: Channel) -> Iterator[list[str]]:
     after = ""
     while True:
         with hub.store.read() as tx:
-            keys = records.living_keys(
-                tx, channel.connection, channel.stream, after=after, limit=_KEYS
-            )
+            keys = living_keys(tx, channel.connection, channel.stream, after=after, limit=_KEYS)
         if not keys:
             return
         yield keys
@@ -188,11 +188,11 @@ def _ask_for_gaps(hub: Hub, channel: Channel, present: KeySet) -> None:
     connection, stream = channel.connection, channel.stream
     for keys in present.portions(_KEYS):
         with hub.store.read() as tx:
-            unknown = records.unknown_keys(tx, connection, stream, keys)
+            unknown = unknown_keys(tx, connection, stream, keys)
         if unknown:
             with hub.store.begin() as tx:
                 nudges = [look_again(connection, stream, key, why="gap") for key in unknown]
-                queues.receive(tx, nudges, now=hub.clock())
+                inbox.receive(tx, nudges, now=hub.clock())
 
 
 def _wants_gaps(hub: Hub, channel: Channel) -> bool:
@@ -215,7 +215,7 @@ def _run(
     with hub.store.begin() as tx:
         if not _may_run(hub, tx, channel):
             return tally
-        store.start_run(tx, tally)
+        start_run(tx, tally)
     show.start(f"{connection}.{stream}", None)
     try:
         _work_once_more_after_restart(hub, channel, tally, work, show)
@@ -230,18 +230,18 @@ def _run(
         _end(hub, tally, state="red" if red else "done", reason=red)
     finally:
         with hub.store.begin() as tx:
-            store.release_stream(tx, connection, stream, worker=hub.worker)
+            release_stream(tx, connection, stream, worker=hub.worker)
         show.done(f"{connection}.{stream}")
     return tally
 
 
 def _may_run(hub: Hub, tx: Transaction, channel: Channel) -> bool:
     connection, stream = channel.connection, channel.stream
-    if store.paused(tx, connection) is not None:
+    if pause_reason(tx, connection) is not None:
         return False
-    if store.stream_state(tx, connection, stream).paused_at is not None:
+    if stream_state(tx, connection, stream).paused_at is not None:
         return False
-    return store.lease_stream(tx, connection, stream, worker=hub.worker, now=hub.clock())
+    return lease_stream(tx, connection, stream, worker=hub.worker, now=hub.clock())
 
 
 def _work_once_more_after_restart(
@@ -257,16 +257,14 @@ def _work_once_more_after_restart(
         if not isinstance(recovery(error, attempts=0), Restart):
             raise
         with hub.store.begin() as tx:
-            store.save_stream(tx, channel.connection, channel.stream, cursor=None)
+            save_stream(tx, channel.connection, channel.stream, cursor=None)
         work(tally, show)
 
 
 def pause_stream(hub: Hub, channel: Channel, reason: str) -> None:
     """Stops a stream until a person resumes it."""
     with hub.store.begin() as tx:
-        store.save_stream(
-            tx, channel.connection, channel.stream, paused_at=hub.clock(), reason=reason
-        )
+        save_stream(tx, channel.connection, channel.stream, paused_at=hub.clock(), reason=reason)
 
 
 def _fail(hub: Hub, channel: Channel, tally: Tally, error: ConnectorError) -> None:
@@ -278,9 +276,9 @@ def _fail(hub: Hub, channel: Channel, tally: Tally, error: ConnectorError) -> No
 def pause_connection(hub: Hub, connection: str, reason: str) -> None:
     """Stops a connection until a person resumes it."""
     with hub.store.begin() as tx:
-        store.save_connection(tx, connection, paused_at=hub.clock(), reason=reason)
+        save_connection(tx, connection, paused_at=hub.clock(), reason=reason)
 
 
 def _end(hub: Hub, tally: Tally, *, state: str, reason: str | None = None) -> None:
     with hub.store.begin() as tx:
-        store.save_run(tx, tally, state=state, finished_at=hub.clock(), reason=reason)
+        save_run(tx, tally, state=state, finished_at=hub.clock(), reason=reason)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.errors import ConnectorError
-from hub.store import letters, queues
-from hub.store import progress as store
-from hub.store.progress import Tally
+from hub.store import outbox, quarantine
+from hub.store.connections import connection_states
+from hub.store.runs import Tally
+from hub.store.streams import all_streams, stream_state
 from hub.sync.derive import age, derive
 from hub.sync.drain import drain
 from hub.sync.hub import Channel, Hub
@@ -48,12 +49,12 @@ def sync(
     report = Report()
     age(hub)
     with hub.store.begin() as tx:
-        queues.retry_refused(tx, now=hub.clock())
+        outbox.retry_refused(tx, now=hub.clock())
     for number in range(_MOST_ROUNDS):
         report.rounds = number + 1
         with hub.store.begin() as tx:
-            queues.wake_all(tx, now=hub.clock())
-            letters.wake_all(tx, now=hub.clock())
+            outbox.resume_all_waiting(tx, now=hub.clock())
+            quarantine.resume_all_waiting(tx, now=hub.clock())
         before = (report.changed, report.written)
         _read(hub, report, entities, swept=number == 0, progress=progress)
         if _all_was_read(hub):
@@ -70,7 +71,7 @@ def sync(
 def _all_was_read(hub: Hub) -> bool:
     """Says whether every stream was read at least once: before, what looks missing is unknown."""
     with hub.store.read() as tx:
-        read = {(s["connection"], s["stream"]) for s in store.all_streams(tx) if s["read_at"]}
+        read = {(s["connection"], s["stream"]) for s in all_streams(tx) if s["read_at"]}
     return all(
         (connection.name, stream) in read
         for connection in hub.connections.values()
@@ -110,7 +111,7 @@ def _read(
 def _wants_sweep(hub: Hub, channel: Channel) -> bool:
     """Says whether deletions only show in a sweep: always, or after everything was read anew."""
     with hub.store.read() as tx:
-        swept_at = store.stream_state(tx, channel.connection, channel.stream).swept_at
+        swept_at = stream_state(tx, channel.connection, channel.stream).swept_at
     return channel.facts.deletions == "sweep" or swept_at is None
 
 
@@ -142,10 +143,10 @@ def _channels(hub: Hub, entity: str) -> list[Channel]:
 def _paused(hub: Hub, tx: Transaction) -> dict[str, str]:
     found = {
         name: str(state["reason"])
-        for name, state in store.connection_states(tx).items()
+        for name, state in connection_states(tx).items()
         if state["paused_at"] is not None and name in hub.connections
     }
-    for row in store.all_streams(tx):
+    for row in all_streams(tx):
         if row["paused_at"] is not None:
             found[f"{row['connection']}.{row['stream']}"] = str(row["reason"])
     return found

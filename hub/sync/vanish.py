@@ -16,9 +16,13 @@ from hub.flows.facts import derived_id
 from hub.model.observe import Change
 from hub.model.state import LinkState
 from hub.model.want import settle_unheard
-from hub.store import aside, disputes, letters, queues, records, unheard
-from hub.store.progress import Tally
-from hub.store.records import Golden, Link
+from hub.store import aside, history, inbox, outbox, quarantine, unheard
+from hub.store.conflicts import move_conflicts
+from hub.store.golden import Golden, load_golden
+from hub.store.links import Link, add_links, change_links, links_by_golden, links_by_key
+from hub.store.references import referring
+from hub.store.reviews import drop_reviews
+from hub.store.runs import Tally
 from hub.sync.consequences import Consequences
 from hub.sync.hold import hold
 from hub.sync.hub import Channel
@@ -63,8 +67,8 @@ def take_gone(
 def _end_waiting(tx: Transaction, channel: Channel, keys: Sequence[str]) -> None:
     """What is no longer there is neither set aside nor under review."""
     place = (channel.connection, channel.stream)
-    letters.deliver(tx, "pull", channel.connection, stream=channel.stream, keys=keys)
-    disputes.drop_reviews(tx, *place, keys)
+    quarantine.resolve(tx, "pull", channel.connection, stream=channel.stream, keys=keys)
+    drop_reviews(tx, *place, keys)
     aside.forget(tx, *place, keys)
 
 
@@ -112,12 +116,12 @@ def take_merge(
     if into is None:
         # What was known of the old record says nothing about the age of the survivor.
         old.key, old.digest, old.modified_at = merge.into, None, None
-        records.change_links(tx, [old])
+        change_links(tx, [old])
         _leave_trace(tx, channel, merge.key, survivor=old, now=then.now)
         return
     written = old.spare == 0
     old.gone_at, old.digest, old.spare = then.now, None, old.id or 0
-    records.change_links(tx, [old])
+    change_links(tx, [old])
     if written and old.golden_id and old.golden_id == into.golden_id:
         write_to(tx, into, then=then)
     elif old.golden_id and into.golden_id and old.golden_id != into.golden_id:
@@ -142,7 +146,7 @@ def follow_strangers(tx: Transaction, channel: Channel, page: Page, *, now: date
     connection, stream = channel.connection, channel.stream
     into = {merge.key: merge.into for merge in page.merges if merge.key != merge.into}
     _end_waiting(tx, channel, list(into))
-    links = records.links_by_key(tx, connection, stream, [*into, *into.values()])
+    links = links_by_key(tx, connection, stream, [*into, *into.values()])
     strangers = [key for key in into if key not in links]
     there = {record.key for record in page.records}
     for key in strangers:
@@ -150,9 +154,11 @@ def follow_strangers(tx: Transaction, channel: Channel, page: Page, *, now: date
         if survivor is not None:
             _leave_trace(tx, channel, key, survivor=survivor, now=now)
         elif into[key] not in there:
-            queues.receive(tx, [look_again(connection, stream, into[key])], now=now)
+            inbox.receive(tx, [look_again(connection, stream, into[key])], now=now)
     if strangers:
-        letters.wake(tx, [derived_id(connection, stream, key) for key in strangers], now=now)
+        quarantine.resume_waiting(
+            tx, [derived_id(connection, stream, key) for key in strangers], now=now
+        )
 
 
 def _leave_trace(
@@ -160,10 +166,10 @@ def _leave_trace(
 ) -> None:
     """The old key goes on meaning the survivor, for children and for pages that are old news."""
     trace = Link(channel.connection, channel.stream, key, None, gone_at=now)
-    records.add_links(tx, [trace])
-    stored = records.links_by_key(tx, channel.connection, channel.stream, [key])[key]
+    add_links(tx, [trace])
+    stored = links_by_key(tx, channel.connection, channel.stream, [key])[key]
     stored.golden_id, stored.spare = survivor.golden_id, stored.id or 0
-    records.change_links(tx, [stored])
+    change_links(tx, [stored])
 
 
 def merge_golden(
@@ -180,7 +186,7 @@ def merge_golden(
     What it only has as the merging system spells the loser's value (`shown_as`) is the loser's: the
     third record that some systems make of two is a copy of what they show.
     """
-    golden = records.load(tx, [loser_id, winner_id], lock=True)
+    golden = load_golden(tx, [loser_id, winner_id], lock=True)
     loser, winner = golden[loser_id], golden[winner_id]
     gained = {p: v for p, v in loser.values.items() if winner.values.get(p) is None}
     remember_before(tx, loser, winner, gained=gained, why=why, now=then.now)
@@ -198,9 +204,9 @@ def merge_golden(
     then.touch(loser)
     then.forget(loser)
     unheard.inherit(tx, then.hub.connections, loser_id, winner_id, paths=gained)
-    queues.drop_for(tx, then.hub.connections, loser_id)
-    disputes.move_history(tx, loser_id, winner_id)
-    disputes.move_conflicts(tx, loser_id, winner_id)
+    outbox.cancel_for(tx, then.hub.connections, loser_id)
+    history.move(tx, loser_id, winner_id)
+    move_conflicts(tx, loser_id, winner_id)
     places = _move_links(tx, loser_id, winner_id)
     tell_children(tx, winner_id, places, then=then)
     _move_references(tx, loser_id, winner_id, then=then)
@@ -230,8 +236,8 @@ def tell_children(
     places = [name for name in dict.fromkeys(connections) if name in then.hub.connections]
     if not places:
         return
-    children = records.referring(tx, [golden_id]).get(golden_id, [])
-    for child in records.load(tx, children).values():
+    children = referring(tx, [golden_id]).get(golden_id, [])
+    for child in load_golden(tx, children).values():
         for name in places:
             if then.hub.connections[name].has(child.entity):
                 then.wish(name, child)
@@ -239,7 +245,7 @@ def tell_children(
 
 def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
     """Gives all links to the winner; returns the connections where it has a record only now."""
-    found = records.links_by_golden(tx, [loser_id, winner_id])
+    found = links_by_golden(tx, [loser_id, winner_id])
     kept = [link for link in found.get(winner_id, []) if not link.spare]
     alive = {
         (link.connection, link.stream)
@@ -250,7 +256,7 @@ def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
     moved = [n for n in kept if n.gone_at is not None and (n.connection, n.stream) in alive]
     for link in moved:
         link.spare = link.id or 0
-    records.change_links(tx, moved)
+    change_links(tx, moved)
     taken = {(link.connection, link.stream) for link in kept if not link.spare}
     moved = []
     for link in found.get(loser_id, []):
@@ -260,18 +266,18 @@ def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
             # Over there it is still two records: keep both, write to one.
             link.spare = link.id or 0
         moved.append(link)
-    records.change_links(tx, moved)
+    change_links(tx, moved)
     return [link.connection for link in moved if not link.spare and link.gone_at is None]
 
 
 def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, then: Consequences) -> None:
-    children = records.referring(tx, [loser_id]).get(loser_id, [])
-    for child in records.load(tx, children, lock=True).values():
+    children = referring(tx, [loser_id]).get(loser_id, [])
+    for child in load_golden(tx, children, lock=True).values():
         values = {p: winner_id for p, v in child.values.items() if v == loser_id}
         then.set_values(child, dict(values), origin=child.origin, at=None)
-    shown = [link for links in records.links_by_golden(tx, children).values() for link in links]
+    shown = [link for links in links_by_golden(tx, children).values() for link in links]
     for link in shown:
         # Over there it still shows the same key, which means the winner now.
         for known in (link.state.seen, link.state.agreed, link.state.shown):
             known.update({p: winner_id for p, v in known.items() if v == loser_id})
-    records.change_links(tx, shown)
+    change_links(tx, shown)
