@@ -37,11 +37,11 @@ from hub.rehearsal.verdict import judged
 from hub.rehearsal.vices import ALONE, TOGETHER
 from hub.settings import Settings, load_settings
 from hub.settings.shape import BudgetSettings, Schedules
-from hub.store import leases, queues
-from hub.store import progress as store
+from hub.store import leases, outbox
 from hub.store.engine import Store, open_store
 from hub.store.migrate import migrate
 from hub.store.scratch import scratch_database
+from hub.store.streams import all_streams, save_stream, stream_state
 from worker.queues import call_queues, connect, sweep_up
 from worker.supervise import Child
 
@@ -212,12 +212,12 @@ class _Sweeper:
     def __call__(self, connection: str, stream: str) -> None:
         hub = self.play.stage.hub
         with hub.store.begin() as tx:
-            store.save_stream(tx, connection, stream, swept_at=None)
+            save_stream(tx, connection, stream, swept_at=None)
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until:
             self.company.watch()
             with hub.store.read() as tx:
-                state = store.stream_state(tx, connection, stream)
+                state = stream_state(tx, connection, stream)
             if state.paused_at is not None or state.swept_at is not None:
                 return
             time.sleep(0.1)
@@ -271,10 +271,10 @@ class _Day:
     def _too_far_ahead(self, typed: deque[datetime]) -> bool:
         """Says whether the hub has not read what was typed some bursts ago, or has much to do."""
         with self.play.stage.store.read() as tx:
-            read = [row["read_at"] for row in store.all_streams(tx)]
+            read = [row["read_at"] for row in all_streams(tx)]
             if len(typed) == _AHEAD and any(at is None or at < typed[0] for at in read):
                 return True
-            return sum(queues.due_counts(tx, now=self.play.stage.clock())) > _DUE
+            return sum(outbox.due_counts(tx, now=self.play.stage.clock())) > _DUE
 
 
 def _wait_for_quiet(play: Play, company: Company) -> None:
@@ -286,8 +286,8 @@ def _wait_for_quiet(play: Play, company: Company) -> None:
         play.watch.look()
         play.decide(most=0.0)
         with play.stage.store.read() as tx:
-            read = [row["read_at"] for row in store.all_streams(tx)]
-            due = sum(queues.due_counts(tx, now=play.stage.clock()))
+            read = [row["read_at"] for row in all_streams(tx)]
+            due = sum(outbox.due_counts(tx, now=play.stage.clock()))
         if not due and all(at is not None and at > home for at in read):
             return
         time.sleep(0.3)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection as Transaction
 
 from hub.cli import letters
-from hub.store import disputes
+from hub.store.conflicts import list_conflicts
+from hub.store.reviews import open_reviews
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Matter:
 
 def matters(tx: Transaction) -> list[Matter]:
     """Returns what waits for people in the whole hub, whatever this command has done."""
-    conflicts = len(disputes.listing(tx))
-    reviews = len(disputes.open_reviews(tx))
+    conflicts = len(list_conflicts(tx))
+    reviews = len(open_reviews(tx))
     # A record may wait for several reasons: people count records.
     aside = len({(row["where"], row["what"]) for row in letters.gathered(tx)})
     found = (

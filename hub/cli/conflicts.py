@@ -10,7 +10,8 @@ from sqlalchemy import Connection as Transaction
 from hub.cli.screen import shown
 from hub.cli.session import Session, callback, command, group, session
 from hub.errors import UnknownError
-from hub.store import disputes, records
+from hub.store.conflicts import list_conflicts
+from hub.store.golden import load_golden
 from hub.sync.context import Hub
 from hub.sync.explain import title_of
 from hub.sync.resolve import Resolved, resolve_conflict, resolve_with_value
@@ -68,8 +69,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _rows(hub: Hub, tx: Transaction, *, closed: bool) -> list[dict[str, Any]]:
-    rows = disputes.listing(tx, all_of_them=closed)
-    golden = records.load(tx, {row["golden_id"] for row in rows})
+    rows = list_conflicts(tx, all_of_them=closed)
+    golden = load_golden(tx, {row["golden_id"] for row in rows})
     for row in rows:
         one = golden[row["golden_id"]]
         row["entity"] = one.entity

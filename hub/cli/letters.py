@@ -14,21 +14,20 @@ from sqlalchemy import Connection as Transaction
 
 from hub.cli.session import callback, command, group, session
 from hub.errors import UnknownError
-from hub.store import letters as store
-from hub.store import queues
+from hub.store import outbox, quarantine
 
 Row = dict[str, Any]
 
 #: Part of an id -> how its rows are tried again, and dropped.
 _REPLAY: Mapping[str, Callable[..., int]] = {
-    "push": queues.replay,
-    "pull": store.replay,
-    "flow": store.replay,
+    "push": outbox.retry,
+    "pull": quarantine.retry,
+    "flow": quarantine.retry,
 }
 _DROP: Mapping[str, Callable[..., int]] = {
-    "push": queues.drop,
-    "pull": store.drop,
-    "flow": store.drop,
+    "push": outbox.drop,
+    "pull": quarantine.drop,
+    "flow": quarantine.drop,
 }
 
 
@@ -46,7 +45,7 @@ def gathered(tx: Transaction) -> list[Row]:
             "first_at": row["first_at"],
             "due_at": row["due_at"] if row["state"] == "waiting" else None,
         }
-        for row in queues.set_aside(tx)
+        for row in outbox.set_aside(tx)
     ]
     others = [
         {
@@ -60,7 +59,7 @@ def gathered(tx: Transaction) -> list[Row]:
             "first_at": row["first_at"],
             "due_at": row["due_at"] if row["state"] == "waiting" else None,
         }
-        for row in store.listing(tx)
+        for row in quarantine.listing(tx)
     ]
     return sorted([*pushes, *others], key=lambda row: row["first_at"])
 

@@ -10,9 +10,10 @@ from sqlalchemy import Connection as Transaction
 
 from hub.cli.session import Session, callback, command, group, session
 from hub.errors import UnknownError
-from hub.store import disputes, records
+from hub.store.golden import Golden, golden_by_entity, load_golden
+from hub.store.links import Link, links_by_golden
 from hub.store.merges import listing as listing_of_merges
-from hub.store.records import Golden, Link
+from hub.store.reviews import open_reviews
 from hub.sync.context import Hub
 from hub.sync.explain import find, title_of
 from hub.sync.merge.undo import undo_merge
@@ -121,7 +122,7 @@ def _known(hub: Hub, entity: str) -> str:
 def _merges(session: Session) -> None:
     with session.hub() as hub, hub.store.read() as tx:
         rows = listing_of_merges(tx)
-        golden = records.load(tx, {row[side] for row in rows for side in ("winner", "loser")})
+        golden = load_golden(tx, {row[side] for row in rows for side in ("winner", "loser")})
         for row in rows:
             del row["before"]
             for side in ("winner", "loser"):
@@ -170,9 +171,9 @@ def _list(session: Session, entity: str | None, connection: str | None, *, limit
 def _golden(hub: Hub, tx: Transaction, entity: str | None) -> Iterator[tuple[Golden, list[Link]]]:
     for name in hub.entities if entity is None else [_known(hub, entity)]:
         after = ""
-        while portion := records.golden_by_entity(tx, name, after=after, limit=_PORTION):
+        while portion := golden_by_entity(tx, name, after=after, limit=_PORTION):
             after = portion[-1].id
-            links = records.links_by_golden(tx, [golden.id for golden in portion])
+            links = links_by_golden(tx, [golden.id for golden in portion])
             yield from ((golden, links.get(golden.id, [])) for golden in portion)
 
 
@@ -206,7 +207,7 @@ def _show(session: Session, entity: str, key: str) -> None:
     with session.hub() as hub:
         with hub.store.read() as tx:
             golden = find(hub, tx, _known(hub, entity), key)
-            links = records.links_by_golden(tx, [golden.id]).get(golden.id, [])
+            links = links_by_golden(tx, [golden.id]).get(golden.id, [])
         row = _row(hub, golden, links)
     session.screen.document(row)
     session.screen.say(f"{entity} {row['title']} ({row['id']})", "bold")
@@ -223,8 +224,8 @@ def _show(session: Session, entity: str, key: str) -> None:
 
 def _review(session: Session) -> None:
     with session.hub() as hub, hub.store.read() as tx:
-        rows = disputes.open_reviews(tx)
-        golden = records.load(tx, {c for row in rows for c in row["candidates"]})
+        rows = open_reviews(tx)
+        golden = load_golden(tx, {c for row in rows for c in row["candidates"]})
         for row in rows:
             row["candidates"] = [
                 {"id": c, "title": title_of(hub.entities[golden[c].entity], golden[c])}

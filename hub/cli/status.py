@@ -12,9 +12,13 @@ from hub.cli import letters
 from hub.cli.exits import FOUND
 from hub.cli.screen import Screen, ago
 from hub.cli.session import command, session
-from hub.store import disputes, queues
-from hub.store import progress as store
+from hub.store import outbox
 from hub.store.accounts import usage
+from hub.store.conflicts import list_conflicts
+from hub.store.connections import connection_states
+from hub.store.reviews import open_reviews
+from hub.store.runs import recent_runs
+from hub.store.streams import all_streams
 from hub.sync.context import Hub
 
 #: Runs shown.
@@ -46,13 +50,13 @@ def register(app: typer.Typer) -> None:
 def gathered(hub: Hub) -> dict[str, Any]:
     """Returns everything the command shows."""
     with hub.store.read() as tx:
-        states = store.connection_states(tx)
-        streams = {(row["connection"], row["stream"]): row for row in store.all_streams(tx)}
-        backlog = queues.backlog(tx)
+        states = connection_states(tx)
+        streams = {(row["connection"], row["stream"]): row for row in all_streams(tx)}
+        backlog = outbox.backlog(tx)
         aside = letters.gathered(tx)
-        open_conflicts = disputes.listing(tx)
-        reviews = disputes.open_reviews(tx)
-        runs = store.recent_runs(tx, limit=_RUNS)
+        open_conflicts = list_conflicts(tx)
+        reviews = open_reviews(tx)
+        runs = recent_runs(tx, limit=_RUNS)
         calls = usage(tx, now=hub.clock())
     rows = [
         _stream(hub, name, stream, streams.get((name, stream), {}))

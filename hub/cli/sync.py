@@ -14,7 +14,7 @@ from hub.cli.progress import progress
 from hub.cli.screen import Screen, complain, shown
 from hub.cli.session import Session, command, session
 from hub.errors import UnknownError
-from hub.store.progress import Tally
+from hub.store.runs import Tally
 from hub.sync.attempt import Done, attempt, give_back, take_over
 from hub.sync.context import Hub
 from hub.sync.due import BySchedule, agenda, by_phase

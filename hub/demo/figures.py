@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hub.demo.world import World
-from hub.store import records
-from hub.store.records import Golden
+from hub.store import links as stored
+from hub.store.golden import Golden, golden_by_entity
+from hub.store.links import links_by_golden
 from hub.sync.context import Hub
 
 
@@ -42,7 +43,7 @@ def count_links(hub: Hub) -> dict[str, int]:
     with hub.store.read() as tx:
         for connection in hub.connections.values():
             for channel in connection.channels.values():
-                count = records.count_links(tx, connection.name, channel.stream)
+                count = stored.count_links(tx, connection.name, channel.stream)
                 found[channel.entity.name] = found.get(channel.entity.name, 0) + count
     return {entity: count for entity, count in found.items() if count}
 
@@ -51,7 +52,7 @@ def pairs(hub: Hub, entity: str) -> dict[str, tuple[str, str]]:
     """Returns golden id -> key in the CRM and key in the ERP, for what is on both sides."""
     ids = [golden.id for golden in everyone(hub, entity)]
     with hub.store.read() as tx:
-        links = records.links_by_golden(tx, ids)
+        links = links_by_golden(tx, ids)
     keys = {
         golden_id: {link.connection: link.key for link in found if link.gone_at is None}
         for golden_id, found in links.items()
@@ -67,7 +68,7 @@ def everyone(hub: Hub, entity: str) -> list[Golden]:
     """Returns all living golden records of an entity."""
     found: list[Golden] = []
     with hub.store.read() as tx:
-        while portion := records.golden_by_entity(tx, entity, after=found[-1].id if found else ""):
+        while portion := golden_by_entity(tx, entity, after=found[-1].id if found else ""):
             found += portion
     return found
 

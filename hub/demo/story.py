@@ -15,7 +15,7 @@ from hub.demo.figures import Figures
 from hub.demo.stage import Row, Stage, company_of
 from hub.demo.telling import plain, short
 from hub.demo.world import LONG_AGO
-from hub.store import disputes
+from hub.store.conflicts import list_conflicts
 from hub.sync.reconcile import Reconciliation, reconcile
 from hub.sync.resolve import resolve_conflict
 
@@ -203,7 +203,7 @@ class Story:
     def _decide(self) -> None:
         hub, telling = self.stage.world.hub, self.stage.telling
         with hub.store.read() as tx:
-            found = disputes.listing(tx)
+            found = list_conflicts(tx)
         self.figures.conflicts = len(found)
         for one in found:
             telling.say(

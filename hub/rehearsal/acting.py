@@ -17,7 +17,7 @@ from connectors.memory.tables import Row
 from hub.rehearsal.costume import Costume, tag_of, word
 from hub.rehearsal.ledger import Act, Ledger, Typed
 from hub.rehearsal.people import Step
-from hub.store.records import Link
+from hub.store.links import Link
 from mappings.canonical.values import Values
 
 #: (connection, stream, keys) -> what the hub has of these records.

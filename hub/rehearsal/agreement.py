@@ -16,8 +16,11 @@ from hub.model.policy import item_of
 from hub.rehearsal.costume import Costume
 from hub.rehearsal.play import Finding
 from hub.rehearsal.stage import Stage
-from hub.store import audit, disputes, letters, queues, records
-from hub.store.records import Golden, Link
+from hub.store import audit, outbox, quarantine
+from hub.store.conflicts import open_paths
+from hub.store.golden import Golden, golden_by_entity, load_golden
+from hub.store.links import Link, keys_of, links_by_golden, resolve_keys
+from hub.store.reviews import open_reviews
 from mappings.canonical.values import Scalar, Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path
@@ -41,16 +44,16 @@ def waiting(stage: Stage) -> Waiting:
     """Reads what is set aside."""
     found = Waiting()
     with stage.store.read() as tx:
-        for wish in queues.set_aside(tx):
+        for wish in outbox.set_aside(tx):
             found.wishes[wish["connection"], wish["golden_id"]] = (
                 f"{wish['state']}: {wish['reason']}"
             )
             if wish["state"] == "buried":
                 found.refused.setdefault(wish["golden_id"], set()).add(wish["connection"])
-        for letter in letters.listing(tx):
+        for letter in quarantine.listing(tx):
             if letter["kind"] == "pull":
                 found.records.add((letter["source"], letter["stream"], letter["key"]))
-        for review in disputes.open_reviews(tx):
+        for review in open_reviews(tx):
             found.records.add((review["connection"], review["stream"], review["key"]))
             for golden_id in review["candidates"]:
                 found.wishes[review["connection"], golden_id] = "under review"
@@ -82,8 +85,8 @@ class _Portion:
         self.payloads = self._read()
         ids = [str(link.golden_id) for link in links.values()]
         with stage.store.read() as tx:
-            self.golden = records.load(tx, ids)
-            self.conflicts = disputes.open_paths(tx, [n.id for n in links.values() if n.id])
+            self.golden = load_golden(tx, ids)
+            self.conflicts = open_paths(tx, [n.id for n in links.values() if n.id])
             self.keys = self._keys(tx)
             self.meant = self._meanings(tx)
 
@@ -106,7 +109,7 @@ class _Portion:
             for path, value in golden.values.items()
             if value is not None and (declared := declared_path(path)) in references
         }
-        return records.keys_of(tx, self.costume.connection, targets)
+        return keys_of(tx, self.costume.connection, targets)
 
     def _meanings(self, tx: Connection) -> dict[tuple[str, str], str | None]:
         """Returns (stream, key) -> golden id of what the records over there refer to."""
@@ -120,7 +123,7 @@ class _Portion:
                 stream = references.get(declared_path(path))
                 if stream is not None and value is not None:
                     asked.add((stream, str(value)))
-        return records.resolve(tx, self.costume.connection, asked)
+        return resolve_keys(tx, self.costume.connection, asked)
 
     def findings(self) -> Iterator[Finding]:
         """Yields what is wrong with these records."""
@@ -211,9 +214,9 @@ def absent(stage: Stage, excuses: Waiting) -> Iterator[Finding]:
             after = ""
             while True:
                 with stage.store.read() as tx:
-                    portion = records.golden_by_entity(tx, entity, after=after, limit=_PORTION)
+                    portion = golden_by_entity(tx, entity, after=after, limit=_PORTION)
                     ids = [g.id for g in portion]
-                    links = records.links_by_golden(tx, ids, connection=connection.name)
+                    links = links_by_golden(tx, ids, connection=connection.name)
                 if not portion:
                     break
                 after = portion[-1].id

@@ -28,10 +28,12 @@ from hub.rehearsal.plan import Op, Scene
 from hub.rehearsal.stage import EndlessError, Stage, Trouble
 from hub.rehearsal.startle import Sweep, startle
 from hub.rehearsal.watch import Watch
-from hub.store import disputes, leases
-from hub.store import progress as store
-from hub.store.progress import Tally
-from hub.store.records import links_by_key
+from hub.store import leases
+from hub.store.conflicts import list_conflicts
+from hub.store.connections import connection_states, save_connection
+from hub.store.links import links_by_key
+from hub.store.runs import Tally
+from hub.store.streams import all_streams, save_stream
 from hub.sync.context import Hub
 from hub.sync.derive import derive
 from hub.sync.drain import drain
@@ -332,7 +334,7 @@ class Play:
         self.surprises += accept_surprises(self.stage.hub)
         hub = self.stage.hub
         with hub.store.read() as tx:
-            waiting = disputes.listing(tx)
+            waiting = list_conflicts(tx)
         for number, row in enumerate(waiting):
             if number >= len(waiting) * most:
                 break
@@ -347,12 +349,12 @@ def accept_surprises(hub: Hub) -> int:
     """Lets every paused stream and connection go on; returns how many there were."""
     free = {"paused_at": None, "reason": None}
     with hub.store.begin() as tx:
-        paused = [row for row in store.all_streams(tx) if row["paused_at"] is not None]
+        paused = [row for row in all_streams(tx) if row["paused_at"] is not None]
         for row in paused:
-            store.save_stream(tx, row["connection"], row["stream"], **free, accepted=1)
-        for name, state in store.connection_states(tx).items():
+            save_stream(tx, row["connection"], row["stream"], **free, accepted=1)
+        for name, state in connection_states(tx).items():
             if state["paused_at"] is not None:
-                store.save_connection(tx, name, **free)
+                save_connection(tx, name, **free)
     return len(paused)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from hub.rehearsal.play import DEFECTS, Finding, Play, accept_surprises, broke_down
 from hub.rehearsal.stage import EndlessError
-from hub.store import progress as store
-from hub.store import queues
+from hub.store import outbox
+from hub.store.streams import save_stream
 from hub.sync.run import Report, sync
 
 #: Calls of `sync` until all is quiet, each of which makes several rounds.
@@ -47,7 +47,7 @@ def read_anew(play: Play) -> None:
     with hub.store.begin() as tx:
         for connection in hub.connections.values():
             for stream in connection.channels:
-                store.save_stream(tx, connection.name, stream, cursor=None)
+                save_stream(tx, connection.name, stream, cursor=None)
     play.findings += list(_nothing_more(play, "a full reading anew"))
 
 
@@ -108,7 +108,7 @@ def left_over(play: Play) -> dict[str, int]:
     """Returns what waits at the end, by reason in few words."""
     found: dict[str, int] = {}
     with play.stage.store.read() as tx:
-        for wish in queues.set_aside(tx):
+        for wish in outbox.set_aside(tx):
             reason = f"{wish['entity']} for {wish['connection']}: {wish['state']}"
             found[reason] = found.get(reason, 0) + 1
     return found

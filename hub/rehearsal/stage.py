@@ -23,7 +23,7 @@ from hub.rehearsal.vices import of_systems
 from hub.settings.connections import ConnectionSettings
 from hub.settings.loading import Settings
 from hub.store.engine import Store
-from hub.store.records import Link, links_by_key
+from hub.store.links import Link, links_by_key
 from hub.sync.context import Connection, Hub
 from hub.wiring import channels_of, read_words
 from mappings.canonical.values import Entity

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from hub.model.surprise import surprising
 from hub.rehearsal.stage import Stage
-from hub.store import progress as store
-from hub.store import records
+from hub.store.links import count_links, links_by_key
+from hub.store.streams import StreamState, stream_state
 from hub.sync.ingest.sweep import linked_keys
 from hub.sync.surprises import lift
 
@@ -68,8 +68,8 @@ def _hide(stage: Stage, pick: int) -> Hidden | None:
         name, stream = found[(pick + turn) % len(found)]
         system = stage.company.systems[name]
         with stage.store.read() as tx:
-            state = store.stream_state(tx, name, stream)
-            known = records.count_links(tx, name, stream)
+            state = stream_state(tx, name, stream)
+            known = count_links(tx, name, stream)
         if state.paused_at is not None or state.accepted or state.read_at is None:
             continue
         if not surprising(int(known * _SHARE), known, stage.hub.limit):
@@ -93,13 +93,13 @@ def _wrong(stage: Stage, hidden: Hidden, *, paused: bool) -> Iterator[str]:
     if not paused:
         yield f"{len(hidden.keys)} records of {hidden.where} did not show, and nobody was asked"
     with stage.store.read() as tx:
-        links = records.links_by_key(tx, hidden.connection, hidden.stream, hidden.keys)
+        links = links_by_key(tx, hidden.connection, hidden.stream, hidden.keys)
     gone = [key for key, link in links.items() if link.gone_at is not None]
     if gone:
         what = f"{len(gone)} records of {hidden.where} did not show, and were taken for deleted"
         yield f"{what} without being told so: {', '.join(gone[:3])} ..."
 
 
-def _state(stage: Stage, hidden: Hidden) -> store.StreamState:
+def _state(stage: Stage, hidden: Hidden) -> StreamState:
     with stage.store.read() as tx:
-        return store.stream_state(tx, hidden.connection, hidden.stream)
+        return stream_state(tx, hidden.connection, hidden.stream)

@@ -14,8 +14,9 @@ from hub.rehearsal.costume import Costume
 from hub.rehearsal.ledger import Ledger, Typed
 from hub.rehearsal.play import Finding, Play
 from hub.rehearsal.stage import Stage
-from hub.store import audit, records
-from hub.store.records import Golden
+from hub.store import audit
+from hub.store.golden import Golden, load_golden
+from hub.store.links import links_by_key
 from mappings.kit.errors import LensError
 
 _PORTION = 500
@@ -85,9 +86,9 @@ class _Accounts:
         connection, stream, _ = portion[0][0].spot
         keys = [lines[0].key for lines in portion]
         with self.stage.store.read() as tx:
-            links = records.links_by_key(tx, connection, stream, keys)
+            links = links_by_key(tx, connection, stream, keys)
             ids = [link.golden_id for link in links.values() if link.golden_id]
-            golden = records.load(tx, ids)
+            golden = load_golden(tx, ids)
             history = audit.remembered(tx, ids)
             still, over = audit.disputed(tx, ids)
         endings = self.ledger.endings([lines[0].spot for lines in portion])
@@ -159,7 +160,7 @@ def _risen(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
     """What people deleted stays deleted."""
     for connection, stream, key, thing, newest in ledger.ended():
         with stage.store.read() as tx:
-            link = records.links_by_key(tx, connection, stream, [key]).get(key)
+            link = links_by_key(tx, connection, stream, [key]).get(key)
         if link is not None and link.gone_at is None:
             what = f"{connection} {stream} {key} was deleted; the hub has it living"
             yield Finding("P8", what, (thing,))
@@ -185,7 +186,7 @@ def _believed(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
         for golden_id, connection, key in audit.believed_gone(tx):
             if (connection, key) in ended:
                 continue
-            golden = records.load(tx, [golden_id]).get(golden_id)
+            golden = load_golden(tx, [golden_id]).get(golden_id)
             if golden is not None and golden.deleted_at is None:
                 what = f"{connection} {key} was taken for deleted, and nobody had deleted it"
                 yield Finding("P8", what)
@@ -197,7 +198,7 @@ def _forgotten(stage: Stage) -> Iterator[Finding]:
         for stream, key in system.vanished():
             row = system.row(stream, key)
             with stage.store.read() as tx:
-                link = records.links_by_key(tx, connection, stream, [key]).get(key)
+                link = links_by_key(tx, connection, stream, [key]).get(key)
             if row is not None and row.fate == "live" and link is not None and link.gone_at:
                 what = f"{connection} {stream} {key} came back, and the hub has it gone"
                 yield Finding("P5", what)

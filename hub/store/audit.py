@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, func, select
 
 from hub.store.engine import among
-from hub.store.records import Link, links_by_key, living_keys
+from hub.store.links import Link, links_by_key, living_keys
 from hub.store.tables import conflicts, history, links, runs
 from mappings.canonical.values import Scalar
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Engine,
+    Executable,
     Table,
     Text,
     TypeDecorator,
@@ -303,6 +304,16 @@ def upsert(
         # Where rows are numbered, their order means something and is left alone.
         ordered.sort(key=lambda row: [row[name] for name in key])
     tx.execute(_upserting(tx.dialect.name, table, tuple(key), tuple(update)), ordered)
+
+
+def fold(tx: Connection, statement: Executable, rows: Sequence[Row], *, key: Sequence[str]) -> None:
+    """Inserts rows, or folds them into those that are there.
+
+    In one statement: between two, somebody may clear away what the first one has found. And in one
+    order for everybody, so that two transactions wait and do not deadlock.
+    """
+    if rows:
+        tx.execute(statement, sorted(rows, key=lambda row: [row[name] for name in key]))
 
 
 @lru_cache(maxsize=256)

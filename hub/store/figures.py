@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
-from hub.store.queues import backlog
+from hub.store.outbox import backlog
 from hub.store.tables import conflicts, dirty, letters, reviews, runs, streams
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, exists, func, literal, select, update
 
-from hub.store.progress import STREAM_LEASE
-from hub.store.queues import LEASE
+from hub.store.outbox import LEASE
+from hub.store.streams import STREAM_LEASE
 from hub.store.tables import connections, outbox, runs, streams, work
 
 #: How long a piece of work stays with a worker that no longer renews.

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hub.store.engine import among
-from hub.store.tables import golden, history, inbox, merges
+from hub.store.tables import golden, inbox, merges
 
 
 def told(
@@ -106,15 +106,3 @@ def later_merge(tx: Connection, golden_id: str) -> int | None:
 def undone(tx: Connection, number: int, *, now: datetime) -> None:
     """Notes that a merge was undone."""
     tx.execute(update(merges).where(merges.c.id == number).values(undone_at=now))
-
-
-def history_ids(tx: Connection, golden_id: str) -> list[int]:
-    """Returns the rows of history of a golden record."""
-    query = select(history.c.id).where(history.c.golden_id == golden_id).order_by(history.c.id)
-    return list(tx.execute(query).scalars())
-
-
-def give_history(tx: Connection, ids: list[int], golden_id: str) -> None:
-    """Gives rows of history to a golden record."""
-    statement = update(history).where(among(history.c.id, "_ids"))
-    tx.execute(statement, {"_ids": ids, "golden_id": golden_id})

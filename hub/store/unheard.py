@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection, bindparam, select, update
 
 from hub.store.engine import among
-from hub.store.queues import ABOUT, CHANGE_WISH, CHANGE_WISHES
+from hub.store.outbox import ABOUT, CHANGE_WISH, CHANGE_WISHES
 from hub.store.tables import golden, outbox
 from mappings.canonical.values import Values
 

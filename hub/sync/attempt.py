@@ -17,11 +17,11 @@ from sqlalchemy.exc import DBAPIError
 from connectors.kit.budget import bulk
 from connectors.kit.errors import ConnectorError
 from hub.model.rhythm import rest_after
-from hub.store import leases, queues
+from hub.store import leases, outbox
 from hub.store import work as store_work
 from hub.store.engine import trouble
 from hub.store.holders import is_dead
-from hub.store.progress import Tally
+from hub.store.runs import Tally, forget_runs
 from hub.sync.context import Hub
 from hub.sync.derive import age, derive
 from hub.sync.drain import drain
@@ -77,8 +77,8 @@ def _tidy(hub: Hub, work: Work, _: Progress) -> Done:
     age(hub)
     now = hub.clock()
     with hub.store.begin() as tx:
-        queues.retry_refused(tx, now=now)
-        store_work.forget_runs(tx, quiet=now - _QUIET_RUNS, all_before=now - _ALL_RUNS)
+        outbox.retry_refused(tx, now=now)
+        forget_runs(tx, quiet=now - _QUIET_RUNS, all_before=now - _ALL_RUNS)
     return Done(work)
 
 

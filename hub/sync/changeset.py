@@ -15,8 +15,12 @@ from sqlalchemy import Connection as Transaction
 
 from hub.model.matching import Fingerprint, fingerprints
 from hub.model.observe import Change, Clash
-from hub.store import disputes, letters, queues, records
-from hub.store.records import Golden, Link
+from hub.store import dirty, history, outbox, quarantine
+from hub.store.conflicts import close_conflicts, open_conflict
+from hub.store.fingerprints import change_fingerprints
+from hub.store.golden import Golden, add_golden, change_golden
+from hub.store.links import Link, add_links, change_links, links_by_key
+from hub.store.references import change_references
 from hub.sync.context import Hub
 from mappings.canonical.values import Entity, Scalar, Values
 
@@ -169,7 +173,7 @@ class Consequences:
     def history(self, golden_id: str, changes: list[Change], *, connection: str) -> None:
         """What happened to values, and why."""
         self._history += [
-            disputes.history_row(
+            history.history_row(
                 golden_id,
                 change.path,
                 old=change.old,
@@ -210,35 +214,35 @@ class Consequences:
 
     def store(self, tx: Transaction) -> None:
         """Stores everything, a few statements in all."""
-        records.add_golden(tx, self._born)
+        add_golden(tx, self._born)
         born = {g.id for g in self._born}
-        records.change_golden(tx, [g for g in self._changed.values() if g.id not in born])
-        records.add_links(tx, self._links_new)
-        records.change_links(tx, list(self._links_changed.values()))
+        change_golden(tx, [g for g in self._changed.values() if g.id not in born])
+        add_links(tx, self._links_new)
+        change_links(tx, list(self._links_changed.values()))
         if self._prints_gone or self._prints_new:
-            records.change_fingerprints(tx, gone=self._prints_gone, new=self._prints_new)
-        records.change_edges(tx, self._edges)
-        disputes.remember(tx, self._history)
+            change_fingerprints(tx, gone=self._prints_gone, new=self._prints_new)
+        change_references(tx, self._edges)
+        history.add(tx, self._history)
         self._store_conflicts(tx)
         if self._wishes:
-            queues.want(tx, self._wishes, now=self.now)
+            outbox.enqueue(tx, self._wishes, now=self.now)
         if self._dirty:
-            queues.soil(tx, self._dirty, now=self.now, hops=self.hops)
+            dirty.mark(tx, self._dirty, now=self.now, hops=self.hops)
         woken = [g for g in self._woken if g not in born]
         if woken:
-            queues.wake(tx, woken, now=self.now)
-            letters.wake(tx, woken, now=self.now)
+            outbox.resume_waiting(tx, woken, now=self.now)
+            quarantine.resume_waiting(tx, woken, now=self.now)
 
     def _store_conflicts(self, tx: Transaction) -> None:
         for link, paths in self._settled:
             if link.id is not None:
-                disputes.close(tx, link.id, paths, resolution="agreed", now=self.now)
+                close_conflicts(tx, link.id, paths, resolution="agreed", now=self.now)
         for link, clashes, reason in self._clashes:
             if link.id is None:
-                stored = records.links_by_key(tx, link.connection, link.stream, [link.key])
+                stored = links_by_key(tx, link.connection, link.stream, [link.key])
                 link.id = stored[link.key].id
             for clash in clashes:
-                before = disputes.open_conflict(
+                before = open_conflict(
                     tx,
                     {
                         "golden_id": link.golden_id,
@@ -257,7 +261,7 @@ class Consequences:
 
     def _keep_disputed(self, tx: Transaction, link: Link, clash: Clash, *, before: Scalar) -> None:
         """Who types again while his words are in conflict has not taken the first ones back."""
-        row = disputes.history_row(
+        row = history.history_row(
             str(link.golden_id),
             clash.path,
             old=before,
@@ -268,7 +272,7 @@ class Consequences:
             at=self.now,
             run=self.run,
         )
-        disputes.remember(tx, [row])
+        history.add(tx, [row])
 
 
 def new_golden(

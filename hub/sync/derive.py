@@ -13,10 +13,11 @@ from hub.flows.facts import Blocked, Derived, Fact
 from hub.model.observe import Change
 from hub.model.recovery import pause
 from hub.model.want import forward
-from hub.store import letters, merges, queues, records
+from hub.store import dirty, merges, outbox, quarantine
 from hub.store.engine import lock_identities
-from hub.store.letters import Letter
-from hub.store.records import Golden
+from hub.store.golden import Golden, golden_by_entity, load_golden
+from hub.store.quarantine import QuarantineEntry
+from hub.store.references import referring
 from hub.sync.changeset import Consequences
 from hub.sync.context import Hub
 from mappings.canonical.values import Values
@@ -42,8 +43,8 @@ def derive(hub: Hub) -> int:
 def _portion(hub: Hub, tx: Transaction) -> int | None:
     """Derives some of what is due; returns how much changed, None when nothing was due."""
     lock_identities(tx, "derive")
-    marks, hops = queues.soiled(tx, limit=_PORTION)
-    waiting = letters.due(tx, "flow", now=hub.clock(), limit=_PORTION)
+    marks, hops = dirty.due(tx, limit=_PORTION)
+    waiting = quarantine.due(tx, "flow", now=hub.clock(), limit=_PORTION)
     if not marks and not waiting:
         return None
     if hops > _MOST_HOPS:
@@ -51,17 +52,17 @@ def _portion(hub: Hub, tx: Transaction) -> int | None:
         return 0
     work = _Derivation(hub, tx, hops=hops + 1)
     work.look_at([*marks, *(letter["key"] for letter in waiting)])
-    queues.clean(tx, marks)
+    dirty.clear(tx, marks)
     for letter in waiting:  # those that went through are gone from the table by now
         later = hub.clock() + pause(letter["attempts"])
-        letters.later(tx, [letter["id"]], due_at=later)
+        quarantine.postpone(tx, [letter["id"]], due_at=later)
     return work.changed
 
 
 def _break_chain(hub: Hub, tx: Transaction, marks: dict[str, float]) -> None:
     """Ends derivations that change each other without coming to rest; a person should look."""
     buried = [
-        Letter(
+        QuarantineEntry(
             "flow",
             _CHAIN,
             golden.entity,
@@ -72,10 +73,10 @@ def _break_chain(hub: Hub, tx: Transaction, marks: dict[str, float]) -> None:
             " and at the policies of its fields, then replay this letter",
             "ChainError",
         )
-        for golden in records.load(tx, marks).values()
+        for golden in load_golden(tx, marks).values()
     ]
-    letters.put(tx, buried, now=hub.clock(), due_at=hub.clock())
-    queues.clean(tx, marks)
+    quarantine.put(tx, buried, now=hub.clock(), due_at=hub.clock())
+    dirty.clear(tx, marks)
 
 
 def age(hub: Hub) -> None:
@@ -83,7 +84,7 @@ def age(hub: Hub) -> None:
     after = ""
     while True:
         with hub.store.read() as tx:
-            portion = records.golden_by_entity(tx, "invoice", after=after, limit=_PORTION)
+            portion = golden_by_entity(tx, "invoice", after=after, limit=_PORTION)
         if not portion:
             return
         after = portion[-1].id
@@ -94,7 +95,7 @@ def age(hub: Hub) -> None:
         ]
         if due:
             with hub.store.begin() as tx:
-                queues.soil(tx, due, now=hub.clock())
+                dirty.mark(tx, due, now=hub.clock())
 
 
 @dataclass
@@ -151,14 +152,14 @@ class _Derivation:
         for golden in looked_at:
             by_entity.setdefault(golden.entity, []).append(golden.id)
         for entity, keys in by_entity.items():
-            letters.deliver(self.tx, "flow", _CHAIN, stream=entity, keys=keys)
+            quarantine.resolve(self.tx, "flow", _CHAIN, stream=entity, keys=keys)
 
     # --- loading --------------------------------------------------------------------------------
 
     def _load(self, ids: Iterable[str]) -> dict[str, Golden]:
         wanted = [i for i in dict.fromkeys(ids) if i]
         missing = [i for i in wanted if i not in self._known]
-        self._known |= records.load(self.tx, missing, lock=True)
+        self._known |= load_golden(self.tx, missing, lock=True)
         alive = (self._known[i] for i in wanted if i in self._known)
         return {g.id: g for g in alive if g.merged_into is None and g.deleted_at is None}
 
@@ -168,7 +169,7 @@ class _Derivation:
         return None if golden is None else _fact(golden)
 
     def _children(self, parent: str, entity: str, path: str) -> list[Fact]:
-        ids = records.referring(self.tx, [parent], path).get(parent, [])
+        ids = referring(self.tx, [parent], path).get(parent, [])
         return [_fact(g) for g in self._load(ids).values() if g.entity == entity]
 
     # --- flows ----------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ class _Derivation:
     def _end_waiting(self, golden: Golden) -> None:
         """A deal that has its order, or is none that is won any more, waits for nothing."""
         if golden.entity == "opportunity":
-            letters.deliver(self.tx, "flow", _ORDER_FLOW, stream=golden.entity, keys=[golden.id])
+            quarantine.resolve(self.tx, "flow", _ORDER_FLOW, stream=golden.entity, keys=[golden.id])
 
     def _order_of(self, deal: str) -> Fact | None:
         """Returns the order that a deal has become, or that of a deal that was merged into it."""
@@ -214,7 +215,7 @@ class _Derivation:
         return next((others[i] for i in ids if i in others), None)
 
     def _block(self, deal: Fact, blocked: Blocked) -> None:
-        letter = Letter(
+        letter = QuarantineEntry(
             "flow",
             _ORDER_FLOW,
             "opportunity",
@@ -223,7 +224,7 @@ class _Derivation:
             f"deal {deal.text('name') or deal.id!r}: {blocked.reason}",
             waits_for=blocked.waits_for,
         )
-        letters.put(self.tx, [letter], now=self.now, due_at=self.now + pause(0))
+        quarantine.put(self.tx, [letter], now=self.now, due_at=self.now + pause(0))
         self.note_on_deals({deal.id: blocked.reason})
 
     def note_on_deals(self, reasons: Mapping[str, str]) -> None:
@@ -234,7 +235,7 @@ class _Derivation:
             )
             for deal in self._load(reasons).values()
         ]
-        known = records.load(self.tx, [note.id for note in notes if note is not None])
+        known = load_golden(self.tx, [note.id for note in notes if note is not None])
         for note in notes:
             if note is not None and note.id not in known:
                 self._store(note)
@@ -245,7 +246,7 @@ class _Derivation:
         reasons: dict[str, str] = {}
         for name, connection in self.hub.connections.items():
             if deals and connection.role in ("erp", "both"):
-                waiting = queues.reasons(self.tx, name, deals)
+                waiting = outbox.reasons(self.tx, name, deals)
                 reasons |= {deals[order]: reason for order, reason in waiting.items()}
         self.note_on_deals(reasons)
 
@@ -293,7 +294,7 @@ class _Derivation:
 
     def _once(self, derived: Derived | None) -> None:
         """Stores something that is made once and then belongs to people."""
-        if derived is not None and not records.load(self.tx, [derived.id]):
+        if derived is not None and not load_golden(self.tx, [derived.id]):
             self._store(derived)
 
     def _store(self, derived: Derived) -> None:
@@ -301,7 +302,7 @@ class _Derivation:
         if known is not None:
             self._change(known, derived.values, flow=derived.flow)
             return
-        if records.load(self.tx, [derived.id]):
+        if load_golden(self.tx, [derived.id]):
             return  # deleted: it stays deleted
         golden = Golden(
             id=derived.id,

@@ -14,11 +14,13 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Merge, Page
 from connectors.kit.errors import ConnectorError, RecordError
 from hub.model.recovery import Pause, pause, recovery
-from hub.store import letters, queues, records
-from hub.store import progress as store
-from hub.store.letters import Letter
-from hub.store.progress import StreamState, Tally
-from hub.store.queues import InboxItem
+from hub.store import inbox, quarantine
+from hub.store.connections import pause_reason
+from hub.store.inbox import InboxItem
+from hub.store.links import count_links
+from hub.store.quarantine import QuarantineEntry
+from hub.store.runs import Tally, save_run, start_run
+from hub.store.streams import StreamState, stream_state
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.ingest.page import take_in
 from hub.sync.pauses import pause_connection, pause_stream
@@ -38,7 +40,7 @@ def drain(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tal
     """
     source = hub.connection(connection)
     with hub.store.read() as tx:
-        paused = store.paused(tx, connection) is not None
+        paused = pause_reason(tx, connection) is not None
     show = progress or Silence()
     work = _Drain(hub, source, show)
     show.start(f"told by {connection}", None)
@@ -97,9 +99,9 @@ class _Drain:
             elif not tally.adds_up:
                 state, reason = "red", "the counts of this run do not add up: please report it"
             with self.hub.store.begin() as tx:
-                store.start_run(tx, tally)
+                start_run(tx, tally)
                 now = self.hub.clock()
-                store.save_run(tx, tally, state=state, finished_at=now, reason=reason)
+                save_run(tx, tally, state=state, finished_at=now, reason=reason)
                 if state == "done":
                     accepted_has_happened(tx, tally.connection, tally.stream, kind="drain")
 
@@ -110,12 +112,12 @@ class _Drain:
         worked = False
         name = self.source.name
         with self.hub.store.read() as tx:
-            waiting = set(queues.inbox_streams(tx, name, now=self.hub.clock()))
+            waiting = set(inbox.streams_due(tx, name, now=self.hub.clock()))
         self._drop_unmapped(waiting - set(self.source.channels))
         for stream, channel in self.source.channels.items():
             while stream in waiting and self._state(stream).paused_at is None:
                 with self.hub.store.read() as tx:
-                    items = queues.inbox_batch(
+                    items = inbox.due(
                         tx, name, stream, now=self.hub.clock(), limit=channel.facts.batch
                     )
                 if not items:
@@ -126,21 +128,21 @@ class _Drain:
 
     def _state(self, stream: str) -> StreamState:
         with self.hub.store.read() as tx:
-            return store.stream_state(tx, self.source.name, stream)
+            return stream_state(tx, self.source.name, stream)
 
     def _drop_unmapped(self, streams: set[str]) -> None:
         """Nudges about streams that nobody has mapped would wait for ever."""
         now, name = self.hub.clock(), self.source.name
         for stream in streams:
             with self.hub.store.begin() as tx:
-                items = queues.inbox_batch(tx, name, stream, now=now, limit=1_000_000)
-                queues.inbox_done(tx, [item.id for item in items])
+                items = inbox.due(tx, name, stream, now=now, limit=1_000_000)
+                inbox.done(tx, [item.id for item in items])
 
     def _look(self, channel: Channel, items: Sequence[InboxItem]) -> None:
         told = [Merge(item.key, item.merged_into) for item in items if item.merged_into]
 
         def done(tx: Transaction) -> None:
-            queues.inbox_done(tx, [item.id for item in items])
+            inbox.done(tx, [item.id for item in items])
 
         keys = list(dict.fromkeys(item.merged_into or item.key for item in items))
         self._fetch(channel, keys, told=told, done=done)
@@ -153,7 +155,7 @@ class _Drain:
             if self._state(stream).paused_at is not None:
                 continue
             with self.hub.store.read() as tx:
-                found = letters.due_in(tx, self.source.name, stream, now=now, limit=_LETTERS)
+                found = quarantine.due_in(tx, self.source.name, stream, now=now, limit=_LETTERS)
             for start in range(0, len(found), channel.facts.batch):
                 self._retry(channel, found[start : start + channel.facts.batch])
             worked |= bool(found)
@@ -164,7 +166,7 @@ class _Drain:
             # Those that arrived are gone from the table by now; the others wait longer each time.
             for letter in found:
                 later = self.hub.clock() + pause(letter["attempts"])
-                letters.later(tx, [letter["id"]], due_at=later)
+                quarantine.postpone(tx, [letter["id"]], due_at=later)
 
         self._fetch(channel, [letter["key"] for letter in found], told=(), done=done)
 
@@ -202,7 +204,7 @@ class _Drain:
     def _known(self, stream: str) -> int:
         if stream not in self.known:
             with self.hub.store.read() as tx:
-                self.known[stream] = records.count_links(tx, self.source.name, stream)
+                self.known[stream] = count_links(tx, self.source.name, stream)
         return self.known[stream]
 
     def _bury(
@@ -212,12 +214,12 @@ class _Drain:
         for key, error in refused.items():
             tally.seen += 1
             tally.buried += 1
-            letter = Letter(
+            letter = QuarantineEntry(
                 *("pull", self.source.name, channel.stream, key, "buried"),
                 reason=str(error),
                 error=type(error).__name__,
             )
-            letters.put(tx, [letter], now=now, due_at=now)
+            quarantine.put(tx, [letter], now=now, due_at=now)
 
 
 def _truth(channel: Channel, keys: Sequence[str]) -> tuple[Page, dict[str, RecordError]]:

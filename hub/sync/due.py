@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 from hub.model.rhythm import is_due
 from hub.store import leases
-from hub.store import progress as store
 from hub.store import work as store_work
+from hub.store.connections import connection_states
 from hub.store.leases import Held
+from hub.store.streams import all_streams
 from hub.store.work import Waiting, WorkState
 from hub.sync.context import Channel, Connection, Hub
 
@@ -160,13 +161,13 @@ class OnRequest:
 def agenda(hub: Hub, occasion: Occasion, now: datetime) -> Agenda:
     """Returns what is due now, and what stands in the way of the rest."""
     with hub.store.read() as tx:
-        states = store.connection_states(tx)
+        states = connection_states(tx)
         picture = _Picture(
             hub=hub,
             occasion=occasion,
             now=now,
             work=store_work.states(tx),
-            streams={(row["connection"], row["stream"]): row for row in store.all_streams(tx)},
+            streams={(row["connection"], row["stream"]): row for row in all_streams(tx)},
             paused=frozenset(n for n, state in states.items() if state["paused_at"] is not None),
             waiting=store_work.waiting(tx, now=now),
             held=leases.held_by_others(tx, hub.worker, now=now),

@@ -15,8 +15,10 @@ from sqlalchemy import Connection as Transaction
 from hub.errors import UnknownError
 from hub.model.policy import FieldPolicy
 from hub.model.want import wanted
-from hub.store import disputes, queues, records
-from hub.store.records import Golden, Link
+from hub.store import history, outbox
+from hub.store.conflicts import conflicts_of
+from hub.store.golden import Golden, find_golden, load_golden
+from hub.store.links import Link, links_by_golden
 from hub.sync.context import Channel, Hub
 from mappings.canonical.values import Entity, Scalar
 from mappings.kit.files import nearest
@@ -110,16 +112,16 @@ def explain(hub: Hub, entity: str, key: str, field: str | None = None) -> Explan
         raise UnknownError(f"there is no entity {entity!r}{nearest(entity, hub.entities)}")
     with hub.store.read() as tx:
         golden = _found(tx, kind, key)
-        links = records.links_by_golden(tx, [golden.id]).get(golden.id, [])
+        links = links_by_golden(tx, [golden.id]).get(golden.id, [])
         paths = _paths(kind, golden, links, field)
         conflicts = {
             (row["link_id"], row["path"]): int(row["id"])
-            for row in disputes.conflicts_of(tx, golden.id)
+            for row in conflicts_of(tx, golden.id)
             if row["closed_at"] is None
         }
         waits = {
             row["connection"]: str(row["reason"])
-            for row in queues.set_aside(tx)
+            for row in outbox.set_aside(tx)
             if row["golden_id"] == golden.id
         }
         values = _values(hub, tx, golden, paths)
@@ -151,7 +153,7 @@ def find(hub: Hub, tx: Transaction, entity: str, key: str) -> Golden:
 
 
 def _found(tx: Transaction, entity: Entity, key: str) -> Golden:
-    found = records.load(tx, records.find_golden(tx, entity.name, key))
+    found = load_golden(tx, find_golden(tx, entity.name, key))
     alive = {id_: one for id_, one in found.items() if one.merged_into is None} or found
     if len(alive) == 1:
         return next(iter(alive.values()))
@@ -188,7 +190,7 @@ def _paths(entity: Entity, golden: Golden, links: Sequence[Link], field: str | N
 
 def _values(hub: Hub, tx: Transaction, golden: Golden, paths: Iterable[str]) -> list[Value]:
     entity, policy = hub.entities[golden.entity], hub.policy(golden.entity)
-    lost = _lost(disputes.past(tx, golden.id), golden.origin)
+    lost = _lost(history.past(tx, golden.id), golden.origin)
     titles = _titles(hub, tx, golden)
     found = []
     for path in paths:
@@ -235,7 +237,7 @@ def _is_reference(entity: Entity, path: str) -> bool:
 def _titles(hub: Hub, tx: Transaction, golden: Golden) -> dict[str, str]:
     entity = hub.entities[golden.entity]
     targets = [str(v) for p, v in golden.values.items() if v and _is_reference(entity, p)]
-    found = records.load(tx, targets)
+    found = load_golden(tx, targets)
     return {id_: title_of(hub.entities[one.entity], one) for id_, one in found.items()}
 
 

@@ -10,7 +10,7 @@ from hashlib import blake2b
 import orjson
 
 from connectors.kit.contract import Payload, Record
-from hub.store.records import Link
+from hub.store.links import Link
 
 
 def digest(payload: Payload, fingerprint: str) -> bytes:

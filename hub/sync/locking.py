@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection as Transaction
 
-from hub.store import records
-from hub.store.records import Golden, Link
+from hub.store.golden import Golden, load_golden
+from hub.store.links import Link, links_by_key
 
 
 def hold(
@@ -29,13 +29,13 @@ def hold(
     Between the reading of a link and the lock, another process may have changed it or given it to
     another golden record: it is read again, until it is what the locks guard.
     """
-    links = records.links_by_key(tx, connection, stream, keys) if known is None else known
+    links = links_by_key(tx, connection, stream, keys) if known is None else known
     wanted, golden = {*_of(links.values()), *also}, dict[str, Golden]()
     while wanted:
-        golden |= records.load(tx, wanted, lock=True)
+        golden |= load_golden(tx, wanted, lock=True)
         if tx.dialect.name == "sqlite":  # only one transaction writes there
             break
-        links = records.links_by_key(tx, connection, stream, keys)
+        links = links_by_key(tx, connection, stream, keys)
         wanted = _of(links.values()) - golden.keys()
     return links, golden
 

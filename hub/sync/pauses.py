@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from hub.store import progress as store
+from hub.store.connections import save_connection
+from hub.store.streams import save_stream
 from hub.sync.context import Channel, Hub
 
 
 def pause_stream(hub: Hub, channel: Channel, reason: str) -> None:
     """Stops a stream until a person resumes it."""
     with hub.store.begin() as tx:
-        store.save_stream(
-            tx, channel.connection, channel.stream, paused_at=hub.clock(), reason=reason
-        )
+        save_stream(tx, channel.connection, channel.stream, paused_at=hub.clock(), reason=reason)
 
 
 def pause_connection(hub: Hub, connection: str, reason: str) -> None:
     """Stops a connection until a person resumes it."""
     with hub.store.begin() as tx:
-        store.save_connection(tx, connection, paused_at=hub.clock(), reason=reason)
+        save_connection(tx, connection, paused_at=hub.clock(), reason=reason)

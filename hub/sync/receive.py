@@ -9,7 +9,8 @@ from typing import Any
 
 from connectors.kit.contract import Nudge
 from connectors.kit.errors import ContractError
-from hub.store import progress, queues
+from hub.store import inbox
+from hub.store.connections import save_connection
 from hub.store.engine import Store
 from hub.sync.context import Hub
 
@@ -30,9 +31,9 @@ def receive(hub: Hub, connection: str, nudges: Sequence[Nudge]) -> None:
 def note(store: Store, rows: Sequence[dict[str, Any]], *, now: datetime) -> None:
     """Stores rows of `row_of` in one durable transaction."""
     with store.begin(durable=True) as tx:
-        queues.receive(tx, rows, now=now)
+        inbox.receive(tx, rows, now=now)
         for connection in sorted({str(row["connection"]) for row in rows}):
-            progress.save_connection(tx, connection, heard_at=now)
+            save_connection(tx, connection, heard_at=now)
 
 
 def row_of(connection: str, nudge: Nudge) -> dict[str, Any]:

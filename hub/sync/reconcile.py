@@ -9,9 +9,12 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Record
 from hub.errors import UnknownError
-from hub.store import disputes, queues, records
+from hub.store import outbox
+from hub.store.conflicts import open_paths
+from hub.store.golden import Golden, golden_by_entity, load_golden
 from hub.store.keyset import KeySet
-from hub.store.records import Golden, Link
+from hub.store.links import Link, gone_there, links_by_golden, links_by_key, resolve_keys
+from hub.store.reviews import review_decisions
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.ingest.sweep import linked_keys
 from hub.sync.progress import Progress, Silence
@@ -118,10 +121,10 @@ def _vanished(channel: Channel, key: str) -> Missing:
 def _compare_page(
     tx: Transaction, channel: Channel, page: Sequence[Record], found: Reconciliation
 ) -> None:
-    links = records.links_by_key(tx, channel.connection, channel.stream, [r.key for r in page])
+    links = links_by_key(tx, channel.connection, channel.stream, [r.key for r in page])
     ids = [link.golden_id for link in links.values() if link.golden_id]
-    golden = records.load(tx, ids)
-    conflicts = disputes.open_paths(tx, [link.id for link in links.values() if link.id])
+    golden = load_golden(tx, ids)
+    conflicts = open_paths(tx, [link.id for link in links.values() if link.id])
     for record in page:
         link = links.get(record.key)
         one = golden.get(link.golden_id or "") if link is not None else None
@@ -187,7 +190,7 @@ def _cannot_be_told(tx: Transaction, channel: Channel, path: str, known: Scalar)
         return True
     if declared_path(path) not in channel.mapping.references:
         return False
-    return bool(records.gone_there(tx, channel.connection, [str(known)]))
+    return bool(gone_there(tx, channel.connection, [str(known)]))
 
 
 def _inside(tx: Transaction, channel: Channel, values: Values) -> Values:
@@ -198,14 +201,14 @@ def _inside(tx: Transaction, channel: Channel, values: Values) -> Values:
         for path, value in values.items()
         if value is not None and declared_path(path) in streams
     }
-    known = records.resolve(tx, channel.connection, asked.values())
+    known = resolve_keys(tx, channel.connection, asked.values())
     return values | {path: known.get(asked_for) for path, asked_for in asked.items()}
 
 
 def _note_unknown(tx: Transaction, channel: Channel, record: Record, found: Reconciliation) -> None:
     if not channel.mapping.adopt:
         return
-    under_review = disputes.decisions(tx, channel.connection, channel.stream, [record.key])
+    under_review = review_decisions(tx, channel.connection, channel.stream, [record.key])
     reason = "under review: see `tulay links review`" if under_review else "not taken in yet"
     found.missing.append(Missing(channel.entity.name, record.key, "hub", record.key, reason))
 
@@ -217,13 +220,13 @@ def _find_missing(hub: Hub, connection: Connection, entity: str, found: Reconcil
     after = ""
     while True:
         with hub.store.read() as tx:
-            portion = records.golden_by_entity(tx, entity, after=after, limit=_PORTION)
+            portion = golden_by_entity(tx, entity, after=after, limit=_PORTION)
             if not portion:
                 return
             after = portion[-1].id
             ids = [golden.id for golden in portion]
-            links = records.links_by_golden(tx, ids, connection=connection.name)
-            reasons = queues.reasons(tx, connection.name, ids)
+            links = links_by_golden(tx, ids, connection=connection.name)
+            reasons = outbox.reasons(tx, connection.name, ids)
         for golden in portion:
             channel = connection.channel_for(entity, golden.values)
             if channel is None or not channel.facts.create:

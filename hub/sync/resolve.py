@@ -15,8 +15,11 @@ from hub.errors import DecisionError, UnknownError
 from hub.model.fights import DECIDED
 from hub.model.observe import Change
 from hub.model.want import agree
-from hub.store import disputes, merges, queues, records
-from hub.store.records import Golden, Link
+from hub.store import inbox, merges, outbox
+from hub.store.conflicts import close_conflicts, conflicts_of, find_conflict, open_conflict
+from hub.store.golden import Golden, load_golden
+from hub.store.links import Link, links_by_golden
+from hub.store.reviews import open_reviews, save_decision
 from hub.sync.changeset import Consequences
 from hub.sync.context import Hub
 from hub.sync.merge.merging import merge_golden
@@ -71,7 +74,7 @@ def resolve_conflict(hub: Hub, number: int, side: Side) -> Resolved:
         same_unit = hub.policy(case.golden.entity).unit_of
         rows = [
             row
-            for row in disputes.conflicts_of(tx, case.golden.id)
+            for row in conflicts_of(tx, case.golden.id)
             if row["link_id"] == case.link.id
             and row["closed_at"] is None
             and (row["id"] == number or (unit is not None and same_unit(row["path"]) == unit))
@@ -139,7 +142,7 @@ class _Case:
         """Stores everything and ends the conflict; the others about these paths are compared."""
         assert self.link.id is not None
         now = self.consequences.now
-        disputes.close(tx, self.link.id, paths, resolution=resolution, now=now)
+        close_conflicts(tx, self.link.id, paths, resolution=resolution, now=now)
         self.consequences.link_changed(self.link)
         self.consequences.wish(self.link.connection, self.golden)
         self._compare_others(tx, paths)
@@ -147,9 +150,9 @@ class _Case:
 
     def _compare_others(self, tx: Transaction, paths: list[str]) -> None:
         """Open conflicts of other connections about these paths: over, or about the new value."""
-        links = records.links_by_golden(tx, [self.golden.id]).get(self.golden.id, [])
+        links = links_by_golden(tx, [self.golden.id]).get(self.golden.id, [])
         others = {link.id: link for link in links if link.id != self.link.id}
-        for row in disputes.conflicts_of(tx, self.golden.id):
+        for row in conflicts_of(tx, self.golden.id):
             link = others.get(row["link_id"])
             if link is None or row["closed_at"] is not None or row["path"] not in paths:
                 continue
@@ -161,17 +164,17 @@ class _Case:
             else:
                 kept = ("golden_id", "link_id", "connection", "path", "base", "theirs")
                 changed = {name: row[name] for name in kept} | {"ours": ours}
-                disputes.open_conflict(tx, changed, now=self.consequences.now)
+                open_conflict(tx, changed, now=self.consequences.now)
 
 
 def _case(hub: Hub, tx: Transaction, number: int) -> _Case:
-    row = disputes.conflict(tx, number)
+    row = find_conflict(tx, number)
     if row is None:
         raise UnknownError(f"there is no conflict {number}; see `tulay conflicts`")
     if row["closed_at"] is not None:
         raise DecisionError(f"conflict {number} is closed already ({row['resolution']})")
-    golden = records.load(tx, [row["golden_id"]], lock=True)[row["golden_id"]]
-    links = records.links_by_golden(tx, [golden.id]).get(golden.id, [])
+    golden = load_golden(tx, [row["golden_id"]], lock=True)[row["golden_id"]]
+    links = links_by_golden(tx, [golden.id]).get(golden.id, [])
     link = next((one for one in links if one.id == row["link_id"]), None)
     if link is None or link.gone_at is not None:
         raise DecisionError(
@@ -199,7 +202,7 @@ def _canonical(hub: Hub, tx: Transaction, case: _Case, text: str) -> Scalar:
 
 
 def _check_reference(tx: Transaction, path: str, declared: Field, target: str) -> None:
-    found = records.load(tx, [target]).get(target)
+    found = load_golden(tx, [target]).get(target)
     if found is None or found.entity != declared.entity:
         raise DecisionError(
             f"{path} must be the id of a {declared.entity};"
@@ -214,12 +217,12 @@ def decide_review(hub: Hub, number: int, decision: str) -> str:
     whole id, or `new`. Raises: UnknownError, DecisionError.
     """
     with hub.store.begin() as tx:
-        review = next((r for r in disputes.open_reviews(tx) if r["id"] == number), None)
+        review = next((r for r in open_reviews(tx) if r["id"] == number), None)
         if review is None:
             raise UnknownError(f"there is no open review {number}; see `tulay links review`")
         chosen = decision if decision == "new" else _chosen(tx, review, decision)
-        disputes.decide_review(tx, number, chosen)
-        queues.wake(tx, review["candidates"], now=hub.clock())
+        save_decision(tx, number, chosen)
+        outbox.resume_waiting(tx, review["candidates"], now=hub.clock())
         nudge = {
             "connection": review["connection"],
             "stream": review["stream"],
@@ -227,7 +230,7 @@ def decide_review(hub: Hub, number: int, decision: str) -> str:
             "event_id": f"review:{number}:{hub.fresh_id()}",
             "merged_into": None,
         }
-        queues.receive(tx, [nudge], now=hub.clock())
+        inbox.receive(tx, [nudge], now=hub.clock())
     return chosen
 
 
@@ -236,13 +239,13 @@ def _chosen(tx: Transaction, review: Row, decision: str) -> str:
     if len(fitting) > 1:
         raise DecisionError(f"{decision!r} fits several candidates; write more of the id")
     golden_id = fitting[0] if fitting else decision
-    golden = records.load(tx, [golden_id]).get(golden_id)
+    golden = load_golden(tx, [golden_id]).get(golden_id)
     if golden is None or golden.entity != review["entity"] or golden.deleted_at is not None:
         raise UnknownError(
             f"there is no {review['entity']} with the id {decision!r}; `tulay links review` shows"
             " the candidates, and `new` makes a new one"
         )
-    linked = records.links_by_golden(tx, [golden_id], connection=review["connection"])
+    linked = links_by_golden(tx, [golden_id], connection=review["connection"])
     if any(link.gone_at is None for link in linked.get(golden_id, [])):
         raise DecisionError(
             f"{golden_id} has a record in {review['connection']} already; merge the two over"
@@ -260,7 +263,7 @@ def merge_by_hand(hub: Hub, entity: str, *, winner: str, loser: str) -> None:
         raise DecisionError("these are one record already")
 
     def work(tx: Transaction) -> None:
-        golden = records.load(tx, [winner, loser], lock=True)
+        golden = load_golden(tx, [winner, loser], lock=True)
         for golden_id in (winner, loser):
             one = golden.get(golden_id)
             if one is None or one.entity != entity or one.merged_into or one.deleted_at:

@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.errors import ConnectorError
-from hub.store import letters, queues
-from hub.store import progress as store
+from hub.store import outbox, quarantine
+from hub.store.connections import connection_states
 from hub.store.leases import Held
-from hub.store.progress import STREAM_LEASE, Tally
+from hub.store.outbox import LEASE
+from hub.store.runs import Tally
+from hub.store.streams import STREAM_LEASE, all_streams
 from hub.sync.attempt import KINDS, take_over
 from hub.sync.context import Hub
 from hub.sync.due import Agenda, OnRequest, Work, agenda, by_phase
@@ -26,7 +28,7 @@ _MOST_ROUNDS = 8
 #: Seconds between two looks at what other processes hold: the longer it takes, the more.
 _FIRST_LOOK, _LAST_LOOK = 0.5, 10.0
 #: Longer than any lease: what is still held then is held by somebody who makes no headway.
-_PATIENCE = max(queues.LEASE, STREAM_LEASE) + timedelta(minutes=1)
+_PATIENCE = max(LEASE, STREAM_LEASE) + timedelta(minutes=1)
 
 
 @dataclass
@@ -105,8 +107,8 @@ class _Rounds:
         self.done.clear()
         take_over(self.hub)
         with self.hub.store.begin() as tx:
-            queues.wake_all(tx, now=self.hub.clock())
-            letters.wake_all(tx, now=self.hub.clock())
+            outbox.resume_all_waiting(tx, now=self.hub.clock())
+            quarantine.resume_all_waiting(tx, now=self.hub.clock())
         before = (self.report.changed, self.report.written)
         waited, patience = False, _Patience(self.hub)
         while True:
@@ -187,10 +189,10 @@ class _Patience:
 def _paused(hub: Hub, tx: Transaction) -> dict[str, str]:
     found = {
         name: str(state["reason"])
-        for name, state in store.connection_states(tx).items()
+        for name, state in connection_states(tx).items()
         if state["paused_at"] is not None and name in hub.connections
     }
-    for row in store.all_streams(tx):
+    for row in all_streams(tx):
         if row["paused_at"] is not None and row["connection"] in hub.connections:
             found[f"{row['connection']}.{row['stream']}"] = str(row["reason"])
     return found

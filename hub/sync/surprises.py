@@ -9,9 +9,11 @@ from __future__ import annotations
 from sqlalchemy import Connection as Transaction
 
 from hub.model.surprise import Limit, flooding, surprising
-from hub.store import progress as store
-from hub.store import queues, records, touched
-from hub.store.progress import Tally
+from hub.store import outbox, touched
+from hub.store.connections import pause_reason, save_connection
+from hub.store.links import count_links
+from hub.store.runs import Tally, last_pause, save_run, start_run
+from hub.store.streams import accepted_streams, save_stream, stream_state
 from hub.sync.context import Channel, Hub
 
 #: What people have done over there.
@@ -27,7 +29,7 @@ def note_touched(hub: Hub, tx: Transaction, tally: Tally) -> None:
     if not tally.recent:
         return
     connection, stream = tally.connection, tally.stream
-    if store.stream_state(tx, connection, stream).accepted:
+    if stream_state(tx, connection, stream).accepted:
         # What a person has accepted is no reason to ask again a minute later.
         touched.forget(tx, connection, stream, whats=_SEEN)
         return
@@ -74,7 +76,7 @@ def hold_deletes(hub: Hub, channel: Channel, keys: list[str]) -> str | None:
     """Returns why these deletions by the hub must wait, having paused the stream; None: go on."""
     connection, stream = channel.connection, channel.stream
     with hub.store.begin() as tx:
-        state = store.stream_state(tx, connection, stream)
+        state = stream_state(tx, connection, stream)
         if state.paused_at is not None:
             return str(state.reason)
         if state.accepted:
@@ -84,7 +86,7 @@ def hold_deletes(hub: Hub, channel: Channel, keys: list[str]) -> str | None:
         touched.forget_before(tx, connection, stream, before=now - hub.limit.within)
         _, lately = touched.lately(tx, connection, stream)
         wanted = max(touched.deletes_waiting(tx, connection, stream), len(keys))
-        known = records.count_links(tx, connection, stream) + lately
+        known = count_links(tx, connection, stream) + lately
         if not surprising(wanted + lately, known, hub.limit):
             touched.note(tx, connection, stream, dict.fromkeys(keys, "deleted"), now=now)
             return None
@@ -93,17 +95,17 @@ def hold_deletes(hub: Hub, channel: Channel, keys: list[str]) -> str | None:
             f" ({lately} were within {_words(hub.limit)});"
             f" {_what_to_do('what was deleted', f'{connection} {stream}')}"
         )
-        store.save_stream(tx, connection, stream, paused_at=now, reason=reason)
+        save_stream(tx, connection, stream, paused_at=now, reason=reason)
         tally = Tally(hub.fresh_id(), "push", connection, stream, now)
-        store.start_run(tx, tally)
-        store.save_run(tx, tally, state="paused", finished_at=now, reason=reason)
+        start_run(tx, tally)
+        save_run(tx, tally, state="paused", finished_at=now, reason=reason)
     return reason
 
 
 def deletes_have_happened(hub: Hub, connection: str) -> None:
     """Ends a person's consent to deletions by the hub, when none is waiting any more."""
     with hub.store.read() as tx:
-        accepted = store.accepted_streams(tx, connection)
+        accepted = accepted_streams(tx, connection)
     for stream in accepted:
         with hub.store.begin() as tx:
             if not touched.deletes_waiting(tx, connection, stream):
@@ -112,10 +114,10 @@ def deletes_have_happened(hub: Hub, connection: str) -> None:
 
 def accepted_has_happened(tx: Transaction, connection: str, stream: str, *, kind: str) -> None:
     """Ends a person's consent to a surprise, when a run of the kind that asked has ended."""
-    if store.stream_state(tx, connection, stream).accepted:
-        asked = store.last_pause(tx, connection, stream)
+    if stream_state(tx, connection, stream).accepted:
+        asked = last_pause(tx, connection, stream)
         if asked == kind or (asked is None and kind != "push"):
-            store.save_stream(tx, connection, stream, accepted=0)
+            save_stream(tx, connection, stream, accepted=0)
 
 
 def lift(hub: Hub, connection: str, stream: str | None, *, accept: bool) -> list[str]:
@@ -125,15 +127,15 @@ def lift(hub: Hub, connection: str, stream: str | None, *, accept: bool) -> list
     free = {"paused_at": None, "reason": None}
     lifted: list[str] = []
     with hub.store.begin() as tx:
-        if store.paused(tx, connection) is not None:
-            store.save_connection(tx, connection, **free)
+        if pause_reason(tx, connection) is not None:
+            save_connection(tx, connection, **free)
             lifted.append(connection)
         for name in streams:
-            state = store.stream_state(tx, connection, name)
+            state = stream_state(tx, connection, name)
             if state.paused_at is not None or (accept and stream is not None):
                 accepted = {"accepted": 1} if accept else {}
-                store.save_stream(tx, connection, name, **free, **accepted)
+                save_stream(tx, connection, name, **free, **accepted)
                 lifted.append(f"{connection}.{name}")
         if lifted:
-            queues.wake_held(tx, connection, now=hub.clock())
+            outbox.resume_held(tx, connection, now=hub.clock())
     return lifted

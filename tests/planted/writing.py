@@ -87,7 +87,7 @@ PLANTS = (
     Plant(
         "a merge forgets a create that nobody has heard of",
         "P2",
-        "hub/store/queues.py",
+        "hub/store/outbox.py",
         '    outbox.c.golden_id == bindparam("_id"),\n    outbox.c.state != "sent",\n',
         '    outbox.c.golden_id == bindparam("_id"),\n',
         ("tests/scenarios/test_merged_unheard.py",),
@@ -145,7 +145,7 @@ PLANTS = (
     Plant(
         "a wish that was renewed makes a sent create forget that it was sent",
         "P2",
-        "hub/store/queues.py",
+        "hub/store/outbox.py",
         '"state": case((outbox.c.state == "sent", "sent"), else_="due"),',
         '"state": "due",',
         (f"{_QUEUES}::test_a_create_with_unknown_outcome_stays_so_until_fulfilled", _DEFECTS),
@@ -179,9 +179,9 @@ PLANTS = (
     Plant(
         "a wish renewed during its push is dropped",
         "P1",
-        "hub/store/queues.py",
-        'bindparam("_id"), outbox.c.wish == bindparam("_wish"))',
-        'bindparam("_id"))',
+        "hub/store/outbox.py",
+        'bindparam("_id"), outbox.c.wish == bindparam("_wish")\n',
+        'bindparam("_id")\n',
         (
             f"{_QUEUES}::test_a_wish_made_while_it_was_being_fulfilled_stays",
             f"{_DEFECTS}::test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again",
@@ -190,7 +190,7 @@ PLANTS = (
     Plant(
         "a wish that is wished for anew is not counted",
         "P1",
-        "hub/store/queues.py",
+        "hub/store/outbox.py",
         '        "wish": outbox.c.wish + 1,\n        "due_at": statement',
         '        "due_at": statement',
         (
@@ -201,7 +201,7 @@ PLANTS = (
     Plant(
         "a wish that somebody else leases is taken all the same",
         "P2",
-        "hub/store/queues.py",
+        "hub/store/outbox.py",
         '    or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < bindparam("_now")),\n',
         "    or_(outbox.c.leased_until.is_(None), outbox.c.id > 0),\n",
         (_QUEUES,),
@@ -209,7 +209,7 @@ PLANTS = (
     Plant(
         "a lease is asked for and not written down",
         "P2",
-        "hub/store/queues.py",
+        "hub/store/outbox.py",
         '            taken = {"leased_by": worker, "leased_until": now + LEASE}\n',
         '            taken = {"leased_by": worker}\n',
         (_QUEUES,),
@@ -217,7 +217,7 @@ PLANTS = (
     Plant(
         "a dead worker's lease never ends",
         "P11",
-        "hub/store/queues.py",
+        "hub/store/outbox.py",
         '    or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < bindparam("_now")),\n',
         "    outbox.c.leased_until.is_(None),\n",
         (_QUEUES, _CRASHES),
@@ -376,7 +376,7 @@ PLANTS = (
         "P2",
         "hub/sync/ingest/deletions.py",
         "        write_to(tx, into, then=then)\n",
-        "        records.change_links(tx, [into])\n",
+        "        change_links(tx, [into])\n",
         ("tests/scenarios/test_endings.py",),
     ),
     Plant(

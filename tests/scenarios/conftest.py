@@ -26,9 +26,15 @@ from hub.model.surprise import Limit
 from hub.settings.connections import ConnectionSettings
 from hub.settings.policies import resolve_policies
 from hub.settings.shape import EntityPolicyText
-from hub.store import disputes, letters, progress, queues, records
+from hub.store import history, outbox, quarantine
+from hub.store.conflicts import list_conflicts
+from hub.store.connections import save_connection
 from hub.store.engine import Store, open_store
-from hub.store.records import Golden, Link
+from hub.store.golden import Golden, golden_by_entity
+from hub.store.links import Link, links_by_golden
+from hub.store.reviews import open_reviews
+from hub.store.runs import recent_runs
+from hub.store.streams import save_stream
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.run import Report, sync
 from mappings.canonical.entities import ENTITIES
@@ -173,7 +179,7 @@ class World:
     def add_up(self) -> None:
         """All counts of all runs add up."""
         with self.store.read() as tx:
-            runs = progress.recent_runs(tx, limit=200)
+            runs = recent_runs(tx, limit=200)
         assert [r for r in runs if r["state"] == "red"] == []
         for run in runs:
             explained = run["same"] + run["changed"] + run["buried"]
@@ -221,47 +227,47 @@ class World:
         """Returns the living golden records, of one entity or all."""
         with self.store.read() as tx:
             names = list(self.hub.entities) if entity is None else [entity]
-            return [g for name in names for g in records.golden_by_entity(tx, name)]
+            return [g for name in names for g in golden_by_entity(tx, name)]
 
     def links(self, golden: Golden) -> list[Link]:
         """Returns the links of a golden record."""
         with self.store.read() as tx:
-            return records.links_by_golden(tx, [golden.id]).get(golden.id, [])
+            return links_by_golden(tx, [golden.id]).get(golden.id, [])
 
     def conflicts(self) -> list[dict[str, Any]]:
         """Returns the open conflicts."""
         with self.store.read() as tx:
-            return disputes.listing(tx)
+            return list_conflicts(tx)
 
     def reviews(self) -> list[dict[str, Any]]:
         """Returns the open reviews."""
         with self.store.read() as tx:
-            return disputes.open_reviews(tx)
+            return open_reviews(tx)
 
     def letters(self) -> list[dict[str, Any]]:
         """Returns the letters."""
         with self.store.read() as tx:
-            return letters.listing(tx)
+            return quarantine.listing(tx)
 
     def set_aside(self, connection: str | None = None) -> list[dict[str, Any]]:
         """Returns the wishes that wait or are buried."""
         with self.store.read() as tx:
-            return queues.set_aside(tx, connection)
+            return outbox.set_aside(tx, connection)
 
     def backlog(self) -> dict[tuple[str, str], int]:
         """Returns what waits to be done."""
         with self.store.read() as tx:
-            return queues.backlog(tx)
+            return outbox.backlog(tx)
 
     def history(self, golden: Golden, path: str) -> list[dict[str, Any]]:
         """Returns what happened to a value."""
         with self.store.read() as tx:
-            return disputes.past(tx, golden.id, path)
+            return history.past(tx, golden.id, path)
 
     def runs(self) -> list[dict[str, Any]]:
         """Returns the runs, newest first."""
         with self.store.read() as tx:
-            return progress.recent_runs(tx, limit=1000)
+            return recent_runs(tx, limit=1000)
 
     # --- what people do -------------------------------------------------------------------------
 
@@ -282,9 +288,9 @@ class World:
         """Goes on after a pause, as `tulay resume` does."""
         free = {"paused_at": None, "reason": None}
         with self.store.begin() as tx:
-            progress.save_connection(tx, connection, **free)
+            save_connection(tx, connection, **free)
             if stream is not None:
-                progress.save_stream(tx, connection, stream, **free, accepted=int(accept))
+                save_stream(tx, connection, stream, **free, accepted=int(accept))
 
 
 def numbering(system: MemorySystem) -> Callable[[str], None]:

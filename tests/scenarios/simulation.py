@@ -19,8 +19,8 @@ from connectors.memory import MemoryConnector, MemorySystem
 from connectors.memory.patches import get
 from hub.flows.settings import FlowSettings
 from hub.rehearsal.mortal import KilledError, Life, Line, MortalStore
-from hub.store.progress import Tally
-from hub.store.records import links_by_key
+from hub.store.links import links_by_key
+from hub.store.runs import Tally
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.derive import derive
 from hub.sync.drain import drain

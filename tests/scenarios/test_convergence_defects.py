@@ -13,9 +13,10 @@ from connectors.kit.errors import UnavailableError
 from connectors.memory import MemoryConnector
 from hub.model.policy import EntityPolicy, FieldPolicy
 from hub.rehearsal.mortal import KilledError
-from hub.store import disputes, progress
+from hub.store.conflicts import list_conflicts
 from hub.store.engine import open_store
-from hub.store.progress import Tally
+from hub.store.runs import Tally
+from hub.store.streams import stream_state
 from hub.sync.drain import drain
 from hub.sync.ingest.page import take_in
 from hub.sync.ingest.pull import pull
@@ -208,7 +209,7 @@ def test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was(world: Wor
         later(world, minutes=11)
     pull(world.hub, "crm", "companies")
     with world.hub.store.read() as tx:
-        assert progress.stream_state(tx, "crm", "companies").cursor is not None
+        assert stream_state(tx, "crm", "companies").cursor is not None
     assert "Beta" in kept(world)
 
 
@@ -368,7 +369,7 @@ def test_what_a_third_value_overrules_stays_in_history(world: World) -> None:
     later(world)
     sync(world.hub)
     with world.hub.store.read() as tx:
-        (conflict,) = disputes.listing(tx)
+        (conflict,) = list_conflicts(tx)
     resolve_with_value(world.hub, conflict["id"], "4")
     later(world)
     sync(world.hub)

@@ -8,8 +8,8 @@ import pytest
 
 from connectors.kit.errors import UnavailableError
 from connectors.memory import MemoryConnector
-from hub.store import queues
-from hub.store.progress import Tally
+from hub.store import outbox
+from hub.store.runs import Tally
 from hub.sync.drain import drain
 from hub.sync.ingest.page import take_in
 from hub.sync.ingest.pull import pull
@@ -63,7 +63,7 @@ def test_who_referred_to_something_deleted_is_told_all_the_rest(world):
     world.quiet()
     assert world.crm.get("contacts", contact)["last"] == "Stone"
     with world.store.read() as tx:
-        assert queues.set_aside(tx) == []
+        assert outbox.set_aside(tx) == []
     assert reconcile(world.hub).clean
 
 
@@ -226,7 +226,7 @@ def test_few_deletions_are_no_surprise(many):
 
 def test_the_same_key_gone_twice_in_one_page_is_gone_once(world):
     from connectors.kit.contract import Page
-    from hub.store.progress import Tally
+    from hub.store.runs import Tally
     from hub.sync.ingest.page import take_in
 
     channel = world.hub.connection("crm").channel("companies")

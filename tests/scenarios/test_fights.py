@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub.flows import orders
-from hub.store import letters, queues
+from hub.store import dirty, quarantine
 from hub.sync.derive import derive
 from hub.sync.resolve import resolve_conflict
 
@@ -95,13 +95,13 @@ def test_flows_that_chase_each_other_are_ended_with_a_letter(world, shop, monkey
     monkeypatch.setattr(orders, "won_deal_to_order", chased)
     monkeypatch.setattr(orders, "order_on_deal", shown)
     with world.hub.store.begin() as tx:
-        queues.soil(tx, [deal.id], now=world.clock())
+        dirty.mark(tx, [deal.id], now=world.clock())
     derive(world.hub)
     (letter,) = [one for one in world.letters() if one["source"] == "chain"]
     assert "without coming to rest" in letter["reason"]
     monkeypatch.undo()
     with world.hub.store.begin() as tx:
-        letters.replay(tx, [letter["id"]], now=world.clock())
+        quarantine.retry(tx, [letter["id"]], now=world.clock())
     derive(world.hub)
     assert not [one for one in world.letters() if one["source"] == "chain"]
     world.agree()

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.kit.contract import Nudge
 from hub.model.surprise import Limit
-from hub.store import progress
+from hub.store.streams import stream_state
 from hub.sync.derive import derive
 from hub.sync.drain import drain
 from hub.sync.ingest.pull import pull
@@ -148,7 +148,7 @@ def test_a_person_who_looked_lets_them_be_deleted_once(emptied):
     world.agree()
     assert len(world.erp.records("parties")) == 10
     with world.store.read() as tx:
-        assert not progress.stream_state(tx, "erp", "parties").accepted
+        assert not stream_state(tx, "erp", "parties").accepted
 
 
 def test_resuming_without_consent_asks_again(emptied):

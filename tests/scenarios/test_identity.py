@@ -7,7 +7,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from hub.store import records
+from hub.store.links import links_by_golden
 from hub.sync.ingest.pull import pull
 from hub.sync.push.batch import push
 from hub.sync.reconcile import reconcile
@@ -274,7 +274,7 @@ def test_every_key_has_one_link(world, two_customers):
     with world.store.read() as tx:
         keys = [
             (link.connection, link.stream, link.key)
-            for links in records.links_by_golden(tx, [g.id for g in world.golden()]).values()
+            for links in links_by_golden(tx, [g.id for g in world.golden()]).values()
             for link in links
         ]
     assert len(keys) == len(set(keys)) == 8

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.kit.errors import UnavailableError
 from hub.store.engine import open_store
-from hub.store.records import Golden
+from hub.store.golden import Golden
 from hub.sync.ingest.pull import pull
 from hub.sync.push.batch import push
 from hub.sync.run import sync

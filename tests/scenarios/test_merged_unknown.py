@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectors.memory import MemoryConnector
-from hub.store.progress import Tally
+from hub.store.runs import Tally
 from hub.sync.ingest.page import take_in
 from hub.sync.ingest.pull import pull
 

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.kit.errors import UnavailableError
 from hub.store import audit
-from hub.store.progress import Tally
+from hub.store.runs import Tally
 from hub.sync.ingest.page import take_in
 from hub.sync.ingest.pull import pull
 from hub.sync.ingest.sweep import sweep

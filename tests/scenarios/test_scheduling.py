@@ -14,9 +14,10 @@ import pytest
 from connectors.kit.contract import Nudge
 from connectors.kit.errors import UnavailableError
 from connectors.memory import Vices
-from hub.store import leases, letters, progress, queues
+from hub.store import leases, outbox, quarantine
 from hub.store.holders import worker_name
-from hub.store.letters import Letter
+from hub.store.quarantine import QuarantineEntry
+from hub.store.streams import lease_stream, save_stream
 from hub.sync.attempt import attempt
 from hub.sync.due import BySchedule, OnRequest, Work, agenda
 from hub.sync.progress import Silence
@@ -137,12 +138,12 @@ def test_what_cannot_go_on_hides_nobody(world: World, hiding: str) -> None:
     source = ("crm", "companies") if hiding == "a paused stream" else ("old", "contacts")
     past = world.clock() - timedelta(hours=2)
     with world.store.begin() as tx:
-        stuck = [Letter("pull", *source, f"x{n}", "waiting", "waits") for n in range(1000)]
-        letters.put(tx, stuck, now=past, due_at=past)
-        late = Letter("pull", "crm", "contacts", person, "waiting", "waits")
-        letters.put(tx, [late], now=past, due_at=past + timedelta(hours=1))
+        stuck = [QuarantineEntry("pull", *source, f"x{n}", "waiting", "waits") for n in range(1000)]
+        quarantine.put(tx, stuck, now=past, due_at=past)
+        late = QuarantineEntry("pull", "crm", "contacts", person, "waiting", "waits")
+        quarantine.put(tx, [late], now=past, due_at=past + timedelta(hours=1))
         if hiding == "a paused stream":
-            progress.save_stream(tx, *source, paused_at=past, reason="a person looks")
+            save_stream(tx, *source, paused_at=past, reason="a person looks")
     by_schedule(world, rounds=1)
     left = [letter for letter in world.letters() if letter["key"] == person]
     assert left == []
@@ -154,12 +155,12 @@ def test_what_cannot_go_on_is_not_tried_without_end(world: World) -> None:
     company, _ = both_know(world)
     world.quiet()
     with world.store.begin() as tx:
-        progress.save_stream(tx, "crm", "companies", paused_at=world.clock(), reason="look")
+        save_stream(tx, "crm", "companies", paused_at=world.clock(), reason="look")
     receive(world.hub, "crm", [Nudge("companies", company, "e1")])
     ready = agenda(world.hub, BySchedule(ALWAYS), world.clock()).ready
     assert Work("drain", "crm") not in ready
     with world.store.begin() as tx:
-        progress.save_stream(tx, "crm", "companies", paused_at=None, reason=None)
+        save_stream(tx, "crm", "companies", paused_at=None, reason=None)
     assert Work("drain", "crm") in agenda(world.hub, BySchedule(ALWAYS), world.clock()).ready
 
 
@@ -177,7 +178,7 @@ def hold(world: World, worker: str) -> None:
             Silence(),
         )
     with world.store.begin() as tx:
-        taken = queues.lease(
+        taken = outbox.lease(
             tx, "erp", entities=["company"], worker=worker, now=world.clock(), limit=100
         )
     assert len(taken) == 100
@@ -226,7 +227,7 @@ def test_a_worker_that_never_lets_go_is_named(world: World) -> None:
 def test_a_stream_that_another_process_reads(world: World) -> None:
     """It is read here when the other one has ended, not left out."""
     with world.store.begin() as tx:
-        progress.lease_stream(tx, "crm", "companies", worker="elsewhere:1", now=world.clock())
+        lease_stream(tx, "crm", "companies", worker="elsewhere:1", now=world.clock())
     world.crm.create("companies", name="Acme")
     held = agenda(world.hub, OnRequest(), world.clock()).held
     assert [(one.connection, one.stream) for one in held] == [("crm", "companies")]

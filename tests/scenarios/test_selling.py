@@ -74,9 +74,9 @@ def test_the_state_of_the_order_comes_back_to_the_deal_and_the_company(world, sh
 def test_deriving_again_changes_nothing(world, won):
     world.agree()
     with world.store.begin() as tx:
-        from hub.store import queues
+        from hub.store import dirty
 
-        queues.soil(tx, [g.id for g in world.golden()], now=world.clock())
+        dirty.mark(tx, [g.id for g in world.golden()], now=world.clock())
     assert derive(world.hub) == 0
     world.agree()
 

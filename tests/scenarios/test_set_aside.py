@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.store import letters
+from hub.store import quarantine
 from hub.sync.ingest.pull import pull
 from hub.sync.push.batch import push
 from hub.sync.resolve import decide_review
@@ -38,7 +38,7 @@ def test_what_cannot_be_read_there_is_not_made_a_second_time(world, unreadable):
 
 def test_what_a_person_no_longer_waits_for_is_made(world, unreadable):
     with world.hub.store.begin() as tx:
-        letters.drop(tx, [letter["id"] for letter in letters.listing(tx)])
+        quarantine.drop(tx, [letter["id"] for letter in quarantine.listing(tx)])
     world.clock.later(hours=2)
     world.quiet()
     assert len(world.erp.records("parties")) == 3

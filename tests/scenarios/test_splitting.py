@@ -10,7 +10,10 @@ from sqlalchemy import select
 
 from connectors.kit.contract import Create, Nudge
 from hub.errors import DecisionError, UnknownError
-from hub.store import merges, progress, records, tables
+from hub.store import merges, tables
+from hub.store.golden import load_golden
+from hub.store.links import links_by_golden
+from hub.store.streams import all_streams, save_stream
 from hub.sync.merge.undo import undo_merge
 from hub.sync.receive import receive
 from hub.sync.reconcile import reconcile
@@ -63,11 +66,11 @@ def picture(world, newest):
         ids = tx.execute(select(tables.golden.c.id)).scalars().all()
         golden = {
             g.id: (g.values, g.origins, g.merged_into, g.deleted_at)
-            for g in records.load(tx, ids).values()
+            for g in load_golden(tx, ids).values()
         }
         links = {
             link.id: (link.golden_id, link.spare, link.gone_at, asdict(link.state))
-            for found in records.links_by_golden(tx, ids).values()
+            for found in links_by_golden(tx, ids).values()
             for link in found
         }
         prints = sorted(map(tuple, tx.execute(select(tables.fingerprints))))
@@ -168,8 +171,8 @@ def test_a_late_record_of_something_merged_twice_joins_what_lives(world):
 def read_anew(world):
     """All cursors are lost."""
     with world.store.begin() as tx:
-        for row in progress.all_streams(tx):
-            progress.save_stream(tx, row["connection"], row["stream"], cursor=None)
+        for row in all_streams(tx):
+            save_stream(tx, row["connection"], row["stream"], cursor=None)
 
 
 def test_what_a_person_made_two_is_not_merged_again(world):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from threading import Barrier, Thread
 
 import pytest
 
 from connectors.kit.contract import Nudge
-from hub.store import records
+from hub.store.golden import load_golden
 from hub.sync.derive import derive
 from hub.sync.drain import drain
 from hub.sync.ingest.pull import pull
@@ -122,14 +123,16 @@ def before_the_lock(monkeypatch):
 
     def arrange(act):
         todo = [act]
-        load = records.load
+        load = load_golden
 
         def acting(tx, ids, *, lock=False):
             if lock and todo:
                 todo.pop()()
             return load(tx, ids, lock=lock)
 
-        monkeypatch.setattr(records, "load", acting)
+        for name, module in list(sys.modules.items()):
+            if name.startswith("hub.sync.") and hasattr(module, "load_golden"):
+                monkeypatch.setattr(module, "load_golden", acting)
 
     return arrange
 

@@ -12,7 +12,7 @@ from connectors.kit.errors import (
     RecordRejectedError,
     UnavailableError,
 )
-from hub.store import letters, queues, tables
+from hub.store import dirty, outbox, quarantine, tables
 from hub.sync.drain import drain
 from hub.sync.ingest.pull import pull
 from hub.sync.push.batch import push
@@ -95,7 +95,7 @@ def test_a_buried_write_can_be_replayed(world):
     (wish,) = world.set_aside("erp")
     world.erp.declare("parties", required=())
     with world.store.begin() as tx:
-        assert queues.replay(tx, [wish["id"]], now=world.clock()) == 1
+        assert outbox.retry(tx, [wish["id"]], now=world.clock()) == 1
     push(world.hub, "erp")
     assert world.titles() == ["Acme"]
     assert world.set_aside() == []
@@ -141,7 +141,7 @@ def test_a_letter_can_be_replayed(world, invoice):
     world.quiet()
     (letter,) = world.letters()
     with world.store.begin() as tx:
-        assert letters.replay(tx, [letter["id"]], now=world.clock()) == 1
+        assert quarantine.retry(tx, [letter["id"]], now=world.clock()) == 1
     world.agree()
     (letter,) = world.letters()
     assert letter["state"] == "buried"
@@ -202,7 +202,7 @@ def test_a_read_broken_off_under_a_new_mapping_still_reads_everything(world, tmp
 
 def test_a_page_read_before_a_newer_one_does_not_bring_old_values_back(world):
     company, _party = world.customer()
-    from hub.store.progress import Tally
+    from hub.store.runs import Tally
     from hub.sync.ingest.page import take_in
 
     channel = world.hub.connection("crm").channel("companies")
@@ -220,7 +220,7 @@ def test_a_page_read_before_a_newer_one_does_not_bring_old_values_back(world):
 def test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer(world):
     """Its words must not go to the other side, over what somebody has typed there since."""
     company, _party = world.customer()
-    from hub.store.progress import Tally
+    from hub.store.runs import Tally
     from hub.sync.ingest.page import take_in
 
     channel = world.hub.connection("crm").channel("companies")
@@ -244,7 +244,7 @@ def test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer(world):
 def test_a_page_read_before_a_deletion_does_not_bring_the_record_back(world):
     world.restart(policies={"company": {"delete": "propagate"}})
     company, _party = world.customer()
-    from hub.store.progress import Tally
+    from hub.store.runs import Tally
     from hub.sync.ingest.page import take_in
 
     channel = world.hub.connection("crm").channel("companies")
@@ -412,7 +412,7 @@ def test_a_run_whose_counts_do_not_add_up_is_red(world):
         def done(self, name):
             """Says nothing."""
 
-    from hub.store.progress import Tally
+    from hub.store.runs import Tally
 
     tally = Tally("0" * 32, "pull", "crm", "companies", world.clock(), seen=2, same=1)
     assert not tally.adds_up
@@ -428,13 +428,13 @@ def test_flows_wait_until_every_side_was_read_once(world, open_a_shop):
     world.quiet()
     with world.store.begin() as tx:
         tx.execute(tables.streams.delete())
-        queues.soil(tx, [g.id for g in world.golden("opportunity")], now=world.clock())
+        dirty.mark(tx, [g.id for g in world.golden("opportunity")], now=world.clock())
     world.erp.misbehave(down=True)
     world.crm.forget_writes()
     assert list(world.sync().failed) == ["erp"]
     assert not world.crm.writes
     with world.store.read() as tx:
-        assert queues.soiled(tx, limit=9)[0]
+        assert dirty.due(tx, limit=9)[0]
     world.erp.misbehave()
     world.agree()
 

@@ -15,8 +15,8 @@ from connectors.hubspot.twin.habits import KNOWN as HUBSPOT
 from connectors.kit.twin import LINE
 from connectors.kit.vices import VICES
 from connectors.memory.vices import KNOWN as MEMORY
-from hub.store import records
 from hub.store.engine import Store
+from hub.store.golden import golden_by_entity
 from hub.sync.run import sync
 from tests.scenarios.vices_stage import HubSpotSide, MemorySide, Stage
 
@@ -180,7 +180,7 @@ def test_a_merge_that_makes_a_third_record(
     assert set(world.crm.rows()) == before - {one, other} | {third}
     world.settle()
     with world.store.read() as tx:
-        living = records.golden_by_entity(tx, "company")
+        living = golden_by_entity(tx, "company")
     assert len(living) == 3
     world.crm.rename(third, "The third")
     world.settle()

@@ -10,7 +10,7 @@ import pytest
 from connectors.kit import vices
 from connectors.kit.contract import Request
 from connectors.kit.twin import Server
-from hub.store import queues
+from hub.store import outbox
 from hub.store.engine import Store
 from hub.sync.drain import drain
 from hub.sync.push.batch import push
@@ -75,7 +75,7 @@ def test_webhooks_in_any_condition(request: Any, side: str, vice: str) -> None:
     drain(world.hub, "crm")
     push(world.hub, "erp")
     with world.store.read() as tx:
-        assert ("crm", "inbox") not in queues.backlog(tx)
+        assert ("crm", "inbox") not in outbox.backlog(tx)
     _, at_erp = world.names()
     if vice != "dropped":
         assert at_erp["crm0.example"] == ["Name 5"]

@@ -19,8 +19,9 @@ from hub.model.policy import EntityPolicy, item_of
 from hub.model.want import route_actions
 from hub.store import tables
 from hub.store.engine import Store
-from hub.store.progress import Tally
-from hub.store.records import Golden, Link, links_by_golden, load
+from hub.store.golden import Golden, load_golden
+from hub.store.links import Link, links_by_golden
+from hub.store.runs import Tally
 from hub.sync.run import Report
 from mappings.canonical.values import Scalar
 from mappings.kit.errors import MappingError
@@ -116,7 +117,7 @@ class Memory:
 def remember(world: World) -> Memory:
     """Reads the whole store."""
     with world.colleague.store.read() as tx:
-        golden = load(tx, tx.execute(select(tables.golden.c.id)).scalars().all())
+        golden = load_golden(tx, tx.execute(select(tables.golden.c.id)).scalars().all())
         found = Memory(golden, [n for ns in links_by_golden(tx, golden).values() for n in ns])
         for row in tx.execute(select(tables.conflicts)):
             if row.closed_at is None:

@@ -26,8 +26,11 @@ from hub.model.surprise import Limit
 from hub.settings.connections import ConnectionSettings
 from hub.settings.policies import resolve_policies
 from hub.settings.shape import EntityPolicyText
-from hub.store import letters, progress, queues, records
+from hub.store import outbox, quarantine
 from hub.store.engine import Store
+from hub.store.golden import golden_by_entity
+from hub.store.links import links_by_golden
+from hub.store.runs import recent_runs
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.run import Report, sync
 from mappings.canonical.entities import ENTITIES
@@ -263,7 +266,7 @@ class Stage:
         assert (report.written, report.failed, report.quiet) == (0, {}, True)
         assert (self.crm.written(), list(self.erp.writes)) == before
         with self.store.read() as tx:
-            runs = progress.recent_runs(tx, limit=1000)
+            runs = recent_runs(tx, limit=1000)
         assert [run for run in runs if run["state"] == "red"] == []
         return report
 
@@ -281,13 +284,13 @@ class Stage:
 
     def set_aside(self) -> list[Any]:
         with self.store.read() as tx:
-            return [*letters.listing(tx), *queues.set_aside(tx, None)]
+            return [*quarantine.listing(tx), *outbox.set_aside(tx, None)]
 
     def in_sync(self) -> None:
         """Every living link agrees with its golden record."""
         with self.store.read() as tx:
-            for golden in records.golden_by_entity(tx, "company"):
-                for link in records.links_by_golden(tx, [golden.id]).get(golden.id, []):
+            for golden in golden_by_entity(tx, "company"):
+                for link in links_by_golden(tx, [golden.id]).get(golden.id, []):
                     if link.gone_at is None and link.spare == 0:
                         mapping = self.hub.connection(link.connection).channel(link.stream).mapping
                         paths = [p for p in golden.values if mapping.writable(p)]

@@ -15,7 +15,12 @@ from typing import Any
 from hub.errors import DecisionError, HubError
 from hub.flows.facts import Fact
 from hub.flows.figures import company_figures
-from hub.store import disputes, letters, progress, queues, records
+from hub.store import outbox, quarantine
+from hub.store.conflicts import list_conflicts
+from hub.store.connections import save_connection
+from hub.store.golden import golden_by_entity
+from hub.store.reviews import open_reviews
+from hub.store.streams import all_streams, save_stream
 from hub.sync.resolve import decide_review, resolve_conflict, resolve_with_value
 from hub.sync.run import Report, sync
 from mappings.canonical.values import Scalar
@@ -225,7 +230,7 @@ class WideWorld(World):
     def _decide(self, step: Step, hub: Any) -> None:
         """A person answers a conflict: ours, theirs, or a third value."""
         with hub.store.read() as tx:
-            found = disputes.listing(tx)
+            found = list_conflicts(tx)
         if not found:
             return
         row = found[step.pick % len(found)]
@@ -247,7 +252,7 @@ class WideWorld(World):
     def _judge(self, step: Step, hub: Any) -> None:
         """A person says who somebody is."""
         with hub.store.read() as tx:
-            found = disputes.open_reviews(tx)
+            found = open_reviews(tx)
         if not found:
             return
         review = found[step.pick % len(found)]
@@ -257,7 +262,7 @@ class WideWorld(World):
     def _pause(self, step: Step, hub: Any) -> None:
         with hub.store.begin() as tx:
             reason = {"paused_at": self.now, "reason": "an operator looks at it"}
-            progress.save_connection(tx, self._name(step), **reason)
+            save_connection(tx, self._name(step), **reason)
         self.story.append(f"{self._name(step)} is paused")
 
     def _resume(self, _step: Step, hub: Any) -> None:
@@ -265,17 +270,17 @@ class WideWorld(World):
         free = {"paused_at": None, "reason": None}
         with hub.store.begin() as tx:
             for name in self.places:
-                progress.save_connection(tx, name, **free)
-            for row in progress.all_streams(tx):
+                save_connection(tx, name, **free)
+            for row in all_streams(tx):
                 if row["paused_at"] is not None:
                     place = (row["connection"], row["stream"])
-                    progress.save_stream(tx, *place, **free, accepted=1)
+                    save_stream(tx, *place, **free, accepted=1)
         self.story.append("an operator lets everything go on")
 
     def _replay(self, _step: Step, hub: Any) -> None:
         with hub.store.begin() as tx:
-            letters.replay(tx, [letter["id"] for letter in letters.listing(tx)], now=self.now)
-            queues.replay(tx, [wish["id"] for wish in queues.set_aside(tx)], now=self.now)
+            quarantine.retry(tx, [letter["id"] for letter in quarantine.listing(tx)], now=self.now)
+            outbox.retry(tx, [wish["id"] for wish in outbox.set_aside(tx)], now=self.now)
         self.story.append("an operator replays everything that was set aside")
 
     def _remap(self, step: Step, _hub: Any) -> None:
@@ -304,7 +309,7 @@ class WideWorld(World):
         report = sync(self.hub)
         for _ in range(_MOST_PAUSES):
             with self.hub.store.read() as tx:
-                reviews = disputes.open_reviews(tx)
+                reviews = open_reviews(tx)
             if not report.paused and not reviews:
                 break
             for review in reviews:
@@ -327,8 +332,8 @@ class WideWorld(World):
     def also_wrong(self) -> Iterator[str]:
         """The figures of every company follow from its orders."""
         with self.colleague.store.read() as tx:
-            orders = records.golden_by_entity(tx, "sales_order", limit=1000)
-            for company in records.golden_by_entity(tx, "company", limit=1000):
+            orders = golden_by_entity(tx, "sales_order", limit=1000)
+            for company in golden_by_entity(tx, "company", limit=1000):
                 theirs = [
                     Fact(o.id, o.entity, o.values)
                     for o in orders

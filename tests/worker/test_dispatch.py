@@ -12,8 +12,11 @@ import pytest
 
 from connectors.kit.errors import UnavailableError
 from hub.settings import load_settings
-from hub.store import leases, progress, queues, tables
+from hub.store import dirty, inbox, leases, outbox, tables
 from hub.store import work as store_work
+from hub.store.connections import save_connection
+from hub.store.runs import recent_runs
+from hub.store.streams import STREAM_LEASE, lease_stream, save_stream, stream_state
 from hub.sync.attempt import take_over
 from hub.sync.context import Hub
 from hub.sync.due import BySchedule, Work, agenda
@@ -67,12 +70,12 @@ def test_nothing_is_written_before_the_target_was_read(
     hub: Hub, due: Callable[..., list[str]]
 ) -> None:
     with hub.store.begin() as tx:
-        queues.want(tx, [("erp", "company", "g1")], now=hub.clock())
-        queues.soil(tx, ["g1"], now=hub.clock())
-        progress.save_stream(tx, "crm", "companies", read_at=hub.clock())
+        outbox.enqueue(tx, [("erp", "company", "g1")], now=hub.clock())
+        dirty.mark(tx, ["g1"], now=hub.clock())
+        save_stream(tx, "crm", "companies", read_at=hub.clock())
     assert {"push erp", "derive"}.isdisjoint(due())
     with hub.store.begin() as tx:
-        progress.save_stream(tx, "erp", "companies", read_at=hub.clock())
+        save_stream(tx, "erp", "companies", read_at=hub.clock())
     assert due()[:2] == ["derive", "push erp"]
 
 
@@ -80,12 +83,12 @@ def test_streams_are_due_by_schedule_and_sweeps_after(
     hub: Hub, due: Callable[..., list[str]]
 ) -> None:
     with hub.store.begin() as tx:
-        progress.save_stream(tx, "crm", "companies", read_at=hub.clock())
+        save_stream(tx, "crm", "companies", read_at=hub.clock())
     assert "pull crm companies" not in due()
     assert "pull crm companies" in due(SECOND * 2)
     assert "sweep crm companies" in due()
     with hub.store.begin() as tx:
-        progress.save_stream(tx, "crm", "companies", swept_at=hub.clock())
+        save_stream(tx, "crm", "companies", swept_at=hub.clock())
     assert "sweep crm companies" not in due(timedelta(hours=23))
     assert "sweep crm companies" in due(timedelta(hours=25))
     assert "sweep erp companies" not in due(timedelta(hours=25))
@@ -94,19 +97,19 @@ def test_streams_are_due_by_schedule_and_sweeps_after(
 def test_nudges_and_paused_connections(hub: Hub, due: Callable[..., list[str]]) -> None:
     nudge = {"connection": "crm", "stream": "companies", "key": "1", "event_id": "e"}
     with hub.store.begin() as tx:
-        queues.receive(tx, [{**nudge, "merged_into": None}], now=hub.clock())
+        inbox.receive(tx, [{**nudge, "merged_into": None}], now=hub.clock())
     assert due()[0] == "drain crm"
     with hub.store.begin() as tx:
-        progress.save_connection(tx, "crm", paused_at=hub.clock(), reason="token revoked")
+        save_connection(tx, "crm", paused_at=hub.clock(), reason="token revoked")
     assert due() == ["pull erp companies", "tidy"]
 
 
 def test_a_paused_or_leased_stream_is_left_alone(hub: Hub, due: Callable[..., list[str]]) -> None:
     with hub.store.begin() as tx:
-        progress.save_stream(tx, "crm", "companies", paused_at=hub.clock(), reason="surprise")
-        progress.lease_stream(tx, "erp", "companies", worker="cli", now=hub.clock())
+        save_stream(tx, "crm", "companies", paused_at=hub.clock(), reason="surprise")
+        lease_stream(tx, "erp", "companies", worker="cli", now=hub.clock())
     assert due() == ["tidy"]
-    assert due(progress.STREAM_LEASE + SECOND) == ["pull erp companies", "tidy"]
+    assert due(STREAM_LEASE + SECOND) == ["pull erp companies", "tidy"]
 
 
 def test_taken_work_is_not_offered_until_its_lease_ends(
@@ -187,13 +190,13 @@ def test_a_stop_comes_between_two_pages_and_keeps_what_was_read(
     hub = shop.hub()
     assert not perform(hub, Work("pull", "crm", "companies"), stop)
     with hub.store.read() as tx:
-        (run,) = progress.recent_runs(tx)
+        (run,) = recent_runs(tx)
         assert (run["state"], run["seen"]) == ("stopped", 1)
-        assert progress.stream_state(tx, "crm", "companies").cursor is not None
+        assert stream_state(tx, "crm", "companies").cursor is not None
         assert leases.holders(tx) == set()
     assert perform(hub, Work("pull", "crm", "companies"), Event())
     with hub.store.read() as tx:
-        seen = sum(run["seen"] for run in progress.recent_runs(tx))
+        seen = sum(run["seen"] for run in recent_runs(tx))
     assert seen >= 3
     hub.close()
 
@@ -203,7 +206,7 @@ def test_only_the_dead_are_taken_over(hub: Hub) -> None:
     dead, far = f"{place}:1", "elsewhere:0123456789:1:1"
     with hub.store.begin() as tx:
         for stream, worker in (("a", dead), ("b", far), ("c", hub.worker), ("d", "a-person")):
-            progress.lease_stream(tx, "crm", stream, worker=worker, now=hub.clock())
+            lease_stream(tx, "crm", stream, worker=worker, now=hub.clock())
     take_over(hub)
     with hub.store.read() as tx:
         assert leases.holders(tx) == {far, hub.worker, "a-person"}

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 
 from connectors.memory.webhooks import delivery
-from hub.store import leases, progress
+from hub.store import leases
+from hub.store.streams import lease_stream
 from tests.worker.nursing import children
 from tests.worker.town import Town
 
@@ -111,7 +112,7 @@ def test_leases_of_a_killed_worker_are_free_at_once(shop: Any) -> None:
     hub = shop.hub()
     place, pid = hub.worker.rpartition(":")[0].rpartition(":")[0], 2**22 - 3
     with hub.store.begin() as tx:
-        progress.lease_stream(tx, "crm", "companies", worker=f"{place}:{pid}:1", now=hub.clock())
+        lease_stream(tx, "crm", "companies", worker=f"{place}:{pid}:1", now=hub.clock())
     hub.close()
     shop.crm.create("companies", name="ACME")
     shop.run("worker")

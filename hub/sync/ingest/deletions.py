@@ -16,9 +16,11 @@ from hub.flows.facts import derived_id
 from hub.model.observe import Change
 from hub.model.state import LinkState
 from hub.model.want import settle_unheard
-from hub.store import aside, disputes, letters, queues, records, unheard
-from hub.store.progress import Tally
-from hub.store.records import Golden, Link
+from hub.store import aside, inbox, quarantine, unheard
+from hub.store.golden import Golden
+from hub.store.links import Link, add_links, change_links, links_by_key
+from hub.store.reviews import drop_reviews
+from hub.store.runs import Tally
 from hub.sync.changeset import Consequences
 from hub.sync.context import Channel
 from hub.sync.freshness import look_again
@@ -62,8 +64,8 @@ def take_gone(
 def _end_waiting(tx: Transaction, channel: Channel, keys: Sequence[str]) -> None:
     """What is no longer there is neither set aside nor under review."""
     place = (channel.connection, channel.stream)
-    letters.deliver(tx, "pull", channel.connection, stream=channel.stream, keys=keys)
-    disputes.drop_reviews(tx, *place, keys)
+    quarantine.resolve(tx, "pull", channel.connection, stream=channel.stream, keys=keys)
+    drop_reviews(tx, *place, keys)
     aside.forget(tx, *place, keys)
 
 
@@ -111,12 +113,12 @@ def take_merge(
     if into is None:
         # What was known of the old record says nothing about the age of the survivor.
         old.key, old.digest, old.modified_at = merge.into, None, None
-        records.change_links(tx, [old])
+        change_links(tx, [old])
         _leave_trace(tx, channel, merge.key, survivor=old, now=then.now)
         return
     written = old.spare == 0
     old.gone_at, old.digest, old.spare = then.now, None, old.id or 0
-    records.change_links(tx, [old])
+    change_links(tx, [old])
     if written and old.golden_id and old.golden_id == into.golden_id:
         write_to(tx, into, then=then)
     elif old.golden_id and into.golden_id and old.golden_id != into.golden_id:
@@ -141,7 +143,7 @@ def follow_strangers(tx: Transaction, channel: Channel, page: Page, *, now: date
     connection, stream = channel.connection, channel.stream
     into = {merge.key: merge.into for merge in page.merges if merge.key != merge.into}
     _end_waiting(tx, channel, list(into))
-    links = records.links_by_key(tx, connection, stream, [*into, *into.values()])
+    links = links_by_key(tx, connection, stream, [*into, *into.values()])
     strangers = [key for key in into if key not in links]
     there = {record.key for record in page.records}
     for key in strangers:
@@ -149,9 +151,11 @@ def follow_strangers(tx: Transaction, channel: Channel, page: Page, *, now: date
         if survivor is not None:
             _leave_trace(tx, channel, key, survivor=survivor, now=now)
         elif into[key] not in there:
-            queues.receive(tx, [look_again(connection, stream, into[key])], now=now)
+            inbox.receive(tx, [look_again(connection, stream, into[key])], now=now)
     if strangers:
-        letters.wake(tx, [derived_id(connection, stream, key) for key in strangers], now=now)
+        quarantine.resume_waiting(
+            tx, [derived_id(connection, stream, key) for key in strangers], now=now
+        )
 
 
 def _leave_trace(
@@ -159,7 +163,7 @@ def _leave_trace(
 ) -> None:
     """The old key goes on meaning the survivor, for children and for pages that are old news."""
     trace = Link(channel.connection, channel.stream, key, None, gone_at=now)
-    records.add_links(tx, [trace])
-    stored = records.links_by_key(tx, channel.connection, channel.stream, [key])[key]
+    add_links(tx, [trace])
+    stored = links_by_key(tx, channel.connection, channel.stream, [key])[key]
     stored.golden_id, stored.spare = survivor.golden_id, stored.id or 0
-    records.change_links(tx, [stored])
+    change_links(tx, [stored])

@@ -20,9 +20,12 @@ from hub.model.matching import (
     decide,
     fingerprints,
 )
-from hub.store import disputes, merges, records, unheard
+from hub.store import merges, unheard
 from hub.store.engine import lock_identities
-from hub.store.records import Golden
+from hub.store.fingerprints import candidates_for
+from hub.store.golden import Golden, load_golden
+from hub.store.links import links_by_golden
+from hub.store.reviews import review_decisions
 from hub.sync.context import Channel
 from mappings.canonical.values import Values
 
@@ -65,7 +68,7 @@ def identify(
     found = Identities()
     _by_once(tx, channel, fresh, found=found)
     keys = [f.record.key for f in fresh]
-    decided = disputes.decisions(tx, channel.connection, channel.stream, keys) if reviewed else {}
+    decided = review_decisions(tx, channel.connection, channel.stream, keys) if reviewed else {}
     chosen = {k: d for k, d in decided.items() if d is not None and d != "new"}
     alive = merges.survivors(tx, chosen.values()) if chosen else {}
     found.known |= {k: alive[d] for k, d in chosen.items() if k not in found.known}
@@ -87,7 +90,7 @@ def _by_once(
     carried = {f.record.once: f.record.key for f in fresh if f.record.once}
     if not carried:
         return
-    golden = records.load(tx, carried)
+    golden = load_golden(tx, carried)
     merged = any(record.merged_into for record in golden.values())
     targets = merges.survivors(tx, golden) if merged else dict(zip(golden, golden, strict=True))
     for once, record in golden.items():
@@ -135,7 +138,7 @@ def _by_match(
 ) -> None:
     for one in fresh:
         one.prints = fingerprints(channel.entity, one.values)
-    by_print = records.candidates(
+    by_print = candidates_for(
         tx,
         (p.value for f in fresh for p in f.prints),
         connection=channel.connection,
@@ -143,7 +146,7 @@ def _by_match(
     )
     if not by_print:
         return
-    golden = records.load(tx, {g for ids in by_print.values() for g in ids})
+    golden = load_golden(tx, {g for ids in by_print.values() for g in ids})
     for one in fresh:
         if one.record.key in separate:
             continue
@@ -197,7 +200,7 @@ def _written_here(tx: Transaction, channel: Channel, golden: Iterable[str]) -> s
     Where it is gone, or only further ones are there, the next one takes its place: a golden record
     without such a record would be created again and again.
     """
-    found = records.links_by_golden(tx, golden, connection=channel.connection)
+    found = links_by_golden(tx, golden, connection=channel.connection)
     return {
         golden_id
         for golden_id, links in found.items()

@@ -13,8 +13,8 @@ from datetime import datetime
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Merge, Page
-from hub.store import merges, queues, records
-from hub.store.records import Link
+from hub.store import inbox, merges
+from hub.store.links import Link, links_by_key
 from hub.sync.context import Channel
 from hub.sync.freshness import look_again
 from hub.sync.ingest.identity import Fresh, identify
@@ -36,7 +36,7 @@ def sort_merges(tx: Transaction, channel: Channel, page: Page, *, fetched: bool)
     """Sorts the merges of a page. What was `fetched` tells all there is to know."""
     found = Sorted()
     keys = {key for merge in page.merges for key in (merge.key, merge.into)}
-    links = records.links_by_key(tx, channel.connection, channel.stream, keys)
+    links = links_by_key(tx, channel.connection, channel.stream, keys)
     unknown = {merge.into for merge in page.merges if _alive(links, merge.key)} - links.keys()
     known = _recognised(tx, channel, page, unknown)
     told = {*page.gone, *(r.key for r in page.records), *(m.key for m in page.merges)}
@@ -56,7 +56,7 @@ def with_told_merges(tx: Transaction, channel: Channel, page: Page) -> Page:
     """Returns the page with merges that were told before its records: they are survivors."""
     place = (channel.connection, channel.stream)
     told = merges.told(tx, *place, [record.key for record in page.records])
-    linked = records.links_by_key(tx, *place, [key for key, _ in told])
+    linked = links_by_key(tx, *place, [key for key, _ in told])
     alive = [Merge(*one) for one in dict.fromkeys(told) if _alive(linked, one[0])]
     return replace(page, merges=[*page.merges, *(m for m in alive if m not in page.merges)])
 
@@ -67,7 +67,7 @@ def ask_for_survivors(
     """Notes that these merges are to be looked at together with their survivors."""
     place = (channel.connection, channel.stream)
     nudges = [look_again(*place, merge.key, why="merge", into=merge.into) for merge in asked]
-    queues.receive(tx, nudges, now=now)
+    inbox.receive(tx, nudges, now=now)
 
 
 def _alive(links: Mapping[str, Link], key: str) -> bool:

@@ -11,8 +11,9 @@ from sqlalchemy import Connection as Transaction
 
 from hub.model.fights import WINDOW, fight_reason, fighters
 from hub.model.observe import Clash
-from hub.store import disputes, records
-from hub.store.records import Golden, Link
+from hub.store import history
+from hub.store.golden import Golden, load_golden
+from hub.store.links import Link, links_by_golden
 from hub.sync.changeset import Consequences
 from hub.sync.context import Hub
 
@@ -21,9 +22,9 @@ def stop_fights(hub: Hub, tx: Transaction, then: Consequences) -> None:
     """Looks whether what is about to be remembered continues a fight; if so, it ends here."""
     if not then.remembered or hub.flips <= 0:
         return
-    news = disputes.flips_of(then.remembered)
+    news = history.flips_of(then.remembered)
     ids = {golden_id for golden_id, _ in news}
-    before = disputes.flips(tx, ids, since=then.now - WINDOW)
+    before = history.flips(tx, ids, since=then.now - WINDOW)
     fought = {
         place: who
         for place, flips in news.items()
@@ -31,8 +32,8 @@ def stop_fights(hub: Hub, tx: Transaction, then: Consequences) -> None:
     }
     if not fought:
         return
-    golden = records.load(tx, {golden_id for golden_id, _ in fought})
-    links = records.links_by_golden(tx, golden)
+    golden = load_golden(tx, {golden_id for golden_id, _ in fought})
+    links = links_by_golden(tx, golden)
     for (golden_id, path), who in fought.items():
         reason = fight_reason(path, who, hub.flips)
         decided = then.as_decided(golden[golden_id])

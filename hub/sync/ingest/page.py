@@ -17,11 +17,14 @@ from hub.model.matching import certain_prints
 from hub.model.observe import Change, Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
 from hub.model.want import agree, route_actions, settle, settle_unheard, wanted
-from hub.store import aside, disputes, letters, queues, records, unheard
+from hub.store import aside, inbox, quarantine, unheard
+from hub.store.conflicts import contested, open_paths
 from hub.store.engine import lock_identities
-from hub.store.letters import Letter
-from hub.store.progress import Tally
-from hub.store.records import Golden, Link
+from hub.store.golden import Golden
+from hub.store.links import Link, gone_here, link_digests, links_by_key, vacate_primary
+from hub.store.quarantine import QuarantineEntry
+from hub.store.reviews import ask_review, drop_reviews
+from hub.store.runs import Tally
 from hub.sync.changeset import Consequences, changed_at, new_golden
 from hub.sync.context import Channel, Hub
 from hub.sync.freshness import digest, is_older, look_again, newer, of_one_time
@@ -91,7 +94,7 @@ class _Intake:
         #: Golden records that had a record here which is gone.
         self.gone_before: set[str] = set()
         #: Asked once a page: mostly nothing is set aside, and much need not be looked up.
-        self.pending = disputes.pending(tx, channel.connection)
+        self.pending = quarantine.pending(tx, channel.connection)
 
     def take(self, page: Page) -> None:
         merges = Sorted()
@@ -140,20 +143,20 @@ class _Intake:
             latest[record.key] = newer(latest.get(record.key), record)
         self.tally.same += len(found) - len(latest)  # the same key twice in one page
         connection, stream = self.channel.connection, self.channel.stream
-        known = records.digests(self.tx, connection, stream, list(latest))
+        known = link_digests(self.tx, connection, stream, list(latest))
         read = self._translate(self._news(latest.values(), known))
         fresh = with_parents(self.tx, self.channel, read, tally=self.tally, now=self.now)
         if not fresh:
             return
         met = [f.record.key for f in fresh if f.record.key in known]
-        links = records.links_by_key(self.tx, connection, stream, met)
+        links = links_by_key(self.tx, connection, stream, met)
         links |= self._linked_meanwhile([f.record.key for f in fresh if f.record.key not in links])
         linked, unlinked = self._parted(fresh, links)
         identities, golden = self._hold(linked, unlinked, links)
         self._hear(linked, links)
         self.links = links
         stored = [link.id for link in links.values() if link.id is not None]
-        conflicts = disputes.open_paths(self.tx, stored) if stored else {}
+        conflicts = open_paths(self.tx, stored) if stored else {}
         for one in linked:
             link = links[one.record.key]
             self._observe(one, link, golden[str(link.golden_id)], conflicts.get(link.id or 0))
@@ -166,7 +169,7 @@ class _Intake:
             return {}
         lock_identities(self.tx, self.entity.name)
         connection, stream = self.channel.connection, self.channel.stream
-        return records.links_by_key(self.tx, connection, stream, strangers)
+        return links_by_key(self.tx, connection, stream, strangers)
 
     def _parted(
         self, fresh: Iterable[Fresh], links: Mapping[str, Link]
@@ -191,10 +194,10 @@ class _Intake:
         unsettled = set(self.written)
         connection, stream = self.channel.connection, self.channel.stream
         if self.pending.conflicts:
-            unsettled |= disputes.contested(self.tx, connection, stream)
+            unsettled |= contested(self.tx, connection, stream)
         if self.pending.letters:
             # One that was set aside may show again what it showed before.
-            unsettled |= letters.keys_set_aside(
+            unsettled |= quarantine.quarantined_keys(
                 self.tx, "pull", connection, stream=stream, keys=known
             )
         news = []
@@ -218,8 +221,8 @@ class _Intake:
     def _bury(self, record: Record, reason: str) -> None:
         self.tally.buried += 1
         place = (self.channel.connection, self.channel.stream)
-        letter = Letter("pull", *place, record.key, "buried", reason, "LensError")
-        letters.put(self.tx, [letter], now=self.now, due_at=self.now)
+        letter = QuarantineEntry("pull", *place, record.key, "buried", reason, "LensError")
+        quarantine.put(self.tx, [letter], now=self.now, due_at=self.now)
         looks = certain_prints(self.entity, self.mapping.legible(record.payload))
         aside.remember(self.tx, *place, {record.key: looks})
 
@@ -238,7 +241,7 @@ class _Intake:
         if found.known:
             ids = list(found.known.values())
             connection, stream = self.channel.connection, self.channel.stream
-            self.gone_before = records.gone_here(self.tx, connection, stream, ids)
+            self.gone_before = gone_here(self.tx, connection, stream, ids)
         return found
 
     def _recall(self, found: Identities) -> None:
@@ -310,7 +313,7 @@ class _Intake:
                 fresh_link.spare = fresh_link.id or further(key)
             elif joined.id in self.gone_before:
                 place = (self.channel.connection, self.channel.stream)
-                records.make_room(self.tx, *place, joined.id)
+                vacate_primary(self.tx, *place, joined.id)
             self._observe(one, fresh_link, joined, None, created=key in identities.created)
         else:
             self._start(one, fresh_link)
@@ -341,7 +344,7 @@ class _Intake:
         looks = [one_print.value for one_print in one.prints if one_print.strong]
         place = (self.channel.connection, self.channel.stream)
         aside.remember(self.tx, *place, {one.record.key: looks})
-        disputes.ask_review(
+        ask_review(
             self.tx,
             [
                 {
@@ -361,10 +364,10 @@ class _Intake:
         """A record that has a link now is no longer set aside or under review."""
         connection, stream = self.channel.connection, self.channel.stream
         if self.pending.letters:
-            letters.deliver(self.tx, "pull", connection, stream=stream, keys=[key])
-            letters.wake(self.tx, [derived_id(connection, stream, key)], now=self.now)
+            quarantine.resolve(self.tx, "pull", connection, stream=stream, keys=[key])
+            quarantine.resume_waiting(self.tx, [derived_id(connection, stream, key)], now=self.now)
         if self.pending.reviews:
-            disputes.drop_reviews(self.tx, connection, stream, [key])
+            drop_reviews(self.tx, connection, stream, [key])
         if self.pending.letters or self.pending.reviews:
             aside.forget(self.tx, connection, stream, [key])
 
@@ -433,7 +436,7 @@ class _Intake:
         """Whether this is so still, or the page is old news, only a fetch can tell."""
         self.tally.skip(reason)
         nudge = look_again(link.connection, link.stream, link.key, version=record.version)
-        queues.receive(self.tx, [nudge], now=self.now)
+        inbox.receive(self.tx, [nudge], now=self.now)
 
     def _may_be_gone(self, link: Link) -> bool:
         """Says whether a page may have been read before the record was deleted over there.

@@ -12,10 +12,10 @@ from datetime import timedelta
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Page
-from hub.store import progress as store
-from hub.store import records
 from hub.store.keyset import KeySet
-from hub.store.progress import StreamState, Tally
+from hub.store.links import count_links
+from hub.store.runs import Tally, save_run
+from hub.store.streams import StreamState, lease_stream, save_stream, stream_state
 from hub.sync.context import Channel, Hub
 from hub.sync.ingest.page import take_in
 from hub.sync.ingest.prefetch import ahead
@@ -37,8 +37,8 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
 
     def work(tally: Tally, show: Progress) -> None:
         with hub.store.read() as tx:
-            state = store.stream_state(tx, connection, stream)
-            known = records.count_links(tx, connection, stream)
+            state = stream_state(tx, connection, stream)
+            known = count_links(tx, connection, stream)
         same_mapping = state.fingerprint == channel.mapping.fingerprint
         since = state.cursor if same_mapping else None
         anew = since is None
@@ -46,7 +46,7 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             # What was deleted before now does not show in a read of everything: were this one
             # broken off, only a sweep would find it.
             with hub.store.begin() as tx:
-                store.save_stream(tx, connection, stream, swept_at=None)
+                save_stream(tx, connection, stream, swept_at=None)
         with KeySet() as met:
             for page in _stored(hub, channel, state, since, known=known, tally=tally, show=show):
                 if anew and known:
@@ -54,9 +54,9 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             if anew and known:
                 take_missing(hub, channel, met, tally=tally)
         with hub.store.begin() as tx:
-            store.save_stream(tx, connection, stream, read_at=hub.clock())
+            save_stream(tx, connection, stream, read_at=hub.clock())
             if anew:
-                store.save_stream(tx, connection, stream, swept_at=hub.clock())
+                save_stream(tx, connection, stream, swept_at=hub.clock())
             accepted_has_happened(tx, connection, stream, kind="pull")
 
     return run_stream(hub, channel, "pull", work, progress=progress)
@@ -87,14 +87,14 @@ def _stored(
                 take_in(hub, tx, channel, page=page, tally=counted, fetched=False)
                 guard(hub, counted, known=known, accepted=state.accepted)
                 saved = {"fingerprint": channel.mapping.fingerprint, "cursor": since}
-                store.save_stream(tx, connection, stream, **saved)
-                store.save_run(tx, counted)
+                save_stream(tx, connection, stream, **saved)
+                save_run(tx, counted)
                 return counted
 
             tally.become(hub.store.transact(store_page))
             if hub.clock() - leased_at > _LEASE_RENEWAL:
                 leased_at = hub.clock()
                 with hub.store.begin() as tx:
-                    store.lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
+                    lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
             show.advance(f"{connection}.{stream}", len(page.records))
             yield page

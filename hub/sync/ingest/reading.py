@@ -11,8 +11,9 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.errors import ConnectorError
 from hub.model.recovery import Pause, Restart, recovery
-from hub.store import progress as store
-from hub.store.progress import Tally
+from hub.store.connections import pause_reason
+from hub.store.runs import Tally, save_run, start_run
+from hub.store.streams import lease_stream, release_stream, save_stream, stream_state
 from hub.sync.context import Channel, Hub
 from hub.sync.pauses import pause_connection, pause_stream
 from hub.sync.progress import Progress, Silence
@@ -34,7 +35,7 @@ def run_stream(
     with hub.store.begin() as tx:
         if not _may_run(hub, tx, channel):
             return tally
-        store.start_run(tx, tally)
+        start_run(tx, tally)
     show.start(f"{connection}.{stream}", None)
     try:
         _work_once_more_after_restart(hub, channel, tally, work, show)
@@ -49,18 +50,18 @@ def run_stream(
         _end(hub, tally, state="red" if red else "done", reason=red)
     finally:
         with hub.store.begin() as tx:
-            store.release_stream(tx, connection, stream, worker=hub.worker)
+            release_stream(tx, connection, stream, worker=hub.worker)
         show.done(f"{connection}.{stream}")
     return tally
 
 
 def _may_run(hub: Hub, tx: Transaction, channel: Channel) -> bool:
     connection, stream = channel.connection, channel.stream
-    if store.paused(tx, connection) is not None:
+    if pause_reason(tx, connection) is not None:
         return False
-    if store.stream_state(tx, connection, stream).paused_at is not None:
+    if stream_state(tx, connection, stream).paused_at is not None:
         return False
-    return store.lease_stream(tx, connection, stream, worker=hub.worker, now=hub.clock())
+    return lease_stream(tx, connection, stream, worker=hub.worker, now=hub.clock())
 
 
 def _work_once_more_after_restart(
@@ -76,7 +77,7 @@ def _work_once_more_after_restart(
         if not isinstance(recovery(error, attempts=0), Restart):
             raise
         with hub.store.begin() as tx:
-            store.save_stream(tx, channel.connection, channel.stream, cursor=None)
+            save_stream(tx, channel.connection, channel.stream, cursor=None)
         work(tally, show)
 
 
@@ -88,4 +89,4 @@ def _fail(hub: Hub, channel: Channel, tally: Tally, error: ConnectorError) -> No
 
 def _end(hub: Hub, tally: Tally, *, state: str, reason: str | None = None) -> None:
     with hub.store.begin() as tx:
-        store.save_run(tx, tally, state=state, finished_at=hub.clock(), reason=reason)
+        save_run(tx, tally, state=state, finished_at=hub.clock(), reason=reason)

@@ -12,9 +12,10 @@ from sqlalchemy import Connection as Transaction
 
 from hub.flows.facts import derived_id
 from hub.model.matching import certain_prints
-from hub.store import aside, letters, queues, records
-from hub.store.letters import Letter
-from hub.store.progress import Tally
+from hub.store import aside, inbox, quarantine
+from hub.store.links import resolve_keys
+from hub.store.quarantine import QuarantineEntry
+from hub.store.runs import Tally
 from hub.sync.context import Channel
 from hub.sync.freshness import look_again
 from hub.sync.ingest.identity import Fresh
@@ -34,7 +35,7 @@ def with_parents(
         for path, value in one.values.items()
         if value is not None and (declared := declared_path(path)) in streams
     }
-    known = records.resolve(tx, channel.connection, asked)
+    known = resolve_keys(tx, channel.connection, asked)
     ready: list[Fresh] = []
     parked: dict[str, tuple[str, str]] = {}
     looks: dict[str, list[int]] = {}
@@ -78,9 +79,9 @@ def _park(
     tally.skip("waits for its parent", len(parked))
     parents = dict.fromkeys(parked.values())
     nudges = [look_again(connection, stream, parent) for stream, parent in parents]
-    queues.receive(tx, nudges, now=now)
+    inbox.receive(tx, nudges, now=now)
     waiting = [
-        Letter(
+        QuarantineEntry(
             "pull",
             connection,
             channel.stream,
@@ -91,4 +92,4 @@ def _park(
         )
         for key, (stream, parent) in parked.items()
     ]
-    letters.put(tx, waiting, now=now, due_at=now)
+    quarantine.put(tx, waiting, now=now, due_at=now)

@@ -11,10 +11,11 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Page
 from hub.model.surprise import surprising
-from hub.store import progress as store
-from hub.store import queues, records
+from hub.store import inbox
 from hub.store.keyset import KeySet
-from hub.store.progress import Tally
+from hub.store.links import count_links, living_keys, unknown_keys
+from hub.store.runs import Tally
+from hub.store.streams import save_stream, stream_state
 from hub.sync.context import Channel, Hub
 from hub.sync.freshness import look_again
 from hub.sync.ingest.page import take_in
@@ -42,7 +43,7 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
             if _wants_gaps(hub, channel):
                 _ask_for_gaps(hub, channel, present)
         with hub.store.begin() as tx:
-            store.save_stream(tx, connection, stream, swept_at=hub.clock())
+            save_stream(tx, connection, stream, swept_at=hub.clock())
             accepted_has_happened(tx, connection, stream, kind="sweep")
 
     return run_stream(hub, channel, "sweep", work, progress=progress)
@@ -52,8 +53,8 @@ def take_missing(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally) -
     """Asks for each linked record that a complete read has not met, and takes in what is so."""
     connection, stream = channel.connection, channel.stream
     with hub.store.read() as tx:
-        accepted = store.stream_state(tx, connection, stream).accepted
-        linked = records.count_links(tx, connection, stream)
+        accepted = stream_state(tx, connection, stream).accepted
+        linked = count_links(tx, connection, stream)
     if not accepted:
         _look_before(hub, channel, present, tally=tally, known=linked)
     for missing in _missing(hub, channel, present):
@@ -97,9 +98,7 @@ def linked_keys(hub: Hub, channel: Channel) -> Iterator[list[str]]:
     after = ""
     while True:
         with hub.store.read() as tx:
-            keys = records.living_keys(
-                tx, channel.connection, channel.stream, after=after, limit=_KEYS
-            )
+            keys = living_keys(tx, channel.connection, channel.stream, after=after, limit=_KEYS)
         if not keys:
             return
         yield keys
@@ -110,11 +109,11 @@ def _ask_for_gaps(hub: Hub, channel: Channel, present: KeySet) -> None:
     connection, stream = channel.connection, channel.stream
     for keys in present.portions(_KEYS):
         with hub.store.read() as tx:
-            unknown = records.unknown_keys(tx, connection, stream, keys)
+            unknown = unknown_keys(tx, connection, stream, keys)
         if unknown:
             with hub.store.begin() as tx:
                 nudges = [look_again(connection, stream, key, why="gap") for key in unknown]
-                queues.receive(tx, nudges, now=hub.clock())
+                inbox.receive(tx, nudges, now=hub.clock())
 
 
 def _wants_gaps(hub: Hub, channel: Channel) -> bool:

@@ -11,8 +11,11 @@ from sqlalchemy import Connection as Transaction
 
 from hub.model.observe import Change
 from hub.model.state import LinkState
-from hub.store import disputes, queues, records, unheard
-from hub.store.records import Golden
+from hub.store import history, outbox, unheard
+from hub.store.conflicts import move_conflicts
+from hub.store.golden import Golden, load_golden
+from hub.store.links import change_links, links_by_golden
+from hub.store.references import referring
 from hub.sync.changeset import Consequences
 from hub.sync.merge.undo import remember_before
 from mappings.canonical.values import Values
@@ -32,7 +35,7 @@ def merge_golden(
     What it only has as the merging system spells the loser's value (`shown_as`) is the loser's: the
     third record that some systems make of two is a copy of what they show.
     """
-    golden = records.load(tx, [loser_id, winner_id], lock=True)
+    golden = load_golden(tx, [loser_id, winner_id], lock=True)
     loser, winner = golden[loser_id], golden[winner_id]
     gained = {p: v for p, v in loser.values.items() if winner.values.get(p) is None}
     remember_before(tx, loser, winner, gained=gained, why=why, now=then.now)
@@ -50,9 +53,9 @@ def merge_golden(
     then.touch(loser)
     then.forget(loser)
     unheard.inherit(tx, then.hub.connections, loser_id, winner_id, paths=gained)
-    queues.drop_for(tx, then.hub.connections, loser_id)
-    disputes.move_history(tx, loser_id, winner_id)
-    disputes.move_conflicts(tx, loser_id, winner_id)
+    outbox.cancel_for(tx, then.hub.connections, loser_id)
+    history.move(tx, loser_id, winner_id)
+    move_conflicts(tx, loser_id, winner_id)
     places = _move_links(tx, loser_id, winner_id)
     tell_children(tx, winner_id, places, then=then)
     _move_references(tx, loser_id, winner_id, then=then)
@@ -82,8 +85,8 @@ def tell_children(
     places = [name for name in dict.fromkeys(connections) if name in then.hub.connections]
     if not places:
         return
-    children = records.referring(tx, [golden_id]).get(golden_id, [])
-    for child in records.load(tx, children).values():
+    children = referring(tx, [golden_id]).get(golden_id, [])
+    for child in load_golden(tx, children).values():
         for name in places:
             if then.hub.connections[name].has(child.entity):
                 then.wish(name, child)
@@ -91,7 +94,7 @@ def tell_children(
 
 def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
     """Gives all links to the winner; returns the connections where it has a record only now."""
-    found = records.links_by_golden(tx, [loser_id, winner_id])
+    found = links_by_golden(tx, [loser_id, winner_id])
     kept = [link for link in found.get(winner_id, []) if not link.spare]
     alive = {
         (link.connection, link.stream)
@@ -102,7 +105,7 @@ def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
     moved = [n for n in kept if n.gone_at is not None and (n.connection, n.stream) in alive]
     for link in moved:
         link.spare = link.id or 0
-    records.change_links(tx, moved)
+    change_links(tx, moved)
     taken = {(link.connection, link.stream) for link in kept if not link.spare}
     moved = []
     for link in found.get(loser_id, []):
@@ -112,18 +115,18 @@ def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
             # Over there it is still two records: keep both, write to one.
             link.spare = link.id or 0
         moved.append(link)
-    records.change_links(tx, moved)
+    change_links(tx, moved)
     return [link.connection for link in moved if not link.spare and link.gone_at is None]
 
 
 def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, then: Consequences) -> None:
-    children = records.referring(tx, [loser_id]).get(loser_id, [])
-    for child in records.load(tx, children, lock=True).values():
+    children = referring(tx, [loser_id]).get(loser_id, [])
+    for child in load_golden(tx, children, lock=True).values():
         values = {p: winner_id for p, v in child.values.items() if v == loser_id}
         then.set_values(child, dict(values), origin=child.origin, at=None)
-    shown = [link for links in records.links_by_golden(tx, children).values() for link in links]
+    shown = [link for links in links_by_golden(tx, children).values() for link in links]
     for link in shown:
         # Over there it still shows the same key, which means the winner now.
         for known in (link.state.seen, link.state.agreed, link.state.shown):
             known.update({p: winner_id for p, v in known.items() if v == loser_id})
-    records.change_links(tx, shown)
+    change_links(tx, shown)

@@ -11,8 +11,8 @@ from hashlib import blake2b
 
 from sqlalchemy import Connection as Transaction
 
-from hub.store import records
-from hub.store.records import Link
+from hub.store.golden import load_golden
+from hub.store.links import Link, change_links, links_by_golden
 from hub.sync.changeset import Consequences
 from hub.sync.context import Channel
 
@@ -34,7 +34,7 @@ def heirs(tx: Transaction, channel: Channel, going: Mapping[str, Link]) -> dict[
     """
     ids = {n.golden_id for n in going.values() if n.golden_id and n.spare == 0 and not n.gone_at}
     found: dict[str, Link] = {}
-    for golden_id, links in records.links_by_golden(tx, ids, connection=channel.connection).items():
+    for golden_id, links in links_by_golden(tx, ids, connection=channel.connection).items():
         for link in links:
             here = link.stream == channel.stream and link.gone_at is None
             if here and link.spare and link.key not in going:
@@ -45,15 +45,15 @@ def heirs(tx: Transaction, channel: Channel, going: Mapping[str, Link]) -> dict[
 def leave_to(tx: Transaction, link: Link, heir: Link, *, then: Consequences) -> None:
     """A record that is gone leaves its place to a further one."""
     link.spare = link.id or 0
-    records.change_links(tx, [link])
+    change_links(tx, [link])
     write_to(tx, heir, then=then)
 
 
 def write_to(tx: Transaction, link: Link, *, then: Consequences) -> None:
     """A further record gets the place, which is free, and is told what it lacks."""
     link.spare = 0
-    records.change_links(tx, [link])
-    for golden in records.load(tx, [str(link.golden_id)]).values():
+    change_links(tx, [link])
+    for golden in load_golden(tx, [str(link.golden_id)]).values():
         then.wish(link.connection, golden)
 
 
@@ -63,7 +63,7 @@ def come_back(tx: Transaction, link: Link, page: Mapping[str, Link]) -> None:
     `page` are the links of the page at hand by key, as they are by now.
     """
     golden_id = str(link.golden_id)
-    found = records.links_by_golden(tx, [golden_id], connection=link.connection)
+    found = links_by_golden(tx, [golden_id], connection=link.connection)
     others = [
         page.get(other.key, other)
         for other in found.get(golden_id, [])
@@ -74,5 +74,5 @@ def come_back(tx: Transaction, link: Link, page: Mapping[str, Link]) -> None:
         return
     if placed is not None:
         placed.spare = placed.id or 0
-        records.change_links(tx, [placed])
+        change_links(tx, [placed])
     link.spare = 0

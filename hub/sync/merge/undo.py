@@ -21,8 +21,11 @@ from hub.model.fights import DECIDED
 from hub.model.matching import fingerprints
 from hub.model.observe import Change
 from hub.model.state import LinkState
-from hub.store import disputes, merges, queues, records
-from hub.store.records import Golden, Link
+from hub.store import history, inbox, merges
+from hub.store.conflicts import conflicts_of, reassign_conflicts, withdraw_conflicts
+from hub.store.golden import Golden, load_golden
+from hub.store.links import Link, change_links, links_by_golden
+from hub.store.references import referring
 from hub.sync.changeset import Consequences, changed_at
 from hub.sync.context import Hub
 from hub.sync.freshness import look_again
@@ -53,9 +56,9 @@ def remember_before(
     now: datetime,
 ) -> None:
     """Notes how two golden records were, just before they become one."""
-    links = records.links_by_golden(tx, [loser.id, winner.id])
-    children = records.load(tx, records.referring(tx, [loser.id]).get(loser.id, []))
-    shown = [link for found in records.links_by_golden(tx, children).values() for link in found]
+    links = links_by_golden(tx, [loser.id, winner.id])
+    children = load_golden(tx, referring(tx, [loser.id]).get(loser.id, []))
+    shown = [link for found in links_by_golden(tx, children).values() for link in found]
     before = {
         "gained": dict(gained),
         "origins": {path: winner.origins.get(path) for path in gained},
@@ -70,8 +73,8 @@ def remember_before(
         },
         # By these a record that nobody has touched since is known.
         "digests": {str(link.id): link.digest.hex() for link in shown if link.digest},
-        "history": merges.history_ids(tx, loser.id),
-        "conflicts": [row["id"] for row in disputes.conflicts_of(tx, loser.id)],
+        "history": history.ids_of(tx, loser.id),
+        "conflicts": [row["id"] for row in conflicts_of(tx, loser.id)],
     }
     merges.remember_merge(
         tx, entity=loser.entity, loser=loser.id, winner=winner.id, why=why, before=before, now=now
@@ -106,7 +109,7 @@ class _Split:
         self.hub, self.tx, self.row = hub, tx, row
         self.before: Mapping[str, Any] = row["before"]
         self.then = Consequences(hub, hub.fresh_id(), hub.clock())
-        golden = records.load(tx, [row["loser"], row["winner"]], lock=True)
+        golden = load_golden(tx, [row["loser"], row["winner"]], lock=True)
         self.why = f"{DECIDED} to undo merge {row['id']}"
         self.loser, self.winner = golden[row["loser"]], golden[row["winner"]]
 
@@ -131,7 +134,7 @@ class _Split:
 
     def _links(self) -> list[Link]:
         """Returns the links that were the loser's and are the winner's now."""
-        found = records.links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
+        found = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
         return [link for link in found if str(link.id) in self.before["links"]]
 
     def _recover(self, link: Link) -> Values:
@@ -169,12 +172,12 @@ class _Split:
             link.spare = 0 if place not in taken else link.id or 0
             taken.add(place)
             self._look_again(link)
-        records.change_links(self.tx, list(links))
+        change_links(self.tx, list(links))
         self._make_place()
 
     def _make_place(self) -> None:
         """The winner's links that had made way come back to their places, where these are free."""
-        kept = records.links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
+        kept = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
         taken = {(link.connection, link.stream) for link in kept if not link.spare}
         back = [
             link
@@ -185,7 +188,7 @@ class _Split:
         ]
         for link in back:
             link.spare = 0
-        records.change_links(self.tx, back)
+        change_links(self.tx, back)
 
     # --- values ---------------------------------------------------------------------------------
 
@@ -200,12 +203,10 @@ class _Split:
 
     def _give_back_values(self) -> None:
         """What the winner only gained and nobody has changed since goes, also where it is shown."""
-        links = records.links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
+        links = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
         shown = {path for link in links if link.gone_at is None for path in link.state.seen}
         disputed = {
-            row["path"]
-            for row in disputes.conflicts_of(self.tx, self.winner.id)
-            if row["closed_at"] is None
+            row["path"] for row in conflicts_of(self.tx, self.winner.id) if row["closed_at"] is None
         }
         given = {
             path: value
@@ -224,7 +225,7 @@ class _Split:
 
     def _give_back_children(self, returned: Iterable[Link]) -> None:
         kept: Mapping[str, Mapping[str, list[Any] | None]] = self.before["children"]
-        children = records.load(self.tx, kept, lock=True)
+        children = load_golden(self.tx, kept, lock=True)
         for child in children.values():
             paths = [p for p in kept[child.id] if child.values.get(p) == self.winner.id]
             if paths:
@@ -234,7 +235,7 @@ class _Split:
                 self.then.set_values(child, values, origin=child.origin, at=None)
             for path in paths:
                 _as_from(child, path, kept[child.id][path])
-        shown = records.links_by_golden(self.tx, children)
+        shown = links_by_golden(self.tx, children)
         changed = [link for links in shown.values() for link in links]
         for link in changed:
             digest = None if link.digest is None else link.digest.hex()
@@ -246,33 +247,33 @@ class _Split:
                 for path in kept[str(link.golden_id)]:
                     if known.get(path) == self.winner.id:
                         known[path] = self.loser.id
-        records.change_links(self.tx, changed)
+        change_links(self.tx, changed)
         self._look_at_younger(kept, returned)
 
     def _look_at_younger(self, kept: Collection[str], returned: Iterable[Link]) -> None:
         """Those that came to refer to the winner since may mean a record of the loser."""
         places = {link.connection for link in returned if link.gone_at is None}
-        found = records.referring(self.tx, [self.winner.id]).get(self.winner.id, [])
+        found = referring(self.tx, [self.winner.id]).get(self.winner.id, [])
         younger = [child for child in found if child not in kept]
-        for links in records.links_by_golden(self.tx, younger).values():
+        for links in links_by_golden(self.tx, younger).values():
             again = [link for link in links if link.connection in places]
             for link in again:
                 self._look_again(link)
-            records.change_links(self.tx, again)
+            change_links(self.tx, again)
 
     def _look_again(self, link: Link) -> None:
         """Only a fetch can tell what it shows."""
         link.digest = None
         if link.gone_at is None:
             nudge = look_again(link.connection, link.stream, link.key)
-            queues.receive(self.tx, [nudge], now=self.then.now)
+            inbox.receive(self.tx, [nudge], now=self.then.now)
 
     def _give_back_past(self, links: Iterable[Link]) -> None:
         ids = [link.id for link in links if link.id is not None]
-        merges.give_history(self.tx, self.before["history"], self.loser.id)
-        disputes.give_conflicts(self.tx, ids, self.loser.id)
+        history.reassign(self.tx, self.before["history"], self.loser.id)
+        reassign_conflicts(self.tx, ids, self.loser.id)
         # Those that the merge has brought about are over with it.
-        disputes.withdraw(self.tx, ids, kept=self.before["conflicts"], now=self.then.now)
+        withdraw_conflicts(self.tx, ids, kept=self.before["conflicts"], now=self.then.now)
 
     def _tell(self) -> None:
         for golden in (self.loser, self.winner):

@@ -21,10 +21,13 @@ from connectors.kit.errors import (
 from hub.model.matching import fingerprints
 from hub.model.recovery import Bury, Pause, Refresh, Retry, pause, recovery
 from hub.model.want import route_actions
-from hub.store import letters, queues, records, unheard
-from hub.store import progress as store
-from hub.store.progress import Tally
-from hub.store.queues import Wish
+from hub.store import dirty, outbox, quarantine, unheard
+from hub.store.connections import pause_reason
+from hub.store.golden import load_golden
+from hub.store.links import links_by_golden, links_by_key
+from hub.store.outbox import Wish
+from hub.store.runs import Tally, save_run, start_run
+from hub.store.streams import stream_state
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.derive import EXPLAINED
 from hub.sync.freshness import digest
@@ -60,7 +63,7 @@ def push(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tall
     show = progress or Silence()
     show.start(f"to {connection}", None)
     with hub.store.read() as tx:
-        left = 3 * queues.due_in(tx, connection, now=tally.started_at) + _MORE
+        left = 3 * outbox.due_in(tx, connection, now=tally.started_at) + _MORE
     try:
         while left > 0 and (wishes := _lease(hub, target)):
             left -= len(wishes)
@@ -71,16 +74,16 @@ def push(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tall
         show.done(f"to {connection}")
         if tally.written or tally.buried:
             with hub.store.begin() as tx:
-                store.start_run(tx, tally)
-                store.save_run(tx, tally, state="done", finished_at=hub.clock())
+                start_run(tx, tally)
+                save_run(tx, tally, state="done", finished_at=hub.clock())
     return tally
 
 
 def _lease(hub: Hub, target: Connection) -> list[Wish]:
     with hub.store.begin() as tx:
-        if store.paused(tx, target.name) is not None:
+        if pause_reason(tx, target.name) is not None:
             return []
-        return queues.lease(
+        return outbox.lease(
             tx,
             target.name,
             entities=list(hub.entities),
@@ -109,7 +112,7 @@ class _Batch:
             self._give_back(error)
             raise
         with self.hub.store.begin() as tx:
-            queues.fulfilled(tx, self.open.values())
+            outbox.complete(tx, self.open.values())
 
     # --- who is concerned -----------------------------------------------------------------------
 
@@ -117,8 +120,8 @@ class _Batch:
         """Sorts the wishes that can be worked on; the others are fulfilled as they are."""
         ids = [wish.golden_id for wish in self.open.values()]
         with self.hub.store.read() as tx:
-            golden = records.load(tx, ids)
-            links = records.links_by_golden(tx, ids, connection=self.target.name)
+            golden = load_golden(tx, ids)
+            links = links_by_golden(tx, ids, connection=self.target.name)
         found: dict[Channel, list[Job]] = {}
         for wish in self.open.values():
             record = golden.get(wish.golden_id)
@@ -204,7 +207,7 @@ class _Batch:
         self._refresh(found, channel)
         with self.hub.store.read() as tx:
             keys = [record.key for record in made.values()]
-            taken = records.links_by_key(tx, channel.connection, channel.stream, keys)
+            taken = links_by_key(tx, channel.connection, channel.stream, keys)
         for job in found:
             # What was merged has no link of its own any more: its record is the survivor's.
             merged = job.golden.merged_into is not None and made[job.golden.id].key in taken
@@ -215,12 +218,12 @@ class _Batch:
     def _recognise(self, channel: Channel, unknown: Sequence[Job]) -> None:
         """Reads what is new there: where no hub id can be kept, the match rules must tell."""
         with self.hub.store.read() as tx:
-            since = store.stream_state(tx, channel.connection, channel.stream).cursor
+            since = stream_state(tx, channel.connection, channel.stream).cursor
         for page in channel.connector.pages(channel.stream, since):
             self._take(channel, page, fetched=False)
         self._refresh(unknown, channel)
         with self.hub.store.read() as tx:
-            hidden = letters.any_set_aside(tx, "pull", channel.connection, channel.stream)
+            hidden = quarantine.any_quarantined(tx, "pull", channel.connection, channel.stream)
         for job in unknown:
             known = fingerprints(channel.entity, job.golden.values)
             if job.link is None and hidden:
@@ -254,8 +257,8 @@ class _Batch:
         """Loads golden records and links again after something was taken in."""
         ids = [job.golden.id for job in jobs]
         with self.hub.store.read() as tx:
-            golden = records.load(tx, ids)
-            links = records.links_by_golden(tx, ids, connection=self.target.name)
+            golden = load_golden(tx, ids)
+            links = links_by_golden(tx, ids, connection=self.target.name)
         for job in jobs:
             job.golden = golden.get(job.golden.id, job.golden)
             job.link = written_link(links.get(job.golden.id, []), channel)
@@ -436,7 +439,7 @@ class _Batch:
         self.open.pop(wish.id, None)
         wait = pause(wish.attempts) if after is None else after
         with self.hub.store.begin() as tx:
-            queues.postpone(
+            outbox.postpone(
                 tx,
                 wish,
                 state=state,
@@ -446,7 +449,7 @@ class _Batch:
                 waits_for=waits_for,
             )
             if state in ("waiting", "buried") and wish.entity in EXPLAINED:
-                queues.soil(tx, [wish.golden_id], now=self.hub.clock())
+                dirty.mark(tx, [wish.golden_id], now=self.hub.clock())
 
 
 def _observed(job: Job, channel: Channel) -> bool:

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from connectors.kit.contract import FieldNeed
 from connectors.kit.errors import ContractError
-from hub.store import progress as store
+from hub.store.connections import connection_states, save_connection
 from hub.sync.context import Connection, Hub
 
 
@@ -32,11 +32,11 @@ def prepare_once(hub: Hub, connection: Connection) -> None:
     wanted = needs(connection)
     mark = blake2b(repr(wanted).encode(), digest_size=16).hexdigest()
     with hub.store.read() as tx:
-        state = store.connection_states(tx).get(connection.name, {})
+        state = connection_states(tx).get(connection.name, {})
     if not wanted or state.get("prepared") == mark:
         return
     for finding in connection.connector.prepare(wanted):
         if finding.level == "error":
             raise ContractError(f"{finding.what}; {finding.todo}")
     with hub.store.begin() as tx:
-        store.save_connection(tx, connection.name, prepared=mark)
+        save_connection(tx, connection.name, prepared=mark)

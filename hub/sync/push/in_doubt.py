@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Record
-from hub.store import merges, records, unheard
+from hub.store import merges, unheard
 from hub.store.engine import lock_identities
+from hub.store.links import links_by_golden, links_by_key
 from hub.sync.changeset import Consequences
 from hub.sync.context import Channel, Hub
 from hub.sync.locking import hold
@@ -28,7 +29,7 @@ def found_there(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) ->
     into = merges.survivors(tx, merged).values() if merged else ()
     why = "whether what was merged into it has been created is looked at first"
     found = dict.fromkeys(into, why)
-    links = records.links_by_golden(tx, golden_ids, connection=channel.connection)
+    links = links_by_golden(tx, golden_ids, connection=channel.connection)
     for golden_id, known in links.items():
         if written_link(known, channel) is not None:
             found[golden_id] = "was found there just before"
@@ -41,7 +42,7 @@ def ours_of(tx: Transaction, channel: Channel, made: Mapping[str, Record]) -> di
     A record that was created for one thing and merged over there lives on as that of another one.
     """
     keys = [record.key for record in made.values()]
-    links = records.links_by_key(tx, channel.connection, channel.stream, keys)
+    links = links_by_key(tx, channel.connection, channel.stream, keys)
     ours: dict[str, str] = {}
     for golden_id, record in made.items():
         link = links.get(record.key)

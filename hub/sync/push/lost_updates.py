@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection as Transaction
 
 from hub.model.observe import Change
-from hub.store import records
+from hub.store.golden import load_golden
 from hub.sync.changeset import Consequences
 from hub.sync.context import Channel, Hub
 from hub.sync.push.plan import Job
@@ -68,7 +68,7 @@ def _store(
     hub: Hub, tx: Transaction, channel: Channel, typed: Mapping[str, Values], *, run: str
 ) -> None:
     then = Consequences(hub, run, hub.clock())
-    for golden in records.load(tx, typed, lock=True).values():
+    for golden in load_golden(tx, typed, lock=True).values():
         policy, here = hub.policy(golden.entity), channel.connection
         taken = {
             path: value

@@ -11,9 +11,12 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Create, Delete, Outcome, Payload, Record, Update, Write
 from hub.model.matching import certain_prints
 from hub.model.want import agree, wanted
-from hub.store import aside, disputes, records
-from hub.store.queues import Wish
-from hub.store.records import Golden, Link
+from hub.store import aside, quarantine
+from hub.store.conflicts import open_paths
+from hub.store.golden import Golden, load_golden
+from hub.store.links import Link, gone_there, keys_of
+from hub.store.outbox import Wish
+from hub.store.reviews import open_reviews
 from hub.sync.context import Channel, Hub
 from mappings.canonical.values import Scalar, Values
 from mappings.kit.errors import LensError
@@ -52,7 +55,7 @@ def plan(
 ) -> list[tuple[Job, Plan]]:
     """Returns what to do for each job; sets the values that are written."""
     linked = [job.link.id for job in jobs if job.link is not None and job.link.id is not None]
-    conflicts = disputes.open_paths(tx, linked) if linked else {}
+    conflicts = open_paths(tx, linked) if linked else {}
     unclear = _unclear(tx, channel, [job for job in jobs if job.link is None])
     first = [
         (job, unclear.get(job.golden.id) or _lacking(hub, channel, job, conflicts)) for job in jobs
@@ -68,7 +71,7 @@ def _unclear(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str,
     """Returns golden id -> why it is not created: it may be there, as a record not taken in yet."""
     if not new:
         return {}
-    pending = disputes.pending(tx, channel.connection)
+    pending = quarantine.pending(tx, channel.connection)
     found = _set_aside(tx, channel, new) if pending.letters or pending.reviews else {}
     reviews = _reviews(tx, channel) if pending.reviews else {}
     for job in new:
@@ -103,7 +106,7 @@ def _reviews(tx: Transaction, channel: Channel) -> dict[str, Mapping[str, Any]]:
     """Returns golden id -> open review that may find its record over there."""
     return {
         golden_id: review
-        for review in disputes.open_reviews(tx)
+        for review in open_reviews(tx)
         if (review["connection"], review["stream"]) == (channel.connection, channel.stream)
         for golden_id in review["candidates"]
     }
@@ -176,7 +179,7 @@ def _keys(tx: Transaction, channel: Channel, jobs: Sequence[Job]) -> dict[str, s
         for path, value in job.values.items()
         if value is not None and (declared := declared_path(path)) in references
     }
-    return records.keys_of(tx, channel.connection, targets)
+    return keys_of(tx, channel.connection, targets)
 
 
 def _write(
@@ -196,7 +199,7 @@ def _write(
             outside[path] = value
         elif str(value) in keys:
             outside[path] = keys[str(value)]
-        elif not records.gone_there(tx, channel.connection, [str(value)]):
+        elif not gone_there(tx, channel.connection, [str(value)]):
             return Waiting(_absent(hub, tx, channel, str(value)), str(value))
         # What was deleted over there cannot be referred to; the rest is told all the same.
     job.values = {path: job.values[path] for path in outside}
@@ -215,7 +218,7 @@ def _addressed(job: Job, payload: Payload) -> Write | None:
 
 
 def _absent(hub: Hub, tx: Transaction, channel: Channel, golden_id: str) -> str:
-    golden = records.load(tx, [golden_id]).get(golden_id)
+    golden = load_golden(tx, [golden_id]).get(golden_id)
     if golden is None:
         return f"refers to something that does not exist any more ({golden_id})"
     entity = hub.entities[golden.entity]

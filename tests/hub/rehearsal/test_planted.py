@@ -13,8 +13,10 @@ from hub.model.observe import Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
 from hub.rehearsal.perform import Performance
 from hub.rehearsal.stage import Wire
-from hub.store import audit, progress, records
-from hub.store.progress import Tally
+from hub.store import audit
+from hub.store.links import Link
+from hub.store.runs import Tally
+from hub.store.streams import save_stream
 from hub.sync import intake, push
 from hub.sync.changeset import Consequences
 from hub.sync.context import Hub
@@ -42,7 +44,7 @@ def cursor_before_the_page(patch: Patch) -> None:
                     name = self.connector.system.name
                     fingerprint = hub.connection(name).channel(stream).mapping.fingerprint
                     saved = {"cursor": cursor, "fingerprint": fingerprint}
-                    progress.save_stream(tx, name, stream, **saved)
+                    save_stream(tx, name, stream, **saved)
         return iter(found)
 
     patch.setattr(Wire, "pages", pages)
@@ -80,7 +82,7 @@ def incomplete_sweeps_believed(patch: Patch) -> None:
             linked = audit.living_links(tx, connection, stream, after="", limit=10_000)
             gone = sorted(set(linked) - present)
             intake.take_in(hub, tx, channel, page=Page(gone=gone), tally=tally)
-            progress.save_stream(tx, connection, stream, swept_at=hub.clock())
+            save_stream(tx, connection, stream, swept_at=hub.clock())
         return tally
 
     patch.setattr("hub.rehearsal.play.sweep", sweep)
@@ -98,7 +100,7 @@ def conflicts_forgotten(patch: Patch) -> None:
 def deletions_made_again(patch: Patch) -> None:
     real = push.written_link
 
-    def forgetful(links: Sequence[records.Link], channel: Any) -> records.Link | None:
+    def forgetful(links: Sequence[Link], channel: Any) -> Link | None:
         return real([link for link in links if link.gone_at is None], channel)
 
     patch.setattr(push, "written_link", forgetful)

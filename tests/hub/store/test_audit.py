@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from hub.store import audit, records
+from hub.store import audit
 from hub.store.engine import Store
-from hub.store.records import Golden, Link
+from hub.store.golden import Golden, add_golden
+from hub.store.links import Link, add_links
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -14,7 +15,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 def test_what_lives_where_nothing_is_written_is_found(store: Store) -> None:
     with store.begin() as tx:
         made = [Golden(n, "company", {}, "crm", {}, NOW, NOW, "run") for n in "abcd"]
-        records.add_golden(tx, made)
+        add_golden(tx, made)
         found = [
             Link("erp", "parties", "a1", "a"),
             Link("erp", "parties", "a2", "a", spare=1),
@@ -29,5 +30,5 @@ def test_what_lives_where_nothing_is_written_is_found(store: Store) -> None:
             Link("erp", "parties", "d2", "d", spare=1, gone_at=NOW),
             Link("erp", "parties", "x", None, spare=1),
         ]
-        records.add_links(tx, found)
+        add_links(tx, found)
         assert sorted(audit.unwritten(tx)) == [("erp", "parties", "b2"), ("erp", "parties", "c2")]

@@ -7,11 +7,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
-from hub.store import leases, letters, progress, queues, work
+from hub.store import dirty, inbox, leases, outbox, quarantine, work
 from hub.store.engine import Store
 from hub.store.holders import is_dead, worker_name
-from hub.store.letters import Letter
-from hub.store.progress import Tally
+from hub.store.quarantine import QuarantineEntry
+from hub.store.runs import Tally, forget_runs, recent_runs, save_run, start_run
+from hub.store.streams import lease_stream
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -44,12 +45,12 @@ def test_a_reused_process_number_is_somebody_else() -> None:
 
 def take_everything(store: Store) -> None:
     with store.begin() as tx:
-        queues.want(tx, [("erp", "company", "g1")], now=NOW)
-        queues.lease(tx, "erp", entities=["company"], worker="dead", now=NOW, limit=1)
-        progress.lease_stream(tx, "crm", "deals", worker="dead", now=NOW)
-        progress.lease_stream(tx, "crm", "notes", worker="alive", now=NOW)
+        outbox.enqueue(tx, [("erp", "company", "g1")], now=NOW)
+        outbox.lease(tx, "erp", entities=["company"], worker="dead", now=NOW, limit=1)
+        lease_stream(tx, "crm", "deals", worker="dead", now=NOW)
+        lease_stream(tx, "crm", "notes", worker="alive", now=NOW)
         for run, stream in (("r1", "deals"), ("r2", "notes")):
-            progress.start_run(tx, Tally(run, "pull", "crm", stream, NOW))
+            start_run(tx, Tally(run, "pull", "crm", stream, NOW))
         assert work.take(tx, "pull crm deals", worker="dead", now=NOW)
 
 
@@ -59,10 +60,10 @@ def test_the_leases_of_the_dead_are_free_at_once(store: Store) -> None:
         assert leases.holders(tx) == {"dead", "alive"}
         leases.release(tx, "dead", now=NOW, reason="the process ended")
         assert leases.holders(tx) == {"alive"}
-        assert queues.lease(tx, "erp", entities=["company"], worker="b", now=NOW, limit=1)
-        assert progress.lease_stream(tx, "crm", "deals", worker="b", now=NOW)
+        assert outbox.lease(tx, "erp", entities=["company"], worker="b", now=NOW, limit=1)
+        assert lease_stream(tx, "crm", "deals", worker="b", now=NOW)
         assert work.take(tx, "pull crm deals", worker="b", now=NOW)
-        states = {row["id"]: row["state"] for row in progress.recent_runs(tx)}
+        states = {row["id"]: row["state"] for row in recent_runs(tx)}
     assert states == {"r1": "stopped", "r2": "running"}
 
 
@@ -71,10 +72,10 @@ def test_renewed_leases_last(store: Store) -> None:
     later = NOW + timedelta(hours=1)
     with store.begin() as tx:
         leases.renew(tx, "dead", now=later)
-        assert not queues.lease(tx, "erp", entities=["company"], worker="b", now=later, limit=1)
-        assert not progress.lease_stream(tx, "crm", "deals", worker="b", now=later)
+        assert not outbox.lease(tx, "erp", entities=["company"], worker="b", now=later, limit=1)
+        assert not lease_stream(tx, "crm", "deals", worker="b", now=later)
         assert not work.take(tx, "pull crm deals", worker="b", now=later)
-        assert progress.lease_stream(tx, "crm", "notes", worker="b", now=later)
+        assert lease_stream(tx, "crm", "notes", worker="b", now=later)
 
 
 def test_work_is_taken_by_one_and_only_when_due(store: Store) -> None:
@@ -114,7 +115,7 @@ def test_what_waits_is_named_by_connection(store: Store) -> None:
     nothing = work.Waiting(frozenset(), frozenset(), derive=False)
     with store.begin() as tx:
         assert work.waiting(tx, now=NOW) == nothing
-        queues.receive(
+        inbox.receive(
             tx,
             [
                 {
@@ -127,25 +128,25 @@ def test_what_waits_is_named_by_connection(store: Store) -> None:
             ],
             now=NOW,
         )
-        letter = Letter("pull", "shop", "s", "1", "waiting", "parent missing")
-        letters.put(tx, [letter], now=NOW, due_at=NOW + MINUTE)
-        queues.want(tx, [("erp", "company", "g1")], now=NOW)
+        letter = QuarantineEntry("pull", "shop", "s", "1", "waiting", "parent missing")
+        quarantine.put(tx, [letter], now=NOW, due_at=NOW + MINUTE)
+        outbox.enqueue(tx, [("erp", "company", "g1")], now=NOW)
         assert work.waiting(tx, now=NOW) == work.Waiting(
             frozenset({"crm"}), frozenset({"erp"}), derive=False
         )
         assert work.waiting(tx, now=NOW - MINUTE) == nothing
-        queues.lease(tx, "erp", entities=["company"], worker="a", now=NOW, limit=1)
+        outbox.lease(tx, "erp", entities=["company"], worker="a", now=NOW, limit=1)
         assert work.waiting(tx, now=NOW + MINUTE) == work.Waiting(
             frozenset({"crm", "shop"}), frozenset(), derive=False
         )
-        queues.soil(tx, ["g1"], now=NOW)
+        dirty.mark(tx, ["g1"], now=NOW)
         assert work.waiting(tx, now=NOW).derive
 
 
 def test_a_waiting_derivation_is_due_in_its_time(store: Store) -> None:
     with store.begin() as tx:
-        letter = Letter("flow", "won_deal", "opportunity", "g1", "waiting", "no company")
-        letters.put(tx, [letter], now=NOW, due_at=NOW + MINUTE)
+        letter = QuarantineEntry("flow", "won_deal", "opportunity", "g1", "waiting", "no company")
+        quarantine.put(tx, [letter], now=NOW, due_at=NOW + MINUTE)
         assert not work.waiting(tx, now=NOW).derive
         assert work.waiting(tx, now=NOW + MINUTE).derive
 
@@ -160,8 +161,8 @@ def test_old_runs_are_forgotten_quiet_ones_sooner(store: Store) -> None:
         ):
             tally = Tally(run, "pull", "crm", "deals", NOW - timedelta(days=days))
             tally.changed = changed
-            progress.start_run(tx, tally)
-            progress.save_run(tx, tally, state="done", finished_at=NOW)
+            start_run(tx, tally)
+            save_run(tx, tally, state="done", finished_at=NOW)
         quiet, everything = NOW - timedelta(days=2), NOW - timedelta(days=90)
-        assert work.forget_runs(tx, quiet=quiet, all_before=everything) == 2
-        assert {row["id"] for row in progress.recent_runs(tx)} == {"busy", "new"}
+        assert forget_runs(tx, quiet=quiet, all_before=everything) == 2
+        assert {row["id"] for row in recent_runs(tx)} == {"busy", "new"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from hub.store import merges, records
+from hub.store import merges
 from hub.store.engine import Store
-from hub.store.records import Golden
+from hub.store.golden import Golden, add_golden
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -18,7 +18,7 @@ def test_merges_are_followed_to_what_lives(store: Store) -> None:
             Golden(n, "company", {}, "crm", {}, NOW, NOW, "run", merged_into=m)
             for n, m in into.items()
         ]
-        records.add_golden(tx, made)
+        add_golden(tx, made)
         assert merges.survivors(tx, ["a", "c", "d", "e", "nobody"]) == {
             "a": "c",
             "c": "c",

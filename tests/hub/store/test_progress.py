@@ -5,53 +5,62 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
-from hub.store import progress
+from hub.store.connections import connection_states, pause_reason, save_connection
 from hub.store.engine import Store
-from hub.store.progress import STREAM_LEASE, StreamState, Tally
+from hub.store.runs import Tally, recent_runs, save_run, start_run
+from hub.store.streams import (
+    STREAM_LEASE,
+    StreamState,
+    all_streams,
+    lease_stream,
+    release_stream,
+    save_stream,
+    stream_state,
+)
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def test_a_stream_never_read_has_no_state(store: Store) -> None:
     with store.read() as tx:
-        assert progress.stream_state(tx, "crm", "companies") == StreamState()
-        assert progress.all_streams(tx) == []
+        assert stream_state(tx, "crm", "companies") == StreamState()
+        assert all_streams(tx) == []
 
 
 def test_saving_a_stream_changes_only_what_is_named(store: Store) -> None:
     with store.begin() as tx:
-        progress.save_stream(tx, "crm", "deals", cursor="c1", fingerprint="f", accepted=1)
-        progress.save_stream(tx, "crm", "deals", cursor="c2", read_at=NOW)
-        progress.save_stream(tx, "crm", "deals", paused_at=NOW, reason="surprise")
-        state = progress.stream_state(tx, "crm", "deals")
+        save_stream(tx, "crm", "deals", cursor="c1", fingerprint="f", accepted=1)
+        save_stream(tx, "crm", "deals", cursor="c2", read_at=NOW)
+        save_stream(tx, "crm", "deals", paused_at=NOW, reason="surprise")
+        state = stream_state(tx, "crm", "deals")
     assert state == StreamState("c2", "f", NOW, None, NOW, "surprise", accepted=True)
 
 
 def test_a_stream_has_one_reader(store: Store) -> None:
     with store.begin() as tx:
-        assert progress.lease_stream(tx, "crm", "deals", worker="a", now=NOW)
-        assert progress.lease_stream(tx, "crm", "deals", worker="a", now=NOW)
-        assert not progress.lease_stream(tx, "crm", "deals", worker="b", now=NOW)
-        assert progress.lease_stream(tx, "crm", "companies", worker="b", now=NOW)
-        progress.release_stream(tx, "crm", "deals", worker="b")
-        assert not progress.lease_stream(tx, "crm", "deals", worker="b", now=NOW)
-        progress.release_stream(tx, "crm", "deals", worker="a")
-        assert progress.lease_stream(tx, "crm", "deals", worker="b", now=NOW)
+        assert lease_stream(tx, "crm", "deals", worker="a", now=NOW)
+        assert lease_stream(tx, "crm", "deals", worker="a", now=NOW)
+        assert not lease_stream(tx, "crm", "deals", worker="b", now=NOW)
+        assert lease_stream(tx, "crm", "companies", worker="b", now=NOW)
+        release_stream(tx, "crm", "deals", worker="b")
+        assert not lease_stream(tx, "crm", "deals", worker="b", now=NOW)
+        release_stream(tx, "crm", "deals", worker="a")
+        assert lease_stream(tx, "crm", "deals", worker="b", now=NOW)
 
 
 def test_a_dead_readers_stream_is_taken_over(store: Store) -> None:
     with store.begin() as tx:
-        progress.lease_stream(tx, "crm", "deals", worker="a", now=NOW)
+        lease_stream(tx, "crm", "deals", worker="a", now=NOW)
         end = NOW + STREAM_LEASE
-        assert not progress.lease_stream(tx, "crm", "deals", worker="b", now=end)
-        assert progress.lease_stream(tx, "crm", "deals", worker="b", now=end + timedelta(seconds=1))
+        assert not lease_stream(tx, "crm", "deals", worker="b", now=end)
+        assert lease_stream(tx, "crm", "deals", worker="b", now=end + timedelta(seconds=1))
 
 
 def test_a_lease_keeps_the_cursor(store: Store) -> None:
     with store.begin() as tx:
-        progress.save_stream(tx, "crm", "deals", cursor="c1", accepted=1)
-        progress.lease_stream(tx, "crm", "deals", worker="a", now=NOW)
-        assert progress.stream_state(tx, "crm", "deals") == StreamState("c1", accepted=True)
+        save_stream(tx, "crm", "deals", cursor="c1", accepted=1)
+        lease_stream(tx, "crm", "deals", worker="a", now=NOW)
+        assert stream_state(tx, "crm", "deals") == StreamState("c1", accepted=True)
 
 
 def test_racing_readers_of_a_new_stream(store: Store) -> None:
@@ -61,7 +70,7 @@ def test_racing_readers_of_a_new_stream(store: Store) -> None:
     def race(name: str) -> None:
         start.wait()
         with store.begin() as tx:
-            if progress.lease_stream(tx, "crm", "deals", worker=name, now=NOW):
+            if lease_stream(tx, "crm", "deals", worker=name, now=NOW):
                 won.append(name)
 
     threads = [threading.Thread(target=race, args=(f"w{n}",)) for n in range(4)]
@@ -74,15 +83,15 @@ def test_racing_readers_of_a_new_stream(store: Store) -> None:
 
 def test_a_connection_is_paused_until_it_is_not(store: Store) -> None:
     with store.begin() as tx:
-        assert progress.paused(tx, "crm") is None
-        progress.save_connection(tx, "crm", prepared="x")
-        assert progress.paused(tx, "crm") is None
-        progress.save_connection(tx, "crm", paused_at=NOW, reason="token revoked")
-        assert progress.paused(tx, "crm") == "token revoked"
-        states = progress.connection_states(tx)
+        assert pause_reason(tx, "crm") is None
+        save_connection(tx, "crm", prepared="x")
+        assert pause_reason(tx, "crm") is None
+        save_connection(tx, "crm", paused_at=NOW, reason="token revoked")
+        assert pause_reason(tx, "crm") == "token revoked"
+        states = connection_states(tx)
         assert (states["crm"]["prepared"], states["crm"]["paused_at"]) == ("x", NOW)
-        progress.save_connection(tx, "crm", paused_at=None, reason=None)
-        assert progress.paused(tx, "crm") is None
+        save_connection(tx, "crm", paused_at=None, reason=None)
+        assert pause_reason(tx, "crm") is None
 
 
 def test_a_run_is_counted(store: Store) -> None:
@@ -94,11 +103,11 @@ def test_a_run_is_counted(store: Store) -> None:
     tally.buried = 1
     assert not tally.adds_up
     with store.begin() as tx:
-        progress.start_run(tx, tally)
-        progress.start_run(tx, Tally("r2", "pull", "crm", "deals", NOW + timedelta(minutes=1)))
-        progress.save_run(tx, tally, state="red", finished_at=NOW, reason="does not add up")
-        newest, oldest = progress.recent_runs(tx)
-        assert [row["id"] for row in progress.recent_runs(tx, limit=1)] == ["r2"]
+        start_run(tx, tally)
+        start_run(tx, Tally("r2", "pull", "crm", "deals", NOW + timedelta(minutes=1)))
+        save_run(tx, tally, state="red", finished_at=NOW, reason="does not add up")
+        newest, oldest = recent_runs(tx)
+        assert [row["id"] for row in recent_runs(tx, limit=1)] == ["r2"]
     assert (newest["id"], newest["state"]) == ("r2", "running")
     assert oldest["skipped"] == {"not mapped": 3}
     assert (oldest["seen"], oldest["written"], oldest["state"]) == (7, 2, "red")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from hub.store import queues, unheard
+from hub.store import dirty, inbox, outbox, unheard
 from hub.store.engine import Store, open_store
-from hub.store.queues import LEASE, Wish
+from hub.store.outbox import LEASE, Wish
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -26,45 +26,45 @@ def nudge(key: str, event: str, **more: Any) -> dict[str, Any]:
 
 def lease(store: Store, *, worker: str = "w1", now: datetime = NOW, limit: int = 10) -> list[Wish]:
     with store.begin() as tx:
-        return queues.lease(tx, "erp", entities=ALL, worker=worker, now=now, limit=limit)
+        return outbox.lease(tx, "erp", entities=ALL, worker=worker, now=now, limit=limit)
 
 
 def want(store: Store, *ids: str, entity: str = "company", now: datetime = NOW) -> None:
     with store.begin() as tx:
-        queues.want(tx, [("erp", entity, golden_id) for golden_id in ids], now=now)
+        outbox.enqueue(tx, [("erp", entity, golden_id) for golden_id in ids], now=now)
 
 
 def backlog(store: Store) -> dict[tuple[str, str], int]:
     with store.read() as tx:
-        return queues.backlog(tx)
+        return outbox.backlog(tx)
 
 
 def test_an_event_is_received_once(store: Store) -> None:
     with store.begin() as tx:
-        queues.receive(tx, [nudge("1", "a"), nudge("1", "a"), nudge("2", "b")], now=NOW)
-        queues.receive(tx, [nudge("1", "a"), nudge("9", "c", connection="erp")], now=LATER)
-        queues.receive(tx, [], now=NOW)
-        items = queues.inbox_batch(tx, "crm", "companies", now=NOW, limit=10)
+        inbox.receive(tx, [nudge("1", "a"), nudge("1", "a"), nudge("2", "b")], now=NOW)
+        inbox.receive(tx, [nudge("1", "a"), nudge("9", "c", connection="erp")], now=LATER)
+        inbox.receive(tx, [], now=NOW)
+        items = inbox.due(tx, "crm", "companies", now=NOW, limit=10)
     assert [item.key for item in items] == ["1", "2"]
     assert backlog(store) == {("crm", "inbox"): 2, ("erp", "inbox"): 1}
 
 
 def test_inbox_is_read_oldest_first_and_in_portions(store: Store) -> None:
     with store.begin() as tx:
-        queues.receive(tx, [nudge(str(n), f"e{n}") for n in range(5)], now=NOW)
-        queues.receive(tx, [nudge("x", "m", stream="deals", merged_into="y")], now=NOW)
-        assert queues.inbox_streams(tx, "crm", now=NOW) == ["companies", "deals"]
-        assert queues.inbox_streams(tx, "crm", now=NOW - timedelta(seconds=1)) == []
-        first = queues.inbox_batch(tx, "crm", "companies", now=NOW, limit=3)
+        inbox.receive(tx, [nudge(str(n), f"e{n}") for n in range(5)], now=NOW)
+        inbox.receive(tx, [nudge("x", "m", stream="deals", merged_into="y")], now=NOW)
+        assert inbox.streams_due(tx, "crm", now=NOW) == ["companies", "deals"]
+        assert inbox.streams_due(tx, "crm", now=NOW - timedelta(seconds=1)) == []
+        first = inbox.due(tx, "crm", "companies", now=NOW, limit=3)
         assert [item.key for item in first] == ["0", "1", "2"]
-        queues.inbox_done(tx, [item.id for item in first])
-        queues.inbox_later(
-            tx, [queues.inbox_batch(tx, "crm", "companies", now=NOW, limit=1)[0].id], due_at=LATER
+        inbox.done(tx, [item.id for item in first])
+        inbox.postpone(
+            tx, [inbox.due(tx, "crm", "companies", now=NOW, limit=1)[0].id], due_at=LATER
         )
-        left = queues.inbox_batch(tx, "crm", "companies", now=NOW, limit=3)
+        left = inbox.due(tx, "crm", "companies", now=NOW, limit=3)
         assert [item.key for item in left] == ["4"]
-        assert len(queues.inbox_batch(tx, "crm", "companies", now=LATER, limit=3)) == 2
-        merged = queues.inbox_batch(tx, "crm", "deals", now=NOW, limit=3)
+        assert len(inbox.due(tx, "crm", "companies", now=LATER, limit=3)) == 2
+        merged = inbox.due(tx, "crm", "deals", now=NOW, limit=3)
     assert (merged[0].key, merged[0].merged_into) == ("x", "y")
 
 
@@ -113,9 +113,9 @@ def test_a_locked_wish_is_skipped_not_waited_for(postgresql_url: str) -> None:
     store.create()
     want(store, "g1", "g2")
     with store.begin() as first:
-        mine = queues.lease(first, "erp", entities=ALL, worker="w1", now=NOW, limit=1)
+        mine = outbox.lease(first, "erp", entities=ALL, worker="w1", now=NOW, limit=1)
         with store.begin() as second:  # the first transaction is still open
-            theirs = queues.lease(second, "erp", entities=ALL, worker="w2", now=NOW, limit=10)
+            theirs = outbox.lease(second, "erp", entities=ALL, worker="w2", now=NOW, limit=10)
     assert [w.golden_id for w in (*mine, *theirs)] == ["g1", "g2"]
     store.close()
 
@@ -124,7 +124,7 @@ def test_a_fulfilled_wish_is_gone(store: Store) -> None:
     want(store, "g1")
     wishes = lease(store)
     with store.begin() as tx:
-        queues.fulfilled(tx, wishes)
+        outbox.complete(tx, wishes)
     assert backlog(store) == {}
 
 
@@ -133,7 +133,7 @@ def test_a_wish_made_while_it_was_being_fulfilled_stays(store: Store) -> None:
     wishes = lease(store)
     want(store, "g1", now=LATER)
     with store.begin() as tx:
-        queues.fulfilled(tx, wishes)
+        outbox.complete(tx, wishes)
     again = lease(store, worker="w2", now=LATER)
     assert [(w.golden_id, w.wish > wishes[0].wish) for w in again] == [("g1", True)]
 
@@ -149,7 +149,7 @@ def test_a_create_with_unknown_outcome_stays_so_until_fulfilled(store: Store) ->
     assert [w.state for w in again] == ["sent"]
     want(store, "g1", now=later)
     with store.begin() as tx:
-        queues.fulfilled(tx, again)
+        outbox.complete(tx, again)
     assert [w.state for w in lease(store, now=later)] == ["due"]
 
 
@@ -157,7 +157,7 @@ def test_a_postponed_wish_waits_and_counts(store: Store) -> None:
     want(store, "g1", "g2")
     first, second = lease(store)
     with store.begin() as tx:
-        queues.postpone(
+        outbox.postpone(
             tx,
             first,
             state="waiting",
@@ -166,18 +166,18 @@ def test_a_postponed_wish_waits_and_counts(store: Store) -> None:
             error="Missing",
             waits_for="parent",
         )
-        queues.postpone(tx, second, state="buried", due_at=LATER, reason="refused")
-        aside = queues.set_aside(tx)
+        outbox.postpone(tx, second, state="buried", due_at=LATER, reason="refused")
+        aside = outbox.set_aside(tx)
         assert [(row["state"], row["reason"]) for row in aside] == [
             ("waiting", "no company yet"),
             ("buried", "refused"),
         ]
-        assert queues.set_aside(tx, "crm") == []
-        assert len(queues.set_aside(tx, "erp")) == 2
+        assert outbox.set_aside(tx, "crm") == []
+        assert len(outbox.set_aside(tx, "erp")) == 2
     assert lease(store) == []
     with store.begin() as tx:
-        queues.wake(tx, ["parent"], now=NOW)
-        queues.wake(tx, [], now=NOW)
+        outbox.resume_waiting(tx, ["parent"], now=NOW)
+        outbox.resume_waiting(tx, [], now=NOW)
     assert [(w.golden_id, w.attempts) for w in lease(store)] == [("g1", 1)]
 
 
@@ -185,7 +185,7 @@ def test_a_buried_wish_that_is_wished_for_anew_comes_back(store: Store) -> None:
     want(store, "g1")
     (wish,) = lease(store)
     with store.begin() as tx:
-        queues.postpone(tx, wish, state="buried", due_at=LATER, reason="refused")
+        outbox.postpone(tx, wish, state="buried", due_at=LATER, reason="refused")
     assert lease(store, now=LATER) == []
     want(store, "g1", now=LATER)
     assert [(w.state, w.attempts) for w in lease(store, now=LATER)] == [("due", 0)]
@@ -196,7 +196,7 @@ def test_a_wish_changed_while_it_was_refused_is_tried_again(store: Store) -> Non
     (wish,) = lease(store)
     want(store, "g1")
     with store.begin() as tx:
-        queues.postpone(tx, wish, state="buried", due_at=NOW, reason="refused")
+        outbox.postpone(tx, wish, state="buried", due_at=NOW, reason="refused")
     assert [w.golden_id for w in lease(store)] == ["g1"]
 
 
@@ -204,18 +204,18 @@ def test_released_wishes_are_as_before(store: Store) -> None:
     want(store, "g1")
     wishes = lease(store)
     with store.begin() as tx:
-        queues.release(tx, wishes)
+        outbox.release(tx, wishes)
     assert lease(store, worker="w2") == wishes
 
 
 def test_replay_and_drop(store: Store) -> None:
     want(store, "g1", "g2")
     with store.begin() as tx:
-        for wish in queues.lease(tx, "erp", entities=ALL, worker="w", now=NOW, limit=9):
-            queues.postpone(tx, wish, state="buried", due_at=LATER, reason="refused")
-        first, second = (row["id"] for row in queues.set_aside(tx))
-        assert queues.replay(tx, [first], now=NOW) == 1
-        assert queues.drop(tx, [second, 999]) == 1
+        for wish in outbox.lease(tx, "erp", entities=ALL, worker="w", now=NOW, limit=9):
+            outbox.postpone(tx, wish, state="buried", due_at=LATER, reason="refused")
+        first, second = (row["id"] for row in outbox.set_aside(tx))
+        assert outbox.retry(tx, [first], now=NOW) == 1
+        assert outbox.drop(tx, [second, 999]) == 1
     assert [(w.golden_id, w.attempts) for w in lease(store)] == [("g1", 0)]
     assert backlog(store) == {("erp", "due"): 1}
 
@@ -223,67 +223,67 @@ def test_replay_and_drop(store: Store) -> None:
 def test_wake_all_spares_the_buried(store: Store) -> None:
     want(store, "g1", "g2")
     with store.begin() as tx:
-        queues.receive(tx, [nudge("1", "a")], now=LATER)
-        one, two = queues.lease(tx, "erp", entities=ALL, worker="w", now=NOW, limit=9)
-        queues.postpone(tx, one, state="waiting", due_at=LATER, reason="")
-        queues.postpone(tx, two, state="buried", due_at=LATER, reason="")
-        assert queues.due_counts(tx, now=NOW) == (0, 0, 0)
-        queues.wake_all(tx, now=NOW)
-        queues.soil(tx, ["g1"], now=NOW)
-        assert queues.due_counts(tx, now=NOW) == (1, 1, 1)
+        inbox.receive(tx, [nudge("1", "a")], now=LATER)
+        one, two = outbox.lease(tx, "erp", entities=ALL, worker="w", now=NOW, limit=9)
+        outbox.postpone(tx, one, state="waiting", due_at=LATER, reason="")
+        outbox.postpone(tx, two, state="buried", due_at=LATER, reason="")
+        assert outbox.due_counts(tx, now=NOW) == (0, 0, 0)
+        outbox.resume_all_waiting(tx, now=NOW)
+        dirty.mark(tx, ["g1"], now=NOW)
+        assert outbox.due_counts(tx, now=NOW) == (1, 1, 1)
 
 
 def test_a_derivation_due_again_while_it_was_made_stays(store: Store) -> None:
     with store.begin() as tx:
-        queues.soil(tx, ["g1", "g2", "g1"], now=NOW)
-        marks, _ = queues.soiled(tx, limit=10)
+        dirty.mark(tx, ["g1", "g2", "g1"], now=NOW)
+        marks, _ = dirty.due(tx, limit=10)
         assert set(marks) == {"g1", "g2"}
-        queues.soil(tx, ["g1"], now=NOW)  # by a clock that did not move on
-        queues.clean(tx, marks)
-        assert set(queues.soiled(tx, limit=10)[0]) == {"g1"}
-        queues.clean(tx, queues.soiled(tx, limit=10)[0])
-        assert queues.soiled(tx, limit=10) == ({}, 0)
+        dirty.mark(tx, ["g1"], now=NOW)  # by a clock that did not move on
+        dirty.clear(tx, marks)
+        assert set(dirty.due(tx, limit=10)[0]) == {"g1"}
+        dirty.clear(tx, dirty.due(tx, limit=10)[0])
+        assert dirty.due(tx, limit=10) == ({}, 0)
 
 
 @pytest.mark.parametrize("back", [timedelta(0), timedelta(minutes=5)])
 def test_marks_rise_even_when_the_clock_goes_back(store: Store, back: timedelta) -> None:
     with store.begin() as tx:
-        queues.soil(tx, ["g1"], now=NOW)
-        before = queues.soiled(tx, limit=1)[0]["g1"]
-        queues.soil(tx, ["g1"], now=NOW - back)
-        assert queues.soiled(tx, limit=1)[0]["g1"] > before
+        dirty.mark(tx, ["g1"], now=NOW)
+        before = dirty.due(tx, limit=1)[0]["g1"]
+        dirty.mark(tx, ["g1"], now=NOW - back)
+        assert dirty.due(tx, limit=1)[0]["g1"] > before
 
 
 def test_what_waits_in_a_connection_says_why_and_is_woken_with_it(store: Store) -> None:
     with store.begin() as tx:
         wishes = [("erp", "company", "g1"), ("erp", "company", "g2"), ("crm", "company", "g1")]
-        queues.want(tx, wishes, now=NOW)
+        outbox.enqueue(tx, wishes, now=NOW)
         for name in ("erp", "crm"):
-            for wish in queues.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=1):
+            for wish in outbox.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=1):
                 why = f"held in {name}"
-                queues.postpone(tx, wish, state="waiting", due_at=LATER, reason=why)
-        assert queues.reasons(tx, "erp", ["g1", "g2"]) == {"g1": "held in erp"}
-        queues.wake_held(tx, "erp", now=NOW)
+                outbox.postpone(tx, wish, state="waiting", due_at=LATER, reason=why)
+        assert outbox.reasons(tx, "erp", ["g1", "g2"]) == {"g1": "held in erp"}
+        outbox.resume_held(tx, "erp", now=NOW)
         for name, number in (("erp", 2), ("crm", 0)):
-            found = queues.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=9)
+            found = outbox.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=9)
             assert len(found) == number
 
 
 def test_derivations_come_oldest_first_and_limited(store: Store) -> None:
     with store.begin() as tx:
-        queues.soil(tx, ["late"], now=LATER)
-        queues.soil(tx, ["early"], now=NOW)
-        assert list(queues.soiled(tx, limit=1)[0]) == ["early"]
+        dirty.mark(tx, ["late"], now=LATER)
+        dirty.mark(tx, ["early"], now=NOW)
+        assert list(dirty.due(tx, limit=1)[0]) == ["early"]
 
 
 def test_derivations_that_follow_from_derivations_come_last(store: Store) -> None:
     with store.begin() as tx:
-        queues.soil(tx, ["chased"], now=NOW, hops=3)
-        queues.soil(tx, ["fresh"], now=LATER)
-        assert queues.soiled(tx, limit=10) == ({"fresh": LATER.timestamp()}, 0)
-        queues.clean(tx, queues.soiled(tx, limit=10)[0])
-        queues.soil(tx, ["chased"], now=LATER)  # news does not make the chain shorter
-        assert queues.soiled(tx, limit=10)[1] == 3
+        dirty.mark(tx, ["chased"], now=NOW, hops=3)
+        dirty.mark(tx, ["fresh"], now=LATER)
+        assert dirty.due(tx, limit=10) == ({"fresh": LATER.timestamp()}, 0)
+        dirty.clear(tx, dirty.due(tx, limit=10)[0])
+        dirty.mark(tx, ["chased"], now=LATER)  # news does not make the chain shorter
+        assert dirty.due(tx, limit=10)[1] == 3
 
 
 def test_what_is_wished_for_while_it_is_fulfilled_is_not_lost(postgresql_url: str) -> None:
@@ -294,9 +294,9 @@ def test_what_is_wished_for_while_it_is_fulfilled_is_not_lost(postgresql_url: st
 
     def fulfil() -> None:
         with store.begin() as tx:
-            queues.fulfilled(tx, wishes)
+            outbox.complete(tx, wishes)
 
-    interrupted(store, lambda tx: queues.want(tx, [("erp", "company", "g1")], now=NOW), fulfil)
+    interrupted(store, lambda tx: outbox.enqueue(tx, [("erp", "company", "g1")], now=NOW), fulfil)
     assert backlog(store) == {("erp", "due"): 1}
     store.close()
 
@@ -307,15 +307,15 @@ def test_what_becomes_due_while_it_is_derived_is_not_lost(postgresql_url: str) -
 
     def soil() -> None:
         with store.begin() as tx:
-            queues.soil(tx, ["g1"], now=NOW)
+            dirty.mark(tx, ["g1"], now=NOW)
 
     def derive() -> None:
         with store.begin() as tx:
-            queues.clean(tx, queues.soiled(tx, limit=9)[0])
+            dirty.clear(tx, dirty.due(tx, limit=9)[0])
 
-    interrupted(store, lambda tx: queues.soil(tx, ["g1"], now=LATER), soil, derive)
+    interrupted(store, lambda tx: dirty.mark(tx, ["g1"], now=LATER), soil, derive)
     with store.read() as tx:
-        assert set(queues.soiled(tx, limit=9)[0]) == {"g1"}
+        assert set(dirty.due(tx, limit=9)[0]) == {"g1"}
     store.close()
 
 

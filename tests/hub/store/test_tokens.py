@@ -12,7 +12,8 @@ from sqlalchemy import text
 from connectors.kit.auth import Token
 from connectors.kit.errors import UnavailableError
 from hub.errors import SettingsError
-from hub.store import leases, progress
+from hub.store import leases
+from hub.store.connections import connection_states, pause_reason, save_connection
 from hub.store.engine import Store
 from hub.store.tokens import TOKEN_LEASE, SealedTokens, fresh_key
 
@@ -60,14 +61,14 @@ def test_what_is_stored_comes_back_and_cannot_be_read_there(store: Store, clock:
 
 def test_it_leaves_the_rest_of_the_connection_alone(store: Store, clock: Clock) -> None:
     with store.begin() as tx:
-        progress.save_connection(tx, "crm", paused_at=NOON, reason="why")
+        save_connection(tx, "crm", paused_at=NOON, reason="why")
     own = tokens(store, clock)
     assert own.claim()
     own.save(TOKEN)
     own.release()
     with store.read() as tx:
-        assert progress.paused(tx, "crm") == "why"
-        progress_row = progress.connection_states(tx)["crm"]
+        assert pause_reason(tx, "crm") == "why"
+        progress_row = connection_states(tx)["crm"]
     assert progress_row["leased_by"] is None
 
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hub.model.surprise import Lately
-from hub.store import queues, records, touched
+from hub.store import outbox, touched
 from hub.store.engine import Store
-from hub.store.records import Golden, Link
+from hub.store.golden import Golden, add_golden
+from hub.store.links import Link, add_links
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PLACE = ("crm", "companies")
@@ -48,8 +49,8 @@ def test_only_wishes_that_would_delete_something_count(store: Store) -> None:
 
     with store.begin() as tx:
         gone = {name: golden(name, deleted_at=NOW) for name in ("g1", "g2", "g3")}
-        records.add_golden(tx, [*gone.values(), golden("g4")])
-        records.add_links(
+        add_golden(tx, [*gone.values(), golden("g4")])
+        add_links(
             tx,
             [
                 Link("erp", "parties", "1", "g1"),
@@ -58,7 +59,7 @@ def test_only_wishes_that_would_delete_something_count(store: Store) -> None:
                 Link("erp", "parties", "4", "g4"),
             ],
         )
-        queues.want(tx, [("erp", "company", f"g{n}") for n in (1, 2, 3, 4)], now=NOW)
-        queues.want(tx, [("crm", "company", "g1")], now=NOW)
+        outbox.enqueue(tx, [("erp", "company", f"g{n}") for n in (1, 2, 3, 4)], now=NOW)
+        outbox.enqueue(tx, [("crm", "company", "g1")], now=NOW)
         assert touched.deletes_waiting(tx, "erp", "parties") == 1
         assert touched.deletes_waiting(tx, "crm", "parties") == 0

@@ -6,18 +6,18 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from hub.store import queues, records, unheard
+from hub.store import outbox, unheard
 from hub.store.engine import Store
-from hub.store.records import Golden
+from hub.store.golden import Golden, add_golden
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def wish(tx: Connection, *ids: str) -> dict[str, int]:
     """Wants these in the ERP; returns golden id -> wish id."""
-    queues.want(tx, [("erp", "company", golden_id) for golden_id in ids], now=NOW)
+    outbox.enqueue(tx, [("erp", "company", golden_id) for golden_id in ids], now=NOW)
     given = {"entities": ["company"], "worker": "w", "now": NOW, "limit": 10}
-    return {w.golden_id: w.id for w in queues.lease(tx, "erp", **given)}  # type: ignore[arg-type]
+    return {w.golden_id: w.id for w in outbox.lease(tx, "erp", **given)}  # type: ignore[arg-type]
 
 
 def thing(name: str, merged_into: str | None = None) -> Golden:
@@ -44,13 +44,13 @@ def test_a_create_stays_with_what_was_merged_and_an_update_goes_to_the_survivor(
     store: Store,
 ) -> None:
     with store.begin() as tx:
-        records.add_golden(tx, [thing("a", "c"), thing("b", "c"), thing("c")])
+        add_golden(tx, [thing("a", "c"), thing("b", "c"), thing("c")])
         ids = wish(tx, "a", "b")
         told = {"name": "B", "phone": "2"}
         unheard.mark_sent(tx, creates={ids["a"]: {"name": "A"}}, updates={ids["b"]: told})
         for loser in ("a", "b"):
             unheard.inherit(tx, ["erp"], loser, "c", paths=["phone"])
-            queues.drop_for(tx, ["erp"], loser)
+            outbox.cancel_for(tx, ["erp"], loser)
         assert unheard.creates_of_merged(tx, "erp", "company") == ["a"]
         assert unheard.creates_of_merged(tx, "crm", "company") == []
         assert unheard.updates(tx, "erp", ["a", "b", "c"]) == {"c": {"phone": "2"}}
@@ -58,7 +58,7 @@ def test_a_create_stays_with_what_was_merged_and_an_update_goes_to_the_survivor(
 
 def test_what_the_survivor_was_told_itself_is_newer(store: Store) -> None:
     with store.begin() as tx:
-        records.add_golden(tx, [thing("a", "b"), thing("b")])
+        add_golden(tx, [thing("a", "b"), thing("b")])
         ids = wish(tx, "a", "b")
         told = {ids["a"]: {"name": "A", "phone": "1"}, ids["b"]: {"name": "B"}}
         unheard.mark_sent(tx, creates={}, updates=told)

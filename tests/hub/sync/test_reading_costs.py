@@ -13,7 +13,7 @@ from sqlalchemy import event
 from connectors.kit.contract import Page, Record
 from connectors.memory import MemorySystem
 from hub.settings import load_settings
-from hub.store.progress import Tally
+from hub.store.runs import Tally
 from hub.sync.context import Hub
 from hub.sync.ingest.page import take_in
 from hub.sync.ingest.pull import pull

@@ -11,7 +11,8 @@ import pytest
 from connectors.memory import MemorySystem
 from hub.errors import DecisionError, UnknownError
 from hub.settings import load_settings
-from hub.store import disputes
+from hub.store import history
+from hub.store.conflicts import list_conflicts
 from hub.sync.context import Hub
 from hub.sync.resolve import decide_review, resolve_conflict, resolve_with_value
 from hub.sync.run import sync
@@ -46,7 +47,7 @@ class Firm:
 
     def conflicts(self) -> list[dict[str, object]]:
         with self.hub.store.read() as tx:
-            return disputes.listing(tx)
+            return list_conflicts(tx)
 
     def shown(self, field: str) -> set[str | None]:
         sync(self.hub)
@@ -102,7 +103,7 @@ def test_history_names_the_person_and_what_lost(firm: Firm) -> None:
     firm.edit(crm={"name": "Acme SE"}, erp={"name": "Acme AG"})
     done = resolve_conflict(firm.hub, 1, "ours")
     with firm.hub.store.read() as tx:
-        last = disputes.past(tx, done.golden_id, "name")[-1]
+        last = history.past(tx, done.golden_id, "name")[-1]
     assert (last["old"], last["new"], last["decision"]) == ("Acme AG", "Acme SE", "superseded")
     assert last["why"] == "a person decided conflict 1: ours"
 

@@ -20,9 +20,11 @@ from connectors.memory.connector import MemoryConnector
 from connectors.memory.system import MemorySystem
 from connectors.memory.webhooks import delivery
 from hub.flows.settings import FlowSettings
-from hub.store import progress
+from hub.store.connections import connection_states
 from hub.store.engine import Store, open_store
 from hub.store.migrate import migrate
+from hub.store.runs import save_run, start_run
+from hub.store.streams import save_stream
 from hub.store.tables import inbox as inbox_table
 from hub.sync.context import Connection, Hub
 from hub.web.app import create_app
@@ -118,7 +120,7 @@ def test_a_genuine_delivery_is_stored_before_it_is_answered(hub: Hub) -> None:
     assert (answer.status_code, answer.json()) == (202, {"accepted": 2})
     assert stored(hub.store) == [("crm", "companies", "1"), ("crm", "companies", "2")]
     with hub.store.read() as tx:
-        assert progress.connection_states(tx)["crm"]["heard_at"] is not None
+        assert connection_states(tx)["crm"]["heard_at"] is not None
 
 
 def test_the_same_delivery_twice_is_stored_once(hub: Hub) -> None:
@@ -348,21 +350,24 @@ def test_metrics_count_without_telling(hub: Hub) -> None:
 
 
 def test_runs_and_backlogs_are_measured(hub: Hub) -> None:
-    from hub.store import disputes, letters, queues
-    from hub.store.letters import Letter
-    from hub.store.progress import Tally
+    from hub.store import dirty, outbox, quarantine
+    from hub.store.conflicts import open_conflict
+    from hub.store.quarantine import QuarantineEntry
+    from hub.store.runs import Tally
 
     now = hub.clock()
     with hub.store.begin() as tx:
         tally = Tally("r", "pull", "crm", "deals", now, seen=5, changed=2)
-        progress.start_run(tx, tally)
-        progress.save_run(tx, tally, state="done", finished_at=now)
-        progress.save_stream(tx, "crm", "deals", read_at=now - timedelta(minutes=5))
-        queues.want(tx, [("erp", "company", "g1")], now=now)
-        queues.soil(tx, ["g1"], now=now)
-        letters.put(tx, [Letter("pull", "crm", "s", "1", "buried", "x")], now=now, due_at=now)
+        start_run(tx, tally)
+        save_run(tx, tally, state="done", finished_at=now)
+        save_stream(tx, "crm", "deals", read_at=now - timedelta(minutes=5))
+        outbox.enqueue(tx, [("erp", "company", "g1")], now=now)
+        dirty.mark(tx, ["g1"], now=now)
+        quarantine.put(
+            tx, [QuarantineEntry("pull", "crm", "s", "1", "buried", "x")], now=now, due_at=now
+        )
         row = {"golden_id": "g1", "link_id": 1, "connection": "crm", "path": "name"}
-        disputes.open_conflict(tx, {**row, "base": 1, "ours": 2, "theirs": 3}, now=now)
+        open_conflict(tx, {**row, "base": 1, "ours": 2, "theirs": 3}, now=now)
     text = ask(app_of(hub), lambda http: http.get("/metrics")).text
     for line in (
         'tulay_runs_1d{connection="crm",kind="pull",state="done",stream="deals"} 1.0',

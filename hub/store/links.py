@@ -1,4 +1,4 @@
-"""Golden records and their links: read and written by the page."""
+"""Links: which record of which stream belongs to which golden record, and what it showed."""
 
 from __future__ import annotations
 
@@ -7,47 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import orjson
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    Text,
-    bindparam,
-    cast,
-    delete,
-    exists,
-    func,
-    literal_column,
-    select,
-    union_all,
-    update,
-)
+from sqlalchemy import Connection, Row, bindparam, func, select, union_all, update
 
 from hub.model.state import LinkState
 from hub.store.engine import add_rows, among
-from hub.store.tables import edges, fingerprints, golden, links, reviews
-from mappings.canonical.values import Values
-
-
-@dataclass(slots=True)
-class Golden:
-    """One golden record."""
-
-    id: str
-    entity: str
-    values: Values = field(repr=False)
-    #: The connection (or `flow:name`) that set all paths but those in `origins`.
-    origin: str
-    #: path -> [connection, changed_at in microseconds, run]
-    origins: dict[str, list[Any]]
-    created_at: datetime
-    changed_at: datetime
-    run: str
-    revision: int = 1
-    deleted_at: datetime | None = None
-    merged_into: str | None = None
+from hub.store.tables import links, reviews
 
 
 @dataclass(slots=True)
@@ -74,75 +38,6 @@ _HERE = (
     links.c.stream == bindparam("_stream"),
 )
 
-# --- golden records ----------------------------------------------------------------------------
-
-_BY_ID = select(golden).where(among(golden.c.id, "_ids")).order_by(golden.c.id)
-_BY_ID_LOCKED = _BY_ID.with_for_update()
-
-
-def load(tx: Connection, ids: Iterable[str], *, lock: bool = False) -> dict[str, Golden]:
-    """Returns golden records by id; with `lock` nobody else changes them in this transaction."""
-    wanted = sorted(set(ids))
-    if not wanted:
-        return {}
-    query = _BY_ID_LOCKED if lock else _BY_ID
-    return {row.id: _golden(row) for row in tx.execute(query, {"_ids": wanted})}
-
-
-def _golden(row: Row[Any]) -> Golden:
-    return Golden(
-        id=row.id,
-        entity=row.entity,
-        values=row.data,
-        origin=row.origin,
-        origins=row.origins or {},
-        created_at=row.created_at,
-        changed_at=row.changed_at,
-        run=row.run,
-        revision=row.revision,
-        deleted_at=row.deleted_at,
-        merged_into=row.merged_into,
-    )
-
-
-def add_golden(tx: Connection, records: Sequence[Golden]) -> None:
-    """Stores new golden records."""
-    add_rows(tx, golden, [_golden_row(r) for r in records])
-
-
-def change_golden(tx: Connection, records: Sequence[Golden]) -> None:
-    """Stores changed golden records and raises their revision."""
-    if not records:
-        return
-    for record in records:
-        record.revision += 1
-    rows = [{**_golden_row(r), "_id": r.id} for r in records]
-    for row in rows:
-        del row["id"]
-    tx.execute(_CHANGE, rows)
-
-
-_CHANGE = update(golden).where(golden.c.id == bindparam("_id"))
-
-
-def _golden_row(record: Golden) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "entity": record.entity,
-        "data": record.values,
-        "origin": record.origin,
-        "origins": record.origins or None,
-        "created_at": record.created_at,
-        "changed_at": record.changed_at,
-        "run": record.run,
-        "revision": record.revision,
-        "deleted_at": record.deleted_at,
-        "merged_into": record.merged_into,
-    }
-
-
-# --- links -------------------------------------------------------------------------------------
-
 _AMONG_KEYS = among(links.c.key, "_keys")
 _DIGESTS = select(links.c.key, links.c.digest).where(*_HERE, _AMONG_KEYS)
 _BY_KEY = select(links).where(*_HERE, _AMONG_KEYS)
@@ -152,7 +47,7 @@ _BY_GOLDEN = (
 _BY_GOLDEN_THERE = _BY_GOLDEN.where(links.c.connection == bindparam("_connection"))
 
 
-def digests(
+def link_digests(
     tx: Connection, connection: str, stream: str, keys: Sequence[str]
 ) -> dict[str, bytes | None]:
     """Returns key -> digest of the records ever linked; None: gone, or to be looked at again."""
@@ -284,16 +179,16 @@ def gone_here(tx: Connection, connection: str, stream: str, golden_ids: Sequence
     return set(tx.execute(_GONE_HERE, given).scalars())
 
 
-def make_room(tx: Connection, connection: str, stream: str, golden_id: str) -> None:
+def vacate_primary(tx: Connection, connection: str, stream: str, golden_id: str) -> None:
     """Moves the link of a record that is gone out of the way of a new link, which must follow."""
     given = {"_connection": connection, "_stream": stream, "_ids": [golden_id]}
-    tx.execute(_MAKE_ROOM, given)
+    tx.execute(_VACATE_PRIMARY, given)
 
 
 _GONE_HERE = select(links.c.golden_id).where(
     *_HERE, among(links.c.golden_id, "_ids"), links.c.gone_at.is_not(None)
 )
-_MAKE_ROOM = (
+_VACATE_PRIMARY = (
     update(links)
     .where(
         *_HERE,
@@ -305,7 +200,7 @@ _MAKE_ROOM = (
 )
 
 
-def resolve(
+def resolve_keys(
     tx: Connection, connection: str, references: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], str | None]:
     """Returns (stream, key) -> golden id; None for a record known to be gone; absent: unknown."""
@@ -350,127 +245,3 @@ _GONE = select(links.c.golden_id).where(
     links.c.spare == 0,
     links.c.gone_at.is_not(None),
 )
-
-
-# --- recognising and referring -----------------------------------------------------------------
-
-
-_ONE: ColumnElement[int] = literal_column("1")
-
-
-def candidates(
-    tx: Connection, values: Iterable[int], *, connection: str, stream: str
-) -> dict[int, list[str]]:
-    """Returns fingerprint -> golden ids that have it and no living link to this stream yet."""
-    wanted = list(dict.fromkeys(values))
-    if not wanted:
-        return {}
-    here = {"_connection": connection, "_stream": stream}
-    # Asked for only where some are gone: whether a link lives stands in its row, the rest in the
-    # index.
-    query = _FREE_AMONG_GONE if tx.execute(_ANY_GONE, here).scalar() else _FREE
-    found: dict[int, list[str]] = {}
-    for value, golden_id in tx.execute(query, {**here, "_values": wanted}).all():
-        found.setdefault(value, []).append(golden_id)
-    return found
-
-
-def _free(*living: ColumnElement[bool]) -> Select[Any]:
-    linked = select(_ONE).where(links.c.golden_id == fingerprints.c.golden_id, *_HERE, *living)
-    return select(fingerprints).where(
-        among(fingerprints.c.value, "_values"), ~linked.select_from(links).exists()
-    )
-
-
-_FREE, _FREE_AMONG_GONE = _free(), _free(links.c.gone_at.is_(None))
-_ANY_GONE = select(exists().where(*_HERE, links.c.gone_at.is_not(None)))
-
-
-def change_fingerprints(
-    tx: Connection, *, gone: Sequence[tuple[int, str]], new: Sequence[tuple[int, str]]
-) -> None:
-    """Forgets and remembers (fingerprint, golden id) pairs."""
-    if gone:
-        rows = [{"_value": value, "_id": golden_id} for value, golden_id in gone]
-        tx.execute(_FORGET_FINGERPRINT, rows)
-    rows = [{"value": value, "golden_id": golden_id} for value, golden_id in new]
-    add_rows(tx, fingerprints, rows, known_is_fine=True)
-
-
-_FORGET_FINGERPRINT = delete(fingerprints).where(
-    fingerprints.c.value == bindparam("_value"), fingerprints.c.golden_id == bindparam("_id")
-)
-
-
-def change_edges(tx: Connection, edges_of: Mapping[str, Mapping[str, str]]) -> None:
-    """Replaces the references of golden records: {golden id: {path: target id}}."""
-    if not edges_of:
-        return
-    tx.execute(_FORGET_EDGES, {"_ids": list(edges_of)})
-    rows = [
-        {"golden_id": golden_id, "path": path, "target_id": target}
-        for golden_id, targets in edges_of.items()
-        for path, target in targets.items()
-    ]
-    add_rows(tx, edges, rows)
-
-
-_FORGET_EDGES = delete(edges).where(among(edges.c.golden_id, "_ids"))
-
-
-def referring(
-    tx: Connection, targets: Iterable[str], path: str | None = None
-) -> dict[str, list[str]]:
-    """Returns target id -> ids of golden records that refer to it (by this path)."""
-    given: dict[str, Any] = {"_ids": list(targets)}
-    if path is not None:
-        given["_path"] = path
-    found: dict[str, list[str]] = {}
-    for target, golden_id in tx.execute(_REFERRING if path is None else _REFERRING_BY, given):
-        found.setdefault(target, []).append(golden_id)
-    return found
-
-
-_REFERRING = (
-    select(edges.c.target_id, edges.c.golden_id)
-    .where(among(edges.c.target_id, "_ids"))
-    .order_by(edges.c.golden_id)
-)
-_REFERRING_BY = _REFERRING.where(edges.c.path == bindparam("_path"))
-
-
-def golden_by_entity(
-    tx: Connection, entity: str, *, after: str = "", limit: int = 500
-) -> list[Golden]:
-    """Returns living golden records of an entity by id, in portions."""
-    query = (
-        select(golden)
-        .where(
-            golden.c.entity == entity,
-            golden.c.id > after,
-            golden.c.merged_into.is_(None),
-            golden.c.deleted_at.is_(None),
-        )
-        .order_by(golden.c.id)
-        .limit(limit)
-    )
-    return [_golden(row) for row in tx.execute(query)]
-
-
-def find_golden(tx: Connection, entity: str, name: str) -> list[str]:
-    """Returns golden ids by id, by a key over there, or by part of their text."""
-    by_id = select(golden.c.id).where(golden.c.entity == entity, golden.c.id == name)
-    by_key = (
-        select(links.c.golden_id)
-        .join(golden, golden.c.id == links.c.golden_id)
-        .where(golden.c.entity == entity, links.c.key == name)
-    )
-    # As it stands in the stored JSON, of which `data` would make JSON once more without the cast.
-    written = orjson.dumps(name).decode()[1:-1]
-    text = cast(golden.c.data, Text).icontains(written, autoescape=True)
-    by_text = select(golden.c.id).where(golden.c.entity == entity, text).limit(20)
-    for query in (by_id, by_key, by_text):
-        found = [row[0] for row in tx.execute(query)]
-        if found:
-            return sorted(set(found))
-    return []

@@ -1,6 +1,6 @@
-"""Work that is waiting: inbox (look at this), outbox (this is wanted there), dirty (derive anew).
+"""The outbox: that a golden record is wanted in a connection, and how far its delivery is.
 
-The database is the truth about work; whoever runs it only brings ids.
+What to write is computed when it is written, so entries for the same record fold together.
 """
 
 from __future__ import annotations
@@ -11,38 +11,14 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Executable,
-    and_,
-    bindparam,
-    case,
-    delete,
-    func,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
 
-from hub.store.engine import Row, among, inserting, upsert
+from hub.store.engine import among, fold, inserting
 from hub.store.tables import dirty, inbox, outbox
 from mappings.canonical.values import Values
 
 #: How long a worker may keep an outbox entry before another one takes it over.
 LEASE = timedelta(minutes=5)
-
-#: The least that a mark of a derivation rises by, in seconds; more than a float's grain today.
-_TICK = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class InboxItem:
-    """A key to look at."""
-
-    id: int
-    stream: str
-    key: str
-    merged_into: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,69 +36,7 @@ class Wish:
     sent: Values | None = field(default=None, repr=False)
 
 
-# --- inbox -------------------------------------------------------------------------------------
-
-
-def receive(tx: Connection, nudges: Sequence[dict[str, Any]], *, now: datetime) -> None:
-    """Stores nudges {connection, stream, key, event_id, merged_into}; a known event is dropped."""
-    rows = [{**nudge, "received_at": now, "due_at": now, "attempts": 0} for nudge in nudges]
-    # Two receivers may be told of the same events: in one order they wait, they do not deadlock.
-    rows.sort(key=lambda row: (row["connection"], row["event_id"]))
-    upsert(tx, inbox, rows, key=["connection", "event_id"], update=[])
-
-
-def inbox_streams(tx: Connection, connection: str, *, now: datetime) -> list[str]:
-    """Returns the streams that have nudges due."""
-    given = {"_connection": connection, "_now": now}
-    return sorted(tx.execute(_NUDGED, given).scalars())
-
-
-_DUE = inbox.c.due_at <= bindparam("_now")
-_NUDGED = (
-    select(inbox.c.stream).where(inbox.c.connection == bindparam("_connection"), _DUE).distinct()
-)
-
-
-def inbox_batch(
-    tx: Connection, connection: str, stream: str, *, now: datetime, limit: int
-) -> list[InboxItem]:
-    """Returns the oldest due nudges of a stream."""
-    given = {"_connection": connection, "_stream": stream, "_now": now, "_limit": limit}
-    return [InboxItem(*row) for row in tx.execute(_NUDGES, given)]
-
-
-_NUDGES = (
-    select(inbox.c.id, inbox.c.stream, inbox.c.key, inbox.c.merged_into)
-    .where(
-        inbox.c.connection == bindparam("_connection"),
-        inbox.c.stream == bindparam("_stream"),
-        _DUE,
-    )
-    .order_by(inbox.c.id)
-    .limit(bindparam("_limit"))
-)
-
-
-def inbox_done(tx: Connection, ids: Iterable[int]) -> None:
-    """Forgets nudges whose record was looked at."""
-    tx.execute(_INBOX_DONE, {"_ids": ids})
-
-
-_INBOX_DONE = delete(inbox).where(among(inbox.c.id, "_ids"))
-
-
-def inbox_later(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
-    """Puts nudges off."""
-    tx.execute(_INBOX_LATER, {"_ids": ids, "due_at": due_at})
-
-
-_INBOX_LATER = update(inbox).where(among(inbox.c.id, "_ids")).values(attempts=inbox.c.attempts + 1)
-
-
-# --- outbox ------------------------------------------------------------------------------------
-
-
-def want(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: datetime) -> None:
+def enqueue(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: datetime) -> None:
     """Notes (connection, entity, golden id) as wanted; entries for the same one fold together."""
     rows = [
         {
@@ -137,11 +51,11 @@ def want(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: datetim
         }
         for connection, entity, golden_id in dict.fromkeys(wishes)
     ]
-    _fold(tx, _wanting(tx.dialect.name), rows, key=["connection", "golden_id"])
+    fold(tx, _enqueueing(tx.dialect.name), rows, key=["connection", "golden_id"])
 
 
 @cache
-def _wanting(dialect: str) -> Any:
+def _enqueueing(dialect: str) -> Any:
     statement = inserting(dialect, outbox)
     # One that was there already gets a new wish. A create whose outcome is unknown stays so.
     again = {
@@ -206,16 +120,18 @@ ABOUT = (outbox.c.connection == bindparam("_connection"), among(outbox.c.golden_
 _UNLEASED = {"leased_by": None, "leased_until": None}
 
 
-def fulfilled(tx: Connection, wishes: Iterable[Wish]) -> None:
+def complete(tx: Connection, wishes: Iterable[Wish]) -> None:
     """Clears wishes, but not those wished for anew in the meantime."""
     rows = [{"_id": wish.id, "_wish": wish.wish} for wish in wishes]
     if rows:
-        tx.execute(_FULFIL, rows)
+        tx.execute(_COMPLETE, rows)
         anew = {**_UNLEASED, "state": "due", "sent": None, "reason": None, "error": None}
         tx.execute(CHANGE_WISHES, {"_ids": [row["_id"] for row in rows], **anew})
 
 
-_FULFIL = delete(outbox).where(outbox.c.id == bindparam("_id"), outbox.c.wish == bindparam("_wish"))
+_COMPLETE = delete(outbox).where(
+    outbox.c.id == bindparam("_id"), outbox.c.wish == bindparam("_wish")
+)
 
 
 def postpone(
@@ -251,17 +167,17 @@ def release(tx: Connection, wishes: Sequence[Wish]) -> None:
     tx.execute(CHANGE_WISHES, {"_ids": [w.id for w in wishes], **_UNLEASED})
 
 
-def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
+def resume_waiting(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
     """Makes due what has been waiting for these golden records."""
     ids = list(golden_ids)
     if ids:
-        tx.execute(_WAKE, {"_ids": ids, "due_at": now})
+        tx.execute(_RESUME_WAITING, {"_ids": ids, "due_at": now})
 
 
-_WAKE = update(outbox).where(among(outbox.c.waits_for, "_ids"))
+_RESUME_WAITING = update(outbox).where(among(outbox.c.waits_for, "_ids"))
 
 
-def wake_held(tx: Connection, connection: str, *, now: datetime) -> None:
+def resume_held(tx: Connection, connection: str, *, now: datetime) -> None:
     """Makes due what waits to be written in a connection: a pause is over."""
     tx.execute(
         update(outbox)
@@ -270,7 +186,7 @@ def wake_held(tx: Connection, connection: str, *, now: datetime) -> None:
     )
 
 
-def wake_all(tx: Connection, *, now: datetime) -> None:
+def resume_all_waiting(tx: Connection, *, now: datetime) -> None:
     """Makes everything due that waits: a person has asked for a full round."""
     tx.execute(update(outbox).where(outbox.c.state != "buried").values(due_at=now))
     tx.execute(update(inbox).values(due_at=now))
@@ -304,7 +220,7 @@ _REASONS = select(outbox.c.golden_id, outbox.c.reason).where(
 )
 
 
-def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
+def retry(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
     """Makes wishes due again; returns how many."""
     again = {"state": "due", "due_at": now, "attempts": 0}
     statement = CHANGE_WISHES.values(wish=outbox.c.wish + 1)
@@ -316,13 +232,13 @@ def drop(tx: Connection, ids: Sequence[int]) -> int:
     return tx.execute(delete(outbox).where(among(outbox.c.id, "_ids")), {"_ids": ids}).rowcount
 
 
-def drop_for(tx: Connection, connections: Iterable[str], golden_id: str) -> None:
+def cancel_for(tx: Connection, connections: Iterable[str], golden_id: str) -> None:
     """Forgets the wishes for a golden record, but not creates that may have happened."""
-    tx.execute(_DROP_FOR, {"_connections": connections, "_id": golden_id})
+    tx.execute(_CANCEL_FOR, {"_connections": connections, "_id": golden_id})
 
 
 # By connection, too: only both together have an index.
-_DROP_FOR = delete(outbox).where(
+_CANCEL_FOR = delete(outbox).where(
     among(outbox.c.connection, "_connections"),
     outbox.c.golden_id == bindparam("_id"),
     outbox.c.state != "sent",
@@ -354,72 +270,13 @@ def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
 
 
 _DUE_COUNTS = select(
-    select(func.count()).select_from(inbox).where(_DUE).scalar_subquery(),
+    select(func.count())
+    .select_from(inbox)
+    .where(inbox.c.due_at <= bindparam("_now"))
+    .scalar_subquery(),
     select(func.count())
     .select_from(outbox)
     .where(outbox.c.state.in_(("due", "sent", "waiting")), outbox.c.due_at <= bindparam("_now"))
     .scalar_subquery(),
     select(func.count()).select_from(dirty).scalar_subquery(),
-)
-
-
-# --- derivations -------------------------------------------------------------------------------
-
-
-def soil(tx: Connection, golden_ids: Iterable[str], *, now: datetime, hops: int = 0) -> None:
-    """Notes that flows must look at these golden records, after so many flows in a row."""
-    mark = now.timestamp()
-    rows = [{"golden_id": g, "mark": mark, "hops": hops} for g in dict.fromkeys(golden_ids)]
-    _fold(tx, _soiling(tx.dialect.name), rows, key=["golden_id"])
-
-
-@cache
-def _soiling(dialect: str) -> Any:
-    statement = inserting(dialect, dirty)
-    hops = statement.excluded.hops
-    # A mark always rises, also when the clock does not: `clean` must see that there is news.
-    again = {
-        "mark": dirty.c.mark + _TICK,
-        "hops": case((dirty.c.hops > hops, dirty.c.hops), else_=hops),
-    }
-    return statement.on_conflict_do_update(index_elements=["golden_id"], set_=again)
-
-
-def _fold(
-    tx: Connection, statement: Executable, rows: Sequence[Row], *, key: Sequence[str]
-) -> None:
-    """Inserts rows, or folds them into those that are there.
-
-    In one statement: between two, somebody may clear away what the first one has found. And in one
-    order for everybody, so that two transactions wait and do not deadlock.
-    """
-    if rows:
-        tx.execute(statement, sorted(rows, key=lambda row: [row[name] for name in key]))
-
-
-def soiled(tx: Connection, *, limit: int) -> tuple[dict[str, float], int]:
-    """Returns golden ids whose derivations are due, with a mark for `clean`, and their hops.
-
-    Those with the fewest hops come first and by themselves: a chain without end delays nobody.
-    """
-    rows = tx.execute(_SOILED, {"_limit": limit}).all()
-    return {row.golden_id: row.mark for row in rows}, max((row.hops for row in rows), default=0)
-
-
-_SOILED = (
-    select(dirty)
-    .where(dirty.c.hops == select(func.min(dirty.c.hops)).scalar_subquery())
-    .order_by(dirty.c.mark)
-    .limit(bindparam("_limit"))
-)
-
-
-def clean(tx: Connection, marks: dict[str, float]) -> None:
-    """Forgets derivations that were made, but not those that became due again meanwhile."""
-    if marks:
-        tx.execute(_CLEAN, [{"_id": golden_id, "_mark": mark} for golden_id, mark in marks.items()])
-
-
-_CLEAN = delete(dirty).where(
-    dirty.c.golden_id == bindparam("_id"), dirty.c.mark == bindparam("_mark")
 )

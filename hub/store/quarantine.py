@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
 from hub.store.engine import among, upsert
-from hub.store.tables import letters
+from hub.store.tables import conflicts, inbox, letters, reviews
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class QuarantineEntry:
     """One item set aside: a record (connection, stream, key) or a flow (name, entity, id)."""
 
     kind: str
@@ -29,7 +29,9 @@ class Letter:
     waits_for: str | None = None
 
 
-def put(tx: Connection, items: Sequence[Letter], *, now: datetime, due_at: datetime) -> None:
+def put(
+    tx: Connection, items: Sequence[QuarantineEntry], *, now: datetime, due_at: datetime
+) -> None:
     """Sets items aside; one that was set aside before keeps its first date."""
     rows = [
         {
@@ -52,9 +54,9 @@ def put(tx: Connection, items: Sequence[Letter], *, now: datetime, due_at: datet
     upsert(tx, letters, rows, key=["kind", "source", "stream", "key"], update=changing)
 
 
-def deliver(tx: Connection, kind: str, source: str, *, stream: str, keys: Iterable[str]) -> None:
+def resolve(tx: Connection, kind: str, source: str, *, stream: str, keys: Iterable[str]) -> None:
     """Forgets letters about items that have succeeded."""
-    tx.execute(_DELIVER, {"_kind": kind, "_source": source, "_stream": stream, "_keys": keys})
+    tx.execute(_RESOLVE, {"_kind": kind, "_source": source, "_stream": stream, "_keys": keys})
 
 
 _ABOUT = (
@@ -62,21 +64,21 @@ _ABOUT = (
     letters.c.source == bindparam("_source"),
     letters.c.stream == bindparam("_stream"),
 )
-_DELIVER = delete(letters).where(*_ABOUT, among(letters.c.key, "_keys"))
+_RESOLVE = delete(letters).where(*_ABOUT, among(letters.c.key, "_keys"))
 
 
-def keys_set_aside(
+def quarantined_keys(
     tx: Connection, kind: str, source: str, *, stream: str, keys: Iterable[str]
 ) -> set[str]:
     """Returns which of these items have a letter."""
     given = {"_kind": kind, "_source": source, "_stream": stream, "_keys": keys}
-    return set(tx.execute(_SET_ASIDE, given).scalars())
+    return set(tx.execute(_QUARANTINED, given).scalars())
 
 
-_SET_ASIDE = select(letters.c.key).where(*_ABOUT, among(letters.c.key, "_keys"))
+_QUARANTINED = select(letters.c.key).where(*_ABOUT, among(letters.c.key, "_keys"))
 
 
-def any_set_aside(tx: Connection, kind: str, source: str, stream: str) -> bool:
+def any_quarantined(tx: Connection, kind: str, source: str, stream: str) -> bool:
     """Says whether anything of a stream has a letter."""
     given = {"_kind": kind, "_source": source, "_stream": stream}
     return tx.execute(_ANY, given).first() is not None
@@ -107,23 +109,23 @@ _DUE_IN = _OLDEST.where(*_ABOUT, *_READY)
 _LETTERS = update(letters).where(among(letters.c.id, "_ids"))
 
 
-def later(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
+def postpone(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
     """Puts letters off."""
     statement = _LETTERS.values(attempts=letters.c.attempts + 1)
     tx.execute(statement, {"_ids": ids, "due_at": due_at})
 
 
-def wake(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
+def resume_waiting(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
     """Makes due what has been waiting for these golden records."""
     ids = list(golden_ids)
     if ids:
-        tx.execute(_WAKE, {"_ids": ids, "due_at": now})
+        tx.execute(_RESUME_WAITING, {"_ids": ids, "due_at": now})
 
 
-_WAKE = update(letters).where(among(letters.c.waits_for, "_ids"))
+_RESUME_WAITING = update(letters).where(among(letters.c.waits_for, "_ids"))
 
 
-def wake_all(tx: Connection, *, now: datetime) -> None:
+def resume_all_waiting(tx: Connection, *, now: datetime) -> None:
     """Makes all waiting letters due."""
     tx.execute(update(letters).where(letters.c.state == "waiting").values(due_at=now))
 
@@ -133,7 +135,7 @@ def listing(tx: Connection) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in tx.execute(select(letters).order_by(letters.c.id))]
 
 
-def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
+def retry(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
     """Makes letters due again; returns how many."""
     return tx.execute(_LETTERS, {"_ids": ids, "state": "waiting", "due_at": now}).rowcount
 
@@ -141,3 +143,30 @@ def replay(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
 def drop(tx: Connection, ids: Sequence[int]) -> int:
     """Forgets letters; returns how many."""
     return tx.execute(delete(letters).where(among(letters.c.id, "_ids")), {"_ids": ids}).rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Whether anything of a connection waits for somebody: most of the time nothing does."""
+
+    letters: bool
+    reviews: bool
+    conflicts: bool
+    #: Merges that were told and not looked at yet.
+    merges: bool
+
+
+def pending(tx: Connection, connection: str) -> Pending:
+    """Says in one cheap question what of a connection is set aside."""
+    row = tx.execute(_PENDING, {"connection": connection}).one()
+    return Pending(*map(bool, row))
+
+
+_PENDING = select(
+    exists().where(letters.c.kind == "pull", letters.c.source == bindparam("connection")),
+    exists().where(reviews.c.connection == bindparam("connection")),
+    exists().where(
+        conflicts.c.connection == bindparam("connection"), conflicts.c.closed_at.is_(None)
+    ),
+    exists().where(inbox.c.connection == bindparam("connection"), inbox.c.merged_into.is_not(None)),
+)

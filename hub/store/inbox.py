@@ -1,0 +1,82 @@
+"""The inbox: notifications, each of which says that a key must be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from hub.store.engine import among, upsert
+from hub.store.tables import inbox
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """A key to look at."""
+
+    id: int
+    stream: str
+    key: str
+    merged_into: str | None
+
+
+def receive(tx: Connection, notifications: Sequence[dict[str, Any]], *, now: datetime) -> None:
+    """Stores {connection, stream, key, event_id, merged_into}; drops an event that is known."""
+    rows = [
+        {**notification, "received_at": now, "due_at": now, "attempts": 0}
+        for notification in notifications
+    ]
+    # Two receivers may be told of the same events: in one order they wait, they do not deadlock.
+    rows.sort(key=lambda row: (row["connection"], row["event_id"]))
+    upsert(tx, inbox, rows, key=["connection", "event_id"], update=[])
+
+
+def streams_due(tx: Connection, connection: str, *, now: datetime) -> list[str]:
+    """Returns the streams that have notifications due."""
+    given = {"_connection": connection, "_now": now}
+    return sorted(tx.execute(_NOTIFIED, given).scalars())
+
+
+_DUE = inbox.c.due_at <= bindparam("_now")
+_NOTIFIED = (
+    select(inbox.c.stream).where(inbox.c.connection == bindparam("_connection"), _DUE).distinct()
+)
+
+
+def due(
+    tx: Connection, connection: str, stream: str, *, now: datetime, limit: int
+) -> list[InboxItem]:
+    """Returns the oldest due notifications of a stream."""
+    given = {"_connection": connection, "_stream": stream, "_now": now, "_limit": limit}
+    return [InboxItem(*row) for row in tx.execute(_NOTIFICATIONS, given)]
+
+
+_NOTIFICATIONS = (
+    select(inbox.c.id, inbox.c.stream, inbox.c.key, inbox.c.merged_into)
+    .where(
+        inbox.c.connection == bindparam("_connection"),
+        inbox.c.stream == bindparam("_stream"),
+        _DUE,
+    )
+    .order_by(inbox.c.id)
+    .limit(bindparam("_limit"))
+)
+
+
+def done(tx: Connection, ids: Iterable[int]) -> None:
+    """Forgets notifications whose record was looked at."""
+    tx.execute(_DONE, {"_ids": ids})
+
+
+_DONE = delete(inbox).where(among(inbox.c.id, "_ids"))
+
+
+def postpone(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
+    """Puts notifications off."""
+    tx.execute(_POSTPONE, {"_ids": ids, "due_at": due_at})
+
+
+_POSTPONE = update(inbox).where(among(inbox.c.id, "_ids")).values(attempts=inbox.c.attempts + 1)

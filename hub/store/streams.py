@@ -1,0 +1,106 @@
+"""Streams: how far each one was read, whether it is paused, and which process reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, or_, select, update
+
+from hub.store.engine import upsert
+from hub.store.tables import streams
+
+#: How long one worker may read a stream before another one may take it over.
+STREAM_LEASE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """Where we are in a stream."""
+
+    cursor: str | None = None
+    fingerprint: str | None = None
+    read_at: datetime | None = None
+    swept_at: datetime | None = None
+    paused_at: datetime | None = None
+    reason: str | None = None
+    accepted: bool = False
+
+
+def stream_state(tx: Connection, connection: str, stream: str) -> StreamState:
+    """Returns where we are in a stream; a stream never read has no cursor."""
+    row = tx.execute(_STREAM, {"_connection": connection, "_stream": stream}).first()
+    if row is None:
+        return StreamState()
+    return StreamState(
+        row.cursor,
+        row.fingerprint,
+        row.read_at,
+        row.swept_at,
+        row.paused_at,
+        row.reason,
+        bool(row.accepted),
+    )
+
+
+_HERE = (
+    streams.c.connection == bindparam("_connection"),
+    streams.c.stream == bindparam("_stream"),
+)
+_STREAM = select(streams).where(*_HERE)
+
+
+def accepted_streams(tx: Connection, connection: str) -> list[str]:
+    """Returns the streams of a connection whose next surprise a person has accepted."""
+    query = select(streams.c.stream).where(
+        streams.c.connection == connection, streams.c.accepted != 0
+    )
+    return sorted(tx.execute(query).scalars())
+
+
+def all_streams(tx: Connection) -> list[dict[str, Any]]:
+    """Returns the state of all streams ever read."""
+    query = select(streams).order_by(streams.c.connection, streams.c.stream)
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def save_stream(tx: Connection, connection: str, stream: str, **values: Any) -> None:
+    """Stores some columns of a stream's state."""
+    row = {"connection": connection, "stream": stream, "accepted": 0, **values}
+    upsert(tx, streams, [row], key=["connection", "stream"], update=list(values))
+
+
+def lease_stream(
+    tx: Connection, connection: str, stream: str, *, worker: str, now: datetime
+) -> bool:
+    """Takes a stream for this worker; False when another one is reading it."""
+    upsert(
+        tx,
+        streams,
+        [{"connection": connection, "stream": stream, "accepted": 0}],
+        key=["connection", "stream"],
+        update=[],
+    )
+    here = {"_connection": connection, "_stream": stream, "_worker": worker, "_now": now}
+    lease = {"leased_by": worker, "leased_until": now + STREAM_LEASE}
+    return tx.execute(_LEASE, {**here, **lease}).rowcount == 1
+
+
+_LEASE = update(streams).where(
+    *_HERE,
+    or_(
+        streams.c.leased_until.is_(None),
+        streams.c.leased_until < bindparam("_now"),
+        streams.c.leased_by == bindparam("_worker"),
+    ),
+)
+
+
+def release_stream(tx: Connection, connection: str, stream: str, *, worker: str) -> None:
+    """Gives a stream back."""
+    mine = {"_connection": connection, "_stream": stream, "_worker": worker}
+    tx.execute(_RELEASE, {**mine, "leased_by": None, "leased_until": None})
+
+
+_RELEASE = update(streams).where(*_HERE, streams.c.leased_by == bindparam("_worker"))
