@@ -246,7 +246,7 @@ PLANTS = (
         "a merge leaves the loser's history behind",
         "P1",
         "hub/sync/merge/merging.py",
-        "    disputes.move_history(tx, loser_id, winner_id)\n",
+        "    history.move(tx, loser_id, winner_id)\n",
         "",
         (f"{_PROMISES}::test_a_merge_keeps_the_history_of_both",),
     ),

@@ -19,7 +19,7 @@ PLANTS = (
 """,
         """            with hub.store.begin() as early:
                 saved = {"fingerprint": channel.mapping.fingerprint, "cursor": since}
-                store.save_stream(early, connection, stream, **saved)
+                save_stream(early, connection, stream, **saved)
             tally.become(hub.store.transact(store_page))
 """,
         (f"{_DEFECTS}::test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was",),
@@ -35,7 +35,7 @@ PLANTS = (
         pages = list(read)
         since = next((p.cursor for p in reversed(pages) if p.cursor), since)
         with hub.store.begin() as tx:
-            store.save_stream(tx, connection, stream, cursor=since)
+            save_stream(tx, connection, stream, cursor=since)
         for page in pages:
 """,
         (f"{_DEFECTS}::test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was",),
@@ -84,7 +84,7 @@ PLANTS = (
         "what another process did to a link while we waited for its golden record is undone",
         "P1",
         "hub/sync/locking.py",
-        """        links = records.links_by_key(tx, connection, stream, keys)
+        """        links = links_by_key(tx, connection, stream, keys)
         wanted = _of""",
         """        wanted = _of""",
         ("tests/scenarios/test_together.py",),
@@ -255,7 +255,7 @@ PLANTS = (
     Plant(
         "counts do not add up: skipped records are not counted",
         "P10",
-        "hub/store/progress.py",
+        "hub/store/runs.py",
         "        self.skipped[reason] = self.skipped.get(reason, 0) + count\n",
         "        self.skipped[reason] = self.skipped.get(reason, 0)\n",
         (_TROUBLE, _ENDINGS),
@@ -304,12 +304,12 @@ PLANTS = (
         "the inbox forgets what came in meanwhile",
         "P5",
         "hub/sync/drain.py",
-        "            queues.inbox_done(tx, [item.id for item in items])\n\n        keys",
-        """            queues.inbox_done(
+        "            inbox.done(tx, [item.id for item in items])\n\n        keys",
+        """            inbox.done(
                 tx,
                 [
                     late.id
-                    for late in queues.inbox_batch(
+                    for late in inbox.due(
                         tx, self.source.name, channel.stream, now=self.hub.clock(), limit=1000
                     )
                 ],
@@ -340,7 +340,7 @@ PLANTS = (
     Plant(
         "a replayed letter is not due",
         "P6",
-        "hub/store/letters.py",
+        "hub/store/quarantine.py",
         """{"_ids": ids, "state": "waiting", "due_at": now}""",
         """{"_ids": ids, "due_at": now}""",
         (f"{_TROUBLE}::test_a_letter_can_be_replayed", "tests/hub/store/test_letters.py"),
@@ -349,9 +349,9 @@ PLANTS = (
         "a letter stays although its record has arrived",
         "P6",
         "hub/sync/ingest/page.py",
-        """            letters.deliver(self.tx, "pull", connection, stream=stream, keys=[key])
-            letters.wake""",
-        """            letters.wake""",
+        """            quarantine.resolve(self.tx, "pull", connection, stream=stream, keys=[key])
+            quarantine.resume_waiting""",
+        """            quarantine.resume_waiting""",
         (_TROUBLE, "tests/scenarios/test_identity.py"),
     ),
     Plant(
@@ -389,7 +389,7 @@ PLANTS = (
     Plant(
         "the lease of a stream is ignored",
         "P11",
-        "hub/store/progress.py",
+        "hub/store/streams.py",
         "    return tx.execute(_LEASE, {**here, **lease}).rowcount == 1\n",
         "    return tx.execute(_LEASE, {**here, **lease}).rowcount <= 1\n",
         ("tests/hub/store/test_progress.py",),

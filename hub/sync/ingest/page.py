@@ -135,8 +135,6 @@ class _Intake:
         self.then.store(self.tx)
         self.then = Consequences(self.hub, self.tally.id, self.now)
 
-    # --- records --------------------------------------------------------------------------------
-
     def _take_records(self, found: Sequence[Record]) -> None:
         latest: dict[str, Record] = {}
         for record in found:
@@ -225,8 +223,6 @@ class _Intake:
         quarantine.put(self.tx, [letter], now=self.now, due_at=self.now)
         looks = certain_prints(self.entity, self.mapping.legible(record.payload))
         aside.remember(self.tx, *place, {record.key: looks})
-
-    # --- identity -------------------------------------------------------------------------------
 
     def _identify(self, unlinked: Sequence[Fresh]) -> Identities:
         found = Identities()

@@ -114,8 +114,6 @@ class _Batch:
         with self.hub.store.begin() as tx:
             outbox.complete(tx, self.open.values())
 
-    # --- who is concerned -----------------------------------------------------------------------
-
     def _by_channel(self) -> dict[Channel, list[Job]]:
         """Sorts the wishes that can be worked on; the others are fulfilled as they are."""
         ids = [wish.golden_id for wish in self.open.values()]

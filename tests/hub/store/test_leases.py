@@ -112,7 +112,8 @@ def test_a_silent_worker_loses_its_work(store: Store) -> None:
 
 
 def test_what_waits_is_named_by_connection(store: Store) -> None:
-    nothing = work.Waiting(frozenset(), frozenset(), derive=False)
+    none: frozenset[tuple[str, str]] = frozenset()
+    nothing = work.Waiting(told=none, fetch=none, push=frozenset(), derive=False)
     with store.begin() as tx:
         assert work.waiting(tx, now=NOW) == nothing
         inbox.receive(
@@ -132,12 +133,15 @@ def test_what_waits_is_named_by_connection(store: Store) -> None:
         quarantine.put(tx, [letter], now=NOW, due_at=NOW + MINUTE)
         outbox.enqueue(tx, [("erp", "company", "g1")], now=NOW)
         assert work.waiting(tx, now=NOW) == work.Waiting(
-            frozenset({"crm"}), frozenset({"erp"}), derive=False
+            told=frozenset({("crm", "s")}), fetch=none, push=frozenset({"erp"}), derive=False
         )
         assert work.waiting(tx, now=NOW - MINUTE) == nothing
         outbox.lease(tx, "erp", entities=["company"], worker="a", now=NOW, limit=1)
         assert work.waiting(tx, now=NOW + MINUTE) == work.Waiting(
-            frozenset({"crm", "shop"}), frozenset(), derive=False
+            told=frozenset({("crm", "s")}),
+            fetch=frozenset({("shop", "s")}),
+            push=frozenset(),
+            derive=False,
         )
         dirty.mark(tx, ["g1"], now=NOW)
         assert work.waiting(tx, now=NOW).derive
