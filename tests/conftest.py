@@ -53,6 +53,8 @@ _TIER_OF_FIXTURE = {
     "tryton": "server",
     "nursery": "process",
 }
+#: Files with one long test, which the others should not wait for at the end.
+_FIRST = {"tests/scenarios/test_demo.py"}
 _TIERS = {"quick", "server", "process", "simulation"}
 
 
@@ -82,6 +84,7 @@ def _named_files(config: pytest.Config) -> set[Path]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks each test with its tiers; a test that somebody names runs whatever its tier."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in _FIRST)
     for item in items:
         for tier in tiers_of(item):
             item.add_marker(tier)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,8 @@ from tests.security.hall import app_over
 
 
 def test_every_answer_is_as_documented(database_url: str) -> None:
+    import schemathesis  # takes a second, which every worker of pytest would wait for
+
     store = open_store(database_url)
     examples = 20 if store.embedded else 60  # the quick suite has less patience than the servers'
     migrate(store)
