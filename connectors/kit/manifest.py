@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,6 +93,15 @@ class Manifest(_Facts):
 
 def read_manifest(path: Path) -> Manifest:
     """Reads one manifest.yaml. Raises: ManifestError with the file and the place."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
+    return _read_once(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=256)  # commands and tests ask for all manifests several times
+def _read_once(path: Path, _changed_ns: int, _size: int) -> Manifest:
     try:
         facts = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe one
         return Manifest.model_validate(facts)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -29,7 +28,7 @@ from hub.settings.shape import EntityPolicyText
 from hub.store import history, outbox, quarantine
 from hub.store.conflicts import list_conflicts
 from hub.store.connections import save_connection
-from hub.store.engine import Store, open_store
+from hub.store.engine import Store
 from hub.store.golden import Golden, golden_by_entity
 from hub.store.links import Link, links_by_golden
 from hub.store.reviews import open_reviews
@@ -306,32 +305,6 @@ def numbering(system: MemorySystem) -> Callable[[str], None]:
     return number
 
 
-@pytest.fixture(scope="session")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database with all tables, to be copied."""
-    path = tmp_path_factory.mktemp("blank") / "tulay.db"
-    store = open_store(f"sqlite:///{path}")
-    store.create()
-    store.close()
-    return path
-
-
-@pytest.fixture
-def fresh_store(blank: Path, tmp_path: Path) -> Iterator[Callable[[], Store]]:
-    """Makes empty stores on SQLite, as many as a test wants."""
-    opened: list[Store] = []
-
-    def fresh() -> Store:
-        path = tmp_path / f"tulay-{len(opened)}.db"
-        shutil.copyfile(blank, path)
-        opened.append(open_store(f"sqlite:///{path}"))
-        return opened[-1]
-
-    yield fresh
-    for store in opened:
-        store.close()
-
-
 @pytest.fixture
 def fresh_world(fresh_store: Callable[[], Store]) -> Callable[[], World]:
     """Makes worlds on SQLite, as many as a test wants."""
@@ -351,12 +324,9 @@ def world_on_each(store: Store) -> World:
 
 
 @pytest.fixture
-def world_on_postgresql(postgresql_url: str) -> Iterator[World]:
+def world_on_postgresql(postgresql_store: Store) -> World:
     """The same on PostgreSQL, where several workers really work at once."""
-    store = open_store(postgresql_url)
-    store.create()
-    yield World(store)
-    store.close()
+    return World(postgresql_store)
 
 
 @pytest.fixture

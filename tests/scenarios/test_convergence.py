@@ -19,6 +19,8 @@ LONG = bool(os.environ.get("TULAY_LONG"))
 #: So that several processes can share the work.
 PARTS = 8 if LONG else 4
 SCHEDULES = 4000 if LONG else 32
+#: The quick suite plays the first part, the simulations play all.
+SHARES = [0, *(pytest.param(part, marks=pytest.mark.simulation) for part in range(1, PARTS))]
 #: On PostgreSQL, where a transaction costs more.
 FEWER = 200 if LONG else 3
 STEPS = 50
@@ -37,10 +39,11 @@ def converge(url: str, seeds: range) -> None:
         store.close()
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", SHARES)
 def test_all_sides_agree_when_people_stop_typing(part: int, tmp_path: Path) -> None:
     converge(f"sqlite:///{tmp_path / 'tulay.db'}", range(part, SCHEDULES, PARTS))
 
 
+@pytest.mark.simulation
 def test_all_sides_agree_on_postgresql(postgresql_url: str) -> None:
     converge(postgresql_url, range(10_000, 10_000 + FEWER))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from connectors.memory import MemoryConnector
 from hub.model.policy import EntityPolicy, FieldPolicy
 from hub.rehearsal.mortal import KilledError
 from hub.store.conflicts import list_conflicts
-from hub.store.engine import open_store
+from hub.store.engine import Store
 from hub.store.runs import Tally
 from hub.store.streams import stream_state
 from hub.sync.drain import drain
@@ -34,9 +33,9 @@ from tests.scenarios.wide_world import WideWorld
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(fresh_store: Callable[[], Store]) -> World:
     """A CRM and an ERP that writes names in capitals; every conflict is asked about."""
-    yield from two_sides(tmp_path)
+    return two_sides(fresh_store())
 
 
 def test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_words(world: World) -> None:
@@ -272,10 +271,9 @@ def test_a_system_whose_clock_is_slow_is_heard(world: World) -> None:
 
 
 def test_a_lost_create_without_a_hub_id_is_not_taken_for_a_strangers_spelling(
-    tmp_path: Path,
+    fresh_store: Callable[[], Store],
 ) -> None:
-    store = open_store(f"sqlite:///{tmp_path / 'other.db'}")
-    store.create()
+    store = fresh_store()
     plain = FACTS.model_copy(update={"once": None})
     places = (
         Place("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
@@ -299,22 +297,19 @@ def test_a_lost_create_without_a_hub_id_is_not_taken_for_a_strangers_spelling(
         "phone": "2",
     }
     assert len(erp.records("companies")) == 1
-    store.close()
 
 
 @pytest.fixture
-def wide(tmp_path: Path) -> Iterator[WideWorld]:
+def wide(fresh_store: Callable[[], Store]) -> WideWorld:
     """Two systems that also have orders; companies show figures of them."""
-    store = open_store(f"sqlite:///{tmp_path / 'wide.db'}")
-    store.create()
+    store = fresh_store()
     places = tuple(
         WidePlace(name, {}, FACTS, offset=0.0, page=100, lag=0.0) for name in ("crm", "erp")
     )
     figures = FieldPolicy(owners=frozenset(), blank="write")
     policy = EntityPolicy({"figures": figures}, ASK.create, delete="propagate")
     policies = dict.fromkeys(("company", "contact", "sales_order"), policy)
-    yield WideWorld(WideLandscape(places, policies), store.engine, kept=kept)
-    store.close()
+    return WideWorld(WideLandscape(places, policies), store.engine, kept=kept)
 
 
 def _figures(world: World) -> dict[str, object]:
@@ -411,9 +406,10 @@ def test_a_late_page_with_a_last_edit_does_not_bring_a_deleted_record_back(world
     assert [n.connection for n in remember(world).links if n.gone_at is not None] == ["crm"]
 
 
-def test_what_we_made_is_not_made_again_while_it_waits_for_its_new_parent(tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{tmp_path / 'other.db'}")
-    store.create()
+def test_what_we_made_is_not_made_again_while_it_waits_for_its_new_parent(
+    fresh_store: Callable[[], Store],
+) -> None:
+    store = fresh_store()
     plain = FACTS.model_copy(update={"once": None})
     places = tuple(
         Place(name, {}, facts, offset=0.0, page=100, lag=0.0)
@@ -434,4 +430,3 @@ def test_what_we_made_is_not_made_again_while_it_waits_for_its_new_parent(tmp_pa
     sync(world.hub)
     assert len(erp.records("contacts")) == len(crm.records("contacts")) == 1
     assert remember(world).wishes == remember(world).letters == {}
-    store.close()

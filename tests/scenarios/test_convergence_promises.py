@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,9 +28,9 @@ from tests.scenarios.verdict import remember
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(fresh_store: Callable[[], Store]) -> World:
     """A CRM and an ERP that writes names in capitals; every conflict is asked about."""
-    yield from two_sides(tmp_path)
+    return two_sides(fresh_store())
 
 
 class WatchedStore(Store):

@@ -1,8 +1,8 @@
 """The wide world ends well, too: seeded schedules, and a Hypothesis state machine that shrinks.
 
 The state machine draws the landscape and every step, one rule for each thing that can happen, and
-ends each example by letting the world come to rest and judging it. The quick profile draws the
-same examples every time; TULAY_LONG=1 draws new ones, many more and longer.
+ends each example by letting the world come to rest and judging it. By default it draws the same
+examples every time; TULAY_LONG=1 draws new ones, many more and longer.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from tests.scenarios.wide_world import WIDE_VERBS, WideWorld, drawn_wide
 
 LONG = bool(os.environ.get("TULAY_LONG"))
 PARTS = 8 if LONG else 4
+#: The quick suite plays the first part, the simulations play all.
+SHARES = [0, *(pytest.param(part, marks=pytest.mark.simulation) for part in range(1, PARTS))]
 #: How many schedules, the first of them, and how long each is; the environment may say otherwise.
 SCHEDULES = int(os.environ.get("TULAY_SCHEDULES") or (4000 if LONG else 12))
 FIRST = int(os.environ.get("TULAY_SEED") or 0)
@@ -53,12 +55,13 @@ def converge(url: str, seeds: range) -> None:
         store.close()
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", SHARES)
 def test_a_wide_world_agrees_when_people_stop(part: int, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'tulay.db'}"
     converge(url, range(FIRST + part, FIRST + SCHEDULES, PARTS))
 
 
+@pytest.mark.simulation
 def test_a_wide_world_agrees_on_postgresql(postgresql_url: str) -> None:
     converge(postgresql_url, range(FIRST + 10_000, FIRST + 10_000 + FEWER))
 
@@ -114,6 +117,7 @@ class WideMachine(RuleBasedStateMachine):
             assert not wrong, "\n".join([*self.world.story, "", "WRONG:", *wrong])
 
 
+@pytest.mark.simulation
 def test_any_interleaving_ends_well() -> None:
     folder = Path(tempfile.mkdtemp(prefix="tulay-machine-"))
     store = open_store(f"sqlite:///{folder / 'tulay.db'}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from sqlalchemy import Connection
 
 from hub.flows.settings import FlowSettings
@@ -117,6 +118,7 @@ def test_killed_anywhere_in_reading_and_writing(world):
     world.agree()
 
 
+@pytest.mark.simulation
 def test_killed_anywhere_between_a_won_deal_and_its_confirmed_order(world, open_a_shop):
     shop = open_a_shop(world)
     streams = {"companies", "parties", "products", "articles", "deals", "sales"}
@@ -143,6 +145,7 @@ def test_killed_anywhere_between_a_won_deal_and_its_confirmed_order(world, open_
     world.agree()
 
 
+@pytest.mark.simulation
 def test_killed_anywhere_in_a_deletion_and_a_merge(world):
     world.restart(policies={"company": {"delete": "propagate"}})
 

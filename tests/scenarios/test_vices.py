@@ -25,8 +25,12 @@ RATE = 0.3
 #: Those that have scenarios of their own below, or in test_vices_webhooks.py.
 APART = {"refused", "token", "rotated", "duplicated", "reordered", "delayed", "dropped", "slow"}
 SIDES = {"hubspot": (HubSpotSide, HUBSPOT), "memory": (MemorySide, MEMORY)}
+#: The quick suite lets all strike together and leaves it to the simulations to try each alone.
 CASES = [
-    (side, vice) for side, (_, known) in SIDES.items() for vice in VICES if vice in known - APART
+    pytest.param(side, vice, marks=pytest.mark.simulation)
+    for side, (_, known) in SIDES.items()
+    for vice in VICES
+    if vice in known - APART
 ]
 
 

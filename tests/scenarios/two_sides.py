@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 from connectors.kit.manifest import StreamFacts
 from hub.model.policy import EntityPolicy
-from hub.store.engine import open_store
+from hub.store.engine import Store
 from tests.scenarios.landscape import Landscape, Place
 from tests.scenarios.simulation import World
 from tests.scenarios.verdict import kept
@@ -19,16 +17,13 @@ FACTS = StreamFacts(
 ASK = EntityPolicy({}, create=frozenset({"crm", "erp"}))
 
 
-def two_sides(folder: Path) -> Iterator[World]:
-    """Yields a CRM and an ERP that writes names in capitals; every conflict is asked about."""
-    store = open_store(f"sqlite:///{folder / 'tulay.db'}")
-    store.create()
+def two_sides(store: Store) -> World:
+    """Returns a CRM and an ERP that writes names in capitals; every conflict is asked about."""
     places = (
         Place("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
         Place("erp", {"name": "upper"}, FACTS, offset=-7200.0, page=100, lag=0.0),
     )
-    yield World(Landscape(places, {"company": ASK, "contact": ASK}), store.engine, kept=kept)
-    store.close()
+    return World(Landscape(places, {"company": ASK, "contact": ASK}), store.engine, kept=kept)
 
 
 def later(world: World, **by: float) -> None:

@@ -56,6 +56,11 @@ def tryton(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
         yield running
 
 
+def await_next_second() -> None:
+    """Waits until the clock shows another second: the server's answers have whole ones only."""
+    time.sleep(1.02 - time.time() % 1)
+
+
 def new_budget() -> Budget:
     return Budget(requests=10_000, per_seconds=1.0)
 
@@ -141,7 +146,7 @@ def mark(connector: TrytonConnector) -> Callable[[str], Callable[[], dict[str, R
 
     def remember(stream: str) -> Callable[[], dict[str, Record]]:
         *_, last = connector.pages(stream, None)
-        time.sleep(1.1)  # the server's clock in its answers has whole seconds
+        await_next_second()
         settled = connector.pages(stream, last.cursor)
         *_, last = settled
         return lambda: {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ from connectors.kit.suite import ConnectorContract
 from connectors.tryton.connector import TrytonConnector
 from connectors.tryton.sandbox import Sandbox
 
-from .conftest import PARTY
+from .conftest import PARTY, await_next_second
 
 
 def connect(settings: dict[str, Any]) -> TrytonConnector:
@@ -70,7 +69,7 @@ class TrytonContract(ConnectorContract):
         opened.close()
 
     def settle(self, connector: Connector) -> None:
-        time.sleep(1.1)  # the server's clock in its answers has whole seconds
+        await_next_second()
 
 
 class TestParties(TrytonContract):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ fields:
 """
 
 
+app = cache(build)
+
+
 @dataclass
 class Office:
     """The two systems, and what a person types."""
@@ -61,7 +65,7 @@ class Office:
 
     def run(self, *words: str, code: int | None = 0, text: str | None = None) -> Result:
         """Runs a command in this process; `text` is what the person answers."""
-        result = CliRunner().invoke(build(), [*words, "--config", str(self.config)], input=text)
+        result = CliRunner().invoke(app(), [*words, "--config", str(self.config)], input=text)
         if code is not None:
             assert result.exit_code == code, result.output
         assert SECRET not in result.output

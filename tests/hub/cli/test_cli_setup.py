@@ -268,6 +268,7 @@ def test_an_error_of_ours_says_where_and_nothing_else(office: Any) -> None:
     assert "customer data" not in result.output
 
 
+@pytest.mark.process
 def test_in_a_pipe_everything_is_plain(office: Any, shell: Shell) -> None:
     text = office.config.read_text(encoding="utf-8")
     office.config.write_text(text.replace("    password: ${CRM_PASSWORD}\n", ""), encoding="utf-8")
@@ -286,6 +287,7 @@ def test_in_a_pipe_everything_is_plain(office: Any, shell: Shell) -> None:
         assert not set("\x1b\t│─╭") & set(done.stdout)
 
 
+@pytest.mark.process
 def test_errors_go_to_stderr_without_a_traceback(office: Any, shell: Shell) -> None:
     done = shell("status", cwd=office.folder)
     assert (done.returncode, done.stdout) == (2, "")

@@ -71,14 +71,14 @@ class Counter(ThreadingHTTPServer):
         return max(sum(at <= one < at + WINDOW for one in times) for at in times)
 
 
-def test_three_processes_never_exceed_the_limit(store: Store, database_url: str) -> None:
+@pytest.mark.process
+def test_three_processes_never_exceed_the_limit(store: Store) -> None:
+    address = store.engine.url.render_as_string(hide_password=False)
     with Counter() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         started = [
-            subprocess.Popen(
-                [sys.executable, "-c", CALLER, database_url, server.url, "14"], cwd=ROOT
-            )
+            subprocess.Popen([sys.executable, "-c", CALLER, address, server.url, "14"], cwd=ROOT)
             for _ in range(3)
         ]
         assert [process.wait(timeout=120) for process in started] == [0, 0, 0]

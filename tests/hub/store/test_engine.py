@@ -180,6 +180,7 @@ def test_a_plain_path_is_sqlite(tmp_path: Path) -> None:
     assert (tmp_path / "plain.db").exists()
 
 
+@pytest.mark.process
 def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     code = (
         "import sys; from hub.store.engine import open_store; s = open_store(sys.argv[1]);"

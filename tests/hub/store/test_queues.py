@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from hub.store import dirty, inbox, outbox, unheard
-from hub.store.engine import Store, open_store
+from hub.store.engine import Store
 from hub.store.outbox import LEASE, Wish
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -106,18 +106,14 @@ def test_two_workers_never_get_the_same_wish(store: Store) -> None:
     assert len(together) == len(set(together)) == 60
 
 
-def test_a_locked_wish_is_skipped_not_waited_for(postgresql_url: str) -> None:
-    from hub.store.engine import open_store
-
-    store = open_store(postgresql_url)
-    store.create()
+def test_a_locked_wish_is_skipped_not_waited_for(postgresql_store: Store) -> None:
+    store = postgresql_store
     want(store, "g1", "g2")
     with store.begin() as first:
         mine = outbox.lease(first, "erp", entities=ALL, worker="w1", now=NOW, limit=1)
         with store.begin() as second:  # the first transaction is still open
             theirs = outbox.lease(second, "erp", entities=ALL, worker="w2", now=NOW, limit=10)
     assert [w.golden_id for w in (*mine, *theirs)] == ["g1", "g2"]
-    store.close()
 
 
 def test_a_fulfilled_wish_is_gone(store: Store) -> None:
@@ -286,9 +282,8 @@ def test_derivations_that_follow_from_derivations_come_last(store: Store) -> Non
         assert dirty.due(tx, limit=10)[1] == 3
 
 
-def test_what_is_wished_for_while_it_is_fulfilled_is_not_lost(postgresql_url: str) -> None:
-    store = open_store(postgresql_url)
-    store.create()
+def test_what_is_wished_for_while_it_is_fulfilled_is_not_lost(postgresql_store: Store) -> None:
+    store = postgresql_store
     want(store, "g1")
     wishes = lease(store)
 
@@ -298,12 +293,10 @@ def test_what_is_wished_for_while_it_is_fulfilled_is_not_lost(postgresql_url: st
 
     interrupted(store, lambda tx: outbox.enqueue(tx, [("erp", "company", "g1")], now=NOW), fulfil)
     assert backlog(store) == {("erp", "due"): 1}
-    store.close()
 
 
-def test_what_becomes_due_while_it_is_derived_is_not_lost(postgresql_url: str) -> None:
-    store = open_store(postgresql_url)
-    store.create()
+def test_what_becomes_due_while_it_is_derived_is_not_lost(postgresql_store: Store) -> None:
+    store = postgresql_store
 
     def soil() -> None:
         with store.begin() as tx:
@@ -316,7 +309,6 @@ def test_what_becomes_due_while_it_is_derived_is_not_lost(postgresql_url: str) -
     interrupted(store, lambda tx: dirty.mark(tx, ["g1"], now=LATER), soil, derive)
     with store.read() as tx:
         assert set(dirty.due(tx, limit=9)[0]) == {"g1"}
-    store.close()
 
 
 def interrupted(
