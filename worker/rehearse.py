@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from hub.cli.exits import FOUND
 from hub.cli.progress import progress
 from hub.cli.screen import Screen
 from hub.cli.session import Session, command, session
+from hub.cli.termination import on_sigterm
 from hub.rehearsal.certificate import PROMISES, Certificate
 
 #: Where addresses keep passwords: before the last @ of the place, or among the options.
@@ -68,16 +68,16 @@ def register(app: typer.Typer) -> None:
         promise is broken, with the shortest history that shows it.
         """
         # As Ctrl-C does: the scratch database and the processes must not outlive the command.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        certificate = _run(
-            session(ctx),
-            seed=seed,
-            changes=changes,
-            vices=vices,
-            workers=workers,
-            database=database,
-            redis_url=redis_url,
-        )
+        with on_sigterm():
+            certificate = _run(
+                session(ctx),
+                seed=seed,
+                changes=changes,
+                vices=vices,
+                workers=workers,
+                database=database,
+                redis_url=redis_url,
+            )
         if html is not None:
             from hub.rehearsal.page import page
 
