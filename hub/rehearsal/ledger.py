@@ -150,6 +150,11 @@ class Ledger:
         if records:
             yield records
 
+    def judge_anew(self) -> None:
+        """Forgets what an earlier verdict has noted: a story may go on after one."""
+        self._db.execute("UPDATE acts SET fate = NULL")
+        self._db.execute("DELETE FROM tags")
+
     def _follow(self) -> None:
         """Brings what was typed to the record that it lives on in."""
         moves = self._db.execute("SELECT * FROM moves ORDER BY rowid").fetchall()

@@ -45,9 +45,11 @@ class Verdict:
 
 
 def judged(play: Play) -> Verdict:
-    """Returns the verdict about a performance that has come to rest."""
+    """Returns the verdict about a performance that has come to rest; it may go on and be judged
+    once more."""
     stage, ledger = play.stage, play.ledger
     verdict = Verdict()
+    ledger.judge_anew()
     for finding in play.findings:
         verdict.add(finding)
     excuses = waiting(stage)

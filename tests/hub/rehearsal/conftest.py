@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from hub.rehearsal.shipped import settings_for
 from hub.rehearsal.stage import Plot
 from hub.rehearsal.vices import chosen
 from hub.store.engine import open_store
+from tests.hub.rehearsal.relay import Relay
 
 Rehearse = Callable[..., Performance]
 
@@ -48,3 +49,14 @@ def rehearse(plot: Plot, tmp_path: Path) -> Rehearse:
             store.close()
 
     return play
+
+
+@pytest.fixture
+def relay(plot: Plot, tmp_path: Path) -> Iterator[Relay]:
+    """A company in which one vice after the other may strike."""
+    store = open_store(f"sqlite:///{tmp_path / 'hub.db'}")
+    store.create()
+    opened = Relay(plot, store, tmp_path, seed=1)
+    yield opened
+    opened.close()
+    store.close()
