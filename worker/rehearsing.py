@@ -25,18 +25,18 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from hub.rehearsal.certificate import Certificate
-from hub.rehearsal.ledger import Ledger
-from hub.rehearsal.people import Day
-from hub.rehearsal.perform import Order, Performance, day_of, end, page_of
-from hub.rehearsal.play import Finding, Play
-from hub.rehearsal.rest import rest
-from hub.rehearsal.run import certified, told
-from hub.rehearsal.stage import Stage, WallClock
-from hub.rehearsal.verdict import judged
-from hub.rehearsal.vices import ALONE, TOGETHER
 from hub.settings import Settings, load_settings
 from hub.settings.shape import BudgetSettings, Schedules
+from hub.simulation.certificate import Certificate
+from hub.simulation.checker import judged
+from hub.simulation.faults import ALONE, TOGETHER
+from hub.simulation.history import Ledger
+from hub.simulation.perform import Order, Performance, day_of, end, page_of
+from hub.simulation.play import Finding, Play
+from hub.simulation.rest import rest
+from hub.simulation.run import certified, told
+from hub.simulation.stage import Stage, WallClock
+from hub.simulation.workload import Day
 from hub.store import leases, queues
 from hub.store import progress as store
 from hub.store.engine import Store, open_store

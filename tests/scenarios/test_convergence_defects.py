@@ -12,7 +12,7 @@ from connectors.kit.contract import Nudge, Page
 from connectors.kit.errors import UnavailableError
 from connectors.memory import MemoryConnector
 from hub.model.policy import EntityPolicy, FieldPolicy
-from hub.rehearsal.mortal import KilledError
+from hub.simulation.crash_points import KilledError
 from hub.store import disputes, progress
 from hub.store.engine import open_store
 from hub.store.progress import Tally

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from connectors.kit.contract import Nudge, Page
 from connectors.kit.errors import UnavailableError
-from hub.rehearsal.mortal import KilledError
+from hub.simulation.crash_points import KilledError
 from hub.store import disputes, progress
 from hub.store.engine import Store
 from hub.store.progress import Tally

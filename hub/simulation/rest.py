@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hub.rehearsal.play import DEFECTS, Finding, Play, accept_surprises, broke_down
-from hub.rehearsal.stage import EndlessError
+from hub.simulation.play import DEFECTS, Finding, Play, accept_surprises, broke_down
+from hub.simulation.stage import EndlessError
 from hub.store import progress as store
 from hub.store import queues
 from hub.sync.round import Report, sync

@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hub.rehearsal.agreement import Waiting, absent, disagreements, waiting
-from hub.rehearsal.costume import Costume
-from hub.rehearsal.ledger import Ledger, Typed
-from hub.rehearsal.play import Finding, Play
-from hub.rehearsal.stage import Stage
+from hub.simulation.agreement import Waiting, absent, disagreements, waiting
+from hub.simulation.emulators import Costume
+from hub.simulation.history import Ledger, Typed
+from hub.simulation.play import Finding, Play
+from hub.simulation.stage import Stage
 from hub.store import audit, records
 from hub.store.records import Golden
 from mappings.kit.errors import LensError

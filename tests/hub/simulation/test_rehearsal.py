@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
+from typer.testing import CliRunner
 
 from hub.cli.app import build
 from hub.errors import SettingsError
-from hub.rehearsal.certificate import PROMISES
-from hub.rehearsal.page import page
-from hub.rehearsal.perform import Order, Performance
-from hub.rehearsal.rest import left_over
-from hub.rehearsal.run import certified, struck
-from hub.rehearsal.stage import Plot
-from hub.rehearsal.vices import ALL, KINDS, TOGETHER, WEBHOOKS, chosen
+from hub.simulation.certificate import PROMISES
+from hub.simulation.faults import ALL, KINDS, TOGETHER, WEBHOOKS, chosen
+from hub.simulation.perform import Order, Performance
+from hub.simulation.report import page
+from hub.simulation.rest import left_over
+from hub.simulation.run import certified, struck
+from hub.simulation.stage import Plot
 from hub.store.scratch import scratch_database
-from tests.hub.rehearsal.relay import Relay
+from tests.hub.simulation.relay import Relay
 
 #: Chances with which a single vice strikes soon; 0.5 for all others.
 OFTEN = {"refused": 0.1, "surprise": 1.0, "kill": 0.3, **dict.fromkeys(WEBHOOKS, 1.0)}
@@ -35,7 +36,7 @@ IN_TURN = {
 
 
 def often(vice: str) -> str:
-    """Words for `--vices` with which it strikes soon."""
+    """Words for `--faults` with which it strikes soon."""
     return vice if KINDS[vice].steady else f"{vice}:{OFTEN.get(vice, 0.5)}"
 
 
@@ -75,7 +76,7 @@ def test_every_vice_has_its_turn() -> None:
 
 
 def test_a_vice_that_no_stand_in_can_have_is_refused() -> None:
-    with pytest.raises(SettingsError, match="--vices: a stand-in cannot be token"):
+    with pytest.raises(SettingsError, match="--faults: a stand-in cannot be token"):
         chosen("all,token")
 
 
@@ -94,7 +95,7 @@ def test_the_command_prints_a_document_and_writes_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = "rehearse --seed 5 --changes 40 --vices lost,kill --json --html report.html".split()
+    words = "rehearse --seed 5 --changes 40 --faults lost,kill --json --html report.html".split()
     with pytest.raises(SystemExit) as ended:
         build()(words, prog_name="tulay")
     assert ended.value.code == 0
@@ -115,14 +116,14 @@ def test_the_command_prints_a_document_and_writes_a_report(
 def test_the_command_ends_with_one_when_a_promise_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from hub.rehearsal import run
+    from hub.simulation import run
     from hub.sync.consequences import Consequences
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "SHRINKING", 0.0)
     monkeypatch.setattr(Consequences, "clashes", lambda *_args: None)
     with pytest.raises(SystemExit) as ended:
-        build()("rehearse --seed 1 --changes 60 --vices none".split(), prog_name="tulay")
+        build()("rehearse --seed 1 --changes 60 --faults none".split(), prog_name="tulay")
     assert ended.value.code == 1
     said = capsys.readouterr().out
     assert "broken" in said
@@ -136,6 +137,18 @@ def test_words_are_escaped_in_the_report(plot: Plot, rehearse: Callable[..., Per
     shown = page(replace(certificate, broken={"P1": [evil]}, story=[evil], command=evil))
     assert "<script" not in shown
     assert "&lt;script&gt;" in shown
+
+
+@pytest.mark.parametrize("option", ["--faults", "--vices"])
+def test_the_old_name_of_the_option_works_and_says_the_new_one(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["rehearse", "--changes", "1", option, "lots"]
+    done = CliRunner().invoke(build(), words)
+    assert done.exit_code == 2
+    assert "--faults: there is no vice 'lots'; did you mean lost?" in done.stderr
+    assert ("--vices is called --faults now" in done.stderr) == (option == "--vices")
 
 
 def test_an_unknown_vice_is_refused() -> None:

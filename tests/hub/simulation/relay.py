@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hub.rehearsal.ledger import Ledger
-from hub.rehearsal.perform import Order, day_of, end, page_of, plan_of
-from hub.rehearsal.play import Play
-from hub.rehearsal.rest import rest
-from hub.rehearsal.run import struck
-from hub.rehearsal.stage import Plot, Stage
-from hub.rehearsal.verdict import Verdict, judged
+from hub.simulation.checker import Verdict, judged
+from hub.simulation.history import Ledger
+from hub.simulation.perform import Order, day_of, end, page_of, plan_of
+from hub.simulation.play import Play
+from hub.simulation.rest import rest
+from hub.simulation.run import struck
+from hub.simulation.stage import Plot, Stage
 from hub.store.engine import Store
 
 #: Changes that people make in a shift, and scenes after which a fault that has not struck is given

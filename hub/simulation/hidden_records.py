@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hub.model.surprise import surprising
-from hub.rehearsal.stage import Stage
+from hub.simulation.stage import Stage
 from hub.store import progress as store
 from hub.store import records
 from hub.sync.pull import linked_keys

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from hub.rehearsal.people import Step
-from hub.rehearsal.plan import Op, Scene
+from hub.simulation.plan import Op, Scene
+from hub.simulation.workload import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def scenes_of(beats: Iterable[Beat]) -> Iterator[Scene]:
 def about(beats: Sequence[Beat], things: Iterable[str]) -> list[Beat]:
     """Keeps the steps that touch some things; the hub's work stays.
 
-    >>> from hub.rehearsal.people import Step
+    >>> from hub.simulation.workload import Step
     >>> steps = [Beat(1, Step(n, "edit", "company", f"c{n}", "crm")) for n in (1, 2)]
     >>> [beat.step.thing for beat in about(steps, ["c2"])]
     ['c2']

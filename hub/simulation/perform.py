@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from connectors.kit.vices import Chances
-from hub.rehearsal.ledger import Ledger
-from hub.rehearsal.people import Day
-from hub.rehearsal.plan import Op, Plan, Scene
-from hub.rehearsal.play import Play
-from hub.rehearsal.rest import read_anew, rest
-from hub.rehearsal.stage import Plot, Stage
-from hub.rehearsal.verdict import Verdict, judged
+from hub.simulation.checker import Verdict, judged
+from hub.simulation.history import Ledger
+from hub.simulation.plan import Op, Plan, Scene
+from hub.simulation.play import Play
+from hub.simulation.rest import read_anew, rest
+from hub.simulation.stage import Plot, Stage
+from hub.simulation.workload import Day
 from hub.store.engine import Store
 
 #: A working day, in seconds.

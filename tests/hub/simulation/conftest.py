@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hub.rehearsal.perform import Order, Performance, perform
-from hub.rehearsal.shipped import settings_for
-from hub.rehearsal.stage import Plot
-from hub.rehearsal.vices import chosen
+from hub.simulation.faults import chosen
+from hub.simulation.perform import Order, Performance, perform
+from hub.simulation.shipped import settings_for
+from hub.simulation.stage import Plot
 from hub.store.engine import open_store
-from tests.hub.rehearsal.relay import Relay
+from tests.hub.simulation.relay import Relay
 
 Rehearse = Callable[..., Performance]
 

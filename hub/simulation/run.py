@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 
-from hub.rehearsal.certificate import Certificate
-from hub.rehearsal.ledger import Act, Typed
-from hub.rehearsal.perform import DAY, Order, Performance, day_of, perform, plan_of
-from hub.rehearsal.plan import Scene
-from hub.rehearsal.play import Finding, Play
-from hub.rehearsal.rest import left_over
-from hub.rehearsal.shrink import about, beats_of, scenes_of, shrunk
-from hub.rehearsal.stage import Stage
-from hub.rehearsal.verdict import CONFLICT, LOST, OVERWRITTEN, PROPAGATED, SUPERSEDED, WAITING
-from hub.rehearsal.vices import TOGETHER
 from hub.settings.loading import Settings
+from hub.simulation.certificate import Certificate
+from hub.simulation.checker import CONFLICT, LOST, OVERWRITTEN, PROPAGATED, SUPERSEDED, WAITING
+from hub.simulation.faults import TOGETHER
+from hub.simulation.history import Act, Typed
+from hub.simulation.perform import DAY, Order, Performance, day_of, perform, plan_of
+from hub.simulation.plan import Scene
+from hub.simulation.play import Finding, Play
+from hub.simulation.rest import left_over
+from hub.simulation.shrink import about, beats_of, scenes_of, shrunk
+from hub.simulation.stage import Stage
 from hub.store.engine import open_store
 from hub.store.migrate import migrate
 from hub.store.scratch import scratch_database
@@ -132,7 +132,7 @@ def command_of(order: Order) -> str:
     if order.given:
         words += ["--config", str(path)]
     words += ["--seed", str(order.seed), "--changes", str(order.changes)]
-    words += ["--vices", order.asked, *order.places]
+    words += ["--faults", order.asked, *order.places]
     return shlex.join(words)
 
 
