@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hub.simulation.agreement import Waiting, absent, disagreements, waiting
+from hub.simulation.checks import made_twice
 from hub.simulation.emulators import Costume
 from hub.simulation.history import Ledger, Typed
 from hub.simulation.play import Finding, Play
@@ -228,11 +229,10 @@ def _doubles(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
 
 def _twice_made(stage: Stage, connection: str, costume: Costume) -> Iterator[Finding]:
     system = stage.company.systems[connection]
-    for once, number, keys in system.tables.twice(costume.stream):
-        first = system.row(costume.stream, keys.partition(",")[0])
+    for twins in made_twice({connection: system}, [costume.stream]):
+        first = system.row(costume.stream, twins.keys.partition(",")[0])
         thing = costume.thing(costume.read(json.loads(first.payload))) if first else None
-        what = f"{connection} {costume.stream} has {number} records of one hub id {once}: {keys}"
-        yield Finding("P2", what, (thing,) if thing else ())
+        yield Finding("P2", str(twins), (thing,) if thing else ())
 
 
 def _tags(stage: Stage, connection: str, costume: Costume) -> Iterator[tuple[str, str, str, str]]:

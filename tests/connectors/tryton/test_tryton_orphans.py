@@ -82,7 +82,8 @@ def test_interrupted_tests_leave_none(
 ) -> None:
     (tmp_path / "test_it.py").write_text(SUITE)
     process = begun(PYTEST)
-    until(lambda: (tmp_path / "started").exists())
+    until(lambda: (tmp_path / "started").exists() or process.poll() is not None)
+    assert process.poll() is None
     assert trytonds(tmp_path)
     process.send_signal(number)
     process.wait(timeout=60)
@@ -93,7 +94,8 @@ def test_a_killed_demo_leaves_none(
     tmp_path: Path, begun: Callable[[Sequence[str]], subprocess.Popen[bytes]]
 ) -> None:
     process = begun(DEMO)
-    until(lambda: trytonds(tmp_path))
+    until(lambda: trytonds(tmp_path) or process.poll() is not None)
+    assert process.poll() is None
     process.kill()
     process.wait(timeout=60)
     until(lambda: not trytonds(tmp_path), 30)
