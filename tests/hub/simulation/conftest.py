@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hub.simulation.faults import chosen
+from hub.simulation.history import Ledger
 from hub.simulation.perform import Order, Performance, perform
 from hub.simulation.shipped import settings_for
 from hub.simulation.stage import Plot
@@ -27,8 +29,8 @@ def plot(tmp_path_factory: pytest.TempPathFactory) -> Plot:
 
 
 @pytest.fixture
-def rehearse(plot: Plot, tmp_path: Path) -> Rehearse:
-    """Plays a short day; each call takes a folder of its own."""
+def rehearse(plot: Plot, tmp_path: Path) -> Iterator[Rehearse]:
+    """Plays a short day; each call takes a folder of its own, which is open until the test ends."""
     count = iter(range(1000))
 
     def play(
@@ -41,22 +43,22 @@ def rehearse(plot: Plot, tmp_path: Path) -> Rehearse:
         strict = replace(plot, settings=replace(plot.settings, limits=limits))
         folder = tmp_path / str(next(count))
         folder.mkdir()
-        store = open_store(f"sqlite:///{folder / 'hub.db'}")
+        order = Order(strict, seed, changes, chosen(vices), vices)
+        store = opened.enter_context(closing(open_store(f"sqlite:///{folder / 'hub.db'}")))
         store.create()
-        try:
-            return perform(Order(strict, seed, changes, chosen(vices), vices), store, folder)
-        finally:
-            store.close()
+        ledger = opened.enter_context(Ledger(folder / "ledger"))
+        return perform(order, store, folder, ledger=ledger)
 
-    return play
+    with ExitStack() as opened:
+        yield play
 
 
 @pytest.fixture
 def relay(plot: Plot, tmp_path: Path) -> Iterator[Relay]:
     """A company in which one vice after the other may strike."""
-    store = open_store(f"sqlite:///{tmp_path / 'hub.db'}")
-    store.create()
-    opened = Relay(plot, store, tmp_path, seed=1)
-    yield opened
-    opened.close()
-    store.close()
+    with (
+        closing(open_store(f"sqlite:///{tmp_path / 'hub.db'}")) as store,
+        Ledger(tmp_path / "ledger") as ledger,
+    ):
+        store.create()
+        yield Relay(plot, store, tmp_path, ledger=ledger, seed=1)

@@ -34,10 +34,12 @@ class Shift:
 class Relay:
     """A company whose hub knows everything, before anything goes wrong."""
 
-    def __init__(self, plot: Plot, store: Store, folder: Path, *, seed: int) -> None:
+    def __init__(
+        self, plot: Plot, store: Store, folder: Path, *, ledger: Ledger, seed: int
+    ) -> None:
         self._order = Order(plot, seed, _CHANGES, {}, "none")
         self.stage = Stage(plot, folder, store, seed, {}, page=page_of(self._order))
-        self.play = Play(self.stage, Ledger(folder / "ledger"))
+        self.play = Play(self.stage, ledger)
         self._day = day_of(self._order, self.stage)
         self.play.populate(self._day.population())
         rest(self.play)
@@ -65,7 +67,3 @@ class Relay:
         play.day_ends()
         end(play)
         return Shift(judged(play), struck(play))
-
-    def close(self) -> None:
-        """Lets go of its files."""
-        self.play.ledger.close()
