@@ -47,6 +47,8 @@ from worker.supervise import Child
 
 #: Seconds between two reads of a stream, between two sweeps, between two kills.
 _PULL, _SWEEP, _KILL = "1s", "60s", (4.0, 12.0)
+#: Fewest and most steps of one burst: a small day is no series of waits for the next reading.
+_BURST = (25, 500)
 #: Bursts that people may be ahead of the hub's reading; wishes that may be due.
 _AHEAD, _DUE = 3, 4000
 #: Seconds in which the hub must have done all that is due after people have gone home.
@@ -238,7 +240,7 @@ class _Day:
         """Ends when as much was done as was ordered."""
         chance = random.Random(f"{self.order.seed} processes")  # noqa: S311 - repeatable
         steps = self.day.steps()
-        size = max(10, min(self.order.changes // 40, 500))
+        size = max(_BURST[0], min(self.order.changes // 40, _BURST[1]))
         typed: deque[datetime] = deque(maxlen=_AHEAD)
         strike_at = time.monotonic() + 3.0
         while self.play.changes < self.order.changes:
