@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +13,8 @@ from hub.cli.exits import FOUND
 from hub.cli.progress import progress
 from hub.cli.screen import Screen
 from hub.cli.session import Session, command, session
-from hub.rehearsal.certificate import PROMISES, Certificate
+from hub.cli.termination import on_sigterm
+from hub.simulation.certificate import PROMISES, Certificate
 
 #: Where addresses keep passwords: before the last @ of the place, or among the options.
 _IN_PLACE = re.compile(r"^([^/?#]*://[^:/?#@]*:).*(@[^@]*)$", re.DOTALL)
@@ -31,12 +31,14 @@ def register(app: typer.Typer) -> None:
         changes: Annotated[
             int, typer.Option("--changes", min=1, help="What people do in that day.")
         ] = 1000,
-        vices: Annotated[
+        faults: Annotated[
             str,
             typer.Option(
-                "--vices", help="all, none, or names, perhaps with chances: all,down:0.2,skew:0."
+                "--faults",
+                help="all, none, or names, with chances if you like: all,down:0.2,skew:0.",
             ),
         ] = "all",
+        vices: Annotated[str | None, typer.Option("--vices", hidden=True)] = None,
         workers: Annotated[
             int | None,
             typer.Option(
@@ -68,18 +70,22 @@ def register(app: typer.Typer) -> None:
         promise is broken, with the shortest history that shows it.
         """
         # As Ctrl-C does: the scratch database and the processes must not outlive the command.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        certificate = _run(
-            session(ctx),
-            seed=seed,
-            changes=changes,
-            vices=vices,
-            workers=workers,
-            database=database,
-            redis_url=redis_url,
-        )
+        if vices is not None:
+            # Not on stdout: with --json there is one document.
+            typer.echo("--vices is called --faults now; it goes with the next release", err=True)
+            faults = vices
+        with on_sigterm():
+            certificate = _run(
+                session(ctx),
+                seed=seed,
+                changes=changes,
+                faults=faults,
+                workers=workers,
+                database=database,
+                redis_url=redis_url,
+            )
         if html is not None:
-            from hub.rehearsal.page import page
+            from hub.simulation.report import page
 
             html.write_text(page(certificate), encoding="utf-8")
         show(session(ctx).screen, certificate)
@@ -87,18 +93,18 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(FOUND)
 
 
-def _run(current: Session, *, seed: int, changes: int, vices: str, **places: Any) -> Certificate:
+def _run(current: Session, *, seed: int, changes: int, faults: str, **places: Any) -> Certificate:
     # Slow to import; no other command should pay for it.
-    from hub.rehearsal.perform import Order
-    from hub.rehearsal.run import rehearse as alone
-    from hub.rehearsal.shipped import settings_for
-    from hub.rehearsal.stage import Plot
-    from hub.rehearsal.vices import chosen
+    from hub.simulation.faults import chosen
+    from hub.simulation.perform import Order
+    from hub.simulation.run import rehearse as alone
+    from hub.simulation.shipped import settings_for
+    from hub.simulation.stage import Plot
 
     with tempfile.TemporaryDirectory(prefix="tulay-settings-") as name:
         settings, given = settings_for(current.config, Path(name))
         where = places_of(**places)
-        order = Order(Plot.of(settings), seed, changes, chosen(vices), vices, given, where)
+        order = Order(Plot.of(settings), seed, changes, chosen(faults), faults, given, where)
         database = places["database"] or (settings.database if given else None)
         redis_url, workers = places["redis_url"], places["workers"]
         if redis_url is None and settings.redis_url is not None and workers not in (0, 1):

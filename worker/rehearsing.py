@@ -17,7 +17,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -25,20 +25,20 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from hub.rehearsal.certificate import Certificate
-from hub.rehearsal.ledger import Ledger
-from hub.rehearsal.people import Day
-from hub.rehearsal.perform import Order, Performance, day_of, end, page_of
-from hub.rehearsal.play import Finding, Play
-from hub.rehearsal.rest import rest
-from hub.rehearsal.run import certified, told
-from hub.rehearsal.stage import Stage, WallClock
-from hub.rehearsal.verdict import judged
-from hub.rehearsal.vices import ALONE, TOGETHER
 from hub.settings import Settings, load_settings
 from hub.settings.shape import BudgetSettings, Schedules
+from hub.simulation.certificate import Certificate
+from hub.simulation.checker import judged
+from hub.simulation.faults import ALONE, TOGETHER
+from hub.simulation.history import Ledger
+from hub.simulation.perform import Order, Performance, day_of, end, page_of
+from hub.simulation.play import Finding, Play
+from hub.simulation.rest import rest
+from hub.simulation.run import certified, told
+from hub.simulation.stage import Stage, WallClock
+from hub.simulation.workload import Day
 from hub.store import leases, outbox
-from hub.store.engine import Store, open_store
+from hub.store.engine import open_store
 from hub.store.migrate import migrate
 from hub.store.scratch import scratch_database
 from hub.store.streams import all_streams, save_stream, stream_state
@@ -47,6 +47,8 @@ from worker.supervise import Child
 
 #: Seconds between two reads of a stream, between two sweeps, between two kills.
 _PULL, _SWEEP, _KILL = "1s", "60s", (4.0, 12.0)
+#: Fewest and most steps of one burst: a small day is no series of waits for the next reading.
+_BURST = (25, 500)
 #: Bursts that people may be ahead of the hub's reading; wishes that may be due.
 _AHEAD, _DUE = 3, 4000
 #: Seconds in which the hub must have done all that is due after people have gone home.
@@ -125,36 +127,45 @@ def rehearse(
     logging.getLogger("tulay.serve").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
         folder = Path(name)
-        with scratch_database(database, folder) as url, _queues(redis_url) as prefix:
-            scratch = open_store(url)
-            try:
-                migrate(scratch)
-                sidecar = folder / "rehearsal.json"
-                sidecar.touch(mode=0o600)
-                sidecar.write_text(
-                    json.dumps(
-                        {
-                            "config": str(order.plot.settings.path),
-                            "database": url,
-                            "redis_url": redis_url,
-                            "queues": prefix,
-                            "folder": str(folder),
-                            "page": page_of(order),
-                        }
-                    ),
-                    encoding="utf-8",
-                )
-                company = Company(folder, sidecar, workers, prefix, redis_url)
-                done = _perform(order, scratch, folder, company=company, advance=advance)
-                kind = "SQLite" if scratch.embedded else "PostgreSQL"
-                said = "Redis" if redis_url else "no Redis"
-                certificate = certified(order, done.play, done, database=kind, queues=said)
-                certificate.workers = workers
-                certificate.story = told(done.play, done.verdict.findings)
-                done.play.ledger.close()
-                return certificate
-            finally:
-                scratch.close()
+        with (
+            scratch_database(database, folder) as url,
+            _queues(redis_url) as prefix,
+            closing(open_store(url)) as scratch,
+            Ledger(folder / "ledger") as ledger,
+        ):
+            migrate(scratch)
+            sidecar = folder / "rehearsal.json"
+            sidecar.touch(mode=0o600)
+            sidecar.write_text(
+                json.dumps(
+                    {
+                        "config": str(order.plot.settings.path),
+                        "database": url,
+                        "redis_url": redis_url,
+                        "queues": prefix,
+                        "folder": str(folder),
+                        "page": page_of(order),
+                    }
+                ),
+                encoding="utf-8",
+            )
+            company = Company(folder, sidecar, workers, prefix, redis_url)
+            stage = Stage(
+                order.plot,
+                folder,
+                scratch,
+                order.seed,
+                order.vices,
+                WallClock(),
+                page=page_of(order),
+            )
+            done = _perform(order, Play(stage, ledger), company=company, advance=advance)
+            kind = "SQLite" if scratch.embedded else "PostgreSQL"
+            said = "Redis" if redis_url else "no Redis"
+            certificate = certified(order, done.play, done, database=kind, queues=said)
+            certificate.workers = workers
+            certificate.story = told(done.play, done.verdict.findings)
+            return certificate
 
 
 @contextmanager
@@ -171,17 +182,9 @@ def _queues(redis_url: str | None) -> Iterator[str]:
 
 
 def _perform(
-    order: Order,
-    scratch: Store,
-    folder: Path,
-    *,
-    company: Company,
-    advance: Callable[[int], None],
+    order: Order, play: Play, *, company: Company, advance: Callable[[int], None]
 ) -> Performance:
-    began = time.monotonic()
-    clock = WallClock()
-    stage = Stage(order.plot, folder, scratch, order.seed, order.vices, clock, page=page_of(order))
-    play = Play(stage, Ledger(folder / "ledger"))
+    began, stage = time.monotonic(), play.stage
     day = day_of(order, stage)
     play.populate(day.population())
     rest(play)
@@ -237,7 +240,7 @@ class _Day:
         """Ends when as much was done as was ordered."""
         chance = random.Random(f"{self.order.seed} processes")  # noqa: S311 - repeatable
         steps = self.day.steps()
-        size = max(10, min(self.order.changes // 40, 500))
+        size = max(_BURST[0], min(self.order.changes // 40, _BURST[1]))
         typed: deque[datetime] = deque(maxlen=_AHEAD)
         strike_at = time.monotonic() + 3.0
         while self.play.changes < self.order.changes:

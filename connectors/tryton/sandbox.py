@@ -1,6 +1,7 @@
 """A real Tryton on loopback, for demos and tests.
 
-Starts trytond and trytond-admin as processes of their own and only ever speaks to them over HTTP.
+Starts trytond and trytond-admin as processes of their own, which end with the process that started
+them, and only ever speaks to them over HTTP.
 A seeded database is built once, kept in a cache and copied for every start.
 """
 
@@ -29,6 +30,7 @@ from psycopg import conninfo, sql
 
 from connectors.kit.budget import Budget
 from connectors.kit.errors import UnavailableError
+from connectors.kit.guard import end, guarded
 from connectors.tryton import seed
 from connectors.tryton.client import Account, TrytonClient
 from connectors.tryton.seed import MODULES, Seed
@@ -59,13 +61,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """Ends the server and removes its copy of the data; twice is fine."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        end(self._process)
         shutil.rmtree(self._home, ignore_errors=True)
         lock_path(self.url, self.database).unlink(missing_ok=True)
         if self.postgres is not None:
@@ -216,16 +212,16 @@ def _make(home: Path, like: Seed, uri: str, database: str) -> None:
     secret = home / "password"
     secret.write_text(like.password)
     command = [_program("trytond-admin"), "-c", str(config), "-d", database, "-u", *MODULES]
-    done = subprocess.run(  # noqa: S603 - a program of this environment, no shell
-        [*command, "--activate-dependencies", "--email", f"{like.login}@example.com"],
-        env={**os.environ, "TRYTONPASSFILE": str(secret)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise UnavailableError(f"trytond-admin failed: {done.stderr.strip()[-500:]}")
+    command += ["--activate-dependencies", "--email", f"{like.login}@example.com"]
+    environ, said = {**os.environ, "TRYTONPASSFILE": str(secret)}, home / "trytond-admin.log"
+    with (
+        said.open("wb") as log,
+        guarded(command, env=environ, stdout=log, stderr=log) as admin,
+    ):
+        admin.wait()
+    if admin.returncode:
+        error = said.read_text(errors="replace").strip()
+        raise UnavailableError(f"trytond-admin failed: {error[-500:]}")
     port = _free_port(0)
     sandbox = _run(home / "server", like, uri, database, port=port, data=home)
     try:
@@ -242,12 +238,8 @@ def _run(
     home.mkdir(exist_ok=True)
     config = _configure(home, uri, port, data=data)
     with (home / "trytond.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - a program of this environment, no shell
-            [_program("trytond"), "-c", str(config), "-d", database],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+        command = [_program("trytond"), "-c", str(config), "-d", database]
+        process = guarded(command, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     sandbox = Sandbox(url, database, like.login, like.password, process, home)
     sandbox.serial_writes = uri.startswith("sqlite")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import signal
 import sys
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 from hub.cli.exits import FOUND
 from hub.cli.progress import progress
 from hub.cli.session import command, session
+from hub.cli.termination import on_sigterm
 
 
 def register(app: typer.Typer) -> None:
@@ -37,8 +37,8 @@ def register(app: typer.Typer) -> None:
 
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)  # who reads a pipe waits for every line
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         current = session(ctx)
-        well = play(current.screen, lambda: progress(current), customers=customers, keep=keep)
+        with on_sigterm():
+            well = play(current.screen, lambda: progress(current), customers=customers, keep=keep)
         if not well:
             raise typer.Exit(FOUND)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import signal
-import sys
 import threading
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -15,6 +13,7 @@ import typer
 from connectors.kit.registry import Found, RegistryError, adopt, catalogue
 from connectors.kit.vices import ViceError, parse
 from hub.cli.session import Session, command, session
+from hub.cli.termination import end_quietly, on_sigterm
 from hub.errors import SettingsError, UnknownError
 from hub.settings import connector_folders
 from mappings.kit.files import nearest
@@ -38,11 +37,17 @@ def register(app: typer.Typer) -> None:
         ] = "none",
     ) -> None:
         """Run a local stand-in for a system until Ctrl-C."""
-        # Ended politely, a twin that is a process of its own ends too.
-        signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
         options: dict[str, int | str] = {"port": port, "seed": seed, "records": records}
-        running = _start(_found(session(ctx), system), {**options, "vices": vices})
-        screen = session(ctx).screen
+        # Ended politely, a twin that is a process of its own ends too.
+        with on_sigterm(end_quietly):
+            _run(session(ctx), system, {**options, "vices": vices})
+
+
+def _run(current: Session, system: str, options: Mapping[str, int | str]) -> None:
+    """Runs a twin until somebody interrupts it."""
+    running = _start(_found(current, system), options)
+    try:
+        screen = current.screen
         # Throw-away credentials of a stand-in on loopback: not secrets.
         access = {name: value for name in _ACCESS if (value := getattr(running, name, None))}
         screen.document({"system": system, "url": running.url, **access})
@@ -50,10 +55,9 @@ def register(app: typer.Typer) -> None:
         for name, value in access.items():
             screen.say(f"its {name} is {value}")
         screen.note("stop it with Ctrl-C")
-        try:
-            threading.Event().wait()
-        finally:
-            running.stop()
+        threading.Event().wait()
+    finally:
+        running.stop()
 
 
 def _found(session: Session, system: str) -> Found:

@@ -61,7 +61,9 @@ def failing(tree: Path, tests: Sequence[str]) -> str | None:
 
     Raises: RuntimeError when the tests could not run at all.
     """
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+    # -m "": whatever their tier, whatever the configuration leaves out by itself.
+    options = ["-x", "-q", "-n", "0", "-m", "", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *options]
     try:
         done = subprocess.run(
             [*command, "--no-header", "-rfE", "--tb=no", *tests],

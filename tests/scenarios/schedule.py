@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hub.simulation.shrink import fewest
 from tests.scenarios.landscape import Landscape, draw
 
 #: Verb -> how often it is drawn. People, the far side's messages, the hub.
@@ -74,17 +75,7 @@ def _step(chance: random.Random, verbs: Mapping[str, int], *, nested: bool) -> S
 
 def shrunk(steps: Sequence[Step], fails: Callable[[Sequence[Step]], bool]) -> list[Step]:
     """Returns the shortest list it can find that still fails."""
-    steps = list(steps)
-    size = max(1, len(steps) // 2)
-    while size:
-        start = 0
-        while start < len(steps):
-            fewer = steps[:start] + steps[start + size :]
-            if fails(fewer):
-                steps = fewer
-            else:
-                start += size
-        size //= 2
+    steps = fewest(steps, fails)
     for i in range(len(steps)):
         for trouble in ("meanwhile", "dies", "fault"):
             calmer = replace(steps[i], **{trouble: None})

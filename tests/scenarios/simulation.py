@@ -18,7 +18,7 @@ from connectors.kit.errors import ConnectorError
 from connectors.memory import MemoryConnector, MemorySystem
 from connectors.memory.patches import get
 from hub.flows.settings import FlowSettings
-from hub.rehearsal.mortal import KilledError, Life, Line, MortalStore
+from hub.simulation.crash_points import KilledError, Life, Line, MortalStore
 from hub.store.links import links_by_key
 from hub.store.runs import Tally
 from hub.sync.context import Channel, Connection, Hub
@@ -87,6 +87,28 @@ class World:
         self.systems = {name: self._system(place) for name, place in self.places.items()}
         self.life, self.hub = self.process()
         _, self.colleague = self.process()
+        self._acts = self.acts()
+
+    def acts(self) -> dict[str, Callable[[Step, Hub], None]]:
+        """Returns verb -> what happens."""
+        return {
+            "create": self._create,
+            "edit": self._edit,
+            "quarrel": self._quarrel,
+            "delete": self._delete,
+            "merge": self._merge,
+            "wait": self._wait,
+            "expire": self._expire,
+            "nudge": self._nudge,
+            "read": self._read,
+            "apply": self._apply,
+            "pull": self._pull,
+            "sweep": self._sweep,
+            "drain": self._drain,
+            "push": self._push,
+            "derive": self._derive,
+            "sync": self._sync,
+        }
 
     def _system(self, place: Place) -> MemorySystem:
         def clock() -> datetime:
@@ -173,7 +195,7 @@ class World:
 
     def _happen(self, step: Step, hub: Hub) -> None:
         try:
-            getattr(self, f"_{step.verb}")(step, hub)
+            self._acts[step.verb](step, hub)
         except ConnectorError as error:
             self.story.append(f"  which fails: {error}")
 

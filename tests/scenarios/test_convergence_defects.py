@@ -11,7 +11,7 @@ from connectors.kit.contract import Nudge, Page
 from connectors.kit.errors import UnavailableError
 from connectors.memory import MemoryConnector
 from hub.model.policy import EntityPolicy, FieldPolicy
-from hub.rehearsal.mortal import KilledError
+from hub.simulation.crash_points import KilledError
 from hub.store.conflicts import list_conflicts
 from hub.store.engine import Store
 from hub.store.runs import Tally

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from connectors.kit.contract import Nudge, Page
 from connectors.kit.errors import UnavailableError
-from hub.rehearsal.mortal import KilledError
+from hub.simulation.crash_points import KilledError
 from hub.store import history
 from hub.store.engine import Store
 from hub.store.runs import Tally, recent_runs

@@ -17,7 +17,8 @@ from connectors.kit.errors import ConnectorError
 from hub.errors import HubError
 from hub.model.policy import EntityPolicy, item_of
 from hub.model.want import route_actions
-from hub.store import tables
+from hub.simulation.checks import echoes, forget_writes, made_twice, repeated
+from hub.store import audit, tables
 from hub.store.engine import Store
 from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, links_by_golden
@@ -153,19 +154,17 @@ def judged(world: World) -> list[str]:
     for _ in range(2):
         wrong += _unwell(world.rest())
     before = remember(world)
-    for system in world.systems.values():
-        system.forget_writes()
+    forget_writes(world.systems)
     last = world.rest()
     wrong += _unwell(last)
-    for name, system in world.systems.items():
-        wrong += [f"{name}: written for nothing: {w}" for w in system.writes]
+    wrong += [f"{name}: written for nothing: {line}" for name, line in echoes(world.systems)]
     if last.changed:
         wrong.append(f"a quiet round says that {last.changed} records changed")
     after = remember(world)
     wrong += [f"changed by a quiet round: {line}" for line in _different(before, after)]
     for check in (_apart, _twice, _missing, _lost, _risen, _astray, _invented, _left, _slid_back):
         wrong += check(world, after)
-    wrong += _unwritten(after)
+    wrong += _unwritten(world)
     wrong += world.also_wrong()
     wrong += _counts(world.tallies + last.tallies, after)
     return wrong
@@ -256,26 +255,23 @@ def _blank(policy: EntityPolicy, path: str, ours: Scalar) -> bool:
 
 def _twice(world: World, memory: Memory) -> Iterator[str]:
     """No record was made twice."""
-    for name, system in world.systems.items():
-        for stream, entity in world.landscape.streams.items():
-            rows = system.tables.rows("WHERE stream = ?", stream)
-            # One that somebody deleted before the hub heard of it may be made again.
-            made = Counter(row.once for row in rows if row.once and row.fate == "live")
-            yield from (f"{name}.{stream}: {n} made for {g}" for g, n in made.items() if n > 1)
-            codes = Counter(r["code"] for r in system.records(stream).values())
-            raced = _raced(world, stream)
+    # One that somebody deleted before the hub heard of it may be made again.
+    yield from map(str, made_twice(world.systems, world.landscape.streams))
+    for stream, entity in world.landscape.streams.items():
+        raced = _raced(world, stream)
+        for name, system in world.systems.items():
+            codes = repeated(record["code"] for record in system.records(stream).values())
             yield from (
                 f"{name}.{stream}: {n} times {c}"
                 for c, n in codes.items()
-                if n > 1 and c not in raced | world.merged
+                if c not in raced | world.merged
             )
-            things = Counter(
-                code_of(golden)
-                for golden in memory.golden.values()
-                if golden.merged_into is None and golden.entity == entity.name
-            )
-            doubled = {str(code) for code, n in things.items() if n > 1} - raced
-            yield from (f"{code} has become two things" for code in sorted(doubled))
+        things = repeated(
+            code_of(golden)
+            for golden in memory.golden.values()
+            if golden.merged_into is None and golden.entity == entity.name
+        )
+        yield from (f"{code} has become two things" for code in sorted({*map(str, things)} - raced))
 
 
 def _raced(world: World, stream: str) -> set[str]:
@@ -314,13 +310,11 @@ def _missing(world: World, memory: Memory) -> Iterator[str]:
                     yield f"{code} is not in {name}.{stream}"
 
 
-def _unwritten(memory: Memory) -> Iterator[str]:
+def _unwritten(world: World) -> Iterator[str]:
     """Of what lives in a stream, one record is written to."""
-    living = [link for link in memory.links if link.gone_at is None and link.golden_id]
-    written = {(n.connection, n.stream, n.golden_id) for n in living if n.spare == 0}
-    for link in living:
-        if (link.connection, link.stream, link.golden_id) not in written:
-            yield f"{link.connection} {link.stream} {link.key} lives, and nothing is written there"
+    with world.colleague.store.read() as tx:
+        for connection, stream, key in audit.unwritten(tx):
+            yield f"{connection} {stream} {key} lives, and nothing is written there"
 
 
 def _lost(world: World, memory: Memory) -> Iterator[str]:

@@ -7,7 +7,7 @@ conflicts and reviews, pauses, replayed letters, mappings that change in mid-run
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -85,6 +85,22 @@ class WideWorld(World):
             for stream in self.landscape.streams
         }
         super().__post_init__()
+
+    def acts(self) -> dict[str, Callable[[Step, Any], None]]:
+        """Returns verb -> what happens."""
+        return super().acts() | {
+            "line": self._line,
+            "advance": self._advance,
+            "undo": self._undo,
+            "move": self._move,
+            "fuse": self._fuse,
+            "decide": self._decide,
+            "judge": self._judge,
+            "resume": self._resume,
+            "pause": self._pause,
+            "replay": self._replay,
+            "remap": self._remap,
+        }
 
     def mapping(self, name: str, stream: str) -> Any:
         """Returns how the hub translates a stream at present."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from connectors.memory.system import MemorySystem
 from hub.settings import Settings, load_settings
 from hub.sync.context import Hub
 from hub.wiring import open_hub
-from tests.worker.nursing import Nursery
+from tests.worker.nursing import Forked, Nursery
 from tests.worker.places import ROOT, SECRET, free_port
 from tests.worker.servers import MortalPostgres, MortalRedis
 from tests.worker.town import Town
@@ -39,7 +40,7 @@ class Shop:
     database: str
     redis_url: str | None = None
     port: int = field(default_factory=free_port)
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    started: list[subprocess.Popen[str] | Forked] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         (self.folder / "maps" / "memory").mkdir(parents=True)
@@ -83,6 +84,14 @@ class Shop:
         self.started.append(process)
         return process
 
+    def fork(self, nursery: Nursery, role: str) -> Forked:
+        """Starts what `tulay ROLE` is, in a moment."""
+        log = self.folder / f"{role}-{len(self.started)}.log"
+        pid = nursery.ask(role=role, config=str(self.folder / "tulay.yaml"), log=str(log))
+        forked = Forked(nursery, pid)
+        self.started.append(forked)
+        return forked
+
     def log(self) -> str:
         """Returns what all processes have said."""
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
@@ -96,7 +105,7 @@ class Shop:
         end = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < end, self.log()[-4000:]
-            time.sleep(0.1)
+            time.sleep(0.05)
 
 
 @pytest.fixture
@@ -113,9 +122,8 @@ def shops(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
     yield make
     for shop in made:
         for process in shop.started:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            process.send_signal(signal.SIGKILL)
+            process.wait(timeout=60)
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.worker.places import ROOT, SECRET
+from tests.worker.places import NAMED, ROOT, SECRET
 
 
 class Process(Protocol):
@@ -75,6 +76,15 @@ class Forked:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def wait(self, timeout: float) -> int:
+        """Returns the exit code when it has ended. Raises: TimeoutError."""
+        until = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > until:
+                raise TimeoutError(f"process {self.pid} does not end")
+            time.sleep(0.01)
+        return code
+
 
 def children(pid: int) -> dict[str, int]:
     """Returns name -> process id of the children of `tulay serve`."""
@@ -83,8 +93,13 @@ def children(pid: int) -> dict[str, int]:
         try:
             fields = stat.read_text().rpartition(")")[2].split()
             words = (stat.parent / "cmdline").read_bytes().split(b"\0")
+            name = (stat.parent / "comm").read_text().strip()
         except OSError:
             continue
-        if int(fields[1]) == pid and b"worker.child" in words and fields[0] != "Z":
-            found[words[words.index(b"worker.child") + 1].decode()] = int(stat.parent.name)
+        if int(fields[1]) != pid or fields[0] == "Z":
+            continue
+        if b"worker.child" in words:
+            name = f"{NAMED}{words[words.index(b'worker.child') + 1].decode()}"
+        if name.startswith(NAMED):
+            found[name.removeprefix(NAMED)] = int(stat.parent.name)
     return found

@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SECRET = "open sesame"
+#: What the names of forked children of `serve` begin with, as the system shows them.
+NAMED = "tulay-"
 
 
 def free_port() -> int:

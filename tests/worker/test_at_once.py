@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 
@@ -101,9 +100,9 @@ def test_sigterm_in_the_middle_of_a_batch_ends_in_order(either: Town) -> None:
 def test_a_second_serve_on_one_database_helps_and_says_that_the_port_is_taken(town: Town) -> None:
     town.settle(20, known=5)
     town.erp.misbehave(slow=0.1)
-    town.run("serve")
+    town.fork("serve")
     town.until(lambda: town.ask("/readyz") == 200)
-    second: Any = town.run("serve")
+    second = town.fork("serve")
     log = town.folder / "serve-1.log"
     town.until(lambda: "another `tulay serve`" in log.read_text())
     town.until(lambda: town.quiet)

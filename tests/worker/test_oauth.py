@@ -16,6 +16,7 @@ import pytest
 from connectors.hubspot.twin import Twin, start
 from connectors.memory.system import MemorySystem
 from hub.store.tokens import fresh_key
+from tests.worker.nursing import Forked, Nursery
 
 ROOT = Path(__file__).parents[2]
 LIFETIME = 5
@@ -24,8 +25,8 @@ LIFETIME = 5
 class Office:
     """HubSpot by OAuth and a memory ERP, with workers as processes."""
 
-    def __init__(self, folder: Path, twin: Twin) -> None:
-        self.folder, self.twin = folder, twin
+    def __init__(self, folder: Path, twin: Twin, nursery: Nursery) -> None:
+        self.folder, self.twin, self.nursery = folder, twin, nursery
         self.erp = MemorySystem("erp", path=folder / "erp.db")
         self.first = twin.tokens.refresh
         self.environ = {
@@ -35,7 +36,7 @@ class Office:
             "TULAY_SECRET_KEY": fresh_key(),
             "PYTHONPATH": str(ROOT),
         }
-        self.started: list[subprocess.Popen[bytes]] = []
+        self.started: list[Forked | subprocess.Popen[bytes]] = []
         maps = folder / "maps" / "memory"
         maps.mkdir(parents=True)
         (maps / "company.yaml").write_text(
@@ -61,15 +62,22 @@ schedules: {{pull: 1h, sweep: 24h, streams: {{crm.notes: 1s}}}}
 """
         )
 
-    def worker(self) -> subprocess.Popen[bytes]:
+    def worker(self) -> None:
+        """Starts what `tulay worker` is, in a moment."""
+        config, log = self.folder / "tulay.yaml", self.folder / f"{len(self.started)}.log"
+        born = {"role": "worker", "config": str(config), "log": str(log)}
+        pid = self.nursery.ask(**born, environ=dict(self.environ))
+        self.started.append(Forked(self.nursery, pid))
+
+    def command(self) -> subprocess.Popen[bytes]:
+        """Starts `tulay worker`."""
         args = [sys.executable, "-m", "hub.cli", "--config", str(self.folder / "tulay.yaml")]
         with (self.folder / f"{len(self.started)}.log").open("w") as log:
-            self.started.append(
-                subprocess.Popen(
-                    [*args, "worker"], env=self.environ, stdout=log, stderr=log, cwd=ROOT
-                )
+            process = subprocess.Popen(
+                [*args, "worker"], env=self.environ, stdout=log, stderr=log, cwd=ROOT
             )
-        return self.started[-1]
+        self.started.append(process)
+        return process
 
     def log(self) -> str:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
@@ -82,7 +90,7 @@ schedules: {{pull: 1h, sweep: 24h, streams: {{crm.notes: 1s}}}}
         while len(self.renewals()) < times:
             assert time.monotonic() < end, self.log()[-4000:]
             assert all(one.poll() is None for one in self.started), self.log()[-4000:]
-            time.sleep(0.1)
+            time.sleep(0.02)
 
     def end(self) -> None:
         for one in self.started:
@@ -92,14 +100,14 @@ schedules: {{pull: 1h, sweep: 24h, streams: {{crm.notes: 1s}}}}
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
+def office(tmp_path: Path, nursery: Nursery) -> Iterator[Office]:
     twin = start()
     twin.tokens.rotate, twin.tokens.lifetime = True, LIFETIME
-    made = Office(tmp_path, twin)
+    made = Office(tmp_path, twin, nursery)
     yield made
     for one in made.started:
-        one.kill()
-        one.wait()
+        one.send_signal(signal.SIGKILL)
+        one.wait(timeout=60)
     twin.stop()
 
 
@@ -134,7 +142,7 @@ def test_one_of_two_workers_renews_and_a_restart_goes_on_with_the_rotated_token(
 
 def test_without_a_key_it_does_not_start(office: Office) -> None:
     office.write()
-    assert office.worker().wait(timeout=60) == 2
+    assert office.command().wait(timeout=60) == 2
     assert "`tulay config key`" in office.log()
     assert "Traceback" not in office.log()
     assert office.renewals() == []

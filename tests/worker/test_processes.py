@@ -14,7 +14,7 @@ import httpx
 from connectors.memory.webhooks import delivery
 from hub.store import leases
 from hub.store.streams import lease_stream
-from tests.worker.nursing import children
+from tests.worker.nursing import Nursery, children
 from tests.worker.town import Town
 
 
@@ -108,21 +108,21 @@ def test_a_worker_killed_in_the_middle_of_a_read_is_followed_at_once(town: Town)
     town.settled()
 
 
-def test_leases_of_a_killed_worker_are_free_at_once(shop: Any) -> None:
+def test_leases_of_a_killed_worker_are_free_at_once(shop: Any, nursery: Nursery) -> None:
     hub = shop.hub()
     place, pid = hub.worker.rpartition(":")[0].rpartition(":")[0], 2**22 - 3
     with hub.store.begin() as tx:
         lease_stream(tx, "crm", "companies", worker=f"{place}:{pid}:1", now=hub.clock())
     hub.close()
     shop.crm.create("companies", name="ACME")
-    shop.run("worker")
+    shop.fork(nursery, "worker")
     shop.until(lambda: shop.names(shop.erp) == {"ACME"})
 
 
-def test_receivers_need_no_redis(shops: Callable[..., Any]) -> None:
+def test_receivers_need_no_redis(shops: Callable[..., Any], nursery: Nursery) -> None:
     shop = shops(redis_url="redis://127.0.0.1:1/0")
     key = shop.crm.create("companies", name="ACME")
-    web = shop.run("web")
+    web = shop.fork(nursery, "web")
     shop.until(lambda: ask(shop, "/readyz") == 200)
     assert deliver(shop, key) == 202
     web.send_signal(signal.SIGTERM)

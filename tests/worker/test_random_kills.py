@@ -27,7 +27,9 @@ class Served:
 
     def __init__(self, town: Town) -> None:
         self.town = town
-        self.parent = town.run("serve")
+        #: The commands themselves take some seconds each to start: at leisure only.
+        self.start = town.run if LONG else town.fork
+        self.parent = self.start("serve")
 
     def pids(self) -> list[int]:
         """Returns what can be killed."""
@@ -36,7 +38,7 @@ class Served:
     def killed(self) -> None:
         """Sees to it that whatever was killed runs again."""
         if self.parent.poll() is not None:
-            self.parent = self.town.run("serve")
+            self.parent = self.start("serve")
 
 
 class Apart:
@@ -44,7 +46,6 @@ class Apart:
 
     def __init__(self, town: Town) -> None:
         self.town = town
-        #: The commands themselves take a second each to start: at leisure only.
         self.start = town.run if LONG else town.fork
         roles = ("web", "scheduler", "worker", "worker", "worker")
         self.running: list[tuple[str, Process]] = [(role, self.start(role)) for role in roles]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import redis
 
-from hub.rehearsal.perform import Order
-from hub.rehearsal.run import command_of
-from hub.rehearsal.shipped import settings_for
-from hub.rehearsal.stage import Plot
-from hub.rehearsal.vices import chosen
+from hub.simulation.faults import chosen
+from hub.simulation.perform import Order
+from hub.simulation.run import command_of
+from hub.simulation.shipped import settings_for
+from hub.simulation.stage import Plot
 from hub.sync.due import Work
 from worker import queues
 from worker.rehearse import places_of
@@ -35,6 +35,7 @@ def test_real_processes_keep_every_promise_and_leave_redis_as_it_was(
     assert certificate.changes >= 150
     everywhere = {"skew", "ties", "lag", "shortened", "rounded"}
     assert everywhere <= set(certificate.struck) <= set(certificate.vices)
+    assert certificate.struck["kill"] > 0
     assert "stale" not in certificate.vices
     assert certificate.workers == 2
     assert client.keys("*") == [b"somebody else's"]
@@ -51,7 +52,7 @@ def test_the_command_that_repeats_it_says_where_and_no_password(tmp_path: Path) 
     command = command_of(Order(Plot.of(settings), 7, 10, {}, "none", places=places))
     assert "cr3t" not in command
     assert shlex.split(command)[2:] == [
-        *("--seed", "7", "--changes", "10", "--vices", "none", "--workers", "4"),
+        *("--seed", "7", "--changes", "10", "--faults", "none", "--workers", "4"),
         *("--database", "postgresql://me:PASSWORD@db:5432/x?sslpassword=PASSWORD&sslmode=require"),
         *("--redis-url", "redis://:PASSWORD@cache:6379/1"),
     ]

@@ -11,7 +11,6 @@ import random
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from connectors.kit.signatures import sign
 from connectors.memory.system import MemorySystem
 from connectors.memory.webhooks import delivery
 from hub.cli.app import build
+from hub.simulation.checks import echoes, forget_writes, made_twice, repeated
 from hub.store import leases
 from hub.store.engine import Store, open_store
 from tests.worker.nursing import Forked, Nursery, Process
@@ -315,13 +315,14 @@ class Town:
 
     def doubles(self) -> list[str]:
         """Names what was made twice, by natural key and by the hub's id."""
-        found: Counter[str] = Counter()
-        for name, system in self.systems.items():
-            for stream, path in (("companies", "domain"), ("contacts", "email")):
-                rows = system.tables.rows("WHERE stream = ?", stream)
-                found.update(f"{name} {stream} {json.loads(row.payload)[path]}" for row in rows)
-                found.update(f"{name} {stream} once {row.once}" for row in rows if row.once)
-        return [what for what, times in found.items() if times > 1]
+        streams = {"companies": "domain", "contacts": "email"}
+        names = (
+            f"{name} {stream} {json.loads(row.payload)[path]}"
+            for name, system in self.systems.items()
+            for stream, path in streams.items()
+            for row in system.tables.rows("WHERE stream = ?", stream)
+        )
+        return [*repeated(names), *map(str, made_twice(self.systems, streams))]
 
     def settled(self) -> None:
         """The verdict, when nothing runs any more. Raises: AssertionError."""
@@ -332,10 +333,9 @@ class Town:
         with self.store.read() as tx:
             assert leases.holders(tx) == set()
         self.cli("reconcile")
-        for system in self.systems.values():
-            system.forget_writes()
+        forget_writes(self.systems)
         self.cli("sync", "--once")
-        assert [system.writes for system in self.systems.values()] == [[], []]
+        assert echoes(self.systems) == []
 
 
 def sheet(system: MemorySystem) -> dict[str, Mapping[str, Any]]:

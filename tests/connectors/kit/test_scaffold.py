@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from _pytest.pytester import RunResult
 
 from connectors.kit.registry import catalogue
 from connectors.kit.scaffold import ScaffoldError, new, render
+
+#: For `suite_of`.
+pytest_plugins = ("pytester",)
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,11 +31,13 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_new_folder_keeps_the_contract(tmp_path: Path) -> None:
+def test_new_folder_keeps_the_contract(
+    tmp_path: Path, suite_of: Callable[[Path], RunResult]
+) -> None:
     new("north_wind", tmp_path)
-    done = run(tmp_path / "north_wind", "pytest", "-q", "-W", "error", "tests")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert " failed" not in done.stdout
+    done = suite_of(tmp_path / "north_wind")
+    assert done.ret == 0
+    assert " failed" not in str(done.stdout)
 
 
 def test_new_folder_is_clean_for_ruff(tmp_path: Path) -> None:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.pytester import RunResult
 
 from connectors.kit.contract import Connector, Outcome, Page, Record, Update, Write
 from connectors.kit.manifest import Manifest
 from connectors.kit.registry import manifests
 from connectors.kit.suite import ConnectorContract
 from connectors.memory import MemoryConnector, MemorySystem, manifest_of
+
+#: For `suite_of`.
+pytest_plugins = ("pytester",)
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "connectors" / "README.md").read_text(encoding="utf-8")
@@ -156,22 +157,9 @@ def test_a_missing_answer_of_the_author_says_what_to_define() -> None:
         ConnectorContract().sample(0)
 
 
-def run_pytest(folder: Path) -> str:
-    """Runs the tests of a folder as its author would, and returns what pytest printed."""
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, "tests"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    return done.stdout
-
-
-def test_the_worked_example_of_the_readme_keeps_the_contract(tmp_path: Path) -> None:
+def test_the_worked_example_of_the_readme_keeps_the_contract(
+    tmp_path: Path, suite_of: Callable[[Path], RunResult]
+) -> None:
     blocks = re.findall(r"^```\w+\n# (pocket/\S+)\n(.*?)^```", README, re.S | re.M)
     assert len(blocks) == 5
     for path, text in blocks:
@@ -182,4 +170,6 @@ def test_the_worked_example_of_the_readme_keeps_the_contract(tmp_path: Path) -> 
     connector = (tmp_path / "pocket" / "connector.py").read_text(encoding="utf-8")
     assert len(connector.splitlines()) < 150
     assert manifests([tmp_path])["pocket"].streams["people"].read == "full"
-    assert "passed" in run_pytest(tmp_path / "pocket")
+    done = suite_of(tmp_path / "pocket")
+    assert done.ret == 0
+    assert "passed" in str(done.stdout)

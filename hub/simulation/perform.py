@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from connectors.kit.vices import Chances
-from hub.rehearsal.ledger import Ledger
-from hub.rehearsal.people import Day
-from hub.rehearsal.plan import Op, Plan, Scene
-from hub.rehearsal.play import Play
-from hub.rehearsal.rest import read_anew, rest
-from hub.rehearsal.stage import Plot, Stage
-from hub.rehearsal.verdict import Verdict, judged
+from hub.simulation.checker import Verdict, judged
+from hub.simulation.history import Ledger
+from hub.simulation.plan import Op, Plan, Scene
+from hub.simulation.play import Play
+from hub.simulation.rest import read_anew, rest
+from hub.simulation.stage import Plot, Stage
+from hub.simulation.workload import Day
 from hub.store.engine import Store
 
 #: A working day, in seconds.
@@ -86,14 +86,17 @@ def perform(
     store: Store,
     folder: Path,
     *,
+    ledger: Ledger,
     chosen: Callable[[Iterable[Scene]], Iterator[Scene]] | None = None,
     tell: Callable[[str], None] | None = None,
     advance: Callable[[int], None] = lambda _count: None,
 ) -> Performance:
-    """Plays an order on an empty store. `chosen` leaves out parts of the story."""
+    """Plays an order on an empty store and an empty ledger, which the caller closes.
+
+    `chosen` leaves out parts of the story.
+    """
     began = time.monotonic()
     stage = Stage(order.plot, folder, store, order.seed, order.vices, page=page_of(order))
-    ledger = Ledger(folder / "ledger")
     play = Play(stage, ledger, tell)
     day = day_of(order, stage)
     play.populate(day.population())

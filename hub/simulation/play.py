@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,14 +21,14 @@ from connectors.memory import MemoryConnector
 from connectors.memory.reading import Place
 from connectors.memory.system import as_text
 from hub.errors import DecisionError, HubError
-from hub.rehearsal.acting import Crew, Spoken
-from hub.rehearsal.ledger import Ledger
-from hub.rehearsal.mortal import KilledError
-from hub.rehearsal.people import Step
-from hub.rehearsal.plan import Op, Scene
-from hub.rehearsal.stage import EndlessError, Stage, Trouble
-from hub.rehearsal.startle import Sweep, startle
-from hub.rehearsal.watch import Watch
+from hub.simulation.acting import Crew, Spoken
+from hub.simulation.arrivals import Watch
+from hub.simulation.crash_points import KilledError
+from hub.simulation.hidden_records import Sweep, startle
+from hub.simulation.history import Ledger
+from hub.simulation.plan import Op, Scene
+from hub.simulation.stage import EndlessError, Stage, Trouble
+from hub.simulation.workload import Step
 from hub.store import leases
 from hub.store.conflicts import list_conflicts
 from hub.store.connections import connection_states, save_connection
@@ -223,7 +224,7 @@ class Play:
         stage.life.expect(op.dies, inner)
         self.writing = op.connection if op.kind in ("push", "again") else None
         try:
-            getattr(self, f"_{op.kind}")(stage.hub, op)
+            self._WORK[op.kind](self, stage.hub, op)
         except KilledError:
             self.struck["kill"] += 1
             self.say(f"  {stage.hub.worker} is killed at its point {op.dies}")
@@ -326,6 +327,19 @@ class Play:
             ]
             take_in(hub, tx, channel, page=replace(page, records=kept), tally=tally, fetched=False)
         self.count(tally)
+
+    #: Kind of work -> how it is done.
+    _WORK: ClassVar[Mapping[str, Callable[[Play, Hub, Op], None]]] = {
+        "pull": _pull,
+        "sweep": _sweep,
+        "drain": _drain,
+        "push": _push,
+        "again": _again,
+        "derive": _derive,
+        "surprise": _surprise,
+        "delay": _delay,
+        "arrive": _arrive,
+    }
 
     # --- those who are asked --------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from connectors.kit.contract import Page
 from connectors.kit.errors import ConnectorError
 from hub.model.observe import Ground, Observation, Sighting, observe
 from hub.model.state import LinkState
-from hub.rehearsal.perform import Performance
-from hub.rehearsal.stage import Wire
+from hub.simulation.perform import Performance
+from hub.simulation.stage import Wire
 from hub.store import audit
 from hub.store.links import Link
 from hub.store.runs import Tally
@@ -85,7 +85,7 @@ def incomplete_sweeps_believed(patch: Patch) -> None:
             save_stream(tx, connection, stream, swept_at=hub.clock())
         return tally
 
-    patch.setattr("hub.rehearsal.play.sweep", sweep)
+    patch.setattr("hub.simulation.play.sweep", sweep)
 
 
 def stale_pages_applied(patch: Patch) -> None:

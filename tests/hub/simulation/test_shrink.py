@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from hub.rehearsal.perform import Order
-from hub.rehearsal.plan import Op
-from hub.rehearsal.run import rehearse
-from hub.rehearsal.shrink import Beat, beats_of, scenes_of, shrunk
-from hub.rehearsal.stage import Plot
-from hub.rehearsal.vices import chosen
+from hub.simulation.faults import chosen
+from hub.simulation.perform import Order
+from hub.simulation.plan import Op
+from hub.simulation.run import rehearse
+from hub.simulation.shrink import Beat, beats_of, scenes_of, shrunk
+from hub.simulation.stage import Plot
 from hub.sync.changeset import Consequences
 
 

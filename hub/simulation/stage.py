@@ -15,13 +15,13 @@ from pathlib import Path
 from connectors.kit.vices import Chances
 from connectors.memory import MemoryConnector, MemorySystem
 from hub.model.policy import EntityPolicy
-from hub.rehearsal.acting import Company
-from hub.rehearsal.costume import Costume, tags_of, wardrobe
-from hub.rehearsal.mortal import Life, Line, MortalStore
-from hub.rehearsal.people import Cast
-from hub.rehearsal.vices import of_systems
 from hub.settings.connections import ConnectionSettings
 from hub.settings.loading import Settings
+from hub.simulation.acting import Company
+from hub.simulation.crash_points import Life, Line, MortalStore
+from hub.simulation.emulators import Costume, tags_of, wardrobe
+from hub.simulation.faults import of_systems
+from hub.simulation.workload import Cast
 from hub.store.engine import Store
 from hub.store.links import Link, links_by_key
 from hub.sync.context import Connection, Hub

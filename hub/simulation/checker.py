@@ -9,11 +9,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hub.rehearsal.agreement import Waiting, absent, disagreements, waiting
-from hub.rehearsal.costume import Costume
-from hub.rehearsal.ledger import Ledger, Typed
-from hub.rehearsal.play import Finding, Play
-from hub.rehearsal.stage import Stage
+from hub.simulation.agreement import Waiting, absent, disagreements, waiting
+from hub.simulation.checks import made_twice
+from hub.simulation.emulators import Costume
+from hub.simulation.history import Ledger, Typed
+from hub.simulation.play import Finding, Play
+from hub.simulation.stage import Stage
 from hub.store import audit
 from hub.store.golden import Golden, load_golden
 from hub.store.links import links_by_key
@@ -46,9 +47,11 @@ class Verdict:
 
 
 def judged(play: Play) -> Verdict:
-    """Returns the verdict about a performance that has come to rest."""
+    """Returns the verdict about a performance that has come to rest; it may go on and be judged
+    once more."""
     stage, ledger = play.stage, play.ledger
     verdict = Verdict()
+    ledger.judge_anew()
     for finding in play.findings:
         verdict.add(finding)
     excuses = waiting(stage)
@@ -227,11 +230,10 @@ def _doubles(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
 
 def _twice_made(stage: Stage, connection: str, costume: Costume) -> Iterator[Finding]:
     system = stage.company.systems[connection]
-    for once, number, keys in system.tables.twice(costume.stream):
-        first = system.row(costume.stream, keys.partition(",")[0])
+    for twins in made_twice({connection: system}, [costume.stream]):
+        first = system.row(costume.stream, twins.keys.partition(",")[0])
         thing = costume.thing(costume.read(json.loads(first.payload))) if first else None
-        what = f"{connection} {costume.stream} has {number} records of one hub id {once}: {keys}"
-        yield Finding("P2", what, (thing,) if thing else ())
+        yield Finding("P2", str(twins), (thing,) if thing else ())
 
 
 def _tags(stage: Stage, connection: str, costume: Costume) -> Iterator[tuple[str, str, str, str]]:

@@ -32,7 +32,7 @@ _AS_SAID = {*WEBHOOKS, "moving", "vanishing"}
 #: The registry's other chances are meant for some hundred calls, a day has millions: with so much
 #: of each a day stays a day of work, and all of them strike in it.
 CALM = 0.1
-#: All words of `--vices`, each with its chance when nobody says.
+#: All words of `--faults`, each with its chance when nobody says.
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         name: kind
@@ -56,7 +56,7 @@ def chosen(text: str) -> dict[str, float]:
         found = parse(text, KINDS, whole=ALL)
         only({name: c for name, c in found.items() if name not in OWN}, KNOWN, whose="a stand-in")
     except ViceError as error:
-        raise SettingsError(f"--vices: {error}") from error
+        raise SettingsError(f"--faults: {error}") from error
     return found
 
 

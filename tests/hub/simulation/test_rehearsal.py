@@ -9,21 +9,35 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
+from typer.testing import CliRunner
 
 from hub.cli.app import build
 from hub.errors import SettingsError
-from hub.rehearsal.certificate import PROMISES
-from hub.rehearsal.page import page
-from hub.rehearsal.perform import Order, Performance
-from hub.rehearsal.rest import left_over
-from hub.rehearsal.run import certified, struck
-from hub.rehearsal.stage import Plot
-from hub.rehearsal.vices import ALL, KINDS, TOGETHER, WEBHOOKS, chosen
+from hub.simulation.certificate import PROMISES
+from hub.simulation.faults import ALL, KINDS, TOGETHER, WEBHOOKS, chosen
+from hub.simulation.perform import Order, Performance
+from hub.simulation.report import page
+from hub.simulation.rest import left_over
+from hub.simulation.run import certified, struck
+from hub.simulation.stage import Plot
 from hub.store.scratch import scratch_database
+from tests.hub.simulation.relay import Relay
 
-#: Chances and sizes of days in which a single vice strikes for certain.
+#: Chances with which a single vice strikes soon; 0.5 for all others.
 OFTEN = {"refused": 0.1, "surprise": 1.0, "kill": 0.3, **dict.fromkeys(WEBHOOKS, 1.0)}
-SIZES = {"merged": 150, **dict.fromkeys(WEBHOOKS, 80)}
+#: Vices that a system has for life, and the one that wants a hub that asks sooner.
+FOR_LIFE = ("ties", "skew", "shortened", "shouted", "rounded", "surprise")
+#: The others, in turn. What was refused waits to the end: that one comes last.
+IN_TURN = {
+    "calls": ("throttled", "abrupt", "quota", "down", "lost", "timeout", "reset", "slow"),
+    "answers": ("truncated", "html", "partial", "lag", "moving", "vanishing", "cursor"),
+    "people": (*WEBHOOKS, "stale", "kill", "merged", "refused"),
+}
+
+
+def often(vice: str) -> str:
+    """Words for `--faults` with which it strikes soon."""
+    return vice if KINDS[vice].steady else f"{vice}:{OFTEN.get(vice, 0.5)}"
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -36,21 +50,33 @@ def test_a_day_with_every_vice_keeps_every_promise(
     assert done.play.struck["kill"] > 0
 
 
-@pytest.mark.parametrize("vice", [vice for vice in ALL if vice not in TOGETHER])
-def test_each_vice_strikes_alone_and_breaks_no_promise(
+@pytest.mark.parametrize("vice", FOR_LIFE)
+def test_a_vice_for_life_alone_breaks_no_promise(
     vice: str, rehearse: Callable[..., Performance]
 ) -> None:
-    often = vice if KINDS[vice].steady else f"{vice}:{OFTEN.get(vice, 0.5)}"
-    done = rehearse(1, SIZES.get(vice, 40), often, records=6 if vice == "surprise" else None)
+    done = rehearse(1, 40, often(vice), records=6 if vice == "surprise" else None)
     assert [finding.what for finding in done.verdict.findings] == []
     assert set(struck(done.play)) == {vice}
-    if vice == "refused":
-        assert done.verdict.fates["d"] > 0  # a person must act
-        assert any("buried" in why for why in left_over(done.play))
+
+
+@pytest.mark.parametrize("group", IN_TURN)
+def test_each_vice_in_turn_breaks_no_promise(group: str, relay: Relay) -> None:
+    for vice in IN_TURN[group]:
+        shift = relay.shift(vice, chosen(often(vice))[vice])
+        assert [finding.what for finding in shift.verdict.findings] == [], vice
+        assert set(shift.struck) == {vice}
+    if "refused" in IN_TURN[group]:
+        assert shift.verdict.fates["d"] > 0  # a person must act
+        assert any("buried" in why for why in left_over(relay.play))
+
+
+def test_every_vice_has_its_turn() -> None:
+    turns = [*FOR_LIFE, *(vice for group in IN_TURN.values() for vice in group)]
+    assert sorted(turns) == sorted(set(ALL) - TOGETHER)
 
 
 def test_a_vice_that_no_stand_in_can_have_is_refused() -> None:
-    with pytest.raises(SettingsError, match="--vices: a stand-in cannot be token"):
+    with pytest.raises(SettingsError, match="--faults: a stand-in cannot be token"):
         chosen("all,token")
 
 
@@ -69,7 +95,7 @@ def test_the_command_prints_a_document_and_writes_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = "rehearse --seed 5 --changes 40 --vices lost,kill --json --html report.html".split()
+    words = "rehearse --seed 5 --changes 40 --faults lost,kill --json --html report.html".split()
     with pytest.raises(SystemExit) as ended:
         build()(words, prog_name="tulay")
     assert ended.value.code == 0
@@ -90,14 +116,14 @@ def test_the_command_prints_a_document_and_writes_a_report(
 def test_the_command_ends_with_one_when_a_promise_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from hub.rehearsal import run
+    from hub.simulation import run
     from hub.sync.changeset import Consequences
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "SHRINKING", 0.0)
     monkeypatch.setattr(Consequences, "clashes", lambda *_args: None)
     with pytest.raises(SystemExit) as ended:
-        build()("rehearse --seed 1 --changes 60 --vices none".split(), prog_name="tulay")
+        build()("rehearse --seed 1 --changes 60 --faults none".split(), prog_name="tulay")
     assert ended.value.code == 1
     said = capsys.readouterr().out
     assert "broken" in said
@@ -111,6 +137,18 @@ def test_words_are_escaped_in_the_report(plot: Plot, rehearse: Callable[..., Per
     shown = page(replace(certificate, broken={"P1": [evil]}, story=[evil], command=evil))
     assert "<script" not in shown
     assert "&lt;script&gt;" in shown
+
+
+@pytest.mark.parametrize("option", ["--faults", "--vices"])
+def test_the_old_name_of_the_option_works_and_says_the_new_one(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["rehearse", "--changes", "1", option, "lots"]
+    done = CliRunner().invoke(build(), words)
+    assert done.exit_code == 2
+    assert "--faults: there is no vice 'lots'; did you mean lost?" in done.stderr
+    assert ("--vices is called --faults now" in done.stderr) == (option == "--vices")
 
 
 def test_an_unknown_vice_is_refused() -> None:

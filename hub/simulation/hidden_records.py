@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hub.model.surprise import surprising
-from hub.rehearsal.stage import Stage
+from hub.simulation.stage import Stage
 from hub.store.links import count_links, links_by_key
 from hub.store.streams import StreamState, stream_state
 from hub.sync.ingest.sweep import linked_keys

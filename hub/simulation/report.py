@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from hub.rehearsal.certificate import PROMISES, Certificate
+from hub.simulation.certificate import PROMISES, Certificate
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d8dee6;

@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hub.rehearsal.people import Day, Step
-from hub.rehearsal.vices import frequency, scripted
+from hub.simulation.faults import frequency, scripted
+from hub.simulation.workload import Day, Step
 
 #: Which call of a piece of work goes wrong, and points (commits and calls) at which a process dies.
 _CALLS = (0, 0, 0, 1, 1, 2, 3, 5, 8, 20)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from hub.model.policy import item_of
-from hub.rehearsal.costume import Costume
-from hub.rehearsal.play import Finding
-from hub.rehearsal.stage import Stage
+from hub.simulation.emulators import Costume
+from hub.simulation.play import Finding
+from hub.simulation.stage import Stage
 from hub.store import audit, outbox, quarantine
 from hub.store.conflicts import open_paths
 from hub.store.golden import Golden, golden_by_entity, load_golden

@@ -6,12 +6,16 @@ then halves, quarters and single steps of what remains.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from hub.rehearsal.people import Step
-from hub.rehearsal.plan import Op, Scene
+from hub.simulation.plan import Op, Scene
+from hub.simulation.workload import Step
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def scenes_of(beats: Iterable[Beat]) -> Iterator[Scene]:
 def about(beats: Sequence[Beat], things: Iterable[str]) -> list[Beat]:
     """Keeps the steps that touch some things; the hub's work stays.
 
-    >>> from hub.rehearsal.people import Step
+    >>> from hub.simulation.workload import Step
     >>> steps = [Beat(1, Step(n, "edit", "company", f"c{n}", "crm")) for n in (1, 2)]
     >>> [beat.step.thing for beat in about(steps, ["c2"])]
     ['c2']
@@ -86,20 +90,33 @@ def shrunk(
     >>> [beat.scene for beat in found]
     [7]
     """
-    beats = list(beats)
-    size = max(1, len(beats) // 2)
+    return _calmed(fewest(beats, fails, until=until), fails, until=until)
+
+
+def fewest(
+    parts: Sequence[Part], fails: Callable[[Sequence[Part]], bool], *, until: float = math.inf
+) -> list[Part]:
+    """Leaves out halves, quarters and single parts, as long as what remains still fails.
+
+    `until` is a time of the monotonic clock.
+
+    >>> fewest(list(range(20)), lambda some: {3, 17} <= set(some))
+    [3, 17]
+    """
+    left = list(parts)
+    size = max(1, len(left) // 2)
     while size:
         start = 0
-        while start < len(beats):
+        while start < len(left):
             if time.monotonic() > until:
-                return beats
-            fewer = beats[:start] + beats[start + size :]
+                return left
+            fewer = left[:start] + left[start + size :]
             if fails(fewer):
-                beats = fewer
+                left = fewer
             else:
                 start += size
         size //= 2
-    return _calmed(beats, fails, until=until)
+    return left
 
 
 def _calmed(

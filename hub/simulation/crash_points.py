@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import Engine
@@ -16,6 +16,8 @@ from connectors.kit.contract import Outcome, Page, Record, Write
 from connectors.kit.errors import ConnectorError
 from connectors.memory import MemoryConnector
 from hub.store.engine import Store
+
+Answer = TypeVar("Answer")
 
 
 class KilledError(BaseException):
@@ -74,10 +76,10 @@ class Line:
     def meet(self) -> None:
         """A call begins: for those who want to know."""
 
-    def _call(self, method: str, *args: Any) -> Any:
+    def _call(self, method: Callable[..., Answer], *args: Any) -> Answer:
         self.life.point()
         self.meet()
-        answer = getattr(self.connector, method)(*args)
+        answer = method(*args)
         self.life.point()
         return answer
 
@@ -103,16 +105,13 @@ class Line:
             yield portion
 
     def fetch(self, stream: str, keys: Sequence[str]) -> Page:
-        page: Page = self._call("fetch", stream, keys)
-        return page
+        return self._call(self.connector.fetch, stream, keys)
 
     def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
-        found: Mapping[str, Record] = self._call("find", stream, once)
-        return found
+        return self._call(self.connector.find, stream, once)
 
     def write(self, stream: str, writes: Sequence[Write]) -> Sequence[Outcome]:
-        outcomes: Sequence[Outcome] = self._call("write", stream, writes)
-        return outcomes
+        return self._call(self.connector.write, stream, writes)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.connector, name)

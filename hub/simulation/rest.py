@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hub.rehearsal.play import DEFECTS, Finding, Play, accept_surprises, broke_down
-from hub.rehearsal.stage import EndlessError
+from hub.simulation.checks import echoes
+from hub.simulation.play import DEFECTS, Finding, Play, accept_surprises, broke_down
+from hub.simulation.stage import EndlessError
 from hub.store import outbox
 from hub.store.streams import save_stream
 from hub.sync.run import Report, sync
@@ -90,9 +91,8 @@ def _nothing_more(play: Play, what: str) -> Iterator[Finding]:
     report = _round(play)
     if report is None:
         return
-    written: dict[tuple[str, str, str], str] = {}
-    for name, system in play.stage.company.systems.items():
-        written |= {(name, line.stream, line.key): line.op for line in system.writes}
+    found = echoes(play.stage.company.systems)
+    written = {(name, line.stream, line.key): line.op for name, line in found}
     play.watch.look()
     play.echoes += (play.watch.writes - before).total()
     for (name, stream, key), op in list(written.items())[:20]:

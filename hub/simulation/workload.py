@@ -7,9 +7,10 @@ others, so that a long story can be cut down to the short one that goes wrong al
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import ClassVar
 
 #: Entity -> first letter of its things: company c1, order o7 of deal d7, order s3 made in the ERP.
 LETTERS = {
@@ -114,7 +115,7 @@ class Day:
         verbs, weights = list(_VERBS), list(_VERBS.values())
         while True:
             for verb in chance.choices(verbs, weights, k=100):
-                yield from getattr(self, f"_{verb}_some")(chance)
+                yield from self._DRAWN[verb](self, chance)
 
     # --- drawing --------------------------------------------------------------------------------
 
@@ -221,3 +222,15 @@ class Day:
         del self._orders[: -_DESK * 20]
         thing = chance.choice(desk)
         yield self._step(chance, "handle", "sales_order", thing, chance.choice(list(sides)))
+
+    #: Verb -> how its steps are drawn.
+    _DRAWN: ClassVar[Mapping[str, Callable[[Day, random.Random], Iterator[Step]]]] = {
+        "edit": _edit_some,
+        "create": _create_some,
+        "quarrel": _quarrel_some,
+        "blank": _blank_some,
+        "delete": _delete_some,
+        "merge": _merge_some,
+        "win": _win_some,
+        "handle": _handle_some,
+    }

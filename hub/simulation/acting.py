@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from connectors.memory import MemorySystem
 from connectors.memory.tables import Row
-from hub.rehearsal.costume import Costume, tag_of, word
-from hub.rehearsal.ledger import Act, Ledger, Typed
-from hub.rehearsal.people import Step
+from hub.simulation.emulators import Costume, tag_of, word
+from hub.simulation.history import Act, Ledger, Typed
+from hub.simulation.workload import Step
 from hub.store.links import Link
 from mappings.canonical.values import Values
 
@@ -111,7 +111,7 @@ class Crew:
         for step in todo:
             system = self._company.systems[step.side]
             with system.tables.transaction():
-                done += getattr(self, f"_{step.verb}")(step)
+                done += self._ACTS[step.verb](self, step)
         return done
 
     def _shut(self, step: Step, closed: str | None) -> bool:
@@ -186,8 +186,6 @@ class Crew:
             return []
         path = paths[step.pick % len(paths)]
         return self._write(costume, step, row, {path: self._word(costume, path, step, 0)})
-
-    _quarrel = _edit
 
     def _common(self, step: Step) -> list[str]:
         """Fields that people of all sides may type into."""
@@ -292,6 +290,18 @@ class Crew:
             for p, v in values.items()
             if v is not None and _mapped(paper, p) and paper.can_say(p, v)
         }
+
+    #: Verb of a step -> how people do it.
+    _ACTS: ClassVar[Mapping[str, Callable[[Crew, Step], list[Spoken]]]] = {
+        "create": _create,
+        "edit": _edit,
+        "quarrel": _edit,
+        "blank": _blank,
+        "delete": _delete,
+        "merge": _merge,
+        "win": _win,
+        "handle": _handle,
+    }
 
     # --- how it is done -------------------------------------------------------------------------
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from connectors.memory import MemorySystem
 from hub.model.policy import EntityPolicy
-from hub.rehearsal.acting import Company, happened_at
-from hub.rehearsal.costume import Costume
-from hub.rehearsal.ledger import Ledger, Typed
+from hub.simulation.acting import Company, happened_at
+from hub.simulation.emulators import Costume
+from hub.simulation.history import Ledger, Typed
 from mappings.canonical.values import Scalar
 from mappings.kit.errors import LensError
 

@@ -1,0 +1,69 @@
+"""One rehearsal with many faults in turn: each has a shift of its own, with a verdict at its end.
+
+A day for each fault would spend most of its time on the population and on reading it first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hub.simulation.checker import Verdict, judged
+from hub.simulation.history import Ledger
+from hub.simulation.perform import Order, day_of, end, page_of, plan_of
+from hub.simulation.play import Play
+from hub.simulation.rest import rest
+from hub.simulation.run import struck
+from hub.simulation.stage import Plot, Stage
+from hub.store.engine import Store
+
+#: Changes that people make in a shift, and scenes after which a fault that has not struck is given
+#: up.
+_CHANGES, _SCENES = 24, 60
+
+
+@dataclass
+class Shift:
+    """How one of them went."""
+
+    verdict: Verdict
+    #: What has struck, and how often.
+    struck: dict[str, int]
+
+
+class Relay:
+    """A company whose hub knows everything, before anything goes wrong."""
+
+    def __init__(
+        self, plot: Plot, store: Store, folder: Path, *, ledger: Ledger, seed: int
+    ) -> None:
+        self._order = Order(plot, seed, _CHANGES, {}, "none")
+        self.stage = Stage(plot, folder, store, seed, {}, page=page_of(self._order))
+        self.play = Play(self.stage, ledger)
+        self._day = day_of(self._order, self.stage)
+        self.play.populate(self._day.population())
+        rest(self.play)
+        self.play.day_begins()
+
+    def shift(self, vice: str, chance: float) -> Shift:
+        """Lets people and hub work with one vice until it has struck; then all come to rest."""
+        play, stage = self.play, self.stage
+        play.struck.clear()
+        for system in stage.company.systems.values():
+            system.forget_struck()
+        stage.vices = {vice: chance}
+        stage.misbehave()
+        self._day.seed += 1
+        plan = plan_of(replace(self._order, vices=stage.vices), stage, self._day)
+        done = 0
+        for scene in plan.scenes():
+            before = play.changes
+            play.scene(scene)
+            done += play.changes - before
+            if play.endless or scene.number >= _SCENES:
+                break
+            if done >= _CHANGES and vice in struck(play):
+                break
+        play.day_ends()
+        end(play)
+        return Shift(judged(play), struck(play))
