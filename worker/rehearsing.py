@@ -17,7 +17,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -39,7 +39,7 @@ from hub.settings import Settings, load_settings
 from hub.settings.shape import BudgetSettings, Schedules
 from hub.store import leases, queues
 from hub.store import progress as store
-from hub.store.engine import Store, open_store
+from hub.store.engine import open_store
 from hub.store.migrate import migrate
 from hub.store.scratch import scratch_database
 from worker.queues import call_queues, connect, sweep_up
@@ -125,36 +125,45 @@ def rehearse(
     logging.getLogger("tulay.serve").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
         folder = Path(name)
-        with scratch_database(database, folder) as url, _queues(redis_url) as prefix:
-            scratch = open_store(url)
-            try:
-                migrate(scratch)
-                sidecar = folder / "rehearsal.json"
-                sidecar.touch(mode=0o600)
-                sidecar.write_text(
-                    json.dumps(
-                        {
-                            "config": str(order.plot.settings.path),
-                            "database": url,
-                            "redis_url": redis_url,
-                            "queues": prefix,
-                            "folder": str(folder),
-                            "page": page_of(order),
-                        }
-                    ),
-                    encoding="utf-8",
-                )
-                company = Company(folder, sidecar, workers, prefix, redis_url)
-                done = _perform(order, scratch, folder, company=company, advance=advance)
-                kind = "SQLite" if scratch.embedded else "PostgreSQL"
-                said = "Redis" if redis_url else "no Redis"
-                certificate = certified(order, done.play, done, database=kind, queues=said)
-                certificate.workers = workers
-                certificate.story = told(done.play, done.verdict.findings)
-                done.play.ledger.close()
-                return certificate
-            finally:
-                scratch.close()
+        with (
+            scratch_database(database, folder) as url,
+            _queues(redis_url) as prefix,
+            closing(open_store(url)) as scratch,
+            Ledger(folder / "ledger") as ledger,
+        ):
+            migrate(scratch)
+            sidecar = folder / "rehearsal.json"
+            sidecar.touch(mode=0o600)
+            sidecar.write_text(
+                json.dumps(
+                    {
+                        "config": str(order.plot.settings.path),
+                        "database": url,
+                        "redis_url": redis_url,
+                        "queues": prefix,
+                        "folder": str(folder),
+                        "page": page_of(order),
+                    }
+                ),
+                encoding="utf-8",
+            )
+            company = Company(folder, sidecar, workers, prefix, redis_url)
+            stage = Stage(
+                order.plot,
+                folder,
+                scratch,
+                order.seed,
+                order.vices,
+                WallClock(),
+                page=page_of(order),
+            )
+            done = _perform(order, Play(stage, ledger), company=company, advance=advance)
+            kind = "SQLite" if scratch.embedded else "PostgreSQL"
+            said = "Redis" if redis_url else "no Redis"
+            certificate = certified(order, done.play, done, database=kind, queues=said)
+            certificate.workers = workers
+            certificate.story = told(done.play, done.verdict.findings)
+            return certificate
 
 
 @contextmanager
@@ -171,17 +180,9 @@ def _queues(redis_url: str | None) -> Iterator[str]:
 
 
 def _perform(
-    order: Order,
-    scratch: Store,
-    folder: Path,
-    *,
-    company: Company,
-    advance: Callable[[int], None],
+    order: Order, play: Play, *, company: Company, advance: Callable[[int], None]
 ) -> Performance:
-    began = time.monotonic()
-    clock = WallClock()
-    stage = Stage(order.plot, folder, scratch, order.seed, order.vices, clock, page=page_of(order))
-    play = Play(stage, Ledger(folder / "ledger"))
+    began, stage = time.monotonic(), play.stage
     day = day_of(order, stage)
     play.populate(day.population())
     rest(play)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from itertools import groupby
 from pathlib import Path
+from types import TracebackType
 
 import orjson
 
@@ -89,7 +90,6 @@ class Ledger:
         self._typed: list[tuple[object, ...]] = []
         self._reached: list[tuple[int]] = []
         self._last = 0
-        self.closed = False
 
     def act(self, act: Act) -> None:
         """Notes that somebody did something."""
@@ -266,8 +266,16 @@ class Ledger:
             " GROUP BY 1, 2, 3 HAVING count(*) > 1"
         )
 
-    def close(self) -> None:
-        """Ends it."""
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the file."""
         self._db.close()
 
 

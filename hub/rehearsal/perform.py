@@ -86,14 +86,17 @@ def perform(
     store: Store,
     folder: Path,
     *,
+    ledger: Ledger,
     chosen: Callable[[Iterable[Scene]], Iterator[Scene]] | None = None,
     tell: Callable[[str], None] | None = None,
     advance: Callable[[int], None] = lambda _count: None,
 ) -> Performance:
-    """Plays an order on an empty store. `chosen` leaves out parts of the story."""
+    """Plays an order on an empty store and an empty ledger, which the caller closes.
+
+    `chosen` leaves out parts of the story.
+    """
     began = time.monotonic()
     stage = Stage(order.plot, folder, store, order.seed, order.vices, page=page_of(order))
-    ledger = Ledger(folder / "ledger")
     play = Play(stage, ledger, tell)
     day = day_of(order, stage)
     play.populate(day.population())

@@ -9,11 +9,12 @@ import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
 
 from hub.rehearsal.certificate import Certificate
-from hub.rehearsal.ledger import Act, Typed
+from hub.rehearsal.ledger import Act, Ledger, Typed
 from hub.rehearsal.perform import DAY, Order, Performance, day_of, perform, plan_of
 from hub.rehearsal.plan import Scene
 from hub.rehearsal.play import Finding, Play
@@ -48,16 +49,15 @@ def rehearse(
     order = order.without(TOGETHER)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
         folder = Path(name)
-        with scratch_database(database, folder) as url:
-            store = open_store(url)
-            try:
-                migrate(store)
-                done = perform(order, store, folder, advance=advance)
-                certificate = certified(order, done.play, done, database=_kind(url))
-                fallback = told(done.play, done.verdict.findings)
-                done.play.ledger.close()
-            finally:
-                store.close()
+        with (
+            scratch_database(database, folder) as url,
+            closing(open_store(url)) as store,
+            Ledger(folder / "ledger") as ledger,
+        ):
+            migrate(store)
+            done = perform(order, store, folder, ledger=ledger, advance=advance)
+            certificate = certified(order, done.play, done, database=_kind(url))
+            fallback = told(done.play, done.verdict.findings)
     if not certificate.kept:
         shortest = shortest_story(
             order, done, seconds=SHRINKING if shrinking is None else shrinking
@@ -160,14 +160,18 @@ def shortest_story(order: Order, done: Performance, *, seconds: float) -> list[s
     def play(scenes: Iterable[Scene], tell: Callable[[str], None] | None = None) -> list[Finding]:
         with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
             folder = Path(name)
-            store = open_store(f"sqlite:///{folder / 'hub.db'}")
-            try:
+            address = f"sqlite:///{folder / 'hub.db'}"
+            with closing(open_store(address)) as store, Ledger(folder / "ledger") as ledger:
                 store.create()
-                again = perform(order, store, folder, chosen=lambda _all: iter(scenes), tell=tell)
-                again.play.ledger.close()
+                again = perform(
+                    order,
+                    store,
+                    folder,
+                    ledger=ledger,
+                    chosen=lambda _all: iter(scenes),
+                    tell=tell,
+                )
                 return again.verdict.findings
-            finally:
-                store.close()
 
     beats = beats_of(_scenes(order, done.scenes, done.play.stage))
     if things:

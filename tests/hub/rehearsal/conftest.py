@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hub.rehearsal.ledger import Ledger
 from hub.rehearsal.perform import Order, Performance, perform
 from hub.rehearsal.shipped import settings_for
 from hub.rehearsal.stage import Plot
@@ -26,7 +28,7 @@ def plot(tmp_path_factory: pytest.TempPathFactory) -> Plot:
 
 
 @pytest.fixture
-def rehearse(plot: Plot, tmp_path: Path) -> Rehearse:
+def rehearse(plot: Plot, tmp_path: Path) -> Iterator[Rehearse]:
     """Plays a short day; each call takes a folder of its own."""
     count = iter(range(1000))
 
@@ -40,11 +42,12 @@ def rehearse(plot: Plot, tmp_path: Path) -> Rehearse:
         strict = replace(plot, settings=replace(plot.settings, limits=limits))
         folder = tmp_path / str(next(count))
         folder.mkdir()
-        store = open_store(f"sqlite:///{folder / 'hub.db'}")
-        store.create()
-        try:
-            return perform(Order(strict, seed, changes, chosen(vices), vices), store, folder)
-        finally:
-            store.close()
+        order = Order(strict, seed, changes, chosen(vices), vices)
+        with closing(open_store(f"sqlite:///{folder / 'hub.db'}")) as store:
+            store.create()
+            return perform(
+                order, store, folder, ledger=opened.enter_context(Ledger(folder / "ledger"))
+            )
 
-    return play
+    with ExitStack() as opened:
+        yield play
