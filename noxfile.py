@@ -1,11 +1,13 @@
 """One-word commands for people: `nox -s test`, `nox -s lint`; `nox -l` lists them.
 
-They run in the environment that nox itself is installed in, so nothing is installed twice.
+They use the environment that is active, or `.venv`, wherever nox itself is installed.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import nox
 
@@ -16,8 +18,10 @@ _IMPORT_LINTER = "from importlinter.cli import lint_imports_command as lint; lin
 
 
 def _python(session: nox.Session, *arguments: str) -> None:
-    """Runs this environment's Python, which need not be the first on PATH."""
-    session.run(sys.executable, *arguments)
+    """Runs the environment's Python, which need not be the first on PATH."""
+    environments = (os.environ.get("VIRTUAL_ENV"), Path(__file__).parent / ".venv")
+    found = [path for one in environments if one and (path := Path(one, "bin", "python")).exists()]
+    session.run(str(found[0]) if found else sys.executable, *arguments)
 
 
 @nox.session
