@@ -29,7 +29,7 @@ def plot(tmp_path_factory: pytest.TempPathFactory) -> Plot:
 
 @pytest.fixture
 def rehearse(plot: Plot, tmp_path: Path) -> Iterator[Rehearse]:
-    """Plays a short day; each call takes a folder of its own."""
+    """Plays a short day; each call takes a folder of its own, which is open until the test ends."""
     count = iter(range(1000))
 
     def play(
@@ -43,11 +43,10 @@ def rehearse(plot: Plot, tmp_path: Path) -> Iterator[Rehearse]:
         folder = tmp_path / str(next(count))
         folder.mkdir()
         order = Order(strict, seed, changes, chosen(vices), vices)
-        with closing(open_store(f"sqlite:///{folder / 'hub.db'}")) as store:
-            store.create()
-            return perform(
-                order, store, folder, ledger=opened.enter_context(Ledger(folder / "ledger"))
-            )
+        store = opened.enter_context(closing(open_store(f"sqlite:///{folder / 'hub.db'}")))
+        store.create()
+        ledger = opened.enter_context(Ledger(folder / "ledger"))
+        return perform(order, store, folder, ledger=ledger)
 
     with ExitStack() as opened:
         yield play
