@@ -60,6 +60,7 @@ class Store:
         self._beside: dict[int, Store] = {}
         self._closing: list[Callable[[], None]] = []
         self._writing = threading.local()
+        self._opening = threading.Lock()
 
     @property
     def writing(self) -> bool:
@@ -68,9 +69,10 @@ class Store:
 
     def beside(self, seconds: int) -> Store:
         """Opens the same database once more, for what must not wait longer than these seconds."""
-        if seconds not in self._beside:
-            self._beside[seconds] = Store(self._again(seconds))
-        return self._beside[seconds]
+        with self._opening:  # of two that threads open at once, one would never be closed
+            if seconds not in self._beside:
+                self._beside[seconds] = Store(self._again(seconds))
+            return self._beside[seconds]
 
     def _again(self, seconds: int) -> Engine:
         if self.embedded:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from hub.errors import SettingsError
@@ -195,4 +197,21 @@ def test_postgresql_with_sqlalchemy_driver_name_is_accepted(postgresql_url: str)
     store = open_store(postgresql_url.replace("postgresql://", "postgresql+psycopg://"))
     with store.read() as tx:
         assert tx.execute(text("SELECT 1")).scalar_one() == 1
+    store.close()
+
+
+def test_threads_share_the_hurried_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that ask for it at once get one store, so that closing it closes all connections."""
+    store = open_store(str(tmp_path / "plain.db"))
+    opened, again = [], store._again
+
+    def slowly(seconds: int) -> Engine:
+        opened.append(again(seconds))
+        time.sleep(0.02)  # long enough for the others to come in
+        return opened[-1]
+
+    monkeypatch.setattr(store, "_again", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        stores = set(pool.map(store.beside, [5] * 4))
+    assert (len(stores), len(opened)) == (1, 1)
     store.close()

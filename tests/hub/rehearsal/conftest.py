@@ -1,0 +1,52 @@
+"""Short rehearsals of the shipped pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hub.simulation.ledger import Ledger
+from hub.simulation.vices import chosen
+
+from hub.simulation.perform import Order, Performance, perform
+from hub.simulation.shipped import settings_for
+from hub.simulation.stage import Plot
+from hub.store.engine import open_store
+
+Rehearse = Callable[..., Performance]
+
+
+@pytest.fixture(scope="session")
+def plot(tmp_path_factory: pytest.TempPathFactory) -> Plot:
+    """What the shipped pair is like."""
+    settings, given = settings_for(None, tmp_path_factory.mktemp("shipped"))
+    assert not given
+    return Plot.of(settings)
+
+
+@pytest.fixture
+def rehearse(plot: Plot, tmp_path: Path) -> Iterator[Rehearse]:
+    """Plays a short day; each call takes a folder of its own, which is open until the test ends."""
+    count = iter(range(1000))
+
+    def play(
+        seed: int, changes: int = 150, vices: str = "all", *, records: int | None = None
+    ) -> Performance:
+        """Plays a day; `records`: how many may go or change before somebody is asked."""
+        limits = plot.settings.limits
+        if records is not None:
+            limits = limits.model_copy(update={"records": records})
+        strict = replace(plot, settings=replace(plot.settings, limits=limits))
+        folder = tmp_path / str(next(count))
+        folder.mkdir()
+        order = Order(strict, seed, changes, chosen(vices), vices)
+        store = opened.enter_context(closing(open_store(f"sqlite:///{folder / 'hub.db'}")))
+        store.create()
+        ledger = opened.enter_context(Ledger(folder / "ledger"))
+        return perform(order, store, folder, ledger=ledger)
+
+    with ExitStack() as opened:
+        yield play
