@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from connectors.kit.budget import Budget
 from connectors.kit.contract import Connector
 from connectors.kit.ledger import Ledger
-from connectors.kit.registry import RegistryError, accepts, catalogue, open_connector
+from connectors.kit.registry import Found, RegistryError, accepts, catalogue, open_connector
 from hub.errors import SettingsError
 from hub.model.policy import EntityPolicy
 from hub.settings.connections import ConnectionSettings
@@ -22,7 +22,6 @@ from hub.store.accounts import DatabaseLedger
 from hub.store.engine import Store, open_store
 from hub.store.holders import worker_name
 from hub.store.migrate import migrate
-from hub.store.tokens import SealedTokens
 from hub.sync.context import Channel, Connection, Hub
 from mappings.canonical.entities import ENTITIES
 from mappings.canonical.values import Entity
@@ -37,12 +36,27 @@ _CAREFUL = (100, 10.0)
 Mappings = Mapping[str, Sequence[StreamMapping]]
 
 
+class _Offline:
+    """Stands in the place of a connector in a hub that calls no system."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise RuntimeError(f"{name}: this hub was opened offline")
+
+
 def open_hub(
-    settings: Settings, *, worker: str | None = None, only: Sequence[str] | None = None
+    settings: Settings,
+    *,
+    worker: str | None = None,
+    only: Sequence[str] | None = None,
+    offline: bool = False,
 ) -> Hub:
     """Opens everything that the settings name, or only these connections.
 
-    `worker` must be unique per process. Raises: SettingsError, UnknownError, ConnectorError.
+    `worker` must be unique per process. An `offline` hub loads no connector: it is for what looks
+    into the store alone. Raises: SettingsError, UnknownError, ConnectorError.
     """
     worker = worker or worker_name()
     names = tuple(settings.connections) if only is None else tuple(only)
@@ -53,8 +67,12 @@ def open_hub(
         opened.callback(store.close)
         connections = {}
         for name, one in chosen.items():
-            connector = open_connection(
-                settings, one, mappings[one.system], store=store, worker=worker
+            connector = (
+                cast(Connector, _Offline())
+                if offline
+                else open_connection(
+                    settings, one, mappings[one.system], store=store, worker=worker
+                )
             )
             opened.callback(connector.close)
             channels = channels_of(one, connector, mappings[one.system])
@@ -142,8 +160,12 @@ def open_connection(
         if one.played_by is not None:
             system, given = one.played_by
             return open_connector(system, given, budget_of(one))
-        extras = _extras(settings, one, mappings)
-        if accepts(catalogue(folders).found[one.system], "tokens"):
+        found = catalogue(folders).found[one.system]
+        extras = _extras(found, mappings)
+        if accepts(found, "tokens"):
+            # Loaded with the first system that has tokens: it brings an HTTP client.
+            from hub.store.tokens import SealedTokens
+
             extras["tokens"] = SealedTokens(
                 store, one.name, keys=settings.secret_keys, worker=worker
             )
@@ -152,11 +174,8 @@ def open_connection(
         raise SettingsError(f"connections.{one.name}: {error}") from error
 
 
-def _extras(
-    settings: Settings, one: ConnectionSettings, mappings: Sequence[StreamMapping]
-) -> dict[str, Any]:
+def _extras(found: Found, mappings: Sequence[StreamMapping]) -> dict[str, Any]:
     """Returns what this connector takes besides settings: the fields that mappings want of it."""
-    found = catalogue(settings.connector_folders).found[one.system]
     if not accepts(found, "fields"):
         return {}
     return {"fields": {mapping.stream: tuple(mapping.names) for mapping in mappings}}

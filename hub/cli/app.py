@@ -8,8 +8,8 @@ from __future__ import annotations
 import gc
 import importlib
 import io
+import os
 import sys
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -79,8 +79,11 @@ def build(words: Sequence[str] = ()) -> typer.Typer:
     ) -> None:
         """Keeps a CRM and an ERP telling the same story."""
 
-    if words and words[0] in _NOUNS:
-        importlib.import_module(f"hub.cli.{words[0]}").register(app)
+    name = _first(words)
+    if name in _NOUNS:
+        importlib.import_module(f"hub.cli.{name}").register(app)
+        return app
+    if name == "--version":
         return app
     for noun in _NOUNS:
         importlib.import_module(f"hub.cli.{noun}").register(app)
@@ -90,6 +93,29 @@ def build(words: Sequence[str] = ()) -> typer.Typer:
         except (ImportError, AttributeError) as error:
             complain(f"the commands of {name} are left out: {error}", "warning")
     return app
+
+
+def _first(words: Sequence[str]) -> str | None:
+    """Returns what decides which code is needed: the command, or --version before it.
+
+    >>> _first(["--config", "my.yaml", "--json", "sync"]), _first(["--version"]), _first(["--help"])
+    ('sync', '--version', None)
+    """
+    rest = iter(words)
+    for word in rest:
+        if word == "--config":
+            next(rest, None)
+        elif word in ("--json", "--quiet", "--debug") or word.startswith("--config="):
+            continue
+        else:
+            return word if word == "--version" or not word.startswith("-") else None
+    return None
+
+
+def _completed() -> list[str]:
+    """Returns the words of the command line that a shell asks us to complete."""
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS") or ""
+    return line.split()[1:]
 
 
 def load(reference: str) -> Callable[[typer.Typer], None]:
@@ -110,6 +136,8 @@ def _declared() -> dict[str, str]:
     path = Path(__file__).resolve().parents[2] / "pyproject.toml"
     if not path.is_file():
         return {}
+    import tomllib  # an installed Tulay does not need it
+
     points = tomllib.loads(path.read_text(encoding="utf-8"))["project"].get("entry-points", {})
     return dict(points.get(GROUP, {}))
 
@@ -120,7 +148,7 @@ def main() -> None:
     What was loaded until here stays, so the garbage collector need not go through it again and
     again; a page of records makes no cycles, so it need not come with every few hundred objects.
     """
-    app = build(sys.argv[1:])
+    app = build(_completed() if "_TULAY_COMPLETE" in os.environ else sys.argv[1:])
     gc.freeze()
     gc.set_threshold(_OBJECTS)
     gc.enable()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from connectors.kit.errors import ConnectorError, UnavailableError
-from connectors.kit.registry import RegistryError
 from hub.errors import HubError, SettingsError
 from mappings.kit.errors import MappingError
 
@@ -45,16 +43,30 @@ def code_of(error: BaseException) -> int:
             return UNAVAILABLE
         case ConnectorError():
             return CONNECTION
-        case SettingsError() if isinstance(error.__cause__, SQLAlchemyError):
+        case SettingsError() if _of_database(error.__cause__):
             return DATABASE
-        case HubError() | MappingError() | RegistryError():
+        case HubError() | MappingError():
             return USAGE
-        case SQLAlchemyError():
+        case _ if _of_registry(error):
+            return USAGE
+        case _ if _of_database(error):
             return DATABASE
         case KeyboardInterrupt():
             return STOPPED
         case _:
             return BUG
+
+
+def _of_database(error: BaseException | None) -> bool:
+    """Returns True for an error of SQLAlchemy, which is not loaded just to ask."""
+    module = sys.modules.get("sqlalchemy.exc")
+    return module is not None and isinstance(error, module.SQLAlchemyError)
+
+
+def _of_registry(error: BaseException) -> bool:
+    """Returns True for an error of the connectors' registry, which is not loaded just to ask."""
+    module = sys.modules.get("connectors.kit.registry")
+    return module is not None and isinstance(error, module.RegistryError)
 
 
 def message_of(error: BaseException) -> str:
@@ -71,7 +83,7 @@ def message_of(error: BaseException) -> str:
             f"this is an error in Tulay: {kind} in {_place(error)}; run the command again with"
             " --debug and report what it says"
         )
-    if isinstance(error, SQLAlchemyError):
+    if _of_database(error):
         # Its own words quote statements and values: customer data.
         kind = type(getattr(error, "orig", None) or error).__name__
         return f"the database refused ({kind}) in {_place(error)}; check `database:` and its server"

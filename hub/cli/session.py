@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 from typer.core import TyperGroup
 
 from hub.cli import exits
 from hub.cli.screen import Screen, complain
-from hub.settings import Settings, load_settings
-from hub.sync.context import Hub
-from hub.wiring import open_hub
+
+if TYPE_CHECKING:  # loaded by the commands that need them: half of the start-up time
+    from hub.settings import Settings
+    from hub.sync.context import Hub
 
 Done = TypeVar("Done", bound=Callable[..., Any])
 
@@ -44,14 +45,22 @@ class Session:
 
     def settings(self) -> Settings:
         """Reads tulay.yaml. Raises: SettingsError."""
+        from hub.settings import load_settings
+
         return load_settings(self.config)
 
     @contextmanager
     def hub(
-        self, settings: Settings | None = None, *, only: Sequence[str] | None = None
+        self,
+        settings: Settings | None = None,
+        *,
+        only: Sequence[str] | None = None,
+        offline: bool = False,
     ) -> Iterator[Hub]:
-        """Opens the hub for the length of a command."""
-        hub = open_hub(settings or self.settings(), only=only)
+        """Opens the hub for the length of a command; `offline` when it calls no system."""
+        from hub.wiring import open_hub
+
+        hub = open_hub(settings or self.settings(), only=only, offline=offline)
         try:
             yield hub
         finally:

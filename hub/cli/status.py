@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
         Exit code 1 when a connection or stream is paused, or a run is red.
         """
-        with session(ctx).hub() as hub:
+        with session(ctx).hub(offline=True) as hub:
             found = gathered(hub)
             now = hub.clock()
         screen = session(ctx).screen

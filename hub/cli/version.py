@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +16,8 @@ def number() -> str:
     try:
         return metadata.version("tulay")
     except metadata.PackageNotFoundError:
+        import tomllib  # an installed Tulay does not need it
+
         path = Path(__file__).resolve().parents[2] / "pyproject.toml"
         declared: str = tomllib.loads(path.read_text(encoding="utf-8"))["project"]["version"]
         return declared

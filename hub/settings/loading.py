@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from connectors.kit.manifest import Manifest
 from connectors.kit.registry import catalogue
@@ -27,14 +26,18 @@ FILE = "tulay.yaml"
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
-class Overrides(BaseSettings):
+class Overrides(BaseModel):
     """What the environment may say instead of tulay.yaml: TULAY_CONFIG, TULAY_DATABASE, ..."""
-
-    model_config = SettingsConfigDict(env_prefix="TULAY_", extra="ignore")
 
     config: Path | None = None
     database: SecretStr | None = None
     redis_url: SecretStr | None = None
+
+    @classmethod
+    def read(cls) -> Overrides:
+        """Returns the overrides of this process; an empty variable is none."""
+        given = {name.lower(): value for name, value in os.environ.items() if value}
+        return cls.model_validate({name: given.get(f"tulay_{name}") for name in cls.model_fields})
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Settings:
 
 def default_path() -> Path:
     """Returns where tulay.yaml is when nobody says: TULAY_CONFIG, or the working folder."""
-    return Overrides().config or Path(FILE)
+    return Overrides.read().config or Path(FILE)
 
 
 def load_settings(
@@ -134,7 +137,7 @@ class _Loading:
         connections = self._connections(manifests, found.problems)
         check_policies(self.file, self.text.policies, connections=connections)
         self._check_schedules(connections)
-        overrides = Overrides()
+        overrides = Overrides.read()
         return Settings(
             path=self.file.path,
             database=self._database(overrides),

@@ -13,20 +13,6 @@ from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
 
-<<<<<<< /tmp/tmp.ivsGo91l18/ours.py
-=======
-from hub.simulation.certificate import Certificate
-from hub.simulation.ledger import Act, Ledger, Typed
-from hub.simulation.perform import DAY, Order, Performance, day_of, perform, plan_of
-from hub.simulation.plan import Scene
-from hub.simulation.play import Finding, Play
-from hub.simulation.rest import left_over
-from hub.simulation.shrink import about, beats_of, scenes_of, shrunk
-from hub.simulation.stage import Stage
-from hub.simulation.verdict import CONFLICT, LOST, OVERWRITTEN, PROPAGATED, SUPERSEDED, WAITING
-from hub.simulation.vices import TOGETHER
-
->>>>>>> /tmp/tmp.ivsGo91l18/theirs.py
 from hub.settings.loading import Settings
 from hub.simulation.certificate import Certificate
 from hub.simulation.checker import CONFLICT, LOST, OVERWRITTEN, PROPAGATED, SUPERSEDED, WAITING
