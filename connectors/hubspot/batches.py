@@ -51,7 +51,7 @@ def run_batch(
 ) -> list[Result]:
     """Sends inputs in one call, or one by one when the batch is refused; one result per input.
 
-    Raises: UnavailableError when nothing is known of any, RateLimitedError when none has happened.
+    Raises: UnavailableError when nothing is known of any, RateLimitedError when none was executed.
     """
     if not inputs:
         return []
@@ -105,7 +105,7 @@ def _matched(stream: str, inputs: Sequence[Json], body: Json) -> list[Result]:
             nameless.append(error)
     left = [row for row in range(len(inputs)) if row not in found]
     if nameless and len(nameless) == len(left):
-        # Nobody says which error is whose, but all that are left have failed.
+        # Errors name no row here, but every remaining row has failed.
         for row, error in zip(left, nameless, strict=True):
             found[row] = refusal(error, stream=stream, key=inputs[row].get("id"))
     unknown = UnavailableError(f"HubSpot did not say what became of a record of {stream}")

@@ -126,7 +126,7 @@ class HubSpotConnector:
         return fields.describe(self._client, stream_names(stream))
 
     def prepare(self, needs: Sequence[FieldNeed]) -> Sequence[Finding]:
-        """Creates the missing ones of the wanted properties; twice is fine."""
+        """Creates the missing ones of the wanted properties; idempotent."""
         return fields.prepare(self._client, needs)
 
     def pages(self, stream: str, since: str | None) -> Iterator[Page]:
@@ -165,7 +165,7 @@ class HubSpotConnector:
         return RecordWriter(self._client, self._reader(stream), self._kinds).write(writes)
 
     def verify(self, request: Request) -> bool:
-        """Says whether the delivery is genuine and recent; False without webhook_secret."""
+        """Returns True if the delivery is genuine and recent; False without webhook_secret."""
         return webhooks.verify(
             request,
             str(self._settings.get("webhook_secret") or ""),
@@ -177,5 +177,5 @@ class HubSpotConnector:
         return webhooks.nudges(body)
 
     def close(self) -> None:
-        """Ends the conversation; twice is fine."""
+        """Closes the connection. Idempotent."""
         self._client.close()

@@ -60,7 +60,7 @@ class StreamNames:
     # quirk(hubspot): contacts alone call it `lastmodifieddate`; hs_lastmodifieddate exists there
     # too, but the search reference names the other one.
     modified: str = "hs_lastmodifieddate"
-    #: Records can be merged over there [spec: which object types have a `merge` call].
+    #: Records of this stream can be merged [spec: which object types have a `merge` call].
     merges: bool = False
     #: Records have line items.
     lines: bool = False
@@ -238,7 +238,7 @@ TYPES: dict[str, PropertyType] = {
     "enumeration": "enum",
 }
 
-#: Our type -> their (type, fieldType) for new properties [spec]. An enum whose options nobody told
+#: Our type -> their (type, fieldType) for new properties [spec]. An enum whose options are unknown
 #: becomes a text, which accepts any value.
 NEW_PROPERTIES: dict[str, tuple[str, str]] = {
     "text": ("string", "text"),

@@ -160,7 +160,7 @@ class StreamReader:
             if last > lower:
                 lower = last
                 continue
-            # quirk(hubspot): batch jobs over there stamp more than 10,000 records with one moment.
+            # quirk(hubspot): HubSpot's batch jobs give more than 10,000 records one time stamp.
             yield from self._moment(names, lower)
             lower += timedelta(milliseconds=1)
 
@@ -222,7 +222,7 @@ class StreamReader:
 
 
 def _is_last(body: Json, things: Sequence[Json]) -> bool:
-    """Says whether a search has no more to show: a short page may still have a next one."""
+    """Returns True when a search has no more results: a short page may still have a next one."""
     return not things or (len(things) < SEARCH_PAGE and next_after(body) is None)
 
 

@@ -1,7 +1,7 @@
-"""What an update has replaced that nobody had read: told by the property history, after the write.
+"""Values that an update replaced unread: found in the property history, after the write.
 
 HubSpot has no If-Match. A value typed between our last look and our write is gone from the record,
-but not from its history; whoever wrote over it should know.
+but not from its history; the writer should know.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def modified_text(thing: Json, names: StreamNames) -> str | None:
 
 
 def same_version(version: str, modified: str | None) -> bool:
-    """Says whether a version was taken at this modification.
+    """Returns True if a version was taken at this modification.
 
     >>> same_version("2026-01-01T00:00:00Z#a1b2", "2026-01-01T00:00:00Z")
     True

@@ -164,7 +164,7 @@ def existing_id(error: Mapping[str, Any]) -> str | None:
 
 
 def taken(error: Mapping[str, Any]) -> bool:
-    """Says whether a unique value was the reason.
+    """Returns True if a duplicate of a unique value was the reason.
 
     >>> taken({"category": "CONFLICT"}), taken({"category": "VALIDATION_ERROR"})
     (True, False)

@@ -1,4 +1,4 @@
-"""Writes records, one outcome each; one bad row never sinks the others.
+"""Writes records, one outcome each; one bad row never affects the others.
 
 Never repeats a create whose outcome is unknown: `find` tells whether it has happened.
 """
@@ -127,7 +127,7 @@ class RecordWriter:
         try:
             errors = self._links.lines(wanted)
         except ConnectorError as error:
-            # The record exists; whoever asks `find` gets it, reads it, and adds what it lacks.
+            # The record exists; the next `find` returns it, and the hub adds what it lacks.
             errors = dict.fromkeys((key for key, lines in wanted.items() if lines), error)
         outcomes.update((n, Outcome(error=errors[key])) for n, key in keys.items() if key in errors)
 
@@ -222,7 +222,7 @@ class RecordWriter:
 
     def _absent(self, key: str) -> ConnectorError:
         if self._reader.names.merges:
-            # It may have been merged: whoever fetches it learns into which record.
+            # It may have been merged: a fetch tells into which record.
             return self._stale(key)
         return RecordMissingError(
             f"HubSpot has no {self._stream} {key}", stream=self._stream, key=key

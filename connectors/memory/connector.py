@@ -272,7 +272,7 @@ class MemoryConnector:
     # -- being called ----------------------------------------------------------------------------
 
     def verify(self, request: Request) -> bool:
-        """Says whether the delivery has our signature and is recent."""
+        """Returns True if the delivery has our signature and is recent."""
         return genuine(request, self._secret)
 
     def nudges(self, body: bytes) -> Sequence[Nudge]:

@@ -1,7 +1,7 @@
 """The memory system: a CRM or ERP of our own that does what real ones do, when we ask it to.
 
 This is the far side: its data, clock, versions, tombstones, merges and vices. Tests act here as the
-people over there; the hub comes in through `MemoryConnector` only.
+its users; the hub only uses `MemoryConnector`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Written:
 
     stream: str
     key: str
-    #: create | update | delete | act:NAME; unread: before an update over what nobody had read
+    #: create | update | delete | act:NAME; unread: before an update over a value not read yet
     op: str
 
 
@@ -66,7 +66,7 @@ def utc_now() -> datetime:
 
 
 def default_shape(stream: str, facts: StreamFacts | None = None) -> StreamShape:
-    """Returns what a stream is like when nobody says otherwise: it can do everything."""
+    """Returns the default shape of a stream: it can do everything."""
     facts = facts or StreamFacts(
         title=stream,
         create=True,
@@ -188,7 +188,7 @@ class MemorySystem:
         return luck(self.vices.seed, *about, self.tables.next("roll"))
 
     def strikes(self, vice: str) -> bool:
-        """Says whether a vice strikes now."""
+        """Returns True if a vice strikes now."""
         chance = self.vices.chances.get(vice, 0.0)
         strikes = chance > 0 and self.roll(vice) < chance
         if strikes:
@@ -210,7 +210,7 @@ class MemorySystem:
         return [(stream, key) for stream, _, key in found]
 
     def forget_struck(self) -> None:
-        """Counts anew how often vices strike."""
+        """Resets the count of how often vices struck."""
         for name in self.tables.notes("next struck "):
             self.tables.remember(f"next struck {name}", "0")
 
@@ -222,7 +222,7 @@ class MemorySystem:
         )
 
     def hides(self, stream: str, key: str) -> bool:
-        """Says whether a record is invisible now."""
+        """Returns True if a record is invisible now."""
         share = self.vices.hidden.get(stream, 0.0)
         return share > 0 and luck(self.vices.seed, "hidden", stream, key) < share
 
@@ -235,7 +235,7 @@ class MemorySystem:
         """Changes when cursors expire."""
         return self.tables.note("next epoch") or "0"
 
-    # -- what people do over there ---------------------------------------------------------------
+    # -- what users of the system do -------------------------------------------------------------
 
     def create(
         self,
@@ -362,7 +362,7 @@ class MemorySystem:
         return int(self.tables.note("next call") or 0)
 
     def forget_calls(self) -> None:
-        """Counts calls anew."""
+        """Resets the count of calls."""
         self.calls = 0
         self.tables.remember("next call", "0")
 

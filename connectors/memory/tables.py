@@ -96,7 +96,7 @@ class Tables:
         return int(self._all(f"SELECT count(*) FROM records {where}", values)[0][0])  # noqa: S608
 
     def has_time(self, stream: str, modified_at: str) -> bool:
-        """Says whether some record has changed at exactly this time."""
+        """Returns True if some record changed at exactly this time."""
         sql = "SELECT 1 FROM records WHERE stream = ? AND modified_at = ? LIMIT 1"
         return bool(self._all(sql, (stream, modified_at)))
 

@@ -129,7 +129,7 @@ class Weather:
         chances = [one for fault in possible for one in _chances(vices, fault)]
         if not any(chance for *_, chance in chances):
             return None
-        # One draw that all processes take turns at: a process that is started anew goes on in it,
+        # One draw that all processes take turns at: a restarted process continues in it,
         # and does not meet the same fault at its first call each time.
         drawn = self._system.roll("fault")
         for fault, vice, chance in chances:

@@ -1,6 +1,6 @@
 """How the memory system changes its rows: one function per kind of change, each of them whole.
 
-Used for the hub's writes and for what people do over there; the caller opens the transaction.
+Used for the hub's writes and for what its users do; the caller opens the transaction.
 """
 
 from __future__ import annotations

@@ -263,7 +263,7 @@ class TrytonClient:
         return _Session(f"Session {base64.b64encode(text).decode()}", int(user))
 
     def logout(self) -> None:
-        """Ends the session over there; the next call opens another one."""
+        """Ends the session on the server; the next call opens a new one."""
         with self._lock:
             session, self._session = self._session, None
         if session is not None:
@@ -277,7 +277,7 @@ class TrytonClient:
             )
 
     def close(self) -> None:
-        """Closes the connections; twice is fine."""
+        """Closes the connections. Idempotent."""
         self._http.close()
 
     def search(
@@ -355,7 +355,7 @@ class _Call:
         return self._surprise(str(name))
 
     def _surprise(self, text: str) -> ConnectorError:
-        # quirk(tryton): an exception nobody foresaw comes as its bare text, a KeyError as the
+        # quirk(tryton): an unexpected exception arrives as its bare text, a KeyError as the
         # quoted name of the missing field or model; 'res.user' is missing while the server
         # still loads its modules. Source: trytond 8.2.1, seen live.
         if any(sign in text for sign in _PASSING):

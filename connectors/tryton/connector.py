@@ -79,7 +79,7 @@ class TrytonConnector:
         return [*findings, *(self._access(stream) for stream in STREAMS.values())]
 
     def _access(self, stream: Stream) -> Finding:
-        """Says whether the user may read all that a stream is made of, and write it."""
+        """Reports whether the user may read everything a stream consists of, and write it."""
         models = stream.models()
         try:
             found: dict[str, dict[str, bool]] = self._client.call(
@@ -151,5 +151,5 @@ class TrytonConnector:
         raise ContractError("Tryton sends no webhooks; this delivery is not from it")
 
     def close(self) -> None:
-        """Ends the conversation; twice is fine."""
+        """Closes the connection. Idempotent."""
         self._client.close()

@@ -54,7 +54,7 @@ class OfficeDay:
         return cls(TrytonClient(account, Budget(requests=1000, per_seconds=1.0)))
 
     def close(self) -> None:
-        """Ends the session; twice is fine."""
+        """Ends the session; idempotent."""
         self._client.close()
 
     def count(self, model: str, *domain: Any) -> int:

@@ -58,7 +58,7 @@ class Sandbox:
     postgres: str | None = field(default=None, repr=False)
 
     def stop(self) -> None:
-        """Ends the server and removes its copy of the data; twice is fine."""
+        """Ends the server and removes its copy of the data; idempotent."""
         if self._process.poll() is None:
             self._process.terminate()
             try:

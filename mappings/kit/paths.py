@@ -35,7 +35,7 @@ class Path:
 
     @property
     def listed(self) -> bool:
-        """Says whether the path goes through a list."""
+        """Returns True if the path goes through a list."""
         return self.index is not None or bool(self.criteria)
 
     @property

@@ -241,7 +241,7 @@ def tax_id(raw: Any, region: str | None = None) -> str | None:
 
 @lru_cache(maxsize=4096)
 def is_vat(code: str) -> bool:
-    """Says whether this is a valid VAT number of the European Union, with its country.
+    """Returns True if this is a valid VAT number of the European Union, with its country.
 
     >>> is_vat("DE136695976"), is_vat("DE136695977")
     (True, False)

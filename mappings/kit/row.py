@@ -1,4 +1,4 @@
-"""The columns of a record or of a list's items: each a canonical path and its field over there.
+"""The columns of a record or of a list's items: each a canonical path and its field in the system.
 
 Pure and fast: everything that can be decided once was decided by `columns`. A value that cannot be
 translated becomes a LensError that names the path and never the value.
@@ -46,7 +46,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One canonical path and its field over there."""
+    """One canonical path and its field in the system."""
 
     path: str
     #: As errors name it: `lines[].quantity`.
@@ -89,7 +89,7 @@ class Columns:
         self._writing = sorted(
             (c for c in columns if c.writable and c.lens.join is None), key=lambda c: bool(c.region)
         )
-        #: Field over there -> the columns that share it as parts.
+        #: Field of the system -> the columns that share it as parts.
         self._shared: dict[str, list[Column]] = {}
         for column in columns:
             if column.lens.join is not None:
@@ -170,7 +170,7 @@ def _branches(columns: Sequence[Column]) -> list[tuple[str, list[tuple[str, str,
 
 
 def _means(column: Column, raw: Any, country: str | None, value: Scalar) -> bool:
-    """Says whether a raw value has this meaning; one that cannot be read has not."""
+    """Returns True if a raw value has this meaning; False for one that cannot be read."""
     try:
         return column.meaning(raw, country) == value
     except ValueError:

@@ -16,7 +16,7 @@ class Strict(BaseModel):
 
 
 class Custom(Strict):
-    """A field that must be created over there."""
+    """A field that must be created in the system."""
 
     type: Literal["text", "number", "integer", "boolean", "date", "datetime", "enum"] | None = (
         Field(default=None, description="Type over there; by default that of the canonical kind.")
