@@ -102,7 +102,7 @@ class Pen:
         return self._put(self.live(key))
 
     def restore(self, key: str) -> Row:
-        """Takes back a deletion. Raises: RecordMissingError, RecordRejectedError."""
+        """Restores a deleted record. Raises: RecordMissingError, RecordRejectedError."""
         row = self._tables.row(self._stream, key)
         if row is None or row.fate != "gone":
             message = f"{self._stream} {key} is not among the deleted ones; there is nothing to do"

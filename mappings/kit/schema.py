@@ -70,7 +70,7 @@ class ListSpec(Strict):
     key: list[str] = Field(
         default=[], description="Paths in the item; the first that is filled names the item."
     )
-    #: None takes a field away that the file extends.
+    #: None removes a field of the file that is extended.
     fields: dict[str, FieldSpec | None] = {}
 
     @field_validator("key", mode="before")
@@ -101,7 +101,7 @@ class MappingFile(Strict):
         default=None, description="Canonical paths without which nothing is created over there."
     )
     acts: dict[str, str] = Field(default={}, description="State -> action that reaches it.")
-    #: None takes a field away that the file extends.
+    #: None removes a field of the file that is extended.
     fields: dict[str, FieldSpec | None] = {}
     lists: dict[str, ListSpec] = {}
 
