@@ -47,7 +47,7 @@ def _now() -> datetime:
 
 
 class HubSpotConnector:
-    """An open conversation with one HubSpot account.
+    """An open connection to one HubSpot account.
 
     `fields` names what the mappings use of each stream, such as `properties.industry`; what is
     named there is read besides the connector's own properties.
@@ -141,11 +141,11 @@ class HubSpotConnector:
         ).pages(since)
 
     def fetch(self, stream: str, keys: Sequence[str]) -> Page:
-        """Reads the truth about some keys by the consistent batch read, never by search."""
+        """Reads the current state of some keys by the consistent batch read, never by search."""
         return self._reader(stream).fetch(keys)
 
     def keys(self, stream: str) -> Iterator[Sequence[str]]:
-        """Sweeps all keys, in portions of 100."""
+        """Yields all keys, in chunks of 100."""
         name = stream_names(stream).name
         for body, _ in by_cursor(lambda after: self._ids(name, after)):
             yield [thing["id"] for thing in body]

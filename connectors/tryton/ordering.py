@@ -1,4 +1,4 @@
-"""Completes a sale as Tryton's own client would: the server is asked what follows from what.
+"""Completes a sale as Tryton's own client would: the server computes dependent values.
 
 Party -> addresses and payment term; product -> unit, price and taxes, tax rules and price lists
 included. Nothing here computes any of it.

@@ -15,7 +15,7 @@ from connectors.tryton.patches import Values, added
 from connectors.tryton.streams import PHONES, Stream, items_at
 from connectors.tryton.values import marked, unmarked
 
-#: In the comment of a phone: whose it is, by hub id or key.
+#: In the comment of a phone: its owner, by hub id or key.
 _OF = re.compile(r"(?:^|\s)tulay-phone:(\S+)")
 #: In the comment of an address that was moved from another party: its previous key.
 _WAS = re.compile(r"(?:^|\s)tulay-was:(\d+)")
