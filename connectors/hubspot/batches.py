@@ -1,7 +1,7 @@
-"""One batch call whose rows succeed or fail each for itself.
+"""One batch call whose rows succeed or fail individually.
 
 Results are matched by `objectWriteTraceId`, never by their order. A batch that HubSpot refuses as a
-whole is taken apart into single calls.
+whole is split into single calls.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from connectors.kit.errors import (
     UnavailableError,
 )
 
-#: What became of a row: the id of the written object, or why it was not written.
+#: The outcome of a row: the id of the written object, or why it was not written.
 Result = str | ConnectorError
 
 
 def texts(properties: Mapping[str, Any]) -> dict[str, str]:
-    """Returns property values as HubSpot wants them: text, blank clears.
+    """Returns property values as HubSpot expects them: text, blank clears.
 
     >>> texts({"name": "ACME", "amount": 3, "open": True, "phone": None})
     {'name': 'ACME', 'amount': '3', 'open': 'true', 'phone': ''}
@@ -51,7 +51,7 @@ def run_batch(
 ) -> list[Result]:
     """Sends inputs in one call, or one by one when the batch is refused; one result per input.
 
-    Raises: UnavailableError when nothing is known of any, RateLimitedError when none has happened.
+    Raises: UnavailableError when every outcome is unknown, RateLimitedError when none was executed.
     """
     if not inputs:
         return []
@@ -105,7 +105,7 @@ def _matched(stream: str, inputs: Sequence[Json], body: Json) -> list[Result]:
             nameless.append(error)
     left = [row for row in range(len(inputs)) if row not in found]
     if nameless and len(nameless) == len(left):
-        # Nobody says which error is whose, but all that are left have failed.
+        # Errors name no row here, but every remaining row has failed.
         for row, error in zip(left, nameless, strict=True):
             found[row] = refusal(error, stream=stream, key=inputs[row].get("id"))
     unknown = UnavailableError(f"HubSpot did not say what became of a record of {stream}")
@@ -113,7 +113,7 @@ def _matched(stream: str, inputs: Sequence[Json], body: Json) -> list[Result]:
 
 
 def _rows(inputs: Sequence[Json]) -> dict[str, int]:
-    """Returns by which marks an answer may name an input."""
+    """Returns the marks by which a response may identify an input."""
     rows: dict[str, int] = {}
     for row, one in enumerate(inputs):
         for mark in (one["objectWriteTraceId"], one.get("id"), one["properties"].get(ONCE)):

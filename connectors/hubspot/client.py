@@ -1,6 +1,6 @@
 """The API, endpoint by endpoint, version 2026-09; the only file with addresses.
 
-Returns decoded bodies as they came. Knows nothing of records, cursors or the hub.
+Returns decoded bodies unchanged. Knows nothing of records, cursors or the hub.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def auth_of(settings: Mapping[str, Any], tokens: TokenStore | None) -> httpx.Aut
             client_secret=settings["client_secret"],
             refresh_token=settings.get("refresh_token"),
             store=tokens,
-            # ... but one that ended before its time is no reason to stop and ask a person.
+            # ... but a token that expired early is no reason to pause the connection.
             renew_on_401=True,
         )
     raise CredentialsError("HubSpot: set token, or client_id, client_secret and refresh_token")
@@ -64,7 +64,7 @@ class HubSpotClient:
         )
         self._version = version
         self.clock = clock
-        #: How far the server's clock is ahead of ours; nothing before the first answer.
+        #: How far the server's clock is ahead of ours; zero before the first response.
         self._skew = timedelta(0)
 
     def close(self) -> None:
@@ -73,11 +73,11 @@ class HubSpotClient:
     # -- clock
 
     def server_time(self, moment: datetime) -> datetime:
-        """Returns what the server's clock showed at a moment of ours; rather early than late."""
+        """Converts a local time to the server's clock; rather early than late."""
         return moment + self._skew
 
     def learn_time(self) -> None:
-        """Makes sure that the server's clock is known, with one small call if need be."""
+        """Ensures that the server's clock is known, with one small call if necessary."""
         if self._http.server_date is None:
             self.account()
 
@@ -238,7 +238,7 @@ class HubSpotClient:
         return response.status_code != 409
 
     def create_group(self, stream: str, name: str, label: str) -> None:
-        """Makes sure that a property group exists."""
+        """Ensures that a property group exists."""
         path = f"/crm/properties/{self._version}/{stream}/groups"
         body = {"name": name, "label": label}
         self._call("POST", path, json=body, repeatable=False, accept={409})

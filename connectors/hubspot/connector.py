@@ -47,7 +47,7 @@ def _now() -> datetime:
 
 
 class HubSpotConnector:
-    """An open conversation with one HubSpot account.
+    """An open connection to one HubSpot account.
 
     `fields` names what the mappings use of each stream, such as `properties.industry`; what is
     named there is read besides the connector's own properties.
@@ -126,7 +126,7 @@ class HubSpotConnector:
         return fields.describe(self._client, stream_names(stream))
 
     def prepare(self, needs: Sequence[FieldNeed]) -> Sequence[Finding]:
-        """Creates the missing ones of the wanted properties; twice is fine."""
+        """Creates the missing ones of the wanted properties; idempotent."""
         return fields.prepare(self._client, needs)
 
     def pages(self, stream: str, since: str | None) -> Iterator[Page]:
@@ -141,11 +141,11 @@ class HubSpotConnector:
         ).pages(since)
 
     def fetch(self, stream: str, keys: Sequence[str]) -> Page:
-        """Reads the truth about some keys by the consistent batch read, never by search."""
+        """Reads the current state of some keys by the consistent batch read, never by search."""
         return self._reader(stream).fetch(keys)
 
     def keys(self, stream: str) -> Iterator[Sequence[str]]:
-        """Sweeps all keys, in portions of 100."""
+        """Yields all keys, in chunks of 100."""
         name = stream_names(stream).name
         for body, _ in by_cursor(lambda after: self._ids(name, after)):
             yield [thing["id"] for thing in body]
@@ -165,7 +165,7 @@ class HubSpotConnector:
         return RecordWriter(self._client, self._reader(stream), self._kinds).write(writes)
 
     def verify(self, request: Request) -> bool:
-        """Says whether the delivery is genuine and recent; False without webhook_secret."""
+        """Returns True if the delivery is genuine and recent; False without webhook_secret."""
         return webhooks.verify(
             request,
             str(self._settings.get("webhook_secret") or ""),
@@ -177,5 +177,5 @@ class HubSpotConnector:
         return webhooks.nudges(body)
 
     def close(self) -> None:
-        """Ends the conversation; twice is fine."""
+        """Closes the connection. Idempotent."""
         self._client.close()

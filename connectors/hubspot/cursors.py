@@ -1,8 +1,8 @@
-"""Cursors: places in a stream as short JSON texts. Opaque to everyone else.
+"""Cursors: positions in a stream as short JSON texts. Opaque to the hub.
 
 A cursor is one of two: in the middle of a full read (`started`, `after`), or at a moment up to
-which everything was read (`until`), with the last look for deletions (`deleted`) and the last look
-at all records (`looked`), which found so many `pages` of them.
+which everything was read (`until`), with the last read of deletions (`deleted`) and the last read
+of all records (`looked`) and their number of `pages`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ChangesCursor:
     until: datetime
     #: Everything deleted before this moment was read.
     deleted: datetime
-    #: All records were looked at last; None: never, as far as is known.
+    #: All records were read last; None: never, as far as known.
     looked: datetime | None = None
     pages: int = 0
 
@@ -57,7 +57,7 @@ def write_cursor(cursor: FullCursor | ChangesCursor) -> str:
 
 
 def read_cursor(text: str) -> FullCursor | ChangesCursor:
-    """Reads a cursor. Raises: CursorExpiredError when it is none of ours.
+    """Reads a cursor. Raises: CursorExpiredError when it is not one of ours.
 
     >>> read_cursor(write_cursor(FullCursor(datetime(2026, 1, 1, tzinfo=UTC), "17"))).after
     '17'

@@ -1,4 +1,4 @@
-"""What HubSpot calls things: streams, their properties, and association type ids. Tables only.
+"""HubSpot's names: streams, their properties, and association type ids. Tables only.
 
 Sources: [spec] HubSpot-public-api-spec-collection, 2026-09; [client] the vendor's Python client
 12.0, `association_type.py`; [public] agreeing public clients, not a page of the vendor;
@@ -17,9 +17,9 @@ from connectors.kit.errors import ContractError
 ONCE = "tulay_id"
 GROUP = "tulay"
 
-#: Most inputs of a batch call on objects [spec].
+#: Maximum number of inputs of a batch call on objects [spec].
 BATCH = 100
-#: Most inputs of a batch read of associations [public].
+#: Maximum number of inputs of a batch read of associations [public].
 ASSOCIATION_BATCH = 1000
 LIST_PAGE = 100
 SEARCH_PAGE = 200
@@ -60,7 +60,7 @@ class StreamNames:
     # quirk(hubspot): contacts alone call it `lastmodifieddate`; hs_lastmodifieddate exists there
     # too, but the search reference names the other one.
     modified: str = "hs_lastmodifieddate"
-    #: Records can be merged over there [spec: which object types have a `merge` call].
+    #: Records of this stream can be merged [spec: which object types have a `merge` call].
     merges: bool = False
     #: Records have line items.
     lines: bool = False
@@ -188,7 +188,7 @@ ASSOCIATION_TYPES: dict[tuple[str, str], int] = {
     ("notes", "deals"): 214,
 }
 
-#: The same where no page of the vendor's says so: the account is asked, and these are used when it
+#: The same where the vendor documents none: the account is asked, and these are used when it
 #: does not answer that. Of the ids for contacts and deals of invoices only the reverse, 178 and
 #: 176, is [public].
 REPORTED_TYPES: dict[tuple[str, str], int] = {
@@ -217,12 +217,12 @@ SINGLE = {
     ("invoices", "deals"),
 }
 
-#: Streams whose associations and lines people change: looked at as often as their number allows.
+#: Streams whose associations and lines people change: read as often as their number allows.
 BUSY = frozenset(("contacts", "deals"))
-#: So many pages of records are looked at with every read of changes; of more, five a minute.
+#: Up to this many pages are read with every incremental read; beyond, five a minute.
 FEW_PAGES = 3
 PAUSE_PER_PAGE = timedelta(seconds=12)
-#: The others are looked at once a day.
+#: The others are read once a day.
 QUIET_PAUSE = timedelta(days=1)
 
 PropertyType = Literal["text", "number", "boolean", "date", "datetime", "enum"]
@@ -238,7 +238,7 @@ TYPES: dict[str, PropertyType] = {
     "enumeration": "enum",
 }
 
-#: Our type -> their (type, fieldType) for new properties [spec]. An enum whose options nobody told
+#: Our type -> their (type, fieldType) for new properties [spec]. An enum whose options are unknown
 #: becomes a text, which accepts any value.
 NEW_PROPERTIES: dict[str, tuple[str, str]] = {
     "text": ("string", "text"),

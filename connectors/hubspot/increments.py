@@ -1,8 +1,8 @@
 """Reads a stream: everything by the list endpoint, changes by search, deletions by the archive.
 
 Never pages a search by offset: records that change meanwhile move to its end and the others would
-slip through, and HubSpot stops at 10,000. Every search starts at the last moment seen instead, and
-goes by id where more records than a page holds share one moment.
+be skipped, and HubSpot stops at 10,000. Every search starts at the last time seen instead, and
+pages by id where more records than a page holds share one time.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class StreamReader:
         deleted_at = yield from self._deletions(cursor)
         self._client.learn_time()
         now = self._client.server_time(self._client.clock())
-        # quirk(hubspot): what changed just now may not be searchable yet. All that is found is
+        # quirk(hubspot): the latest changes may not be searchable yet. All that is found is
         # taken, but the cursor stays behind, so that the next read looks at this time again.
         until = max(now - self._lag, cursor.until)
         lower = cursor.until - self._overlap
@@ -113,7 +113,7 @@ class StreamReader:
 
     def _owners_of_lines(self, lower: datetime) -> Iterator[Page]:
         """Yields the deals of new and changed line items."""
-        # quirk(hubspot): a line has a modified date of its own and leaves its deal's alone.
+        # quirk(hubspot): a line has its own modified date and does not touch its deal's.
         reader = RecordReader(self._client, LINE_NAMES, ())
         for body, _ in self._searches(LINE_NAMES, lower):
             lines = [thing["id"] for thing in objects_of(body, LINES)]
@@ -160,7 +160,7 @@ class StreamReader:
             if last > lower:
                 lower = last
                 continue
-            # quirk(hubspot): batch jobs over there stamp more than 10,000 records with one moment.
+            # quirk(hubspot): HubSpot's batch jobs give more than 10,000 records one time stamp.
             yield from self._moment(names, lower)
             lower += timedelta(milliseconds=1)
 
@@ -202,7 +202,7 @@ class StreamReader:
     # -- deletions
 
     def _deletions(self, cursor: ChangesCursor) -> Generator[Page, None, datetime]:
-        """Yields what was deleted since the cursor; returns the moment of this look."""
+        """Yields what was deleted since the cursor; returns the time of this read."""
         asked_at = self._client.clock()
         if self._client.server_time(asked_at) - cursor.deleted < self._deletions_every:
             return cursor.deleted
@@ -211,7 +211,7 @@ class StreamReader:
             things = objects_of(body, f"deleted {self._names.name}")
             keys = [thing["id"] for thing in things if _archived_at(thing) >= edge]
             # quirk(hubspot): merged records may be listed as deleted, and restored ones may have
-            # been; a direct read knows better.
+            # been; a direct read decides.
             for some in portions(keys, BATCH):
                 yield self._reader.fetch(some)
         return self._client.server_time(asked_at)
@@ -222,12 +222,12 @@ class StreamReader:
 
 
 def _is_last(body: Json, things: Sequence[Json]) -> bool:
-    """Says whether a search has no more to show: a short page may still have a next one."""
+    """Returns True when a search has no more results: a short page may still have a next one."""
     return not things or (len(things) < SEARCH_PAGE and next_after(body) is None)
 
 
 def modified_at(thing: Json, names: StreamNames) -> datetime:
-    """Returns when an object was modified. Raises: ContractError when it does not say."""
+    """Returns when an object was modified. Raises: ContractError when it has no date."""
     moment = parse_time(modified_text(thing, names))
     if moment is None:
         raise ContractError(f"{names.name} {thing['id']} came without a modified date")

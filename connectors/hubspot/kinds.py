@@ -13,7 +13,7 @@ Pair = tuple[str, str]
 
 
 class AssociationKinds:
-    """The association types of one account; asks for each doubtful pair once."""
+    """The association types of one account; asks once for each uncertain pair."""
 
     def __init__(self, client: HubSpotClient) -> None:
         self._client = client
@@ -45,10 +45,10 @@ class AssociationKinds:
         except UnavailableError:
             raise
         except ConnectorError:
-            return None  # no scope for it, or no such endpoint: what is reported must do
+            return None  # no scope for it, or no such endpoint: use the reported types
 
     def check(self, stream: str) -> Iterator[Finding]:
-        """Yields the doubtful pairs of a stream for which the account has no plain type."""
+        """Yields the uncertain pairs of a stream for which the account has no plain type."""
         for to in STREAMS[stream].associations:
             pair = (stream, to)
             if pair in REPORTED_TYPES and self._asked(pair) is None:

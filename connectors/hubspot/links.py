@@ -1,4 +1,4 @@
-"""Writes what hangs on a record: its associations, and the line items of a deal."""
+"""Writes what belongs to a record: its associations, and the line items of a deal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LinkWriter:
     # -- associations
 
     def associate(self, wanted: Mapping[str, Mapping[str, Any]]) -> Errors:
-        """Makes sure of associations, given as key -> stream -> keys; returns what failed by key.
+        """Ensures associations, given as key -> stream -> keys; returns what failed by key.
 
         The first key becomes the primary one; of a single kind the others are removed; an empty
         list removes all.
@@ -125,7 +125,7 @@ class LinkWriter:
     def _add(self, items: Sequence[tuple[str, Json]]) -> Errors:
         errors: Errors = {}
         for some in portions(items, BATCH):
-            # quirk(hubspot): a line belongs to one deal and is lost when it is made without it.
+            # quirk(hubspot): a line belongs to one deal and is orphaned when created without it.
             inputs = [
                 {
                     "properties": texts(item.get("properties") or {}),

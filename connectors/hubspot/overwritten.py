@@ -1,7 +1,7 @@
-"""What an update has replaced that nobody had read: told by the property history, after the write.
+"""Values that an update replaced unread: found in the property history, after the write.
 
 HubSpot has no If-Match. A value typed between our last look and our write is gone from the record,
-but not from its history; whoever wrote over it should know.
+but not from its history; the writer should know.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from connectors.hubspot.client import HubSpotClient, Json
 from connectors.hubspot.records import objects_of, parse_time, portions
 from connectors.kit.contract import Payload, Update
 
-#: Most records of one read with history (reference of the batch read).
+#: Maximum number of records of one read with history (reference of the batch read).
 HISTORY_BATCH = 50
 
 
 def overwritten(
     client: HubSpotClient, stream: str, updates: Sequence[Update]
 ) -> dict[str, Payload]:
-    """Returns key -> what these updates, which have just happened, replaced unread."""
+    """Returns key -> values that these updates have just replaced unread."""
     asked = {one.key: one for one in updates if _since(one) and one.payload.get("properties")}
     found: dict[str, Payload] = {}
     for some in portions(list(asked), HISTORY_BATCH):
@@ -68,7 +68,7 @@ def replaced(entries: Sequence[Mapping[str, Any]], *, ours: str, since: datetime
     """
     dated = [(at, str(e.get("value") or "")) for e in entries if (at := _time_of(e)) is not None]
     newest_first = sorted(dated, key=lambda entry: entry[0], reverse=True)
-    # What is newer than our own entry was typed after the write: the record shows it.
+    # An entry newer than ours was typed after the write: the record shows it.
     written = next((n for n, (_, value) in enumerate(newest_first) if value == ours), 0)
     for at, value in newest_first[written + 1 :]:
         if at <= since:

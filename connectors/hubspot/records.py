@@ -34,7 +34,7 @@ LONGEST_QUERY = 6000
 
 
 def portions(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Cuts into portions of at most `size`.
+    """Splits a sequence into chunks of up to `size`.
 
     >>> list(portions("abcde", 2))
     ['ab', 'cd', 'e']
@@ -44,7 +44,7 @@ def portions(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def wanted_properties(names: StreamNames, fields: Iterable[str]) -> tuple[str, ...]:
-    """Returns the properties to ask for: ours, the connector's and those of a mapping's names.
+    """Returns the properties to request: ours, the connector's and those of a mapping's names.
 
     >>> from connectors.hubspot.facts import STREAMS
     >>> wanted_properties(STREAMS["notes"], ["properties.hs_pinned", "associations.deals[0]"])[-2:]
@@ -58,7 +58,7 @@ def wanted_properties(names: StreamNames, fields: Iterable[str]) -> tuple[str, .
 
 
 def wanted_line_properties(fields: Iterable[str]) -> tuple[str, ...]:
-    """Returns the properties of a deal's lines to ask for.
+    """Returns the properties to request of a deal's lines.
 
     >>> wanted_line_properties(["line_items[].properties.margin"])[-1]
     'margin'
@@ -92,7 +92,7 @@ def modified_text(thing: Json, names: StreamNames) -> str | None:
 
 
 def same_version(version: str, modified: str | None) -> bool:
-    """Says whether a version was taken at this modification.
+    """Returns True if a version was taken at this modification.
 
     >>> same_version("2026-01-01T00:00:00Z#a1b2", "2026-01-01T00:00:00Z")
     True
@@ -124,14 +124,14 @@ def refuse_other_errors(body: Json, what: str) -> None:
 
 
 class RecordReader:
-    """Reads the records of one stream in the shape that the mappings know."""
+    """Reads the records of one stream in the shape that the mappings expect."""
 
     def __init__(self, client: HubSpotClient, names: StreamNames, fields: Sequence[str]) -> None:
         self._client = client
         self.names = names
         self.properties = wanted_properties(names, fields)
         self._line_properties = wanted_line_properties(fields)
-        #: What to ask for as `associations=` where an endpoint accepts it.
+        #: Value of `associations=` where an endpoint accepts it.
         self.inline = (*names.associations, LINES) if names.lines else names.associations
 
     # -- whole pages
@@ -155,14 +155,14 @@ class RecordReader:
         return self.page(list(found.values())), next_after(body)
 
     def page(self, things: Sequence[Json], *, inline: bool = False) -> Page:
-        """Makes a page of objects; `inline`: they came with their associations."""
+        """Builds a page of objects; `inline`: they include their associations."""
         return Page(
             records=self.records(things, inline=inline),
             merges=[merge for thing in things for merge in merges_of(thing)],
         )
 
     def records(self, things: Sequence[Json], *, inline: bool = False) -> list[Record]:
-        """Makes records of objects, reading what is missing of associations and lines."""
+        """Builds records of objects, reading missing associations and lines."""
         if not self.inline:
             return [self._record(thing, None, None) for thing in things]
         linked = self._inline(things) if inline else self._linked([thing["id"] for thing in things])
@@ -217,7 +217,7 @@ class RecordReader:
         return found
 
     def fetch(self, keys: Sequence[str]) -> Page:
-        """Reads the truth about some keys: each ends in records, gone or merges."""
+        """Reads the current state of some keys: each ends up in records, gone or merges."""
         found = self.read(keys)
         into = {merge.key: merge.into for thing in found.values() for merge in merges_of(thing)}
         gone = []
@@ -244,7 +244,7 @@ class RecordReader:
         try:
             found = self.read(once, id_property=ONCE)
         except RecordError:
-            # HubSpot refuses to look by a property that it does not have.
+            # HubSpot refuses a lookup by a property that does not exist.
             if self._client.has_property(self.names.name, ONCE):
                 raise
             return {}
@@ -264,7 +264,7 @@ class RecordReader:
     # -- associations and lines
 
     def _inline(self, things: Sequence[Json]) -> dict[str, dict[str, list[str]]]:
-        """Takes the associations that came with the objects; reads on where they were cut off."""
+        """Returns the associations included in the objects; reads the rest where truncated."""
         linked: dict[str, dict[str, list[str]]] = {}
         cut: dict[str, list[str]] = {}
         for thing in things:

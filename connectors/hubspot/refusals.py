@@ -54,7 +54,7 @@ def body_of(reply: Reply) -> dict[str, Any]:
 
 
 def limited(reply: Reply) -> ConnectorError:
-    """Says which limit was hit and how long to wait."""
+    """Returns an error with the limit that was hit and the time to wait."""
     body = body_of(reply)
     policy = str(body.get("policyName") or "").upper()
     if policy not in POLICIES:
@@ -68,7 +68,7 @@ def limited(reply: Reply) -> ConnectorError:
 
 
 def forbidden(reply: Reply) -> ConnectorError:
-    """Names the scope that is missing, as far as HubSpot names it; a used-up quota is none."""
+    """Returns an error with the missing scope, or one for an exhausted quota."""
     body = body_of(reply)
     if _is_limit(body):
         return limited(reply)
@@ -92,14 +92,14 @@ def _scopes(body: Mapping[str, Any]) -> Iterator[str]:
 
 
 def unauthorized(reply: Reply) -> ConnectorError:
-    """Tells an expired token from a wrong one."""
+    """Distinguishes an expired token from a wrong one."""
     if body_of(reply).get("category") == "EXPIRED_AUTHENTICATION":
         return CredentialsError(f"{reply}: the token has expired; renew it")
     return CredentialsError(f"{reply}: HubSpot does not know the token; enter a valid one")
 
 
 def rejected(reply: Reply) -> ConnectorError:
-    """Makes a refusal of a record, with field errors; without a record it breaks the contract."""
+    """Builds the refusal of a record, with field errors; without a record a ContractError."""
     body = body_of(reply)
     if not reply.stream:
         category = body.get("category") or "no category"
@@ -131,7 +131,7 @@ STATUSES: Mapping[int, Translate] = {
 
 
 def refusal(error: Mapping[str, Any], *, stream: str, key: str | None) -> ConnectorError:
-    """Makes the error of one refused record from an error body or a row of a batch's `errors`."""
+    """Builds the error of one refused record from an error body or a row of a batch's `errors`."""
     category = str(error.get("category") or "")
     about = f"{stream} {key}" if key else f"a new record of {stream}"
     if category in ABSENT:
@@ -164,7 +164,7 @@ def existing_id(error: Mapping[str, Any]) -> str | None:
 
 
 def taken(error: Mapping[str, Any]) -> bool:
-    """Says whether a unique value was the reason.
+    """Returns True if a duplicate of a unique value was the reason.
 
     >>> taken({"category": "CONFLICT"}), taken({"category": "VALIDATION_ERROR"})
     (True, False)
@@ -175,7 +175,7 @@ def taken(error: Mapping[str, Any]) -> bool:
 
 
 def field_errors(error: Mapping[str, Any]) -> dict[str, str]:
-    """Returns property name -> error code. Their messages are left out, they quote values.
+    """Returns property name -> error code. Messages are omitted because they quote values.
 
     >>> field_errors({"errors": [{"code": "INVALID_DATE", "context": {"propertyName": ["due"]}}]})
     {'due': 'INVALID_DATE'}

@@ -1,6 +1,6 @@
-"""Webhooks: is a delivery genuine, and which records should be looked at.
+"""Webhooks: verifies deliveries, and tells which records to fetch.
 
-Accepts signatures of version 3 only, unless told otherwise: the older ones can be replayed.
+Accepts only signatures of version 3 by default: older ones can be replayed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOLERANCE = timedelta(minutes=5)
 # page); senders that sign the address as it is are accepted as well.
 _DECODED = re.compile(r"%(?:3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
 
-#: What makes an event the same one when it is delivered again.
+#: The fields that identify an event when it is delivered again.
 IDENTITY = (
     "portalId",
     "subscriptionId",
@@ -46,7 +46,7 @@ IDENTITY = (
 
 
 def verify(request: Request, secret: str, *, old_versions: bool = False) -> bool:
-    """Says in constant time whether the delivery is genuine and recent; False without secret."""
+    """Checks in constant time that a delivery is genuine and recent; False without a secret."""
     if not secret:
         return False
     if "x-hubspot-signature-v3" in request.headers:
@@ -94,7 +94,7 @@ def _verify_old(request: Request, secret: str) -> bool:
 
 
 def nudges(body: bytes) -> list[Nudge]:
-    """Reads a verified delivery; events about what no stream covers are left out.
+    """Reads a verified delivery; events about unknown streams are left out.
 
     Raises: ContractError when it is not a list of events.
     """
@@ -145,7 +145,7 @@ def _merge(event: dict[str, Any], stream: str) -> Iterator[Nudge]:
 
 
 def _ends(event: dict[str, Any], stream: str | None) -> Iterator[Nudge]:
-    """Looks at both ends of an association that changed, where its records show it."""
+    """Yields both ends of a changed association, where the records show it."""
     words = str(event.get("associationType") or "").upper().split("_TO_")
     others = [BY_EVENT.get(word.lower()) for word in words]
     start = BY_TYPE_ID.get(str(event.get("fromObjectTypeId"))) or stream or others[0]

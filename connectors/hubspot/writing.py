@@ -1,6 +1,6 @@
-"""Writes records, one outcome each; one bad row never sinks the others.
+"""Writes records, one outcome each; one bad row never affects the others.
 
-Never repeats a create whose outcome is unknown: `find` tells whether it has happened.
+Never repeats a create whose outcome is unknown: `find` shows whether it was executed.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class RecordWriter:
         try:
             errors = self._links.lines(wanted)
         except ConnectorError as error:
-            # The record exists; whoever asks `find` gets it, reads it, and adds what it lacks.
+            # The record exists; the next `find` returns it, and the hub adds what it lacks.
             errors = dict.fromkeys((key for key, lines in wanted.items() if lines), error)
         outcomes.update((n, Outcome(error=errors[key])) for n, key in keys.items() if key in errors)
 
@@ -158,7 +158,7 @@ class RecordWriter:
         try:
             found = overwritten(self._client, self._stream, done)
         except ConnectorError as error:
-            # The writes have happened. "Unknown" makes the hub come again, and look then.
+            # The writes were executed. "Unknown" makes the hub probe later.
             unknown = UnavailableError(f"{self._stream}: written, but not looked at: {error}")
             outcomes.update((n, Outcome(error=unknown)) for n, o in outcomes.items() if not o.error)
             return
@@ -204,9 +204,9 @@ class RecordWriter:
     # -- versions
 
     def _unexpected(self, writes: Updates | Deletes) -> Outcomes:
-        """Returns outcomes for records that are not as they were expected to be."""
+        """Returns outcomes for records that do not have the expected version."""
         # quirk(hubspot): there is no If-Match; reading right before writing leaves a gap of
-        # milliseconds, and what fell into it is told afterwards (`lock: told`).
+        # milliseconds, and what changed in it is reported afterwards (`lock: told`).
         asked = {n: one for n, one in writes.items() if one.expected is not None}
         if not asked:
             return {}
@@ -222,7 +222,7 @@ class RecordWriter:
 
     def _absent(self, key: str) -> ConnectorError:
         if self._reader.names.merges:
-            # It may have been merged: whoever fetches it learns into which record.
+            # It may have been merged: a fetch tells into which record.
             return self._stale(key)
         return RecordMissingError(
             f"HubSpot has no {self._stream} {key}", stream=self._stream, key=key
@@ -241,7 +241,7 @@ def _outcome(result: str | ConnectorError) -> Outcome:
 
 
 def _safely(act: Callable[[W], Outcomes], writes: W, *, raises: bool) -> Outcomes:
-    """Runs a batch; `raises`: nothing was done before, so an error may leave the whole call."""
+    """Runs a batch; `raises`: nothing was written before, so an error may fail the whole call."""
     try:
         return act(writes)
     except ConnectorError as error:
@@ -251,7 +251,7 @@ def _safely(act: Callable[[W], Outcomes], writes: W, *, raises: bool) -> Outcome
 
 
 def _batches(writes: Sequence[Write], kind: type[K]) -> Iterator[dict[int, K]]:
-    """Yields the writes of one kind in portions in which no record comes twice."""
+    """Yields the writes of one kind in chunks in which no record occurs twice."""
     # quirk(hubspot): a batch that names a record twice is refused as a whole.
     waiting = {n: one for n, one in enumerate(writes) if isinstance(one, kind)}
     while waiting:

@@ -10,12 +10,12 @@ import httpx
 
 from connectors.kit.errors import CredentialsError, RecordMissingError
 
-#: Segments that servers and clients take out of a path together with the one before.
+#: Segments that servers and clients remove from a path together with the previous one.
 _CLIMBS = re.compile(r"/(?:\.|%2e){1,2}(?=[/?#]|$)", re.IGNORECASE)
 
 
 def climbs(address: str) -> bool:
-    """Says whether a path would lead out of where it seems to lead.
+    """Returns True if a path would leave the place it appears to lead to.
 
     >>> climbs("https://host/companies/.."), climbs("https://host/a/%2E%2e/b"), climbs("/v1.0/a..b")
     (True, True, False)
@@ -24,9 +24,9 @@ def climbs(address: str) -> bool:
 
 
 def segment(key: str, *, stream: str = "") -> str:
-    """Returns a key as one segment of a path, whatever characters it has.
+    """Returns a key as one segment of a path, with any characters escaped.
 
-    Raises: RecordMissingError for what no path can name: `.`, `..` and nothing.
+    Raises: RecordMissingError for what no path can name: `.`, `..` and the empty key.
 
     >>> segment("a/b?c#d"), segment("50%"), segment("ü")
     ('a%2Fb%3Fc%23d', '50%25', '%C3%BC')
@@ -39,7 +39,7 @@ def segment(key: str, *, stream: str = "") -> str:
 def checked_base_url(base_url: str, *, name: str = "base_url") -> httpx.URL:
     """Returns the address when it is safe to send credentials to.
 
-    Raises: CredentialsError unless it is https, or http on this very machine.
+    Raises: CredentialsError unless it is https, or http on loopback.
     """
     try:
         url = httpx.URL(base_url.rstrip("/") + "/")

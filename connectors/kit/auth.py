@@ -1,7 +1,7 @@
-"""How calls prove who makes them: httpx auth flows. They refuse to show a secret in a repr.
+"""Authentication of calls: httpx auth flows. A secret never appears in a repr.
 
 OAuth tokens are renewed by their `expires_in`, not by waiting for a 401, by one process at a time,
-and handed to the caller's `TokenStore` at once: a rotated refresh token that is lost locks everyone
+and saved in the caller's `TokenStore` immediately: losing a rotated refresh token locks everyone
 out.
 """
 
@@ -34,11 +34,11 @@ BasicAuth = httpx.BasicAuth
 
 #: Long before any real expiry: a token with this date is renewed before its first use.
 EXPIRED = datetime(1970, 1, 1, tzinfo=UTC)
-#: Largest answer of a token endpoint.
+#: Maximum size of a token endpoint's response.
 _MOST_BYTES = 1 << 20
-#: How often, and after how many seconds each, it is looked whether another process has renewed.
+#: Number of checks whether another process has renewed, and the seconds between them.
 _TURNS, _TURN = 400, 0.25
-#: Answers of a token endpoint that say "not now" rather than "no".
+#: Responses of a token endpoint that mean "not now" rather than "no".
 BUSY = frozenset({408, 425, 429})
 
 
@@ -70,26 +70,26 @@ class BearerAuth(KeyAuth):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An OAuth access token, until when it works, and what renews it."""
+    """An OAuth access token, its expiry, and the refresh token that renews it."""
 
     access: str = field(repr=False)
     expires_at: datetime
     #: None where the grant needs none (client credentials).
     refresh: str | None = field(default=None, repr=False)
-    #: How long it worked when it was new; None: unknown.
+    #: Its lifetime when it was issued; None: unknown.
     lifetime: timedelta | None = None
     #: Fingerprint of the app and refresh token in the settings that it descends from.
     root: str = ""
 
 
 class TokenStore(Protocol):
-    """Where tokens live between calls and processes. `save` returns after the token is durable.
+    """Storage of tokens, shared by calls and processes. `save` returns after the token is durable.
 
     All methods raise UnavailableError when the store does not answer.
     """
 
     def ready(self) -> None:
-        """Passes when tokens can be kept. Raises: an error that says what is missing."""
+        """Returns if tokens can be stored. Raises: an error that says what is missing."""
         ...
 
     def load(self) -> Token | None:
@@ -101,22 +101,22 @@ class TokenStore(Protocol):
         ...
 
     def claim(self) -> bool:
-        """Takes the turn to renew; False while another process has it. A turn lapses by itself."""
+        """Takes the lease to renew; False while another process holds it. A lease expires."""
         ...
 
     def release(self) -> None:
-        """Gives the turn back."""
+        """Releases the lease."""
         ...
 
 
 class MemoryTokens:
-    """Keeps the token for as long as the process lives; fine where refresh tokens do not rotate."""
+    """Keeps the token in memory only; sufficient where refresh tokens do not rotate."""
 
     def __init__(self, token: Token | None = None) -> None:
         self._token = token
 
     def ready(self) -> None:
-        """Passes always."""
+        """Always returns."""
 
     def load(self) -> Token | None:
         return self._token
@@ -125,7 +125,7 @@ class MemoryTokens:
         self._token = token
 
     def claim(self) -> bool:
-        """Says yes: there is only this process, whose threads take turns anyway."""
+        """Returns True: this is the only process, and its threads are serialised anyway."""
         return True
 
     def release(self) -> None:
@@ -137,7 +137,7 @@ def _now() -> datetime:
 
 
 class OAuthAuth(httpx.Auth):
-    """Sends an OAuth2 access token and renews it in time.
+    """Sends an OAuth2 access token and renews it before it expires.
 
     With a refresh token, from the argument or the store, by the grant `refresh_token`; without one
     by `client_credentials`. One thread of one process renews, the others wait for it and use what
@@ -167,7 +167,7 @@ class OAuthAuth(httpx.Auth):
         self._root = hashlib.sha256(origin).hexdigest()[:32]
         self._store: TokenStore = store if store is not None else MemoryTokens()
         self._store.ready()
-        #: Form fields that a vendor wants besides, such as `scope` or `audience`.
+        #: Additional form fields that a vendor requires, such as `scope` or `audience`.
         self._extra = dict(extra or {})
         self._margin = margin
         self._renew_on_401 = renew_on_401
@@ -177,7 +177,7 @@ class OAuthAuth(httpx.Auth):
         self._token: Token | None = None
         #: The token is newer than what the store has: it could not be saved yet.
         self._unsaved = False
-        #: A renewal was sent whose answer never came.
+        #: A renewal was sent whose response never arrived.
         self._lost = False
 
     def sync_auth_flow(
@@ -218,7 +218,7 @@ class OAuthAuth(httpx.Auth):
                     " an end; try again"
                 )
             try:
-                # Whoever had the turn before may have renewed it in the meantime.
+                # The previous holder of the lease may have renewed it in the meantime.
                 token = self._stored()
                 if token is None or token.access == known or not self._fresh(token):
                     token = yield from self._exchange(token.refresh if token else None)
@@ -319,5 +319,5 @@ def _header_value(token: object) -> str:
 
 
 def _place(url: str) -> str:
-    """Names an address without its query, which may hold secrets."""
+    """Returns an address without its query, which may hold secrets."""
     return str(httpx.URL(url).copy_with(query=None))

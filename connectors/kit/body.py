@@ -1,6 +1,6 @@
-"""Reads the body of an answer within bounds: size, time, one layer of compression.
+"""Reads a response body within limits of size and time, with one layer of compression.
 
-Decompresses by itself, because a small compressed body may become any size before anybody can look.
+Decompresses here, because a small compressed body may expand to any size unchecked.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from connectors.kit.errors import ContractError, UnavailableError
 
 #: Largest body, decompressed. A page of records has some megabytes.
 MOST_BYTES = 64 << 20
-#: Seconds that a body may take, however steadily it drips.
+#: Maximum seconds for a body, however steadily it arrives.
 MOST_SECONDS = 300.0
-#: What is asked for, and understood.
+#: Encodings that are requested and supported.
 ENCODINGS = "gzip, deflate"
 
-#: Most bytes that are decompressed in one go.
+#: Maximum number of bytes decompressed in one step.
 _STEP = 1 << 20
 
 
@@ -33,7 +33,7 @@ def read_body(
 ) -> bytes:
     """Reads the body into the answer, decompressed, and returns it.
 
-    Raises: ContractError when it is larger than allowed or compressed in a way nobody asked for,
+    Raises: ContractError when it is larger than allowed or has an encoding that was not requested,
     UnavailableError when it breaks off or takes too long.
     """
     if response.is_stream_consumed:
@@ -83,7 +83,7 @@ def _decoded(response: httpx.Response, call: str) -> Iterator[bytes]:
             yield unpack.decompress(rest, _STEP)
             rest = unpack.unconsumed_tail
             if unpack.eof:
-                rest = b""  # what follows the end is none of ours
+                rest = b""  # data after the end is ignored
                 break
         if unpack is not None and unpack.eof:
             return

@@ -1,9 +1,9 @@
-"""How often we may call: one budget per connection, shared by all threads of a process.
+"""The rate budget: one per connection, shared by all threads of a process.
 
 Counts calls in a rolling window, which is how vendors count them: a token bucket lets twice the
 limit through when a burst follows a pause. With a ledger, all processes share the window. Knows no
-vendor; `understand` plugs in how to read the headers of one. Bulk work gets a share only. Never
-waits longer than its patience: it raises, so that a worker does other work.
+vendor; `understand` adds a reader of a vendor's headers. Bulk work gets only a share. Never
+waits longer than its patience: it raises, so that a worker can do other work.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ log = logging.getLogger("tulay.budget")
 
 __all__ = ["DEFAULT", "Allowance", "Budget", "bulk"]
 
-#: Part of every limit that bulk work may use; the rest is for people and for live changes.
+#: Share of every limit that bulk work may use; the rest is for people and live changes.
 BULK_SHARE = 0.8
-#: Seconds between two looks whether another process was told to wait.
+#: Seconds between two checks whether another process was asked to wait.
 LOOK = 0.9
-#: Without the ledger a process takes this part of a limit, and asks again after so many seconds.
+#: Without the ledger a process takes this share of a limit, and asks again after these seconds.
 CAREFUL_PART, CAREFUL_TIME = 10, 2.0
 
 _BULK: ContextVar[bool] = ContextVar("tulay_bulk", default=False)
@@ -37,7 +37,7 @@ _BULK: ContextVar[bool] = ContextVar("tulay_bulk", default=False)
 
 @contextmanager
 def bulk(yes: bool = True) -> Iterator[None]:
-    """Says that nobody waits for the calls made in here: first reads, sweeps, reconciliation."""
+    """Marks the calls made inside as background work: first reads, sweeps, reconciliation."""
     token = _BULK.set(yes)
     try:
         yield
@@ -47,11 +47,11 @@ def bulk(yes: bool = True) -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Slice:
-    """The calls that this process got from the ledger, and what it owes it a report about."""
+    """The calls that the ledger granted to this process, and those not yet reported to it."""
 
     left: int = 0
     expires: float = 0.0
-    #: Under way: made, but not answered.
+    #: Outstanding: made, but not answered.
     out: int = 0
     #: Made since the last report, and when the newest was answered.
     spent: int = 0
@@ -62,7 +62,7 @@ class _Slice:
 
 
 class Budget:
-    """Lets calls go at the pace that the system allows; thread-safe."""
+    """Limits calls to the rate that the system allows; thread-safe."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Budget:
     ) -> None:
         self._windows = {DEFAULT: Window(requests, per_seconds, fixed=fixed)}
         self._windows.update({lane: Window(*limit) for lane, limit in (lanes or {}).items()})
-        #: The longest wait in seconds that `take` sits out.
+        #: The longest time in seconds that `take` blocks.
         self.patience = patience
         self.clock = clock
         self.sleep = sleep
@@ -101,7 +101,7 @@ class Budget:
         self._careful: dict[tuple[str, bool], Window] = {}
 
     def take(self, lane: str = DEFAULT) -> None:
-        """Blocks until a call may go. A lane without limits of its own shares the default one.
+        """Blocks until a call may be made. A lane without its own limits shares the default one.
 
         Raises: RateLimitedError when that takes longer than the patience.
         """
@@ -109,7 +109,7 @@ class Budget:
 
     @contextmanager
     def call(self, lane: str = DEFAULT) -> Iterator[None]:
-        """Takes a call that is made in here: until then the system may not have counted it."""
+        """Takes a call for the block: until it ends the system may not have counted it."""
         place = self._place(lane)
         self._take(place, out=True)
         try:
@@ -143,7 +143,7 @@ class Budget:
             self.sleep(wait)
 
     def _try(self, place: tuple[str, bool], *, out: bool) -> float | None:
-        """Takes a call and returns 0, or returns how long to wait; None: ask the ledger first."""
+        """Takes a call and returns 0, or the seconds to wait; None: ask the ledger first."""
         lane, slow = place
         with self._lock:
             now = self.clock()
@@ -176,7 +176,7 @@ class Budget:
             return 0.0
         if not careful:
             return None
-        # Nobody knows what the others do: this much is safe for a handful of processes.
+        # What the other processes do is unknown: this much is safe for a handful of them.
         window = self._windows[place[0]]
         most = max(1, (self._most(window, place[1]) or window.requests) // CAREFUL_PART)
         small = self._careful.setdefault(place, Window(most, window.per_seconds))
@@ -253,7 +253,7 @@ class Budget:
             self._daily_left = None
 
     def settle(self) -> None:
-        """Tells the ledger what was called, and gives back what was not; twice is fine."""
+        """Reports the calls made to the ledger, and releases the others. Idempotent."""
         if self._ledger is None:
             return
         with self._asking:
@@ -275,7 +275,7 @@ class Budget:
     # -- what the system says
 
     def pause(self, seconds: float) -> None:
-        """Makes everyone wait; a shorter pause does not shorten a longer one."""
+        """Pauses every process; a shorter pause does not shorten a longer one."""
         with self._lock:
             self._closed_until = max(self._closed_until, self.clock() + seconds)
         if self._ledger is not None:
@@ -285,17 +285,17 @@ class Budget:
                 log.warning("the other processes were not told to wait: %s", error)
 
     def understand(self, reader: Callable[[Mapping[str, str]], Allowance | None]) -> None:
-        """Adds a way to read a vendor's headers; the same one twice is fine."""
+        """Adds a reader of a vendor's headers. Idempotent."""
         if reader not in self._readers:
             self._readers = (*self._readers, reader)
 
     def lane(self, name: str, requests: int, per_seconds: float) -> None:
-        """Gives calls of a lane limits of their own, unless it has some already."""
+        """Gives a lane its own limits, unless it has some already."""
         with self._lock:
             self._windows.setdefault(name, Window(requests, per_seconds))
 
     def learn(self, allowance: Allowance) -> None:
-        """Takes over what the system, or a person who knows it, says about a lane's limits."""
+        """Applies limits of a lane that the system, or a person, has stated."""
         with self._lock:
             window = self._windows.get(allowance.lane)
             if window is not None:
@@ -304,7 +304,7 @@ class Budget:
                 self._daily, self._daily_left = allowance.daily, allowance.daily_left
 
     def feed(self, headers: Mapping[str, str]) -> None:
-        """Learns from the headers of an answer. Silent about headers that no reader knows."""
+        """Learns limits from response headers. Ignores headers that no reader knows."""
         for reader in self._readers:
             allowance = reader(headers)
             if allowance is not None:

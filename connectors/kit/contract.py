@@ -1,6 +1,6 @@
-"""The connector contract: the words in which the hub and a system talk.
+"""The connector contract: the vocabulary between the hub and a system.
 
-A connector is an open conversation with one connection. Everything here is a plain value; the one
+A connector is an open connection to one account. Everything here is a plain value; the one
 protocol, `Connector`, is what a system's folder implements. Nothing here knows the canonical model.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from connectors.kit.errors import ConnectorError
 
-#: A record in its system's own words: JSON-able scalars, dicts and lists. Decimals are strings,
+#: A record as its system represents it: JSON-able scalars, dicts and lists. Decimals are strings,
 #: dates and times ISO 8601 strings. Never logged.
 Payload = dict[str, Any]
 
@@ -22,12 +22,12 @@ Payload = dict[str, Any]
 class Record:
     """One row of a stream, as its system has it."""
 
-    #: Their key, always text.
+    #: The system's key, always text.
     key: str
     payload: Payload = field(repr=False)
     #: Opaque; what `Update.expected` must carry. None when the system has no versions.
     version: str | None = None
-    #: By the system's own clock, aware UTC; None when the system does not say.
+    #: By the system's own clock, aware UTC; None when the system does not provide it.
     modified_at: datetime | None = None
     #: The hub id found in the record's external-key field, when it has one.
     once: str | None = None
@@ -35,7 +35,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Record `key` was merged over there and now lives on as `into`."""
+    """Record `key` was merged into `into` in the remote system."""
 
     key: str
     into: str
@@ -43,15 +43,15 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a stream: what changed, what is gone, what was merged, and where to go on."""
+    """A part of a stream: what changed, was deleted or merged, and where to continue."""
 
     records: Sequence[Record] = ()
-    #: Keys that are certainly gone (deleted, archived).
+    #: Keys that are certainly deleted or archived.
     gone: Sequence[str] = ()
     merges: Sequence[Merge] = ()
-    #: To be stored with this page and given back as `since`. None: keep the one you have.
+    #: Stored with this page and passed to the next read as `since`. None: keep the previous one.
     cursor: str | None = None
-    #: How many records this read will bring in all, when the system says so (for progress bars).
+    #: Total number of records of this read, when the system tells it (for progress bars).
     total: int | None = None
 
 
@@ -105,13 +105,13 @@ class Outcome:
     record: Record | None = None
     error: ConnectorError | None = None
     #: With `lock: told`: fields that the write replaced though they had changed since `expected`,
-    #: with the values that are gone now, nested as in a payload.
+    #: with the values they had, nested as in a payload.
     overwritten: Payload | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
-    """A live field of a stream, as the system describes it."""
+    """A field of a stream, as the live system describes it."""
 
     name: str
     #: text | number | integer | boolean | date | datetime | enum | reference | list | object
@@ -134,7 +134,7 @@ class StreamSchema:
 
 @dataclass(frozen=True, slots=True)
 class FieldNeed:
-    """A field that a mapping wants and that the connector may create (`Connector.prepare`)."""
+    """A field that a mapping needs and that the connector may create (`Connector.prepare`)."""
 
     stream: str
     name: str
@@ -147,7 +147,7 @@ class FieldNeed:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of `tulay check`: how bad it is, what is so, and what to do about it."""
+    """One line of `tulay check`: its severity, the fact, and what to do about it."""
 
     level: Literal["ok", "warning", "error"]
     what: str
@@ -156,7 +156,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A webhook delivery as it came in. Header names are lower case."""
+    """A webhook delivery as received. Header names are lower case."""
 
     method: str
     #: The full address as the sender called it.
@@ -168,11 +168,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Nudge:
-    """ "Look at this key": what a webhook told us. The truth is fetched later."""
+    """ "Look at this key": what a webhook says. The record itself is fetched later."""
 
     stream: str
     key: str
-    #: Unique per event as far as the sender allows; the inbox drops a second one.
+    #: Unique per event as far as the sender allows; the inbox drops duplicates.
     event_id: str
     #: Set when the event said that `key` was merged into this one.
     into: str | None = None
@@ -180,7 +180,7 @@ class Nudge:
 
 @runtime_checkable
 class Connector(Protocol):
-    """An open conversation with one connection. All methods may raise ConnectorError.
+    """An open connection to one account. All methods may raise ConnectorError.
 
     Built as `SomeConnector(settings, budget)`: `settings` has what manifest.yaml declares, checked
     and with defaults filled in; `budget` (connectors.kit.budget.Budget) is shared by all workers.
@@ -198,14 +198,14 @@ class Connector(Protocol):
         ...
 
     def prepare(self, needs: Sequence[FieldNeed]) -> Sequence[Finding]:
-        """Creates the missing ones of the wanted fields, where the API allows it; twice is fine."""
+        """Creates those needed fields that are missing, where the API allows it. Idempotent."""
         ...
 
     def pages(self, stream: str, since: str | None) -> Iterator[Page]:
         """Yields what changed since the cursor, oldest first; everything when it is None.
 
         A record may come twice; none is ever skipped. The cursor of each page is closed at its
-        lower end. A full read that is broken off goes on from the cursor of its last page, and the
+        lower end. An interrupted full read continues from the cursor of its last page, and the
         last page of a read always has a cursor.
 
         Raises: CursorExpiredError.
@@ -213,36 +213,36 @@ class Connector(Protocol):
         ...
 
     def fetch(self, stream: str, keys: Sequence[str]) -> Page:
-        """Reads the truth about some keys now: each key ends in records, gone or merges.
+        """Reads the current state of some keys: each key ends up in records, gone or merges.
 
-        A merged key yields a Merge and the survivor's record. At most `batch` keys (manifest).
+        A merged key yields a Merge and the survivor's record. Maximum `batch` keys (manifest).
         """
         ...
 
     def keys(self, stream: str) -> Iterator[Sequence[str]]:
-        """Sweeps all keys cheaply, in portions; raises rather than ends early."""
+        """Yields all keys cheaply, in chunks; raises rather than end early."""
         ...
 
     def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
-        """Returns the records that earlier creates with these hub ids have made, by hub id."""
+        """Returns the records made by earlier creates with these hub ids, by hub id."""
         ...
 
     def write(self, stream: str, writes: Sequence[Write]) -> Sequence[Outcome]:
-        """Writes them, one outcome each in the same order; one bad row never sinks the others.
+        """Writes them, one outcome each in the same order; one bad row never affects the others.
 
         Raises: UnavailableError when the outcome of all of them is unknown, RateLimitedError when
-        none has happened.
+        none was executed.
         """
         ...
 
     def verify(self, request: Request) -> bool:
-        """Says in constant time whether a delivery is genuine and recent; False without secret."""
+        """Checks in constant time that a delivery is genuine and recent; False without a secret."""
         ...
 
     def nudges(self, body: bytes) -> Sequence[Nudge]:
-        """Reads a verified delivery. Raises: ContractError when it is not what was promised."""
+        """Parses a verified delivery. Raises: ContractError when it is malformed."""
         ...
 
     def close(self) -> None:
-        """Ends the conversation; twice is fine."""
+        """Closes the connection. Idempotent."""
         ...

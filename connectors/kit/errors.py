@@ -1,4 +1,4 @@
-"""What can go wrong while speaking to a system, sorted by what to do next.
+"""What can go wrong while talking to a system, sorted by what to do next.
 
 ConnectorError
 ├── UnavailableError
@@ -19,7 +19,7 @@ from datetime import timedelta
 
 
 class ConnectorError(Exception):
-    """A conversation with a system went wrong. Messages never carry a payload or a secret."""
+    """Talking to a system failed. Messages never carry a payload or a secret."""
 
 
 class UnavailableError(ConnectorError):
@@ -30,7 +30,7 @@ class UnavailableError(ConnectorError):
 
 
 class RateLimitedError(UnavailableError):
-    """The system refused because of its rate limit; the call did certainly not happen."""
+    """The system refused because of its rate limit; the call was certainly not executed."""
 
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
@@ -39,15 +39,15 @@ class RateLimitedError(UnavailableError):
 
 
 class CredentialsError(ConnectorError):
-    """Credentials or scopes do not suffice: pause the connection, a person must act."""
+    """Credentials or scopes are insufficient: pause the connection, a person must act."""
 
 
 class CursorExpiredError(ConnectorError):
-    """The system no longer knows the cursor: read the stream anew."""
+    """The system no longer knows the cursor: read the whole stream again."""
 
 
 class ContractError(ConnectorError):
-    """The API answered something its documentation does not promise: look before going on."""
+    """The API answered something its documentation does not promise: investigate first."""
 
 
 class RecordError(ConnectorError):
@@ -56,12 +56,12 @@ class RecordError(ConnectorError):
     def __init__(self, message: str, *, stream: str, key: str | None = None) -> None:
         super().__init__(message)
         self.stream = stream
-        #: The record's key over there; None for a create.
+        #: The record's key in the system; None for a create.
         self.key = key
 
 
 class RecordMissingError(RecordError):
-    """The record is gone over there."""
+    """The record no longer exists in the system."""
 
 
 class RecordRejectedError(RecordError):
@@ -76,7 +76,7 @@ class RecordRejectedError(RecordError):
         fields: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message, stream=stream, key=key)
-        #: Their field name -> what they said about it; empty when they did not say.
+        #: The system's field name -> its message about it; empty when it gave none.
         self.fields = dict(fields or {})
 
 

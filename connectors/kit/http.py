@@ -1,8 +1,8 @@
 """The one way out: every call of a connector goes through `Http`.
 
 Keeps the budget, retries for a few seconds, and turns statuses and network failures into the error
-tree with one table. Refuses unencrypted addresses except loopback, redirects to other hosts, paths
-that climb, and bodies without end. Messages name method and path, never the query, a body or a
+tree by one table. Refuses unencrypted addresses except loopback, redirects to other hosts, paths
+with `..`, and endless bodies. Messages name method and path, never the query, a body or a
 secret.
 """
 
@@ -58,7 +58,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 T = TypeVar("T")
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-#: Seconds after which a call is given up; the outbox does the minutes.
+#: Seconds after which a call is given up; the outbox retries over minutes.
 PERSISTENCE = 10.0
 MOST_REDIRECTS = 3
 MOST_ATTEMPTS = 6
@@ -67,7 +67,7 @@ MOST_ATTEMPTS = 6
 def read_json(response: httpx.Response) -> Any:
     """Returns the decoded body.
 
-    Raises: UnavailableError when it is JSON that was cut off, ContractError when it is none.
+    Raises: UnavailableError when it is truncated JSON, ContractError when it is not JSON.
     """
     content = response.content
     try:
@@ -82,7 +82,7 @@ def read_json(response: httpx.Response) -> Any:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Returns the one verifying context: reading all certificates takes longer than a call."""
+    """Returns the shared TLS context: loading all certificates takes longer than a call."""
     return httpx.create_ssl_context()
 
 
@@ -92,7 +92,7 @@ def _harmless(error: Exception) -> Exception | None:
 
 
 def _untrusted(error: BaseException | None) -> bool:
-    known: set[int] = set()  # causes may run in circles
+    known: set[int] = set()  # causes may be circular
     while error is not None and id(error) not in known:
         if isinstance(error, ssl.SSLCertVerificationError):
             return True
@@ -152,12 +152,12 @@ class Http:
         key: str | None = None,
         accept: Container[int] = (),
     ) -> httpx.Response:
-        """Returns a successful answer, or one whose status is in `accept`.
+        """Returns a successful response, or one whose status is in `accept`.
 
-        `repeatable` says that making the call twice does no harm. `stream` and `key` name the
-        record at stake, so that a refusal becomes a RecordError.
+        `repeatable` means that the call is idempotent. `stream` and `key` name the
+        record concerned, so that a refusal becomes a RecordError.
 
-        Raises: UnavailableError (outcome unknown), RateLimitedError (has not happened),
+        Raises: UnavailableError (outcome unknown), RateLimitedError (not executed),
         CredentialsError, ContractError, RecordError.
         """
         request = self._built(
@@ -184,9 +184,9 @@ class Http:
         stream: str = "",
         key: str | None = None,
     ) -> Any:
-        """Returns the decoded body of a successful answer, as `request` does.
+        """Returns the decoded body of a successful response of `request`.
 
-        A body that was cut off is asked for again; of a call that is not repeatable it means that
+        A truncated body is requested again; for a call that is not repeatable it means that
         the outcome is unknown, as does a body that is not JSON at all.
         """
         request = self._built(method, path, json=json, params=params, stream=stream)
@@ -243,7 +243,7 @@ class Http:
         return ContractError(f"{method}: a path has parts that none can have, such as `..`")
 
     def close(self) -> None:
-        """Closes the connections; twice is fine."""
+        """Closes the connections. Idempotent."""
         self._client.close()
 
     def _patiently(self, call: Callable[[], T], *, repeatable: bool) -> T:
@@ -268,7 +268,7 @@ class Http:
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, RateLimitedError) and error.retry_after is not None:
-            return 0.0  # the budget makes everyone wait, this call included
+            return 0.0  # the budget makes every call wait, this one included
         return wait_random_exponential(multiplier=0.5, max=3.0)(state)
 
     def _send(self, request: httpx.Request, lane: str) -> httpx.Response:

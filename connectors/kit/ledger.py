@@ -1,7 +1,7 @@
-"""What processes that share a rate limit tell each other: claims and grants. Knows no database.
+"""What processes that share a rate limit exchange: claims and grants. Knows no database.
 
-A process reserves a few calls at a time, makes them without asking anybody, and reports how many
-it made when it asks again. Whoever keeps the ledger decides; `hub.model.accounts` does it purely.
+A process reserves a few calls at a time, makes them without asking again, and reports how many
+it made when it asks again. The keeper of the ledger decides; `hub.model.accounts` does it purely.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class LedgerError(Exception):
-    """The ledger cannot be asked now: go on carefully and ask again soon."""
+    """The ledger is unavailable: continue carefully and ask again soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,14 @@ class Claim:
     """A process reports what it did with its last grant, and asks for the next one."""
 
     lane: str
-    #: Nobody waits for these calls: they get a share of the limit only.
+    #: Background calls: they get only a share of the limit.
     bulk: bool
-    #: The limit as this process knows it: calls per so many seconds.
+    #: The limit as this process knows it: calls per `per_seconds`.
     requests: int
     per_seconds: float
     #: Part of every limit that bulk work may use, between 0 and 1.
     share: float
-    #: The system itself, or a person, has said so; else whoever was told knows better.
+    #: Confirmed by the system or by a person; otherwise a confirmed limit takes precedence.
     certain: bool = False
     #: False: only reports.
     wants: bool = True
@@ -36,7 +36,7 @@ class Claim:
     ago: float = 0.0
     #: Calls made but not answered yet: they still belong to this process.
     out: int = 0
-    #: Calls a day that the system allows; None when nobody says so.
+    #: Calls per day that the system allows; None when unknown.
     daily: int | None = None
     #: How many of them the system says are left, when it said so since the last claim.
     daily_left: int | None = None
@@ -47,9 +47,9 @@ class Grant:
     """How many calls may be made, and until when; or how long to wait."""
 
     count: int
-    #: From the moment of asking: the grant is good for so long; without calls: wait so long.
+    #: Counted from the request: how long the grant is valid; without calls: how long to wait.
     seconds: float
-    #: Seconds for which the system wants no call from anybody.
+    #: Seconds for which the system accepts no call at all.
     closed: float = 0.0
     #: Bulk work has used its share of the day.
     spent_day: bool = False
@@ -63,9 +63,9 @@ class Ledger(Protocol):
         ...
 
     def close(self, seconds: float) -> None:
-        """Stops everyone for so long; a shorter time does not shorten a longer one."""
+        """Stops every process for that long; a shorter time does not shorten a longer one."""
         ...
 
     def closed(self) -> float:
-        """Returns the seconds for which everyone is stopped; cheap, and blocks nobody."""
+        """Returns the seconds for which every process is stopped; cheap and non-blocking."""
         ...

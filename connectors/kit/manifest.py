@@ -22,7 +22,7 @@ class _Facts(BaseModel):
 
 
 class StreamFacts(_Facts):
-    """What a stream can do. What is not claimed here is not asked for."""
+    """What a stream can do. The hub never relies on what is not claimed here."""
 
     #: For people: what the records are.
     title: str
@@ -32,7 +32,7 @@ class StreamFacts(_Facts):
     #: Names of the transitions that `Act` accepts.
     actions: tuple[str, ...] = ()
     #: native: the system refuses a stale `expected`. told: it does not, but its outcome tells what
-    #: was `overwritten`. none: the hub reads just before it writes, and hopes.
+    #: was `overwritten`. none: the hub reads just before it writes, without a guarantee.
     lock: Literal["native", "told", "none"] = "none"
     #: The field that carries `Create.once`; None: creates are probed by match keys only.
     once: str | None = None
@@ -40,7 +40,7 @@ class StreamFacts(_Facts):
     read: Literal["increments", "full"] = "increments"
     #: Deletions come with `pages` (tombstones) or only show in a sweep of `keys`.
     deletions: Literal["pages", "sweep"] = "sweep"
-    #: Most records of one `fetch` or `write` call.
+    #: Maximum number of records per `fetch` or `write` call.
     batch: int = Field(default=100, ge=1, le=10_000)
     #: The scopes or rights that reading and writing this stream need.
     scopes: tuple[str, ...] = ()

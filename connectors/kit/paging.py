@@ -1,4 +1,4 @@
-"""Paginators: they turn "read one page" into all pages, and refuse to run in circles."""
+"""Paginators: they turn "read one page" into all pages, and refuse endless loops."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def by_cursor(
 def by_offset(
     read: Callable[[int], Sequence[T]], size: int, *, first: int = 0
 ) -> Iterator[Sequence[T]]:
-    """Yields pages of `size` items until one comes shorter; a last empty page is not yielded.
+    """Yields pages of `size` items until a shorter one; a last empty page is not yielded.
 
-    Raises: ContractError when a page is the same as the one before: the offset was ignored.
+    Raises: ContractError when a page equals the previous one: the offset was ignored.
 
     >>> list(by_offset(lambda offset: "abcde"[offset : offset + 2], 2))
     ['ab', 'cd', 'e']

@@ -2,7 +2,7 @@
 
 Ours lie in the package `connectors`; others come as installed packages (entry point group
 `tulay.connectors`, the value names the package) or as plain folders, which need no installation.
-A broken folder of somebody else is reported and does not stop the others.
+A broken folder is reported and does not affect the others.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Found:
 
     manifest: Manifest
     folder: Path
-    #: Found as a plain folder: its package is imported from there.
+    #: Whether it is a plain folder: its package is imported from there.
     plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All connectors there are, by system, and what is wrong with those that are not."""
+    """All usable connectors, by system, and the problems of the others."""
 
     found: Mapping[str, Found] = field(default_factory=dict)
     #: One line for each broken folder or entry point.
@@ -52,9 +52,9 @@ class Catalogue:
 
 
 def catalogue(folders: Iterable[str | Path] = ()) -> Catalogue:
-    """Looks everywhere; `folders` are those of the hub's setting `connectors`.
+    """Searches all places; `folders` are those of the hub's setting `connectors`.
 
-    The first one of a name wins: ours, then installed ones, then plain folders.
+    The first connector of a name wins: ours, then installed ones, then plain folders.
     """
     found: dict[str, Found] = {}
     problems: list[str] = []
@@ -75,7 +75,7 @@ def catalogue(folders: Iterable[str | Path] = ()) -> Catalogue:
 
 
 def manifests(folders: Iterable[str | Path] = ()) -> dict[str, Manifest]:
-    """Returns the manifest of every connector that is in order, by system."""
+    """Returns the manifest of every usable connector, by system."""
     return {system: one.manifest for system, one in catalogue(folders).found.items()}
 
 
@@ -100,7 +100,7 @@ def open_connector(
 
 
 def accepts(one: Found, extra: str) -> bool:
-    """Says whether a connector's class takes this extra (`fields`, `tokens`, `transport`).
+    """Returns True if a connector's class takes this extra (`fields`, `tokens`, `transport`).
 
     Raises: RegistryError when it does not load.
     """
@@ -198,7 +198,7 @@ def _because(problems: Sequence[str]) -> str:
     return f" (also broken: {'; '.join(problems)})" if problems else ""
 
 
-# -- where connectors lie ------------------------------------------------------------------------
+# -- finding connectors ---------------------------------------------------------------------------
 
 
 def _ours() -> Iterator[tuple[Path, bool]]:
@@ -261,7 +261,7 @@ def _class_of(one: Found) -> Any:
 
 
 def adopt(folder: Path) -> None:
-    """Makes a plain folder importable as the package of its name, without sys.path; twice is fine.
+    """Makes a plain folder importable as the package of its name, without sys.path. Idempotent.
 
     Raises: RegistryError when the name belongs to another package.
     """

@@ -1,6 +1,6 @@
 """Writes a new connector folder: a complete one, for a small API that its own twin plays.
 
-The author changes something that works. Refuses names that cannot be a package and never
+The author starts from working code. Refuses names that cannot be a package and never
 overwrites.
 """
 
@@ -14,7 +14,7 @@ from string import Template
 
 _TEMPLATE = Path(__file__).with_name("template")
 
-#: Template -> where it goes inside the new folder.
+#: Template -> its path in the new folder.
 _FILES = {
     "__init__.py": "__init__.py",
     "manifest.yaml": "manifest.yaml",

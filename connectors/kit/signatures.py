@@ -34,7 +34,7 @@ def genuine(
     encoding: Encoding = "hex",
     algorithm: str = "sha256",
 ) -> bool:
-    """Says in constant time whether the signature belongs to the message; False without secret.
+    """Checks in constant time that a signature matches the message; False without a secret.
 
     >>> genuine("", b"text", sign("", b"text"))
     False
@@ -49,7 +49,7 @@ def genuine(
 
 
 def recent(stamp: datetime, now: datetime, *, tolerance: timedelta) -> bool:
-    """Says whether a time stamp lies within the tolerance, before or after now.
+    """Returns True if a time stamp lies within the tolerance, before or after now.
 
     >>> from datetime import UTC
     >>> noon = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -23,11 +23,11 @@ from connectors.kit.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that is not a success, and which call it belongs to."""
+    """An unsuccessful response, and the call it belongs to."""
 
     method: str
     path: str
-    #: The stream and key of the record at stake; blank when the call was not about one.
+    #: The stream and key of the record concerned; blank when the call was not about one.
     stream: str
     key: str | None
     response: httpx.Response
@@ -59,7 +59,7 @@ def contract(reply: Reply) -> ConnectorError:
 
 
 def _strange(reply: Reply) -> ConnectorError | None:
-    """Returns an error when it is not the API that speaks: a proxy must not say what is gone."""
+    """Returns an error when the reply is not the API's: a proxy's 404 proves no deletion."""
     if reply.response.headers.get("content-type", "").lower().startswith("text/html"):
         return ContractError(
             f"{reply} with a web page instead of data: look whether base_url is right, and what"

@@ -1,4 +1,4 @@
-"""What the contract suite must be told about a connector, and how it makes and reads records.
+"""What the contract suite needs to know about a connector, and how it creates and reads records.
 
 The tests themselves are in `connectors.kit.suite`; inherit from the class there.
 """
@@ -27,12 +27,12 @@ from connectors.kit.contract import (
 )
 from connectors.kit.manifest import Manifest, StreamFacts, read_manifest
 
-#: A read that needs more pages than this for a handful of records goes in circles.
+#: A read that needs more pages than this for a handful of records never ends.
 _MOST_PAGES = 10_000
 
 
 class ContractSubject:
-    """What the suite must know about a connector, and how it looks at it."""
+    """What the suite must know about a connector, and how it inspects it."""
 
     #: The stream to test; write one subclass per stream that differs.
     stream: ClassVar[str] = ""
@@ -89,7 +89,7 @@ class ContractSubject:
         """Makes records and returns their keys; override it where the stream cannot create."""
         if not self.facts(connector).create:
             pytest.fail(f"{self.stream} does not create: override `make` to put records there")
-        # Also in a second call no sample comes again: e-mail addresses and the like are unique.
+        # A second call uses new samples: e-mail addresses and the like are unique.
         first, self._made = self._made, self._made + count
         writes = [Create(once=new_id(), payload=self.sample(n)) for n in range(first, self._made)]
         batch = self.facts(connector).batch
@@ -97,7 +97,7 @@ class ContractSubject:
         return [key_of(one) for some in portions for one in connector.write(self.stream, some)]
 
     def edit(self, connector: Connector, key: str, n: int) -> None:
-        """Changes a record; override it to do so as a person over there."""
+        """Changes a record; override it to do so as a user of the system."""
         if not self.facts(connector).update:
             pytest.fail(f"{self.stream} does not update: override `edit` to change a record")
         key_of(connector.write(self.stream, [Update(key, self.patch(n), expected=None)])[0])
@@ -106,7 +106,7 @@ class ContractSubject:
         """Lets the overlap of increments pass: move the twin's clock, or sleep."""
 
     def shows(self, payload: Mapping[str, Any], patch: Mapping[str, Any]) -> bool:
-        """Says whether a record shows what was written; override it for systems that rewrite."""
+        """Returns True if a record shows what was written; override it if values are rewritten."""
         return all(_shows(payload.get(name), value) for name, value in patch.items())
 
     def manifest(self, connector: Connector) -> Manifest:
@@ -123,7 +123,7 @@ class ContractSubject:
         return streams[self.stream]
 
     def claims(self, connector: Connector, *names: str) -> StreamFacts:
-        """Skips the test unless the manifest claims these abilities."""
+        """Skips the test unless the manifest claims these capabilities."""
         facts = self.facts(connector)
         for name in names:
             if not getattr(facts, name):
@@ -176,7 +176,7 @@ def _shows(value: Any, wanted: Any) -> bool:
             _shows(value.get(k), v) for k, v in wanted.items()
         )
     if isinstance(wanted, list) and any(isinstance(item, Mapping) for item in wanted):
-        # The system gives the items ids, and an order of its own.
+        # The system assigns ids to the items, and may reorder them.
         items = value if isinstance(value, list) else []
         return all(any(_shows(item, each) for item in items) for each in wanted)
     return bool(value == wanted)
@@ -226,7 +226,7 @@ def check_form(record: Record) -> None:
 
 
 def bare_request() -> Request:
-    """Returns a delivery that nobody signed."""
+    """Returns an unsigned delivery."""
     return Request(
         method="POST",
         url="https://hub.example/",

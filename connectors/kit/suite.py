@@ -1,4 +1,4 @@
-"""The contract as a test suite: inherit it, say how to make a record, and pytest tells the rest.
+"""The contract as a test suite: inherit it, define how to create a record, run pytest.
 
     class TestMyConnector(ConnectorContract):
         @pytest.fixture
@@ -7,7 +7,7 @@
         def sample(self, n): return {"name": f"Customer {n}"}
         def patch(self, n): return {"name": f"Renamed {n}"}
 
-What a stream cannot do is skipped by the claims of manifest.yaml and by nothing else.
+Tests are skipped only for capabilities that manifest.yaml does not claim.
 """
 
 from __future__ import annotations

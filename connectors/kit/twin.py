@@ -1,6 +1,6 @@
 """What twins share: a settable clock, a request log, fault switches ("vices"), a loopback server.
 
-A twin is a local stand-in for a system, answering over real HTTP. This room knows no system; it
+A twin is a local emulator of a system, answering over real HTTP. This module knows no system; it
 keeps no payloads and no secrets: the log has methods, paths and statuses only.
 """
 
@@ -56,9 +56,9 @@ def _real() -> datetime:
 
 
 class Clock:
-    """Tells aware UTC: real until `set`, then still until moved.
+    """Returns aware UTC times: real time until `set`, then fixed until moved.
 
-    `source` is what it takes for the real time; `skew` is by how much it is wrong all the time.
+    `source` is the real time; `skew` is its constant error.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Clock:
         self.skew = timedelta()
 
     def now(self) -> datetime:
-        """Returns the time that the twin believes in."""
+        """Returns the twin's time."""
         return (self._still or self._source() + self._offset) + self.skew
 
     def ms(self) -> int:
@@ -108,14 +108,14 @@ class Entry:
 
 
 class RequestLog:
-    """Remembers the last requests, at most `keep` of them, and counts all."""
+    """Keeps the last `keep` requests, and counts all of them."""
 
     def __init__(self, keep: int = 10_000) -> None:
         self._entries: deque[Entry] = deque(maxlen=keep)
         self.count = 0
 
     def add(self, entry: Entry) -> None:
-        """Notes one answered request."""
+        """Records one answered request."""
         self._entries.append(entry)
         self.count += 1
 
@@ -137,17 +137,17 @@ class Vice:
     #: A glob over `METHOD /path`, such as `POST */batch/create`.
     route: str = "*"
     probability: float = 1.0
-    #: Strikes so often, then is gone; None: for ever.
+    #: Number of times it strikes; None: always.
     times: int | None = None
     #: None: the usual one of the kind.
     status: int | None = None
-    #: Seconds in the Retry-After header of `throttled` and `down`; None: no such header.
+    #: Seconds in the Retry-After header of `throttled` and `down`; None: no header.
     retry_after: float | None = None
     #: Duration of `slow` and `timeout`.
     seconds: float = 30.0
-    #: `down` and `html` strike after the call was executed, not before; None: the dice say which.
+    #: `down` and `html` strike after the call was executed, not before; None: decided at random.
     late: bool | None = False
-    #: Passed to the vendor's voice, such as which limit was reached.
+    #: Passed to the vendor's error bodies, such as which limit was reached.
     detail: str = ""
 
     def code(self) -> int:
@@ -156,12 +156,12 @@ class Vice:
 
     @property
     def executed(self) -> bool:
-        """Says whether the call happens all the same."""
+        """Returns True if the call is executed all the same."""
         return bool(self.late) or self.kind in EXECUTED
 
 
 class Vices:
-    """The switched-on vices; draws by a seeded dice, so a run can be repeated."""
+    """The active vices; a seeded random generator makes a run repeatable."""
 
     def __init__(self, seed: int = 0) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - a dice, not a secret
@@ -180,7 +180,7 @@ class Vices:
             self._queue.clear()
 
     def misbehave(self, chances: Chances, route: str = "*", *, seed: int = 0) -> None:
-        """Switches on what these vices are on the line, and all others off, with fresh dice."""
+        """Switches on the HTTP form of these vices, and all others off, with a new generator."""
         with self._lock:
             self._dice = random.Random(seed)  # noqa: S311 - a dice, not a secret
             self._queue.clear()
@@ -219,7 +219,7 @@ _PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway
 
 
 class _Capture:
-    """Takes an application's answer instead of sending it."""
+    """Captures an application's response instead of sending it."""
 
     def __init__(self) -> None:
         self.status = 500
@@ -246,7 +246,7 @@ class Faulty:
         self._voice = voice
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request, well or badly."""
+        """Answers one request, with or without a vice."""
         if scope["type"] != "http":
             return
         struck = self._vices.draw(scope["method"], scope["path"])
@@ -254,7 +254,7 @@ class Faulty:
         await self._answer(struck, (scope, receive, noted))
 
     def _noted(self, scope: Scope, send: Send, struck: list[Vice]) -> Send:
-        """Logs the answer just before it leaves, and dates it by the twin's clock."""
+        """Logs the response just before it is sent, and dates it by the twin's clock."""
         begun = time.perf_counter()
         kinds = tuple(vice.kind for vice in struck)
         broken = bool({"reset", "timeout"} & {*kinds})
@@ -326,7 +326,7 @@ async def _drain(receive: Receive) -> None:
 
 
 async def _silence(receive: Receive, seconds: float) -> None:
-    """Waits until the caller gives up, at most so long."""
+    """Waits until the caller gives up, but not longer than this."""
     try:
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":
@@ -336,7 +336,7 @@ async def _silence(receive: Receive, seconds: float) -> None:
 
 
 class _Prompt(uvicorn.Server):
-    """Ends at once when told to; the original looks up ten times a second."""
+    """Stops immediately on request; the original checks ten times a second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -345,16 +345,16 @@ class _Prompt(uvicorn.Server):
 
     @property
     def ready(self) -> bool:
-        """Says whether it answers and can be ended."""
+        """Returns True once it answers and can be stopped."""
         return self._loop is not None
 
     async def main_loop(self) -> None:
-        """Waits for the end."""
+        """Waits until it has stopped."""
         self._loop = asyncio.get_running_loop()
         await self._end.wait()
 
     def end(self) -> None:
-        """Ends it, from any thread."""
+        """Stops it, from any thread."""
         self.should_exit = True
         if self._loop is not None and not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):  # closed in this very moment
@@ -403,7 +403,7 @@ class Server:
         uvicorn.Server(self._config).run(sockets=[self._socket])
 
     def stop(self) -> None:
-        """Ends the server and frees the port; twice is fine."""
+        """Stops the server and frees the port. Idempotent."""
         self._uvicorn.end()
         if self._thread is not None:
             self._thread.join(timeout=10)

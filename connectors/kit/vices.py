@@ -1,7 +1,7 @@
-"""The vices that twins and the memory system can be told to have: names, chances, seeded luck.
+"""The vices that twins and the memory system can have: names, probabilities, seeded randomness.
 
-One word per vice, the same on every side; each side does what its system could do. Nothing here
-acts, and nothing is drawn but by seed: the same seed and the same calls meet the same fate.
+One word per vice, the same for every emulator; each does what its system could do. Nothing here
+acts, and every draw is seeded: the same seed and the same calls meet the same vices.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One vice: what happens, and how often when nobody says."""
+    """One vice: what happens, and how often by default."""
 
     about: str
-    #: 0..1 per call, row, page or delivery, whichever the vice is about.
+    #: Probability per call, row, page or delivery, depending on the vice.
     chance: float = 0.02
-    #: On or off, the whole time; a chance would make no sense.
+    #: On or off for the whole run; a probability would make no sense.
     steady: bool = False
 
 
@@ -66,7 +66,7 @@ VICES: Mapping[str, Kind] = MappingProxyType(
 
 
 class ViceError(ValueError):
-    """A vice is not known, or its chance makes no sense; the message says what to write instead."""
+    """A vice is unknown, or its probability is invalid; the message says what to write instead."""
 
 
 Chances = Mapping[str, float]
@@ -75,9 +75,9 @@ Chances = Mapping[str, float]
 def parse(
     text: str, kinds: Mapping[str, Kind] = VICES, *, whole: Iterable[str] | None = None
 ) -> dict[str, float]:
-    """Returns vice -> chance of what a person wrote; vices that are off are left out.
+    """Parses the text of an option into vice -> probability; inactive vices are left out.
 
-    `all` and `none` stand for themselves, and what comes later counts: `all,down:0.2,skew:0`.
+    `all` and `none` may be used as names, and later parts win: `all,down:0.2,skew:0`.
     `kinds` are the vices that there are, `whole` those of them that `all` means. Raises: ViceError.
 
     >>> parse("lost,down:0.2")
@@ -108,12 +108,12 @@ def check(chances: Chances) -> dict[str, float]:
 
 
 def chosen(vices: str | Chances) -> dict[str, float]:
-    """Returns vice -> chance, however it was said. Raises: ViceError."""
+    """Returns vice -> probability from any accepted form. Raises: ViceError."""
     return parse(vices) if isinstance(vices, str) else check(vices)
 
 
 def only(chances: Chances, known: Iterable[str], *, whose: str) -> None:
-    """Insists that a side can have these vices. Raises: ViceError."""
+    """Checks that an emulator supports these vices. Raises: ViceError."""
     for name in chances:
         if name not in known:
             raise ViceError(f"{whose} cannot be {name} ({VICES[name].about}); leave it out")
@@ -147,7 +147,7 @@ def _nearest(name: str, kinds: Iterable[str]) -> str:
 
 
 def luck(seed: int, *about: object) -> float:
-    """Returns a figure from 0 up to 1 that these words always have.
+    """Returns a number from 0 up to 1 that depends on these values only.
 
     >>> luck(1, "lost", 7) == luck(1, "lost", 7) != luck(2, "lost", 7)
     True
@@ -158,7 +158,7 @@ def luck(seed: int, *about: object) -> float:
 
 @dataclass
 class Dice:
-    """Vices that are on, and their luck; each has a row of draws of its own. Thread-safe."""
+    """Active vices and their random draws; each has its own sequence. Thread-safe."""
 
     chances: Chances = field(default_factory=dict)
     seed: int = 0
@@ -166,18 +166,18 @@ class Dice:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def roll(self, name: str) -> float:
-        """Returns the next figure from 0 up to 1 of a row."""
+        """Returns the next number from 0 up to 1 of a sequence."""
         with self._lock:
             self._drawn[name] += 1
             return luck(self.seed, name, self._drawn[name])
 
     def strikes(self, name: str) -> bool:
-        """Says whether a vice strikes now."""
+        """Returns True if a vice strikes now."""
         chance = self.chances.get(name, 0.0)
         return chance > 0 and self.roll(name) < chance
 
     def on(self, name: str) -> bool:
-        """Says whether a vice is on at all."""
+        """Returns True if a vice is switched on."""
         return self.chances.get(name, 0.0) > 0
 
 
@@ -192,7 +192,7 @@ def journeys(
 ) -> tuple[float, ...]:
     """Returns after how many seconds each copy of a webhook arrives; none when it is lost.
 
-    `note` is told of each vice that strikes.
+    `note` is called with each vice that strikes.
     """
 
     def struck(name: str) -> bool:
@@ -220,7 +220,7 @@ def skew(seed: int) -> float:
     return sign * (60 + round(luck(seed, "skew") ** 2 * 7140))
 
 
-#: What systems do to values that they are given: last part of a path -> way of writing.
+#: How systems rewrite values: last part of a path -> way of writing.
 WAYS: Mapping[str, Mapping[str, str]] = {
     "shouted": dict.fromkeys(("city", "town"), "upper"),
     "shortened": dict.fromkeys(("name", "title", "dealname", "firstname"), "truncate:24"),
@@ -229,7 +229,7 @@ WAYS: Mapping[str, Mapping[str, str]] = {
 
 
 def ways(chances: Chances) -> dict[str, str]:
-    """Returns how values are written down, by the last part of their paths."""
+    """Returns how values are rewritten, by the last part of their paths."""
     return {
         path: way for vice, paths in WAYS.items() if vice in chances for path, way in paths.items()
     }

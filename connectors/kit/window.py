@@ -1,4 +1,4 @@
-"""The rolling window in which calls of one lane are counted, and what a system says about it."""
+"""The rolling window in which calls of one lane are counted, and a system's limits of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEFAULT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What the system's headers say about one lane; None where they are silent."""
+    """What the system's headers say about one lane; None where they say nothing."""
 
     #: Calls still allowed in the running window.
     remaining: int | None = None
@@ -19,7 +19,7 @@ class Allowance:
     #: Length of the window in seconds.
     per_seconds: float | None = None
     lane: str = DEFAULT
-    #: Calls allowed a day, and how many of them are left.
+    #: Calls allowed per day, and how many of them are left.
     daily: int | None = None
     daily_left: int | None = None
 
@@ -41,7 +41,7 @@ class Window:
         self.slow: deque[float] = deque()
 
     def wait(self, now: float, most: int | None = None) -> float:
-        """Returns the seconds until a call may go, 0 when now; `most`: this many of bulk work."""
+        """Returns the seconds until a call is allowed, 0 for now; `most`: limit for bulk work."""
         wait = self._wait(self.calls, self.requests, now)
         return wait if most is None else max(wait, self._wait(self.slow, most, now))
 
@@ -59,7 +59,7 @@ class Window:
             self.slow.append(now)
 
     def learn(self, allowance: Allowance, now: float) -> None:
-        """Takes over what the system says, also that others used up a part of the limit."""
+        """Applies the system's figures, including calls that others have made."""
         requests = allowance.requests or self.requests
         per_seconds = allowance.per_seconds or self.per_seconds
         if not self.fixed or requests / per_seconds < self.requests / self.per_seconds:

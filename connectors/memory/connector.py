@@ -1,6 +1,6 @@
-"""Speaks to a memory system as other connectors speak to theirs: pages, batches, cursors, errors.
+"""The connector of a memory system: pages, batches, cursors, errors.
 
-It goes through the system's vices and never round them; it refuses what the stream does not claim.
+Every call is subject to the system's vices; it refuses what the stream does not claim.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class MemoryConnector:
 
     @classmethod
     def of(cls, system: MemorySystem, **settings: Any) -> MemoryConnector:
-        """Opens a client of this very system; `settings` as in manifest.yaml."""
+        """Opens a client of this system; `settings` as in manifest.yaml."""
         connector = cls.__new__(cls)
         connector._open(system, settings)
         connector._budget = None
@@ -82,7 +82,7 @@ class MemoryConnector:
     # -- what is there ---------------------------------------------------------------------------
 
     def check(self) -> Sequence[Finding]:
-        """Proves that the system is up and the password fits."""
+        """Proves that the system is up and the password is correct."""
         self._call()
         self._weather.reading()
         streams = ", ".join(self.system.streams())
@@ -171,7 +171,7 @@ class MemoryConnector:
         return row
 
     def keys(self, stream: str) -> Iterator[Sequence[str]]:
-        """Sweeps the keys of all live records."""
+        """Yields the keys of all live records."""
         self.system.shape(stream)
         reader = Reader(self.system, stream, size=self._size, overlap=self._overlap)
         until, done, last = reader.last_number(), 0, False
@@ -252,7 +252,7 @@ class MemoryConnector:
             case Update(key=key, payload=payload, expected=expected) if shape.facts.update:
                 row = pen.live(key, expected=expected)
                 if expected is not None and expected != str(row.version):
-                    # Without a lock it goes through: over words that the writer never read.
+                    # Without a lock the write succeeds: over values that the writer never read.
                     self.system.tables.log(stream, key, "unread")
                 old = json.loads(row.payload)
                 check_state(shape, old, {**old, **payload}, where=(stream, key))
@@ -272,7 +272,7 @@ class MemoryConnector:
     # -- being called ----------------------------------------------------------------------------
 
     def verify(self, request: Request) -> bool:
-        """Says whether the delivery has our signature and is recent."""
+        """Returns True if the delivery has our signature and is recent."""
         return genuine(request, self._secret)
 
     def nudges(self, body: bytes) -> Sequence[Nudge]:
@@ -280,7 +280,7 @@ class MemoryConnector:
         return events(body)
 
     def close(self) -> None:
-        """Ends the conversation; the system lives on."""
+        """Closes the connection; the system stays."""
 
 
 def record(row: Row) -> Record:
@@ -295,7 +295,7 @@ def record(row: Row) -> Record:
 
 
 def sorted_out(rows: Sequence[Row], *, tombstones: bool, cursor: str) -> Page:
-    """Makes a page of rows in whatever state; tombstones and merges only where they are told."""
+    """Builds a page of rows in any state; tombstones and merges only where they are reported."""
     live = [record(row) for row in rows if row.fate == "live"]
     if not tombstones:
         return Page(live, cursor=cursor)

@@ -10,7 +10,7 @@ from connectors.memory.shapes import StreamShape
 from connectors.memory.system import MemorySystem
 
 _TYPES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", list: "list"}
-#: Records looked at for fields that nobody declared.
+#: Number of records inspected for undeclared fields.
 _SAMPLE = 200
 
 

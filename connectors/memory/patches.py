@@ -45,7 +45,7 @@ def patched(current: Mapping[str, Any], patch: Mapping[str, Any], *, lists: str)
 
 
 def lost(past: Mapping[str, Any], now: Mapping[str, Any], patch: Mapping[str, Any]) -> Payload:
-    """Returns what a patch replaces though it became so only after the past; lists as a whole.
+    """Returns the values a patch replaces that changed since the past one; lists as a whole.
 
     >>> lost({"a": 1, "b": {"c": 1}}, {"a": 2, "b": {"c": 2}}, {"a": 3, "b": {"c": 2}})
     {'a': 2}
@@ -86,7 +86,7 @@ def _items(old: list[Any], new: list[Mapping[str, Any]], *, lists: str) -> list[
 
 
 def shown(payload: Mapping[str, Any], ways: Mapping[str, str]) -> Payload:
-    """Returns the payload as the system writes it down; `ways` has dotted path -> way.
+    """Returns the payload as the system stores it; `ways` has dotted path -> way.
 
     >>> shown({"name": "Acme", "lines": [{"price": "1.005"}]}, {"lines.price": "round:2"})
     {'name': 'Acme', 'lines': [{'price': '1.01'}]}

@@ -1,4 +1,4 @@
-"""Where a reader of the memory system is: cursors, and which rows come next.
+"""The position of a reader of the memory system: cursors, and which rows come next.
 
 A full read goes by row number, an increment by time of change. Nothing here yields records.
 """
@@ -16,7 +16,7 @@ from connectors.memory.tables import Row
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a stream, as it is written into a cursor."""
+    """A position in a stream, as stored in a cursor."""
 
     epoch: str
     #: Increments: what changed at this time or later comes next.
@@ -54,7 +54,7 @@ class Reader:
         self._system = system
         self._stream = stream
         self._size = size
-        #: What a later read must look at again: changes may surface late.
+        #: What a later read must read again: changes may become visible late.
         self.horizon = as_text(system.moment() - timedelta(seconds=overlap))
         self._until = system.now()
 
@@ -70,14 +70,14 @@ class Reader:
         return [row for row in rows if not self._system.hides(self._stream, row.key)]
 
     def last_number(self) -> int:
-        """Returns the highest row number there is."""
+        """Returns the highest row number."""
         last = self._system.tables.rows(
             "WHERE stream = ? ORDER BY number DESC LIMIT 1", self._stream
         )
         return last[0].number if last else 0
 
     def changed(self, since: str, number: int) -> tuple[list[Row], bool]:
-        """Returns rows in whatever state that changed after a place, oldest first."""
+        """Returns rows in any state that changed after a position, oldest first."""
         lag = timedelta(seconds=self._system.vices.lag)
         until = min(self._until, as_text(self._system.moment() - lag))
         if lag and number == 0:
@@ -94,7 +94,7 @@ class Reader:
             self._system.has_struck("lag")
 
     def after(self, row: Row) -> Place:
-        """Returns the place from which a later read must go on when this row was the last."""
+        """Returns the position from which a later read continues when this row was the last."""
         if row.modified_at < self.horizon:
             return Place(self._system.epoch, row.modified_at, row.number)
         return Place(self._system.epoch, self.horizon)

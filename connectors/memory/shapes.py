@@ -1,4 +1,4 @@
-"""What a stream of the memory system is like, and how the system may misbehave: plain values.
+"""The properties of a stream of the memory system, and the system's vices: plain values.
 
 Both are kept in the system's file, so that every process sees the same. Nothing here acts.
 """
@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict
 
 from connectors.kit.manifest import StreamFacts
 
-#: Faults that a script may ask for, one call each.
+#: Faults that a script may request, one call each.
 Fault = Literal["read", "find", "before", "lost", "partial", "row_lost", "rate", "curt"]
 
 
 class StreamShape(BaseModel):
-    """One stream: what it claims, and how it treats values."""
+    """One stream: its claims, and how it treats values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,7 +24,7 @@ class StreamShape(BaseModel):
     facts: StreamFacts
     #: Dotted path -> type (FieldInfo.type): declared fields. Others are inferred from records.
     fields: dict[str, str] = {}
-    #: Nothing but declared fields is accepted.
+    #: Only declared fields are accepted.
     closed: bool = False
     #: Dotted paths that must be filled in every record.
     required: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class StreamShape(BaseModel):
 
 
 class Vices(BaseModel):
-    """Ways in which the system misbehaves. Chances are 0..1 per call and come from `seed`."""
+    """The system's vices. Probabilities are 0..1 per call and drawn from `seed`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,19 +65,19 @@ class Vices(BaseModel):
     rate: float = 0.0
     #: Seconds named in "retry after".
     retry_after: float = 1.0
-    #: Changes younger than so many seconds do not show in increments (a search index that lags).
+    #: Changes younger than these seconds do not show in increments (a search index that lags).
     lag: float = 0.0
     #: `find` lags like increments do.
     find_lags: bool = False
     #: Seconds between the commit of a write and its answer.
     slow: float = 0.0
-    #: Faults for the next calls they fit, in this order, one each; before any chance is taken.
+    #: Faults for the next calls to which they apply, in this order; before any probability.
     script: tuple[Fault, ...] = ()
-    #: Vices of `connectors.kit.vices` that are on -> their chance.
+    #: Active vices of `connectors.kit.vices` -> their probability.
     chances: dict[str, float] = {}
     #: Seconds by which the system's clock is wrong.
     skew: float = 0.0
-    #: Changes within so many seconds carry one and the same time.
+    #: Changes within these seconds carry the same time.
     ties: float = 0.0
     #: A merge makes a third record.
     merged: bool = False

@@ -1,7 +1,7 @@
-"""The memory system: a CRM or ERP of our own that does what real ones do, when we ask it to.
+"""The memory system: our own CRM or ERP, which does what real ones do, on request.
 
-This is the far side: its data, clock, versions, tombstones, merges and vices. Tests act here as the
-people over there; the hub comes in through `MemoryConnector` only.
+This is the remote system: its data, clock, versions, tombstones, merges and vices. Tests act
+here as its users; the hub only uses `MemoryConnector`.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ class Written:
 
     stream: str
     key: str
-    #: create | update | delete | act:NAME; unread: before an update over what nobody had read
+    #: create | update | delete | act:NAME; unread: before an update over a value not read yet
     op: str
 
 
 @dataclass(slots=True)
 class Hooks:
-    """Functions of a test, called with the stream's name at moments that matter."""
+    """Functions of a test, called with the stream's name at certain points."""
 
     #: Between two pages of a read.
     between_pages: list[Hook] = field(default_factory=list)
-    #: After a write has arrived, before it happens.
+    #: After a write has arrived, before it is executed.
     before_write: list[Hook] = field(default_factory=list)
-    #: After a write has happened, before it is answered.
+    #: After a write was executed, before it is answered.
     after_write: list[Hook] = field(default_factory=list)
 
 
@@ -66,7 +66,7 @@ def utc_now() -> datetime:
 
 
 def default_shape(stream: str, facts: StreamFacts | None = None) -> StreamShape:
-    """Returns what a stream is like when nobody says otherwise: it can do everything."""
+    """Returns the default shape of a stream: it can do everything."""
     facts = facts or StreamFacts(
         title=stream,
         create=True,
@@ -100,10 +100,10 @@ class MemorySystem:
         password: str = "",
     ) -> None:
         self.name = name
-        #: Replace it to let time pass; it must return aware datetimes.
+        #: Replace it to move time; it must return aware datetimes.
         self.clock = clock
         self.hooks = Hooks()
-        #: What the system asks of its clients; "" lets everyone in.
+        #: The password of the system; "" accepts every client.
         self.password = password
         #: Calls of any kind that have reached the system through this object.
         self.calls = 0
@@ -143,7 +143,7 @@ class MemorySystem:
         return {name: _shape(text) for name, text in notes.items()}
 
     def shape(self, stream: str) -> StreamShape:
-        """Returns what a stream is like. Raises: ContractError when there is none."""
+        """Returns the shape of a stream. Raises: ContractError when there is none."""
         text = self.tables.note(f"shape {stream}")
         if text is None:
             known = ", ".join(self.streams())
@@ -151,7 +151,7 @@ class MemorySystem:
         return _shape(text)
 
     def declare(self, stream: str, shape: StreamShape | None = None, **changes: Any) -> StreamShape:
-        """Adds a stream or changes what it is like (`declare("companies", ways={...})`)."""
+        """Adds a stream or changes its shape (`declare("companies", ways={...})`)."""
         if shape is None:
             known = self.tables.note(f"shape {stream}") is not None
             shape = self.shape(stream) if known else default_shape(stream)
@@ -161,7 +161,7 @@ class MemorySystem:
 
     @property
     def vices(self) -> Vices:
-        """How the system misbehaves now, in every process."""
+        """The system's current vices, in every process."""
         text = self.tables.note("vices")
         if text != self._vices[0]:
             self._vices = (text, Vices.model_validate_json(text) if text else Vices())
@@ -172,10 +172,10 @@ class MemorySystem:
         self.tables.remember("vices", vices.model_dump_json())
 
     def misbehave(self, vices: str | Chances = "none", /, **more: Any) -> None:
-        """Sets the vices, all others to none; `misbehave()` is good behaviour.
+        """Sets these vices and switches all others off; `misbehave()` switches all off.
 
         `vices` are those of `connectors.kit.vices`, as `"lost:0.2,lag"`, with `seed` among `more`;
-        `more` are the fields of `Vices`. A clock that is wrong stays so: one that is put right
+        `more` are the fields of `Vices`. A wrong clock stays wrong: one that is corrected
         jumps. Raises: ViceError.
         """
         found = vices_of(chosen(vices), seed=int(more.get("seed", 0)))
@@ -184,11 +184,11 @@ class MemorySystem:
             self.vices = Vices(**{"skew": self.vices.skew, **found, **more})
 
     def roll(self, *about: object) -> float:
-        """Returns the next figure from 0 up to 1 of a row that all processes share."""
+        """Returns the next number from 0 up to 1 of a sequence that all processes share."""
         return luck(self.vices.seed, *about, self.tables.next("roll"))
 
     def strikes(self, vice: str) -> bool:
-        """Says whether a vice strikes now."""
+        """Returns True if a vice strikes now."""
         chance = self.vices.chances.get(vice, 0.0)
         strikes = chance > 0 and self.roll(vice) < chance
         if strikes:
@@ -205,37 +205,37 @@ class MemorySystem:
         return found | ({"skew": 1} if self.vices.skew else {})
 
     def vanished(self) -> list[tuple[str, str]]:
-        """Returns stream and key of every record that the vice `vanishing` has taken away once."""
+        """Returns stream and key of every record that the vice `vanishing` has deleted once."""
         found = [name.partition(" ") for name in self.tables.notes("vanished ")]
         return [(stream, key) for stream, _, key in found]
 
     def forget_struck(self) -> None:
-        """Counts anew how often vices strike."""
+        """Resets the count of how often vices struck."""
         for name in self.tables.notes("next struck "):
             self.tables.remember(f"next struck {name}", "0")
 
     def hide(self, stream: str, share: float) -> None:
-        """Lets a share of a stream's records be invisible, as if a permission was lost; 0: none."""
+        """Hides a share of a stream's records, as if a permission was revoked; 0: none."""
         hidden = {**self.vices.hidden, stream: share}
         self.vices = self.vices.model_copy(
             update={"hidden": {name: part for name, part in hidden.items() if part}}
         )
 
     def hides(self, stream: str, key: str) -> bool:
-        """Says whether a record is invisible now."""
+        """Returns True if a record is invisible now."""
         share = self.vices.hidden.get(stream, 0.0)
         return share > 0 and luck(self.vices.seed, "hidden", stream, key) < share
 
     def expire_cursors(self) -> None:
-        """Forgets every cursor given out so far: using one raises CursorExpiredError."""
+        """Expires every cursor issued so far: using one raises CursorExpiredError."""
         self.tables.next("epoch")
 
     @property
     def epoch(self) -> str:
-        """Changes when cursors expire."""
+        """Changes whenever cursors expire."""
         return self.tables.note("next epoch") or "0"
 
-    # -- what people do over there ---------------------------------------------------------------
+    # -- what users of the system do -------------------------------------------------------------
 
     def create(
         self,
@@ -271,14 +271,14 @@ class MemorySystem:
             return self.pen(stream).merge(key, into=into).key
 
     def restore(self, stream: str, key: str) -> None:
-        """Takes back a deletion."""
+        """Restores a deleted record."""
         with self.tables.transaction():
             self.pen(stream).restore(key)
 
     # -- what happens while pages are read -------------------------------------------------------
 
     def turn_page(self, stream: str, *, last: bool) -> None:
-        """Lets happen what happens between two pages of a read, and after the last one."""
+        """Applies what happens between two pages of a read, and after the last one."""
         chances = self.vices.chances
         if not last:
             for hook in self.hooks.between_pages:
@@ -300,7 +300,7 @@ class MemorySystem:
         for stream, key in self.tables.notes("away ").items():
             if key:
                 self.tables.remember(f"away {stream}", "")
-                # another record has taken its unique value, or a person was faster
+                # another record has taken its unique value, or a user was faster
                 with suppress(RecordRejectedError, RecordMissingError):
                     self.pen(stream).restore(key)
 
@@ -314,15 +314,15 @@ class MemorySystem:
     # -- webhooks --------------------------------------------------------------------------------
 
     def subscribe(self) -> None:
-        """From now on every change is put into the post; see `deliveries`."""
+        """From now on every change is recorded for `deliveries`."""
         self.tables.remember("subscribed", "yes")
 
     def deliveries(
         self, *, secret: str, url: str = "memory://hook", size: int = 100
     ) -> Iterator[Request]:
-        """Takes what is due out of the post, as signed deliveries of up to `size` events.
+        """Returns what is due, as signed deliveries of up to `size` events.
 
-        What the vices delay becomes due when the system's clock gets there.
+        What vices delay becomes due by the system's clock.
         """
         while found := self.tables.told(self.now(), size):
             yield posted([Event(*one) for one in found], secret=secret, at=self.clock(), url=url)
@@ -362,14 +362,14 @@ class MemorySystem:
         return int(self.tables.note("next call") or 0)
 
     def forget_calls(self) -> None:
-        """Counts calls anew."""
+        """Resets the count of calls."""
         self.calls = 0
         self.tables.remember("next call", "0")
 
     # -- what the client uses --------------------------------------------------------------------
 
     def moment(self) -> datetime:
-        """Returns the time that the system believes in."""
+        """Returns the system's time."""
         return self.clock() + timedelta(seconds=self.vices.skew)
 
     def now(self) -> str:
@@ -377,12 +377,12 @@ class MemorySystem:
         return as_text(self.moment())
 
     def count_call(self) -> None:
-        """Notes a call of any kind."""
+        """Counts a call of any kind."""
         self.calls += 1
         self.tables.next("call")
 
     def pen(self, stream: str) -> Pen:
-        """Returns what changes rows of a stream now."""
+        """Returns the writer of a stream's rows."""
         vices, at = self.vices, self.moment()
         if vices.ties:
             at = datetime.fromtimestamp(at.timestamp() // vices.ties * vices.ties, UTC)
@@ -396,22 +396,22 @@ class MemorySystem:
         )
 
     def newest(self, stream: str) -> int:
-        """Returns the number of the newest record of a stream, whatever became of it."""
+        """Returns the number of the newest record of a stream, in any state."""
         return int(self.tables.note(f"next number {stream}") or 0)
 
     def row(self, stream: str, key: str) -> Row | None:
-        """Returns a row in whatever state it is."""
+        """Returns a row in any state."""
         return self.tables.row(stream, key)
 
 
 @lru_cache(maxsize=512)
 def _shape(text: str) -> StreamShape:
-    """Returns the shape that a note holds; read again and again, changed hardly ever."""
+    """Returns the shape that a note holds; read often, hardly ever changed."""
     return StreamShape.model_validate_json(text)
 
 
 def as_text(at: datetime) -> str:
-    """Writes a moment so that later ones sort later.
+    """Formats a time so that texts sort by time.
 
     >>> as_text(datetime(2026, 11, 23, tzinfo=UTC))
     '2026-11-23T00:00:00.000000+00:00'

@@ -1,4 +1,4 @@
-"""Where the memory system keeps its rows: one SQLite file, or none (`:memory:`).
+"""The storage of the memory system: one SQLite file, or memory (`:memory:`).
 
 Several processes may share the file; what was committed survives a kill. Knows no rules.
 """
@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS events (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stored record, in whatever state it is."""
+    """One stored record, in any state."""
 
     key: str
     number: int
@@ -54,7 +54,7 @@ _COLUMNS = "key, number, payload, version, modified_at, once, fate, survivor"
 
 
 class Tables:
-    """The rows; all calls of one process take turns."""
+    """The rows; the calls of one process are serialised."""
 
     def __init__(self, path: str) -> None:
         self._lock = threading.RLock()
@@ -68,7 +68,7 @@ class Tables:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Makes what happens inside it happen wholly or not at all; nests."""
+        """Runs the block in a transaction; nests."""
         with self._lock:
             if self._depth == 0:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -83,11 +83,11 @@ class Tables:
                     self._db.execute("COMMIT" if done else "ROLLBACK")
 
     def rows(self, where: str, *values: object) -> list[Row]:
-        """Returns records; `where` is text of this package, never of a caller."""
+        """Returns records; `where` is SQL of this package, never of a caller."""
         return [Row(*row) for row in self._all(f"SELECT {_COLUMNS} FROM records {where}", values)]  # noqa: S608
 
     def row(self, stream: str, key: str) -> Row | None:
-        """Returns one record in whatever state it is; None when there never was one."""
+        """Returns one record in any state; None when it never existed."""
         found = self.rows("WHERE stream = ? AND key = ?", stream, key)
         return found[0] if found else None
 
@@ -96,7 +96,7 @@ class Tables:
         return int(self._all(f"SELECT count(*) FROM records {where}", values)[0][0])  # noqa: S608
 
     def has_time(self, stream: str, modified_at: str) -> bool:
-        """Says whether some record has changed at exactly this time."""
+        """Returns True if some record changed at exactly this time."""
         sql = "SELECT 1 FROM records WHERE stream = ? AND modified_at = ? LIMIT 1"
         return bool(self._all(sql, (stream, modified_at)))
 
@@ -111,7 +111,7 @@ class Tables:
         )
 
     def keep(self, stream: str, row: Row, *, most: int) -> None:
-        """Remembers what a record was, its last `most` versions."""
+        """Keeps the previous versions of a record, the last `most` of them."""
         self._all(
             "INSERT OR REPLACE INTO past VALUES (?, ?, ?, ?)",
             (stream, row.key, row.version, row.payload),
@@ -123,7 +123,7 @@ class Tables:
         )
 
     def kept(self, stream: str, key: str, version: str) -> str | None:
-        """Returns what a record was at a version; None when that is too long ago."""
+        """Returns a record at a version; None when that version is no longer kept."""
         sql = "SELECT payload FROM past WHERE stream = ? AND key = ? AND version = ?"
         found = self._all(sql, (stream, key, version))
         return str(found[0][0]) if found else None
@@ -151,7 +151,7 @@ class Tables:
         return {n[len(prefix) :]: v for n, v in found if n.startswith(prefix)}
 
     def next(self, name: str) -> int:
-        """Counts up and returns the new figure."""
+        """Increments a counter and returns it."""
         sql = (
             "INSERT INTO notes VALUES (?, '1') ON CONFLICT (name) DO UPDATE "
             "SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) RETURNING value"
@@ -179,12 +179,12 @@ class Tables:
             self._all("DELETE FROM writes WHERE seq <= ?", (until,))
 
     def tell(self, number: int, row: Row, *, stream: str, due_at: str) -> None:
-        """Puts news of a row into the post."""
+        """Records an event about a row, to be delivered."""
         sql = "INSERT INTO events (id, stream, key, survivor, due_at) VALUES (?, ?, ?, ?, ?)"
         self._all(sql, (number, stream, row.key, row.survivor, due_at))
 
     def told(self, now: str, limit: int) -> list[tuple[int, str, str, str | None]]:
-        """Takes what is due out of the post: id, stream, key, survivor."""
+        """Removes and returns the events that are due: id, stream, key, survivor."""
         with self.transaction():
             found = self._all(
                 "SELECT seq, id, stream, key, survivor FROM events WHERE due_at <= ? "

@@ -1,4 +1,4 @@
-"""Decides which fault a call meets, and raises it. Chances are seeded; scripts come first."""
+"""Decides which fault a call meets, and raises it. Draws are seeded; scripts come first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from connectors.memory.shapes import Fault, Vices
 if TYPE_CHECKING:
     from connectors.memory.system import MemorySystem
 
-#: What the system can be: who speaks to it shows a password, and no tokens.
+#: The supported vices: clients authenticate by password, without tokens.
 KNOWN = frozenset(VICES) - {"token", "rotated"}
-#: Seconds until a change is found, and within which changes share one time.
+#: Seconds until a change becomes searchable, and within which changes share one time.
 LAG, TIE = 3.0, 1.0
 #: Seconds that a slow answer takes.
 SLOW = 0.2
-#: What the vices of the line are at this side of a connector: fault -> share of a vice's chance.
+#: The HTTP vices as faults of a connector's calls: fault -> share of a vice's probability.
 _AS: Mapping[Fault, Mapping[str, float]] = {
     "rate": {"throttled": 1.0, "quota": 1.0},
     "curt": {"abrupt": 1.0},
@@ -57,7 +57,7 @@ def faults_of(vice: str) -> tuple[Fault, ...]:
 
 
 def refused(vices: Vices, stream: str, write: Write) -> dict[str, str]:
-    """Returns what an admin's rule has against a write, by path: the same however often."""
+    """Returns the paths of a write that an admin's rule refuses, always the same ones."""
     chance, payload = vices.chances.get("refused", 0.0), getattr(write, "payload", None)
     if not chance or not payload:
         return {}
@@ -72,7 +72,7 @@ def refused(vices: Vices, stream: str, write: Write) -> dict[str, str]:
 
 
 class Weather:
-    """What the line to the system is like, call by call, for all its clients together."""
+    """The faults of the connection to the system, call by call, shared by all clients."""
 
     def __init__(self, system: MemorySystem) -> None:
         self._system = system
@@ -129,7 +129,7 @@ class Weather:
         chances = [one for fault in possible for one in _chances(vices, fault)]
         if not any(chance for *_, chance in chances):
             return None
-        # One draw that all processes take turns at: a process that is started anew goes on in it,
+        # One draw that all processes take turns at: a restarted process continues in it,
         # and does not meet the same fault at its first call each time.
         drawn = self._system.roll("fault")
         for fault, vice, chance in chances:

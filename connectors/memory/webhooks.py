@@ -20,7 +20,7 @@ _TOLERANCE = timedelta(minutes=5)
 
 
 def genuine(request: Request, secret: str) -> bool:
-    """Says whether a delivery was signed with the secret less than five minutes ago."""
+    """Returns True if a delivery was signed with the secret less than five minutes ago."""
     stamp = request.headers.get("x-memory-timestamp", "")
     given = request.headers.get("x-memory-signature", "")
     if not secret or not (stamp.isascii() and stamp.isdigit()) or len(stamp) > 11:

@@ -1,6 +1,6 @@
 """How the memory system changes its rows: one function per kind of change, each of them whole.
 
-Used for the hub's writes and for what people do over there; the caller opens the transaction.
+Used for the hub's writes and for what its users do; the caller opens the transaction.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Pen:
         return self._put(self.live(key))
 
     def restore(self, key: str) -> Row:
-        """Takes back a deletion. Raises: RecordMissingError, RecordRejectedError."""
+        """Restores a deleted record. Raises: RecordMissingError, RecordRejectedError."""
         row = self._tables.row(self._stream, key)
         if row is None or row.fate != "gone":
             message = f"{self._stream} {key} is not among the deleted ones; there is nothing to do"

@@ -1,1 +1,1 @@
-"""Speaks to Tryton over JSON-RPC; never imports it."""
+"""Talks to Tryton over JSON-RPC; never imports it."""

@@ -1,6 +1,6 @@
 """Tryton's JSON-RPC: sessions, versions, errors. The only file with addresses.
 
-Raises nothing but the error tree, and never repeats a call that may have written something.
+Raises only errors of the error tree, and never repeats a call that may have written.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from connectors.kit.errors import (
 from connectors.kit.http import Http, Reply, read_json
 from connectors.tryton.turns import lock_path, turn
 
-#: Longest wait for an answer; Tryton itself gives up reading after 60 s.
+#: Time-out of a call; Tryton itself gives up reading after 60 s.
 TIMEOUT = httpx.Timeout(90.0, connect=5.0)
 #: quirk(tryton): a login that is refused for too many attempts names no time; the attempts of
 #: `[session] timeout` (default 300 s) are counted. Source: trytond, doc/topics/configuration.
 LOGIN_PAUSE = timedelta(seconds=300)
-#: More warnings than this in one call are not clicked away one after the other.
+#: Maximum number of warnings of one call that are confirmed.
 MOST_WARNINGS = 20
 #: Preferences of the user that the server expects back as context.
 CONTEXT = ("company", "companies", "company_filter", "employee", "employees", "language")
@@ -45,7 +45,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where to log in, and as whom."""
+    """The database and the credentials."""
 
     url: str
     database: str
@@ -137,7 +137,7 @@ class TrytonClient:
     ) -> Any:
         """Calls a method with the user's context added and returns its result.
 
-        `repeatable` says that calling twice does no harm; `stream` and `key` name the record.
+        `repeatable` means that the call is idempotent; `stream` and `key` name the record.
         Raises: RecordRejectedError, RecordStaleError, and what every call may raise.
         """
         about = _Call(method, stream or method, key)
@@ -169,7 +169,7 @@ class TrytonClient:
             self._checked("model.res.user.warning.skip", [warning, False, self.context()])
 
     def context(self) -> dict[str, Any]:
-        """Returns what goes with every call: company, language."""
+        """Returns the context of every call: company, language."""
         with self._lock:
             if self._context is None:
                 preferences = self._checked("model.res.user.get_preferences", [True, {}])
@@ -263,7 +263,7 @@ class TrytonClient:
         return _Session(f"Session {base64.b64encode(text).decode()}", int(user))
 
     def logout(self) -> None:
-        """Ends the session over there; the next call opens another one."""
+        """Ends the session on the server; the next call opens a new one."""
         with self._lock:
             session, self._session = self._session, None
         if session is not None:
@@ -277,7 +277,7 @@ class TrytonClient:
             )
 
     def close(self) -> None:
-        """Closes the connections; twice is fine."""
+        """Closes the connections. Idempotent."""
         self._http.close()
 
     def search(
@@ -318,7 +318,7 @@ class TrytonClient:
                 stream=model,
             )
         except RecordRejectedError as error:
-            # reading is only refused for lack of rights
+            # a read is only refused for lack of rights
             raise CredentialsError(
                 f"Tryton user {self._account.login!r} may not read {model}: {error}"
             ) from error
@@ -326,14 +326,14 @@ class TrytonClient:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What was called, to put it into messages."""
+    """The called method, for messages."""
 
     method: str
     stream: str
     key: str | None
 
     def error(self, error: Any) -> ConnectorError:
-        """Turns the error of an answer into the one that says what to do next."""
+        """Turns the error of a response into one of the error tree."""
         name, detail = (*error, None, None)[:2] if isinstance(error, list) else (error, None)
         words = detail if isinstance(detail, list) else []
         match name:
@@ -355,7 +355,7 @@ class _Call:
         return self._surprise(str(name))
 
     def _surprise(self, text: str) -> ConnectorError:
-        # quirk(tryton): an exception nobody foresaw comes as its bare text, a KeyError as the
+        # quirk(tryton): an unexpected exception arrives as its bare text, a KeyError as the
         # quoted name of the missing field or model; 'res.user' is missing while the server
         # still loads its modules. Source: trytond 8.2.1, seen live.
         if any(sign in text for sign in _PASSING):

@@ -27,12 +27,12 @@ from connectors.tryton.schema import describe
 from connectors.tryton.streams import STREAMS, Stream
 from connectors.tryton.writes import Writer
 
-#: Release series that the connector has been tried with.
+#: Release series that the connector is tested with.
 TRIED = ("8.2",)
 
 
 class TrytonConnector:
-    """An open conversation with one Tryton database; thread-safe."""
+    """An open connection to one Tryton database; thread-safe."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class TrytonConnector:
         )
 
     def check(self) -> Sequence[Finding]:
-        """Proves that login and rights suffice, without writing."""
+        """Proves that login and rights are sufficient, without writing."""
         series = self._client.series()
         context = self._client.context()
         findings = [Finding("ok", f"Tryton {series}: logged in")]
@@ -79,7 +79,7 @@ class TrytonConnector:
         return [*findings, *(self._access(stream) for stream in STREAMS.values())]
 
     def _access(self, stream: Stream) -> Finding:
-        """Says whether the user may read all that a stream is made of, and write it."""
+        """Reports whether the user may read everything a stream consists of, and write it."""
         models = stream.models()
         try:
             found: dict[str, dict[str, bool]] = self._client.call(
@@ -127,11 +127,11 @@ class TrytonConnector:
         return self._reader.pages(self._stream(stream), since)
 
     def fetch(self, stream: str, keys: Sequence[str]) -> Page:
-        """Reads the truth about some keys now."""
+        """Reads the current state of some keys."""
         return self._reader.fetch(self._stream(stream), keys)
 
     def keys(self, stream: str) -> Iterator[Sequence[str]]:
-        """Sweeps all keys in portions."""
+        """Yields all keys in chunks."""
         return self._reader.keys(self._stream(stream))
 
     def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
@@ -143,13 +143,13 @@ class TrytonConnector:
         return self._writer.write(self._stream(stream), writes)
 
     def verify(self, request: Request) -> bool:
-        """Says no: Tryton sends no webhooks."""
+        """Returns False: Tryton sends no webhooks."""
         return False
 
     def nudges(self, body: bytes) -> Sequence[Nudge]:
-        """Refuses: Tryton sends no webhooks."""
+        """Raises: Tryton sends no webhooks."""
         raise ContractError("Tryton sends no webhooks; this delivery is not from it")
 
     def close(self) -> None:
-        """Ends the conversation; twice is fine."""
+        """Closes the connection. Idempotent."""
         self._client.close()

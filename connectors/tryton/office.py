@@ -1,4 +1,4 @@
-"""What the people at the ERP do: make, ship, bill, get paid. For demos and tests.
+"""The work of ERP users: make, ship, bill, get paid. For demos and tests.
 
 Presses the same buttons over JSON-RPC that Tryton's own client does; the product never uses it.
 """
@@ -17,7 +17,7 @@ SHIP = ("wait", "assign_try", "pick", "pack", "ship", "do")
 
 
 class Office:
-    """The people at the ERP."""
+    """The users of the ERP."""
 
     def __init__(self, client: TrytonClient) -> None:
         self._client = client

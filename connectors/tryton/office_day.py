@@ -1,4 +1,4 @@
-"""A day's work of the people at the ERP, many records at a time: for the demo and scenarios.
+"""A day's work of the ERP users, many records at a time: for the demo and scenarios.
 
 Enters and changes customers, makes, ships, bills and gets paid, with as few calls as it can; the
 product never uses it.
@@ -17,13 +17,13 @@ from connectors.tryton.office import MAKE, SHIP, Office
 from connectors.tryton.sandbox import Sandbox
 from connectors.tryton.values import from_wire, to_wire
 
-#: How far a production that was begun and not finished has come.
+#: The state of a production that was begun and not finished.
 BEGIN = ("draft", "wait", "assign_try", "run")
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer as somebody at the ERP has typed it; what is blank was not known."""
+    """A customer as entered by an ERP user; blank values were unknown."""
 
     name: str
     street: str = ""
@@ -41,7 +41,7 @@ class Customer:
 
 
 class OfficeDay:
-    """The people at the ERP, at work."""
+    """The users of the ERP at work."""
 
     def __init__(self, client: TrytonClient) -> None:
         self._client = client
@@ -49,12 +49,12 @@ class OfficeDay:
 
     @classmethod
     def at(cls, sandbox: Sandbox) -> OfficeDay:
-        """Opens a session of their own."""
+        """Opens a separate session."""
         account = Account(sandbox.url, sandbox.database, sandbox.login, sandbox.password)
         return cls(TrytonClient(account, Budget(requests=1000, per_seconds=1.0)))
 
     def close(self) -> None:
-        """Ends the session; twice is fine."""
+        """Ends the session; idempotent."""
         self._client.close()
 
     def count(self, model: str, *domain: Any) -> int:

@@ -1,4 +1,4 @@
-"""Completes a sale as Tryton's own client would: the server is asked what follows from what.
+"""Completes a sale as Tryton's own client would: the server computes dependent values.
 
 Party -> addresses and payment term; product -> unit, price and taxes, tax rules and price lists
 included. Nothing here computes any of it.
@@ -26,7 +26,7 @@ _PARENT = ("party", "invoice_party", "shipment_address", "company", "currency", 
 
 
 class Clerk:
-    """Fills in what an order needs and nobody gave; remembers answers for one batch of writes."""
+    """Fills in what an order needs and was not given; caches answers for one batch of writes."""
 
     def __init__(self, client: TrytonClient, payment_term: str | None) -> None:
         self._client = client

@@ -15,7 +15,7 @@ from connectors.tryton.regions import Regions
 from connectors.tryton.streams import Many, One, Part, Plain, Stream, items_at
 from connectors.tryton.values import to_wire
 
-#: By what a row that a reference names is found, best first.
+#: The fields by which a referenced row is found, best first.
 NAMES = ("code", "number", "name")
 
 Values = dict[str, Any]
@@ -27,7 +27,7 @@ def refusal(model: str, name: str, why: str) -> RecordRejectedError:
 
 
 class Translator:
-    """Turns patches into values, knowing the live fields of the models."""
+    """Turns patches into values, by the live fields of the models."""
 
     def __init__(self, client: TrytonClient) -> None:
         self._client = client
@@ -146,7 +146,7 @@ class Translator:
         return values
 
     def _region(self, model: str, name: str, country: int | None, value: Any) -> int | None:
-        """Returns the region of a country that is meant; None for one that is not known there."""
+        """Returns the region of a country; None for one that the server does not know."""
         if value is not None and not isinstance(value, Mapping):
             raise refusal(model, name, 'takes a reference such as {"name": "Bayern"}')
         given = value or {}

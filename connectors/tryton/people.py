@@ -15,9 +15,9 @@ from connectors.tryton.patches import Values, added
 from connectors.tryton.streams import PHONES, Stream, items_at
 from connectors.tryton.values import marked, unmarked
 
-#: In the comment of a phone: whose it is, by hub id or key.
+#: In the comment of a phone: its owner, by hub id or key.
 _OF = re.compile(r"(?:^|\s)tulay-phone:(\S+)")
-#: In the comment of an address that moved here from another party: its key over there.
+#: In the comment of an address that was moved from another party: its previous key.
 _WAS = re.compile(r"(?:^|\s)tulay-was:(\d+)")
 #: In the comment of the archived address that it left behind.
 _MOVED = "tulay-moved"
@@ -131,7 +131,7 @@ def _phone_changes(values: Values, row: Row) -> list[Any]:
 def _move(values: Values, row: Row) -> list[tuple[int, Values]]:
     """Moves a contact to another party, which Tryton refuses: it is archived and made again.
 
-    The new one says what it was, so that whoever knows the old key finds it.
+    The new one carries the old key, so that it can be found by it.
     """
     before, once = unmarked(row.get("comment"))
     text = _WAS.sub("", before or "").strip()
@@ -143,7 +143,7 @@ def _move(values: Values, row: Row) -> list[tuple[int, Values]]:
     }
     phones = _moved_phones(values, row)
     shared = {"name": fresh["name"], "comment": f"tulay-phone:{once}" if once else None}
-    # it goes on saying what it was itself: people move more than once
+    # it keeps its own old keys as well: people move more than once
     mail = {"active": False, "comment": f"{before or ''} {_MOVED}".strip()}
     commands = [["write", [int(row["id"])], mail]]
     if row["phones."]:

@@ -20,7 +20,7 @@ _LISTS = ("contact_mechanisms", "phones")
 
 
 def is_phone(text: str, country: str | None = None) -> bool:
-    """Says whether a text is a valid number.
+    """Returns True if a text is a valid number.
 
     >>> is_phone("+49 30 1234567 ext. 5"), is_phone("030 1234567", "DE"), is_phone("ask Ann")
     (True, True, False)

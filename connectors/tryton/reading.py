@@ -33,7 +33,7 @@ class Reader:
 
     def __init__(self, client: TrytonClient, *, overlap: timedelta, page: int = PAGE) -> None:
         self._client = client
-        #: Longest that a transaction over there may take before it is committed.
+        #: The longest time a transaction on the server may take before it commits.
         self._overlap = overlap
         self._page = page
         self._own: list[int] | None = None
@@ -137,7 +137,7 @@ class Reader:
         return self._own
 
     def _lost_parts(self, stream: Stream, window: datetime) -> bool:
-        """Says whether rows that payloads list were deleted: nobody can tell whose they were."""
+        """Returns True if rows that payloads list were deleted: their owners are unknown."""
         # quirk(tryton): the log has each deletion, but no longer says of which record it was; it
         # can still be searched by model. Source: trytond 8.2, seen live
         parts = stream.part_models()

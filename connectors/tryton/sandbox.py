@@ -60,7 +60,7 @@ class Sandbox:
     postgres: str | None = field(default=None, repr=False)
 
     def stop(self) -> None:
-        """Ends the server and removes its copy of the data; twice is fine."""
+        """Ends the server and removes its copy of the data; idempotent."""
         end(self._process)
         shutil.rmtree(self._home, ignore_errors=True)
         lock_path(self.url, self.database).unlink(missing_ok=True)

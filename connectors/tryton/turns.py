@@ -26,7 +26,7 @@ def lock_path(url: str, database: str) -> Path:
 
 @contextlib.contextmanager
 def turn(path: Path) -> Iterator[None]:
-    """Waits until nobody else writes, then lets the block run."""
+    """Waits until no other process or thread writes, then runs the block."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

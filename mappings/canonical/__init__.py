@@ -1,1 +1,1 @@
-"""Tulay's own words: one file per entity."""
+"""The canonical model: one file per entity."""

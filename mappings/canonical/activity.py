@@ -1,4 +1,4 @@
-"""Something a salesperson should do or know: a task or a note."""
+"""Something for a salesperson to do or know: a task or a note."""
 
 from __future__ import annotations
 

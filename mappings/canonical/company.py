@@ -1,4 +1,4 @@
-"""A customer or prospect: an organisation one sells to."""
+"""A customer or prospect: an organisation that buys or may buy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person one speaks to, usually at a company."""
+"""A contact person, usually at a company."""
 
 from __future__ import annotations
 

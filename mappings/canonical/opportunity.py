@@ -1,4 +1,4 @@
-"""A deal on its way to being won or lost."""
+"""A deal that is open, won or lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money that came in for an invoice."""
+"""Money received for an invoice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Something one sells."""
+"""Something that is sold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An order to the workshop: make so many of a product."""
+"""An order to produce a quantity of a product."""
 
 from __future__ import annotations
 

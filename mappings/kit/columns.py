@@ -28,7 +28,7 @@ _TYPES: dict[Kind, str] = {
     "datetime": "datetime",
     "enum": "enum",
 }
-#: Kinds whose value may be any text when nobody understands it.
+#: Kinds whose value may be any text when it cannot be parsed.
 _KEEPS = frozenset(("text", "email", "phone", "country", "tax_id", "domain"))
 
 
@@ -49,7 +49,7 @@ class Place:
     canonical: Mapping[str, Field]
     #: What comes before the canonical path: `lines[].`.
     prefix: str = ""
-    #: The list over there.
+    #: The list in the system.
     within: str = ""
 
 
@@ -99,7 +99,7 @@ class Making:
             raise declared.error(str(error), key) from error
 
     def _names_of(self, declared: Declared, *, within: str) -> None:
-        """Notes what a declaration reads over there, for checks and for what is fetched."""
+        """Records which fields a declaration reads, for checks and for what is fetched."""
         texts = [declared.spec.field, *([declared.spec.region] if declared.spec.region else [])]
         for place in map(parse, texts):
             chosen_by = [".".join((*place.head, name)) for name, _ in place.criteria]

@@ -20,7 +20,7 @@ from mappings.kit.lens import Factory
 from mappings.kit.paths import Path, giver, parse
 from mappings.kit.table import TableMapping
 
-#: Raised by hand when lenses translate differently, so that the hub reads everything anew.
+#: Raised by hand when lenses translate differently, so that the hub reads everything again.
 MEANING = 1
 
 

@@ -25,7 +25,7 @@ class MappingFileError(MappingError):
 
 
 class LensError(MappingError):
-    """One value has no translation: the record is set aside, the others go on.
+    """One value has no translation: the record is quarantined, the others continue.
 
     The message names the field and what was expected, never the value.
     """

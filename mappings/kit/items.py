@@ -1,6 +1,6 @@
 """Lists whose items have a natural key, such as order lines: `lines[KEY].quantity`.
 
-An item over there is found by its key, changed by its id, created without one, removed when
+An item of the system is found by its key, changed by its id, created without one, removed when
 nothing of it is left.
 """
 
@@ -102,7 +102,7 @@ class ItemList:
         return draft.patch
 
     def _removed(self, values: Mapping[str, Scalar], item: Mapping[str, Any]) -> bool:
-        """Says whether nothing vital is left of an item: texts alone do not keep a line."""
+        """Returns True if no required field of an item is left: texts alone do not keep a line."""
         if any(value is not None for value in values.values()):
             return False
         now: Values = {}

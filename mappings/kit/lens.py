@@ -1,8 +1,8 @@
 """Lenses: two-way translations of one field, each a pair of `get` and `put`.
 
-Laws, for every value a lens accepts: `put(get(raw), raw)` is `raw` (what means the same is left as
-it is written over there; the mapping sees to it), and `get(put(value, raw)) == value`. A lens
-refuses a value by ValueError whose message never holds the value.
+Laws, for every value a lens accepts: `put(get(raw), raw)` is `raw` (an equal value keeps the
+system's spelling; the mapping takes care of that), and `get(put(value, raw)) == value`. A lens
+refuses a value with a ValueError whose message never contains the value.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _day_of_moment(options: Options) -> Lens:
     zone = _zone(options)
 
     def get(raw: Any) -> Scalar:
-        # A plain date is midnight UTC over there, too.
+        # A plain date is midnight UTC in HubSpot, too.
         when = convert.moment(raw)
         return None if when is None else when.astimezone(zone).date().isoformat()
 

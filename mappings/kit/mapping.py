@@ -23,7 +23,7 @@ def declared_path(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CustomField:
-    """A field over there that does not exist by nature and must be created once."""
+    """A field that the system does not have by default and that must be created once."""
 
     name: str
     #: text | number | integer | boolean | date | datetime | enum
@@ -44,26 +44,26 @@ class Mapping(Protocol):
     entity: Entity
     #: Changes whenever the mapping's meaning may have changed.
     fingerprint: str
-    #: False: records over there that the hub did not write are not taken into the hub.
+    #: False: records of the system that the hub did not write are not imported.
     adopt: bool
     #: Values every record of this stream has (`kind: task`): added by `read`, ignored by `write`;
     #: a golden record with other values does not belong into this stream.
     constants: Values
-    #: Canonical paths without which a record cannot be created over there.
+    #: Canonical paths without which a record cannot be created in the system.
     requires: tuple[str, ...]
     #: State -> action of `Act` that reaches it, for entities with a state machine.
     acts: ReadOnly[str, str]
     #: Declared reference paths -> stream of this system that they point into.
     references: ReadOnly[str, str]
-    #: Fields over there that `prepare` must create.
+    #: Fields of the system that `prepare` must create.
     custom_fields: tuple[CustomField, ...]
-    #: Every field name over there -> line in the mapping file, for `tulay check`.
+    #: Every field name of the system -> line in the mapping file, for `tulay check`.
     names: ReadOnly[str, int]
 
     def read(self, payload: ReadOnly[str, Any]) -> Values:
         """Translates a whole record. Every mapped plain path is present; blanks are None.
 
-        References hold the key over there. List items appear with all their mapped paths.
+        References hold the system's key. List items appear with all their mapped paths.
         Raises: LensError.
         """
         ...
@@ -78,16 +78,16 @@ class Mapping(Protocol):
         """Translates some values into a patch of the record `current` (None: a new record).
 
         Only the paths given are written, in the system's own words and nesting. References must
-        already hold the key over there. Raises: LensError.
+        already hold the system's key. Raises: LensError.
         """
         ...
 
     def writable(self, path: str) -> bool:
-        """Says whether the hub may write this path over there (mapped, and not `mode: read`)."""
+        """Returns True if the hub may write this path (mapped, and not `mode: read`)."""
         ...
 
     def mapped(self, path: str) -> bool:
-        """Says whether this mapping covers the path at all (list items included)."""
+        """Returns True if this mapping covers the path at all (list items included)."""
         ...
 
     def describe(self, values: ReadOnly[str, Scalar]) -> str:

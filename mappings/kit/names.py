@@ -1,7 +1,7 @@
-"""A person's name in one field and in two: splitting and joining that undo each other.
+"""A person's name in one field and in two: splitting and joining are inverse.
 
-Particles come from nameparser ("van der Berg" is one last name). A pair of names that would not
-come apart again in the usual order is written "Last, First".
+Particles come from nameparser ("van der Berg" is one last name). A pair of names that could not
+be split again in the usual order is written "Last, First".
 """
 
 from __future__ import annotations

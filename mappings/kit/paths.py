@@ -1,7 +1,7 @@
 """Paths into a payload, compiled to closures: `properties.name`, `addresses[0].city`,
 `contact_mechanisms[type=email,name=].value`, `associations.companies[0]`.
 
-A path reads from a payload and adds to a `Draft`, the patch being made. It refuses a path with
+A path reads from a payload and adds to a `Draft`, the patch being built. It refuses a path with
 more than one list in it: lists in lists are what `lists:` in a mapping file is for.
 """
 
@@ -35,12 +35,12 @@ class Path:
 
     @property
     def listed(self) -> bool:
-        """Says whether the path goes through a list."""
+        """Returns True if the path goes through a list."""
         return self.index is not None or bool(self.criteria)
 
     @property
     def name(self) -> str:
-        """The path as a field name, without choosing of items: `addresses.city`."""
+        """The path as a field name, without selection of items: `addresses.city`."""
         return ".".join(self.head + self.tail)
 
     @property
@@ -50,7 +50,7 @@ class Path:
 
 
 def parse(text: str) -> Path:
-    """Returns the parsed path. Raises: ValueError when the text is no path.
+    """Returns the parsed path. Raises: ValueError when the text is not a path.
 
     >>> parse("contacts[type=email,name=].value").criteria
     (('type', 'email'), ('name', ''))
@@ -73,7 +73,7 @@ def parse(text: str) -> Path:
 
 
 def taker(path: Path) -> Take:
-    """Returns the reading of a path: the value, or None where there is nothing.
+    """Returns the getter of a path: the value, or None where it is absent.
 
     >>> taker(parse("addresses[0].city"))({"addresses": [{"city": "Bonn"}]})
     'Bonn'
@@ -94,7 +94,7 @@ def taker(path: Path) -> Take:
 
 
 def _steps(names: tuple[str, ...]) -> Take:
-    """Returns the walk through nested dicts; one and two steps are the fast ways."""
+    """Returns the getter through nested dicts, with fast paths for one and two steps."""
     if len(names) == 1:
         only = names[0]
         return lambda payload: payload.get(only)
@@ -137,7 +137,7 @@ def _chooser(path: Path) -> Callable[[Any], Any]:
 
 @dataclass(slots=True)
 class Draft:
-    """A patch in the making, over the record `current` (None: a new one)."""
+    """A patch being built, for the record `current` (None: a new one)."""
 
     current: Mapping[str, Any] | None
     patch: dict[str, Any] = field(default_factory=dict)
@@ -173,7 +173,7 @@ Give = Callable[[Draft, Any], None]
 
 
 def giver(path: Path, siblings: tuple[Path, ...] = ()) -> Give:
-    """Returns the writing of a path. `siblings` are all paths that are written into the same item.
+    """Returns the setter of a path. `siblings` are all paths that are written into the same item.
 
     None into an item chosen by criteria removes the item when no sibling keeps a value; None into
     `x.id` or `x.code` of a referred record clears `x`.
@@ -205,7 +205,7 @@ def _put(draft: Draft, names: tuple[str, ...], raw: Any) -> None:
 def put(
     target: dict[str, Any], names: tuple[str, ...], raw: Any, current: Mapping[str, Any] | None
 ) -> None:
-    """Sets a value at some steps of a patch; `current` is what is there now, at the same depth.
+    """Sets a value at some steps of a patch; `current` is the present record, at the same depth.
 
     >>> patch = {}
     >>> put(patch, ("country", "code"), None, {"country": {"id": "5", "code": "DE"}})

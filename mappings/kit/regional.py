@@ -1,7 +1,7 @@
 """Values that depend on a country: countries themselves, regions, phones, tax numbers, currencies.
 
-Libraries do the knowing: pycountry, phonenumbers, python-stdnum, each loaded with the first value
-that needs it. What they do not understand is kept as text where text does no harm (region, phone,
+Libraries have the knowledge: pycountry, phonenumbers, python-stdnum, each loaded with the first
+value that needs it. What they cannot parse is kept as text where text does no harm (region, phone,
 tax number) and refused by ValueError elsewhere.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from mappings.kit.convert import text
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}").fullmatch
-#: What people write and ISO 3166 does not list.
+#: Common spellings that ISO 3166 does not list.
 _SPOKEN = {
     "uk": "GB",
     "great britain": "GB",
@@ -41,7 +41,7 @@ _SPOKEN = {
     "uae": "AE",
     "the philippines": "PH",
 }
-#: Languages in which country names are understood, with pycountry's own translations.
+#: Languages in which country names are recognised, with pycountry's own translations.
 _LANGUAGES = ("de", "fr", "es", "it", "nl", "pt", "pl", "sv", "da", "nb", "fi", "cs", "hu", "tr")
 
 
@@ -205,7 +205,7 @@ def _phone(raw: Any, region: str | None) -> str | None:
     if not phonenumbers.is_possible_number(number):
         return found
     plain = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    # E.164 has no place for an extension: behind it, the way others write it, too.
+    # E.164 has no extensions: append it in the usual notation.
     return f"{plain} ext. {number.extension}" if number.extension else plain
 
 
@@ -213,7 +213,7 @@ def _phone(raw: Any, region: str | None) -> str | None:
 def tax_id(raw: Any, region: str | None = None) -> str | None:
     """Returns a tax number compact, and with its country when it is a valid VAT number.
 
-    A number that python-stdnum does not know or finds wrong is kept, compacted: what a person
+    A number that python-stdnum does not know or rejects is kept, compacted: what a person
     typed is not lost, and the ERP's own check still sees it.
 
     >>> tax_id("DE 136 695 976"), tax_id("136695976", "DE"), tax_id("12-3456789", "US")
@@ -241,7 +241,7 @@ def tax_id(raw: Any, region: str | None = None) -> str | None:
 
 @lru_cache(maxsize=4096)
 def is_vat(code: str) -> bool:
-    """Says whether this is a valid VAT number of the European Union, with its country.
+    """Returns True if this is a valid VAT number of the European Union, with its country.
 
     >>> is_vat("DE136695976"), is_vat("DE136695977")
     (True, False)

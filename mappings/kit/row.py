@@ -1,4 +1,4 @@
-"""The columns of a record or of a list's items: each a canonical path and its field over there.
+"""The columns of a record or of a list's items: each a canonical path and its field in the system.
 
 Pure and fast: everything that can be decided once was decided by `columns`. A value that cannot be
 translated becomes a LensError that names the path and never the value.
@@ -16,7 +16,7 @@ from mappings.kit.errors import LensError
 from mappings.kit.lens import Get, Lens
 from mappings.kit.paths import Draft, Give, Path, Take
 
-#: What a payload of unexpected shape, or an untranslatable value, raises on its way.
+#: Exceptions raised by a payload of unexpected shape, or an untranslatable value.
 SURPRISES = (ValueError, TypeError, AttributeError, KeyError)
 
 
@@ -46,7 +46,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One canonical path and its field over there."""
+    """One canonical path and its field in the system."""
 
     path: str
     #: As errors name it: `lines[].quantity`.
@@ -68,7 +68,7 @@ class Column:
         return self.get(raw, country) if self.region else self.get(raw)
 
     def refused(self, error: Exception) -> LensError:
-        """Returns the error for this column; an unexpected shape is told apart."""
+        """Returns the error for this column; an unexpected shape has its own message."""
         if isinstance(error, ValueError):
             return LensError(str(error), path=self.shown)
         return LensError(
@@ -85,11 +85,11 @@ class Columns:
         self._branches = _branches([c for c in simple if _flat(c.field)])
         self._simple = [(c.path, c.take, c.get) for c in simple if not _flat(c.field)]
         self._regional = [(c.path, c.take, c.get, c.region) for c in columns if c.region]
-        #: Countries go first: they are what phones and tax numbers are read by.
+        #: Countries come first: phones and tax numbers depend on them.
         self._writing = sorted(
             (c for c in columns if c.writable and c.lens.join is None), key=lambda c: bool(c.region)
         )
-        #: Field over there -> the columns that share it as parts.
+        #: Field of the system -> the columns that share it as parts.
         self._shared: dict[str, list[Column]] = {}
         for column in columns:
             if column.lens.join is not None:
@@ -121,7 +121,7 @@ class Columns:
                 country = column.region.of(payload) if column.region else None
                 found[path] = column.meaning(column.take(payload), country)
             except SURPRISES:
-                continue  # what cannot be read is what the caller knows already
+                continue  # the caller already knows that it cannot be read
         return found
 
     def write(self, values: Mapping[str, Scalar], draft: Draft) -> None:
@@ -170,7 +170,7 @@ def _branches(columns: Sequence[Column]) -> list[tuple[str, list[tuple[str, str,
 
 
 def _means(column: Column, raw: Any, country: str | None, value: Scalar) -> bool:
-    """Says whether a raw value has this meaning; one that cannot be read has not."""
+    """Returns True if a raw value has this meaning; False for one that cannot be read."""
     try:
         return column.meaning(raw, country) == value
     except ValueError:

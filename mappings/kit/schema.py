@@ -16,7 +16,7 @@ class Strict(BaseModel):
 
 
 class Custom(Strict):
-    """A field that must be created over there."""
+    """A field that must be created in the system."""
 
     type: Literal["text", "number", "integer", "boolean", "date", "datetime", "enum"] | None = (
         Field(default=None, description="Type over there; by default that of the canonical kind.")
@@ -70,7 +70,7 @@ class ListSpec(Strict):
     key: list[str] = Field(
         default=[], description="Paths in the item; the first that is filled names the item."
     )
-    #: None takes a field away that the file extends.
+    #: None removes a field of the file that is extended.
     fields: dict[str, FieldSpec | None] = {}
 
     @field_validator("key", mode="before")
@@ -101,7 +101,7 @@ class MappingFile(Strict):
         default=None, description="Canonical paths without which nothing is created over there."
     )
     acts: dict[str, str] = Field(default={}, description="State -> action that reaches it.")
-    #: None takes a field away that the file extends.
+    #: None removes a field of the file that is extended.
     fields: dict[str, FieldSpec | None] = {}
     lists: dict[str, ListSpec] = {}
 

@@ -1,4 +1,4 @@
-"""YAML with lines: reads a mapping file and remembers on which line every key stands.
+"""YAML with lines: reads a mapping file and remembers the line of every key.
 
 Only true and false are booleans (`no` is a country and `on` a word), dates stay text, and a key
 given twice is refused.
@@ -62,7 +62,7 @@ class Source:
 def read_source(path: Path) -> Source:
     """Returns the content of a YAML file with its lines.
 
-    Raises: MappingFileError when it is no readable YAML.
+    Raises: MappingFileError when it is not valid YAML.
     """
     try:
         written = path.read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ class TableMapping:
     names: Mapping[str, int]
     columns: Columns = field(repr=False)
     lists: Mapping[str, ItemList] = field(repr=False)
-    #: What every new record gets over there.
+    #: What every new record gets in the system.
     preset: tuple[tuple[Give, Scalar], ...] = field(repr=False)
 
     def read(self, payload: Mapping[str, Any]) -> Values:
@@ -50,7 +50,7 @@ class TableMapping:
     ) -> dict[str, Any]:
         """Translates values into a patch; see the protocol. Raises: LensError.
 
-        What means the same over there already is left out, so the patch may be empty. Paths that
+        What means the same already is left out, so the patch may be empty. Paths that
         this mapping may not write are left out, too.
         """
         draft = Draft(current)
@@ -80,17 +80,17 @@ class TableMapping:
         return None if items is None else items.columns.by_path.get(place[2])
 
     def writable(self, path: str) -> bool:
-        """Says whether the hub may write this path over there."""
+        """Returns True if the hub may write this path."""
         column = self._column(path)
         return column is not None and column.writable
 
     def readable(self, path: str) -> bool:
-        """Says whether what is typed over there counts: mapped, and not `mode: write`."""
+        """Returns True if edits in the remote system count: mapped, and not `mode: write`."""
         column = self._column(path)
         return column is not None and column.readable
 
     def mapped(self, path: str) -> bool:
-        """Says whether this mapping covers the path, as a field or as a constant."""
+        """Returns True if this mapping covers the path, as a field or as a constant."""
         return self._column(path) is not None or path in self.constants
 
     def describe(self, values: Mapping[str, Scalar]) -> str:

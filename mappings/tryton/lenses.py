@@ -11,7 +11,7 @@ from mappings.kit import regional
 from mappings.kit.lens import Factory, Lens
 
 #: Identifier types by which Tryton 8.2 taxes organisations (party.identifier). Registers and the
-#: numbers of persons are none: a social security number must never travel as a tax number.
+#: numbers of persons are none: a social security number must never be sent as a tax number.
 # fmt: off
 _TAX_TYPES = frozenset(
     (

@@ -43,7 +43,7 @@ def _refuse_twins(keys: list[str]) -> None:
 
 
 def _traced(inputs: list[Row]) -> bool:
-    """Says whether partial success is wanted: every input has a trace id of its own."""
+    """Returns True if partial success is wanted: every input has its own trace id."""
     traces = [row.get(TRACE) for row in inputs]
     return bool(traces) and None not in traces and len({*traces}) == len(traces)
 

@@ -14,7 +14,7 @@ from connectors.hubspot.twin.schema import Kind
 from connectors.hubspot.twin.shapes import check_shape
 from connectors.hubspot.twin.values import iso
 
-#: Most inputs of a batch call.
+#: Maximum number of inputs of a batch call.
 BATCH = 100
 #: Digits of the longest number that is taken for an id or a cursor.
 LONGEST = 18

@@ -105,7 +105,7 @@ class Twin:
             self.stop()
 
     def stop(self) -> None:
-        """Ends server and deliveries; twice is fine."""
+        """Ends server and deliveries; idempotent."""
         self.webhooks.stop()
         if self._server is not None:
             self._server.stop()

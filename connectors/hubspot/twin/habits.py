@@ -32,7 +32,7 @@ class Habits:
     away: list[Record] = field(default_factory=list)
 
     def take_on(self, chances: Chances, seed: int) -> None:
-        """Starts anew with these vices."""
+        """Resets, with these vices switched on."""
         self.dice = Dice(dict(chances), seed)
         self.ways = ways(chances)
 

@@ -213,7 +213,7 @@ class Links:
             companies[key] = tuple(label for label in labels if label != (NATIVE, kind.id))
 
     def remove(self, one: Record, other: Record, labels: Sequence[Label] = ()) -> bool:
-        """Removes some labels, or the whole link; says whether there was one."""
+        """Removes some labels, or the whole link; returns True if there was one."""
         here, there = one.kind.name, other.kind.name
         forth, back = one.links.get(there, {}), other.links.get(here, {})
         if other.id not in forth:

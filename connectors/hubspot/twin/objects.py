@@ -112,7 +112,7 @@ def update(call: Call) -> Reply:
 
 
 def archive(call: Call) -> Reply:
-    """Archives a record; twice is fine."""
+    """Archives a record; idempotent."""
     record = call.account.find(call.kind, call.params["id"])
     if record is not None:
         call.account.archive(record)

@@ -76,7 +76,7 @@ def details(call: Call) -> Reply:
 
 
 def midnight(account: Account) -> datetime:
-    """Returns when the daily count starts anew: midnight in the account's time zone."""
+    """Returns when the daily count starts again: midnight in the account's time zone."""
     zone = ZoneInfo(account.settings.time_zone)
     today = account.clock.now().astimezone(zone).date()
     return datetime.combine(today + timedelta(days=1), time(), zone)

@@ -10,7 +10,7 @@ from connectors.hubspot.twin.natives import NATIVE, OPTIONS, SHARED, NativeKind
 from connectors.hubspot.twin.refusals import missing
 
 _TOKEN = re.compile(r"(\w+):(\w+)(?:\((\w+)\))?([!*]?)")
-#: How the settings page shows a type when nobody chose.
+#: The form field of a type when none was chosen.
 FIELD_TYPES = {
     "string": "text",
     "number": "number",

@@ -68,7 +68,7 @@ class Shelves:
         return self._unique.get((kind.name, by), {}).get(key.strip().lower())
 
     def plant(self, kind: Kind, values: dict[str, str], *, at: int) -> Record:
-        """Puts in a record that is known to be good and of the past; nobody is told."""
+        """Stores a valid record of the past, without an event."""
         record = Record(kind, self._next_id(kind), at, source=UI)
         record.values = values
         self._store(record)

@@ -38,7 +38,7 @@ class Tokens:
     #: The one before stays good until the new one is used: its answer may have been lost.
     grace: bool = False
     revoked: bool = False
-    #: Says whether a token that is let in ends now, before its time.
+    #: Whether a valid token expires now, ahead of time.
     fickle: Callable[[], bool] = field(default=lambda: False, repr=False)
     _former: str = field(default="", repr=False)
     _used: set[str] = field(default_factory=set, repr=False)
@@ -98,7 +98,7 @@ class Tokens:
         return Reply(200, self._issue())
 
     def introspect(self, call: Call) -> Reply:
-        """Says whether a token is alive and whose it is."""
+        """Describes a token: whether it is valid, and whose it is."""
         token = _form(call).get("token", "")
         return Reply(200, {"active": self._alive(token), **self._about(call)})
 

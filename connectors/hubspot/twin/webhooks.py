@@ -59,7 +59,7 @@ class Subscription:
         return row
 
     def wants(self, event: Event) -> bool:
-        """Says whether an event is to be delivered for this subscription."""
+        """Returns True if an event is to be delivered for this subscription."""
         kind = event.record.kind
         names = {f"object.{event.action}"} if self.object_type_id == kind.facts.type_id else set()
         if kind.name in _OWN:
@@ -170,7 +170,7 @@ class Webhooks:
             self._thread.join(timeout=10)
 
     def flush(self, seconds: float = 10.0) -> bool:
-        """Waits until everything is delivered or given up; says whether that happened in time."""
+        """Waits until everything is delivered or given up; False when that took too long."""
         with self._news:
             return self._news.wait_for(lambda: not (self._waiting or self._busy), seconds)
 

@@ -1,0 +1,341 @@
+"""One word per concept: what people read is free of private words, and names stay short and unique.
+
+Checked are public docstrings, messages (strings in `raise`, in log calls, and in calls that
+describe settings or findings), every string of the command line, and Markdown outside code blocks.
+Comments, private functions and identifiers are not.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("connectors", "mappings", "hub", "worker")
+
+#: Private words, and what to say instead.
+BANNED = {
+    r"says whether": "Returns True if ...",
+    r"over there": "in the remote system",
+    r"anew": "again",
+    r"at most so many": "Maximum number of ...",
+    r"nudges?|nudged": "notification",
+    r"wish(?:es|ed)?|unwish": "outbox entry, wanted record",
+    # A letter of the alphabet is one.
+    r"(?<!case )(?<!small )(?<!with a )(?<!, {2}a )letters?": "quarantine entry",
+    r"bur(?:y|ies|ied)": "quarantine",
+    r"soil(?:s|ed)?": "mark dirty",
+    r"set aside|sets aside": "quarantined",
+    r"unheard|heard of": "in doubt, confirmed",
+    r"surpris(?:e|es|ed|ing)": "unusually large change, change limit",
+    r"fights?|flips?": "oscillation, reversal",
+    r"vices?|misbehaves?|misbehaving": "fault",
+    r"costumes?|stand-ins?": "emulator",
+    r"mortals?": "crash point",
+    r"verdicts?": "check result",
+    r"crews?": "workload",
+    r"heirs?|spare (?:link|record)s?": "primary link, secondary link",
+    r"sightings?": "observation",
+    r"clash(?:es)?": "conflict",
+    r"whoever": "the process that, the person who",
+    r"nobody": "no user, no process: say which",
+    r"lapses?": "expires",
+    r"comes? to rest": "settles",
+}
+_WORDS = re.compile(r"\b(?:" + "|".join(BANNED) + r")\b", re.IGNORECASE)
+#: Names of options and of files in backticks, and the lines of doctests, are code.
+_QUOTED = re.compile(r"`[^`\n]*`|https?://\S+|^ *(?:>>>|\.\.\.) .*$", re.MULTILINE)
+#: Room -> private words that are still there. A number may only fall; at zero it is left out.
+REMAINING: dict[str, int] = {
+    ".": 24,
+    "connectors/hubspot": 7,
+    "connectors/kit": 24,
+    "connectors/memory": 26,
+    "connectors/tryton": 1,
+    "hub": 11,
+    "hub/cli": 54,
+    "hub/demo": 2,
+    "hub/flows": 1,
+    "hub/model": 27,
+    "hub/rehearsal": 68,
+    "hub/settings": 6,
+    "hub/store": 72,
+    "hub/sync": 49,
+    "hub/web": 3,
+    "mappings/kit": 8,
+    "tests": 3,
+    "tests/worker": 2,
+    "worker": 11,
+}
+
+#: Calls whose strings people read.
+_SPEAKING = {
+    "Finding", "Field", "Option", "Argument", "SettingFacts", "Line",
+    "debug", "info", "warning", "error", "exception", "critical",
+    "say", "note", "complain", "print", "problem",
+}  # fmt: skip
+
+#: Names of test functions may have this many letters after `test_`.
+LONGEST_TEST_NAME = 40
+#: Folder -> tests with a longer name. A number may only fall.
+LONG_TEST_NAMES: dict[str, int] = {
+    "tests/architecture": 2,
+    "tests/connectors": 236,
+    "tests/hub": 167,
+    "tests/mappings": 22,
+    "tests/scenarios": 188,
+    "tests/security": 8,
+    "tests/worker": 31,
+}
+
+MOST_CLASS_LINES = 200
+#: Longer classes, with the reason. A class that gets shorter leaves the table.
+LARGE_CLASSES: dict[str, str] = {
+    "connectors/hubspot/records.py:RecordReader": "to be split",
+    "connectors/hubspot/twin/account.py:Account": "to be split",
+    "connectors/hubspot/twin/control.py:Twin": "to be split",
+    "connectors/kit/budget.py:Budget": "to be split",
+    "connectors/kit/http.py:Http": "to be split",
+    "connectors/kit/suite.py:ConnectorContract": "the contract: one short test for each promise",
+    "connectors/memory/connector.py:MemoryConnector": "one method for each one of the contract",
+    "connectors/memory/system.py:MemorySystem": "to be split",
+    "connectors/tryton/client.py:TrytonClient": "to be split",
+    "connectors/tryton/writes.py:Writer": "to be split",
+    "hub/demo/story.py:Story": "to be split",
+    "hub/rehearsal/acting.py:Crew": "to be split",
+    "hub/rehearsal/play.py:Play": "to be split",
+    "hub/sync/changeset.py:Consequences": "to be split",
+    "hub/sync/derive.py:_Derivation": "to be split",
+    "hub/sync/ingest/page.py:_Intake": "to be split",
+    "hub/sync/push/batch.py:_Batch": "to be split",
+    "mappings/kit/columns.py:Making": "to be split",
+}
+
+MOST_OWN_IMPORTS = 14
+#: Files that import from more of our own modules, with the reason.
+WIDE_IMPORTS: dict[str, str] = {
+    "connectors/hubspot/connector.py": "puts the parts of the connector together",
+    "hub/rehearsal/play.py": "to be split",
+    "hub/rehearsal/run.py": "to be split",
+    "hub/rehearsal/stage.py": "to be split",
+    "hub/sync/attempt.py": "to be split",
+    "hub/sync/derive.py": "to be split",
+    "hub/sync/ingest/deletions.py": "to be split",
+    "hub/sync/ingest/page.py": "to be split",
+    "hub/sync/merge/undo.py": "to be split",
+    "hub/sync/push/batch.py": "to be split",
+    "hub/sync/reconcile.py": "to be split",
+    "hub/sync/resolve.py": "to be split",
+    "hub/wiring.py": "the composition root",
+    "worker/rehearsing.py": "to be split",
+}
+
+#: Several files may share a name when all of them are this one thing.
+ONE_MEANING: dict[str, str] = {
+    "accounts": "who may call a system how often, decided and stored",
+    "batches": "calls about many records at once",
+    "client": "the API of a system, endpoint by endpoint",
+    "connector": "the connector contract in terms of a client",
+    "errors": "the error tree of a room",
+    "explain": "why a golden record looks as it does, and its command",
+    "reading": "how a connector reads streams",
+    "reconcile": "compares all sides with the golden records, and its command",
+    "refusals": "how a system says no",
+    "seed": "fills a system with invented data",
+    "tokens": "OAuth tokens",
+    "twin": "starts an emulator",
+    "vices": "what may go wrong in an emulator",
+    "webhooks": "deliveries of webhooks: signed, verified, received",
+    "writing": "how a connector writes records",
+}
+#: File names that still mean two things. A name that is unique again leaves the table.
+TWO_MEANINGS: set[str] = {
+    "address",
+    "app",
+    "conflicts",
+    "connections",
+    "facts",
+    "figures",
+    "inbox",
+    "ledger",
+    "links",
+    "page",
+    "patches",
+    "people",
+    "perform",
+    "plan",
+    "play",
+    "progress",
+    "records",
+    "references",
+    "run",
+    "schema",
+    "shapes",
+    "stage",
+    "streams",
+    "tables",
+    "values",
+}
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def room(path: Path) -> str:
+    """Returns the folder below the package: `hub/cli`, `connectors/kit`; `.` for the root."""
+    return "/".join(path.relative_to(ROOT).parts[:-1][:2]) or "."
+
+
+def sources() -> Iterator[Path]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "versions" not in path.parts:
+                yield path
+
+
+def pages() -> Iterator[Path]:
+    for path in sorted(ROOT.rglob("*.md")):
+        if not any(part.startswith(".") for part in path.relative_to(ROOT).parts):
+            yield path
+
+
+def _docstrings(tree: ast.Module) -> Iterator[str]:
+    """Yields the docstrings of a module and of what is public in it."""
+    open_nodes: list[ast.Module | ast.ClassDef] = [tree]
+    while open_nodes:
+        node = open_nodes.pop()
+        yield ast.get_docstring(node) or ""
+        for child in node.body:
+            public = not getattr(child, "name", "_").startswith("_")
+            if isinstance(child, ast.ClassDef) and public:
+                open_nodes.append(child)
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and public:
+                yield ast.get_docstring(child) or ""
+
+
+def _called(node: ast.AST) -> str:
+    target = node.func if isinstance(node, ast.Call) else None
+    return getattr(target, "attr", getattr(target, "id", ""))
+
+
+def _messages(tree: ast.Module) -> Iterator[str]:
+    """Yields the strings of raised errors and of calls that speak to people."""
+    seen = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) or _called(node) in _SPEAKING:
+            for part in ast.walk(node):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    seen.add((part.lineno, part.col_offset, part.value))
+    for _, _, text in sorted(seen):
+        yield text
+
+
+def _command_line(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Yields what people read of a file."""
+    content = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        yield re.sub(r"^ *```.*?^ *```", "", content, flags=re.DOTALL | re.MULTILINE)
+        return
+    tree = ast.parse(content)
+    if "cli" in path.parts:
+        yield from _command_line(tree)
+        return
+    yield from _docstrings(tree)
+    yield from _messages(tree)
+
+
+def private_words(path: Path) -> list[str]:
+    return [word for text in texts(path) for word in _WORDS.findall(_QUOTED.sub("", text))]
+
+
+def test_people_read_the_fields_own_words() -> None:
+    found = Counter[str]()
+    where: dict[str, list[str]] = defaultdict(list)
+    for path in [*sources(), *pages()]:
+        for word in private_words(path):
+            found[room(path)] += 1
+            where[room(path)].append(f"{name(path)}: {word}")
+    more = {at: where[at] for at, number in found.items() if number > REMAINING.get(at, 0)}
+    assert more == {}, "see BANNED for the words to use instead"
+    assert {at for at in REMAINING if not found[at]} == set(), "leaves the table"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('"""Says whether it is so."""', ["Says whether"]),
+        ("raise ValueError('the wish was buried')", ["wish", "buried"]),
+        ("log.warning('it lapses')", ["lapses"]),
+        ("def _private():\n    '''Says whether it is so.'''", []),
+        ("# nobody reads a comment\nnudge = 'nudge'", []),
+    ],
+)
+def test_private_words_are_found(text: str, words: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(text)
+    assert private_words(path) == words
+
+
+def test_test_names_are_short() -> None:
+    """A test name states the rule in at most 40 letters; the story stands in its first line."""
+    long = Counter(
+        room(path)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and len(node.name.removeprefix("test_")) > LONGEST_TEST_NAME
+    )
+    assert {at: n for at, n in long.items() if n > LONG_TEST_NAMES.get(at, 0)} == {}
+    assert {at for at in LONG_TEST_NAMES if not long[at]} == set(), "leaves the table"
+
+
+def test_no_class_is_longer_than_one_can_read() -> None:
+    long = {
+        f"{name(path)}:{node.name}"
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and (node.end_lineno or 0) - node.lineno + 1 > MOST_CLASS_LINES
+    }
+    assert long == set(LARGE_CLASSES)
+
+
+def own_imports(path: Path) -> int:
+    """Returns the number of our own modules that a file imports from."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES:
+            package = ROOT / (node.module or "").replace(".", "/")
+            for one in node.names:
+                inside = (package / f"{one.name}.py").is_file() or (package / one.name).is_dir()
+                modules.add(f"{node.module}.{one.name}" if inside else node.module)
+        elif isinstance(node, ast.Import):
+            modules |= {one.name for one in node.names if one.name.split(".")[0] in PACKAGES}
+    return len(modules)
+
+
+def test_no_file_needs_the_whole_house() -> None:
+    wide = {name(path) for path in sources() if own_imports(path) > MOST_OWN_IMPORTS}
+    assert wide == set(WIDE_IMPORTS)
+
+
+def test_no_file_name_has_two_meanings() -> None:
+    files = defaultdict(list)
+    for path in sources():
+        if path.stem not in ("__init__", "__main__"):
+            files[path.stem].append(name(path))
+    shared = {stem for stem, paths in files.items() if len(paths) > 1}
+    assert shared - set(ONE_MEANING) == TWO_MEANINGS
