@@ -38,7 +38,7 @@ class Plant:
 
 def every() -> Iterator[Plant]:
     """Yields all plants."""
-    from tests.planted import deciding, reading, writing
+    from tests.planted import deciding, reading, scheduling, writing
 
-    for table in (reading.PLANTS, writing.PLANTS, deciding.PLANTS):
+    for table in (reading.PLANTS, writing.PLANTS, deciding.PLANTS, scheduling.PLANTS):
         yield from table
