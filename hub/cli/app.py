@@ -34,7 +34,7 @@ _NOUNS = (
     "status",
     "links",
     "conflicts",
-    "letters",
+    "errors",
     "reconcile",
     "explain",
     "resume",
@@ -43,6 +43,7 @@ _NOUNS = (
     "demo",
     "config",
     "version",
+    "letters",
 )
 
 

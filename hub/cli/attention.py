@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection as Transaction
 
-from hub.cli import letters
 from hub.store.conflicts import list_conflicts
 from hub.store.reviews import open_reviews
+from hub.sync.context import Hub
+from hub.sync.entries import counted, unnamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,16 @@ class Matter:
         return f"{self.count} {self.what}: {self.command}"
 
 
-def matters(tx: Transaction) -> list[Matter]:
+def matters(hub: Hub, tx: Transaction) -> list[Matter]:
     """Returns what waits for people in the whole hub, whatever this command has done."""
     conflicts = len(list_conflicts(tx))
     reviews = len(open_reviews(tx))
     # A record may wait for several reasons: people count records.
-    aside = len({(row["where"], row["what"]) for row in letters.gathered(tx)})
+    held = counted(unnamed(hub, tx)).total()
     found = (
         (conflicts, "conflict", "conflicts", "tulay conflicts"),
         (reviews, "question who is who", "questions who is who", "tulay links review"),
-        (aside, "record set aside", "records set aside", "tulay letters"),
+        (held, "record in quarantine", "records in quarantine", "tulay errors"),
     )
     return [
         Matter(count, one if count == 1 else several, command)

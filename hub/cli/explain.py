@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -10,6 +11,9 @@ from hub.cli.screen import Screen, shown
 from hub.cli.session import command, session
 from hub.sync.explain import Explanation, Gap, Place, Value
 from hub.sync.explain import explain as explain_record
+from mappings.canonical.entities import ENTITIES
+from mappings.canonical.naming import in_full
+from mappings.canonical.values import Scalar
 
 
 def register(app: typer.Typer) -> None:
@@ -19,10 +23,10 @@ def register(app: typer.Typer) -> None:
     def explain(
         ctx: typer.Context,
         entity: Annotated[str, typer.Argument(help="Such as company.")],
-        key: Annotated[str, typer.Argument(help="Id, key over there, or part of its text.")],
+        key: Annotated[str, typer.Argument(help="Id, key in a system, or part of its text.")],
         field: Annotated[str | None, typer.Argument(help="One field or branch.")] = None,
     ) -> None:
-        """Say where each value of a record comes from, by which policy, and what lost."""
+        """Show where each value of a record comes from, by which policy, and what lost."""
         with session(ctx).hub() as hub:
             found = explain_record(hub, entity, key, field)
         screen = session(ctx).screen
@@ -32,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _draw(screen: Screen, found: Explanation) -> None:
-    screen.say(f"{found.entity} {found.title}", "bold")
+    screen.say(_title(found), "bold")
     screen.say(f"id {found.id}, since {shown(found.created_at)}")
     if found.deleted_at is not None:
         screen.say(f"deleted {shown(found.deleted_at)}", "red")
@@ -47,35 +51,54 @@ def _draw(screen: Screen, found: Explanation) -> None:
         screen.say("")
         screen.table(
             ["field", "lost value", "was in", "at", "why"],
-            [(path, one.value, one.connection, one.at, one.why) for path, one in lost],
+            [
+                (path, _meant(found, one.value), one.connection, one.at, one.why)
+                for path, one in lost
+            ],
             empty="",
         )
     for place in found.places:
-        _draw_place(screen, place)
+        _draw_place(screen, found, place)
     for connection, why in found.missing.items():
         screen.say("")
         screen.say(f"{connection}: no record yet: {why}", "yellow")
+    if found.missing or any(place.entry for place in found.places):
+        screen.note("tulay errors show ENTRY says what to do")
+
+
+def _title(found: Explanation) -> str:
+    entity = ENTITIES.get(found.entity)
+    return f"{found.entity} {found.title}" if entity is None else in_full(entity, found.title)
+
+
+def _meant(found: Explanation, value: Scalar) -> str:
+    """Returns a value, or the name of the record that it refers to."""
+    return found.names.get(str(value)) or shown(value)
 
 
 def _value(value: Value) -> str:
     return shown(value.value) if value.title is None else f"{value.title} ({value.value})"
 
 
-def _draw_place(screen: Screen, place: Place) -> None:
+def _draw_place(screen: Screen, found: Explanation, place: Place) -> None:
     screen.say("")
     state = "in sync"
+    words = partial(_meant, found)
     if place.gone_at is not None:
-        state = f"gone since {shown(place.gone_at)}"
+        state = f"deleted there, noticed {shown(place.gone_at)}"
     elif any(_differs(gap) for gap in place.gaps):
         state = "not in sync"
-    spare = ", a further record of the same" if place.spare else ""
+    spare = ", secondary" if place.spare else ""
     screen.say(f"{place.connection}: {place.stream} {place.key}, {state}{spare}", "bold")
     if place.waits:
-        screen.say(f"  set aside: {place.waits}", "yellow")
+        screen.say(f"  in quarantine: {place.waits} ({place.entry})", "yellow")
     if place.gaps:
         screen.table(
             ["field", "golden", "seen", "agreed", "shown", "what"],
-            [(g.path, g.golden, g.seen, g.agreed, g.shown, _verdict(g)) for g in place.gaps],
+            [
+                (g.path, *map(words, (g.golden, g.seen, g.agreed, g.shown)), _verdict(g))
+                for g in place.gaps
+            ],
             empty="",
         )
 

@@ -15,8 +15,9 @@ from hub.store.links import Link, links_by_golden
 from hub.store.merges import listing as listing_of_merges
 from hub.store.reviews import open_reviews
 from hub.sync.context import Hub
-from hub.sync.explain import find, title_of
+from hub.sync.explain import find
 from hub.sync.merge.undo import undo_merge
+from hub.sync.names import names_by_id, names_of
 from hub.sync.resolve import decide_review, merge_by_hand
 from mappings.kit.files import nearest
 
@@ -24,9 +25,11 @@ from mappings.kit.files import nearest
 _PORTION = 500
 
 Entity = Annotated[str | None, typer.Argument(help="Only this entity, such as company.")]
-Where = Annotated[str | None, typer.Option("--connection", help="Only with a record there.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
-#: Found at most, when nobody says.
+Where = Annotated[
+    str | None, typer.Option("--connection", help="Only with a record in this connection.")
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of rows.")]
+#: The default of --limit.
 _LIMIT = 100
 
 
@@ -55,14 +58,14 @@ def register(app: typer.Typer) -> None:
     def show(
         ctx: typer.Context,
         entity: Annotated[str, typer.Argument(help="Such as company.")],
-        key: Annotated[str, typer.Argument(help="Id, key over there, or part of its text.")],
+        key: Annotated[str, typer.Argument(help="Id, key in a system, or part of its text.")],
     ) -> None:
         """Show the records that one golden record stands for."""
         _show(session(ctx), entity, key)
 
     @command(nouns)
     def review(ctx: typer.Context) -> None:
-        """List records that may be the same as one we know: a person decides."""
+        """List records that may be the same as a known one: a person decides."""
         _review(session(ctx))
 
     @command(nouns)
@@ -71,11 +74,13 @@ def register(app: typer.Typer) -> None:
         number: Annotated[int, typer.Argument(help="Number of the review.")],
         golden: Annotated[str, typer.Argument(help="Golden id (its beginning is enough) or new.")],
     ) -> None:
-        """Say which golden record it is, or that it is a new one."""
+        """Decide which golden record it is, or that it is a new one."""
         with session(ctx).hub() as hub:
             chosen = decide_review(hub, number, golden)
-        session(ctx).screen.document({"review": number, "decision": chosen})
-        session(ctx).screen.say(f"review {number}: {chosen}; the next sync follows it")
+            with hub.store.read() as tx:
+                name = names_by_id(hub, tx, [chosen]).get(chosen, "a new record")
+        session(ctx).screen.document({"review": number, "decision": chosen, "name": name})
+        session(ctx).screen.say(f"review {number}: it is {name}; the next sync applies it")
 
     @command(nouns)
     def merge(
@@ -84,13 +89,15 @@ def register(app: typer.Typer) -> None:
         winner: Annotated[str, typer.Argument(help="Id, key or text of the one that stays.")],
         loser: Annotated[str, typer.Argument(help="Id, key or text of the one that joins it.")],
     ) -> None:
-        """Say that two golden records are one; `split` undoes it."""
+        """Merge two golden records; `split` undoes it."""
         with session(ctx).hub() as hub:
             with hub.store.read() as tx:
                 ids = [find(hub, tx, _known(hub, entity), key).id for key in (winner, loser)]
+                names = names_by_id(hub, tx, ids)
             merge_by_hand(hub, entity, winner=ids[0], loser=ids[1])
+        winner, loser = (names[id_] for id_ in ids)
         session(ctx).screen.document({"entity": entity, "winner": ids[0], "loser": ids[1]})
-        session(ctx).screen.say(f"{ids[1]} is part of {ids[0]} now")
+        session(ctx).screen.say(f"{loser} ({ids[1]}) is merged into {winner} ({ids[0]})")
         session(ctx).screen.note(
             "`tulay links merges` lists merges, `tulay links split` undoes one"
         )
@@ -108,8 +115,11 @@ def register(app: typer.Typer) -> None:
         """Undo a merge: each of the two gets back what was its own."""
         with session(ctx).hub() as hub:
             done = undo_merge(hub, number)
+            with hub.store.read() as tx:
+                names = names_by_id(hub, tx, [done.loser, done.winner])
         session(ctx).screen.document(done)
-        session(ctx).screen.say(f"{done.entity} {done.loser} is apart from {done.winner} again")
+        loser, winner = names[done.loser], names[done.winner]
+        session(ctx).screen.say(f"{loser} ({done.loser}) is separate from {winner} again")
         session(ctx).screen.note("the next sync writes what each of them lacks")
 
 
@@ -123,11 +133,11 @@ def _merges(session: Session) -> None:
     with session.hub() as hub, hub.store.read() as tx:
         rows = listing_of_merges(tx)
         golden = load_golden(tx, {row[side] for row in rows for side in ("winner", "loser")})
+        names = names_of(hub, tx, golden.values())
         for row in rows:
             del row["before"]
             for side in ("winner", "loser"):
-                one = golden[row[side]]
-                row[f"{side}_title"] = title_of(hub.entities[one.entity], one)
+                row[f"{side}_title"] = names.get(row[side], row[side])
     session.screen.document(rows)
     session.screen.table(
         ["no", "entity", "merged", "what"],
@@ -152,15 +162,15 @@ def _list(session: Session, entity: str | None, connection: str | None, *, limit
         if connection is not None:
             hub.connection(connection)
         with hub.store.read() as tx:
-            for golden, links in _golden(hub, tx, entity):
+            for golden, links, name in _golden(hub, tx, entity):
                 if connection is None or any(one.connection == connection for one in links):
-                    found.append(_row(hub, golden, links))
+                    found.append(_row(golden, links, name))
                 if len(found) > limit:
                     break
     rows, more = found[:limit], len(found) > limit
     session.screen.document(rows)
     session.screen.table(
-        ["entity", "title", "records"],
+        ["entity", "record", "keys"],
         [(row["entity"], row["title"], _places(row["records"])) for row in rows],
         empty="nothing is linked yet; `tulay sync --once` reads all sides",
     )
@@ -168,20 +178,23 @@ def _list(session: Session, entity: str | None, connection: str | None, *, limit
         session.screen.note(f"there are more than {limit}; see --limit and --connection")
 
 
-def _golden(hub: Hub, tx: Transaction, entity: str | None) -> Iterator[tuple[Golden, list[Link]]]:
+def _golden(
+    hub: Hub, tx: Transaction, entity: str | None
+) -> Iterator[tuple[Golden, list[Link], str]]:
     for name in hub.entities if entity is None else [_known(hub, entity)]:
         after = ""
         while portion := golden_by_entity(tx, name, after=after, limit=_PORTION):
             after = portion[-1].id
             links = links_by_golden(tx, [golden.id for golden in portion])
-            yield from ((golden, links.get(golden.id, [])) for golden in portion)
+            names = names_of(hub, tx, portion)
+            yield from ((one, links.get(one.id, []), names[one.id]) for one in portion)
 
 
-def _row(hub: Hub, golden: Golden, links: list[Link]) -> dict[str, Any]:
+def _row(golden: Golden, links: list[Link], name: str) -> dict[str, Any]:
     return {
         "entity": golden.entity,
         "id": golden.id,
-        "title": title_of(hub.entities[golden.entity], golden),
+        "title": name,
         "records": [
             {
                 "connection": link.connection,
@@ -198,21 +211,21 @@ def _row(hub: Hub, golden: Golden, links: list[Link]) -> dict[str, Any]:
 def _places(found: list[dict[str, Any]]) -> str:
     words = []
     for one in found:
-        mark = " (gone)" if one["gone_at"] else " (spare)" if one["spare"] else ""
+        mark = " (deleted)" if one["gone_at"] else " (secondary)" if one["spare"] else ""
         words.append(f"{one['connection']} {one['stream']} {one['key']}{mark}")
     return ", ".join(words)
 
 
 def _show(session: Session, entity: str, key: str) -> None:
-    with session.hub() as hub:
-        with hub.store.read() as tx:
-            golden = find(hub, tx, _known(hub, entity), key)
-            links = links_by_golden(tx, [golden.id]).get(golden.id, [])
-        row = _row(hub, golden, links)
+    with session.hub() as hub, hub.store.read() as tx:
+        golden = find(hub, tx, _known(hub, entity), key)
+        links = links_by_golden(tx, [golden.id]).get(golden.id, [])
+        name = names_of(hub, tx, [golden])[golden.id]
+    row = _row(golden, links, name)
     session.screen.document(row)
     session.screen.say(f"{entity} {row['title']} ({row['id']})", "bold")
     session.screen.table(
-        ["connection", "stream", "key", "spare", "gone"],
+        ["connection", "stream", "key", "secondary", "deleted"],
         [
             (one["connection"], one["stream"], one["key"], one["spare"], one["gone_at"])
             for one in row["records"]
@@ -225,12 +238,10 @@ def _show(session: Session, entity: str, key: str) -> None:
 def _review(session: Session) -> None:
     with session.hub() as hub, hub.store.read() as tx:
         rows = open_reviews(tx)
-        golden = load_golden(tx, {c for row in rows for c in row["candidates"]})
+        names = names_by_id(hub, tx, {c for row in rows for c in row["candidates"]})
         for row in rows:
             row["candidates"] = [
-                {"id": c, "title": title_of(hub.entities[golden[c].entity], golden[c])}
-                for c in row["candidates"]
-                if c in golden
+                {"id": c, "title": names[c]} for c in row["candidates"] if c in names
             ]
     screen = session.screen
     screen.document(rows)
@@ -241,5 +252,5 @@ def _review(session: Session) -> None:
         screen.say(f"{row['id']}. {row['entity']} {row['title']} ({place})", "bold")
         screen.say(f"   {row['reason']}; is it one of these?")
         for candidate in row["candidates"]:
-            screen.say(f"   {candidate['id']}  {candidate['title']}")
+            screen.say(f"   {candidate['title']}  {candidate['id']}")
         screen.note(f"   tulay links decide {row['id']} ID | new")

@@ -1,12 +1,14 @@
-"""What people see: Rich on a terminal, plain aligned lines in a pipe, one JSON document on request.
+"""What people see: colours on a terminal, plain lines in a pipe, one JSON document on request.
 
-Plain lines have no tabs and no colours and fit into 80 columns; only a word that is longer than a
-line may stick out. What came from outside cannot steer the terminal: see `harmless`.
+On a terminal text folds between words at the width there is. In a pipe nothing folds, nothing is
+cut: a row of a table and a message are one line each, without tabs and colours. What came from
+outside cannot steer the terminal: see `harmless`.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from hub.cli import tables
+
 if TYPE_CHECKING:  # loaded when a terminal is there
     from rich.console import Console
 
-WIDTH = 80
-_GAP = 2
-#: The last column of a plain table has at least so much room, or goes to a line of its own.
+#: A text on a terminal has at least this much room, however narrow the terminal is.
 _LEAST = 24
 
 #: What a word about a state looks like on a terminal.
@@ -30,9 +32,10 @@ STYLES = {
     "red": "bold red",
     "failed": "bold red",
     "paused": "bold red",
-    "buried": "red",
+    "held": "red",
     "different": "red",
     "missing": "red",
+    "inconsistent": "bold red",
     "conflict": "yellow",
     "warning": "yellow",
     "waiting": "yellow",
@@ -51,7 +54,7 @@ class Screen:
 
     @property
     def terminal(self) -> bool:
-        """Whether a person is looking."""
+        """True if a person is looking."""
         return sys.stdout.isatty() and not self.json
 
     def say(self, text: str, style: str = "") -> None:
@@ -60,11 +63,10 @@ class Screen:
             return
         text = harmless(text)
         if self.terminal:
-            from rich.text import Text
-
-            self._console().print(Text(text, style=style))
+            for line in folded(text, width()):
+                self._print([(line, style)])
         else:
-            print("\n".join(wrapped(text)))
+            print(text)
 
     def raw(self, text: str) -> None:
         """Prints text that has a layout of its own; nothing when JSON was asked for."""
@@ -86,19 +88,20 @@ class Screen:
         elif self.terminal:
             self._draw(columns, cells)
         else:
-            print("\n".join(aligned(columns, cells)))
+            print("\n".join(tables.piped(columns, cells)))
 
     def _draw(self, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
+        head, *lines = tables.fitted(columns, cells, width())
+        self._print([(text, "bold") for text, _ in head])
+        for line in lines:
+            self._print([(text, "" if n is None else STYLES.get(text, "")) for text, n in line])
+
+    def _print(self, parts: Iterable[tuple[str, str]]) -> None:
         from rich.text import Text
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column.upper(), overflow="fold")
-        for row in cells:
-            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
-        self._console().print(table)
+        text = Text.assemble(*parts)
+        text.rstrip()
+        self._console().print(text, soft_wrap=True)
 
     def _console(self) -> Console:
         from rich.console import Console
@@ -125,43 +128,25 @@ def complain(text: str, level: str = "error") -> None:
         print(f"{level}: {text}", file=sys.stderr)
 
 
-def aligned(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
-    """Returns plain lines in columns; the last column folds.
-
-    >>> aligned(["name", "n"], [["ACME", "1"], ["Globex", "20"]])
-    ['NAME    N', 'ACME    1', 'Globex  20']
-    """
-    head = [column.upper() for column in columns]
-    widths = [max(len(row[n]) for row in (head, *cells)) for n in range(len(head) - 1)]
-    start = sum(widths) + _GAP * len(widths)
-    below = start > WIDTH - _LEAST and any(len(row[-1]) > WIDTH - start for row in cells)
-    lines: list[str] = []
-    for row in (head, *cells):
-        first = "".join(c.ljust(w + _GAP) for c, w in zip(row[:-1], widths, strict=True))
-        if below:
-            lines += [*wrapped(first.rstrip()), *(f"    {part}" for part in wrapped(row[-1], 4))]
-            continue
-        parts = wrapped(row[-1], start) or [""]
-        lines.append(f"{first}{parts[0]}".rstrip())
-        lines += [f"{' ' * start}{part}" for part in parts[1:]]
-    return lines
+def width() -> int:
+    """Returns how many columns the terminal has."""
+    return shutil.get_terminal_size().columns
 
 
-def wrapped(text: str, indent: int = 0) -> list[str]:
-    """Returns the lines of a text, folded at words so that they fit behind an indent."""
-    width = max(WIDTH - indent, _LEAST)
+def folded(text: str, columns: int) -> list[str]:
+    """Returns the lines of a text, folded between words; what folds keeps its indent."""
     return [
         part
         for line in text.splitlines()
         for part in textwrap.wrap(
             line,
-            width,
+            max(columns, _LEAST),
             break_long_words=False,
             break_on_hyphens=False,
             subsequent_indent=" " * (len(line) - len(line.lstrip())),
         )
         or [""]
-    ]
+    ] or [""]
 
 
 def shown(value: Any) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 import typer
 
-from hub.cli import letters
+from hub.cli.errors import document
 from hub.cli.exits import FOUND
 from hub.cli.screen import Screen, ago
 from hub.cli.session import command, session
@@ -20,9 +21,12 @@ from hub.store.reviews import open_reviews
 from hub.store.runs import recent_runs
 from hub.store.streams import all_streams
 from hub.sync.context import Hub
+from hub.sync.entries import counted, entries, unnamed
 
 #: Runs shown.
 _RUNS = 10
+#: State as it is stored -> state as people read it.
+_STATES = {"red": "inconsistent"}
 
 Row = Mapping[str, Any]
 
@@ -32,39 +36,43 @@ def register(app: typer.Typer) -> None:
 
     @command(app)
     def status(ctx: typer.Context) -> None:
-        """Show connections, streams, backlog, what waits for people, and the last runs.
+        """Show connections, streams, backlog, what needs attention, and the last runs.
 
-        Exit code 1 when a connection or stream is paused, or a run is red.
+        Exit code 1 when something needs attention: a connection or stream is paused, a run has
+        failed, a conflict or a review is open, or a record is in quarantine.
         """
-        with session(ctx).hub(offline=True) as hub:
-            found = gathered(hub)
-            now = hub.clock()
         screen = session(ctx).screen
+        with session(ctx).hub(offline=True) as hub:
+            found = gathered(hub, named=screen.json)
+            now = hub.clock()
         screen.document(found)
         if not screen.json:
             _draw(screen, found, now)
-        if found["paused"] or any(run["state"] == "red" for run in found["runs"]):
+        if next(_attention(found), None) is not None:
             raise typer.Exit(FOUND)
 
 
-def gathered(hub: Hub) -> dict[str, Any]:
-    """Returns everything the command shows."""
+def gathered(hub: Hub, *, named: bool) -> dict[str, Any]:
+    """Returns everything the command shows; `named`: with the name of each quarantined record."""
     with hub.store.read() as tx:
         states = connection_states(tx)
         streams = {(row["connection"], row["stream"]): row for row in all_streams(tx)}
         backlog = outbox.backlog(tx)
-        aside = letters.gathered(tx)
+        held = entries(hub, tx) if named else unnamed(hub, tx)
         open_conflicts = list_conflicts(tx)
         reviews = open_reviews(tx)
         runs = recent_runs(tx, limit=_RUNS)
         calls = usage(tx, now=hub.clock())
+    records = counted(held)
     rows = [
         _stream(hub, name, stream, streams.get((name, stream), {}))
         for name, connection in hub.connections.items()
         for stream in connection.channels
     ]
     connections = [
-        _connection(hub, name, states.get(name, {}), backlog) | _calls(*calls.get(name, (0, None)))
+        _connection(hub, name, states.get(name, {}), backlog)
+        | {"set_aside": records[name]}
+        | _calls(*calls.get(name, (0, None)))
         for name in hub.connections
     ]
     paused = {c["connection"]: c["reason"] for c in connections if c["paused_at"]}
@@ -73,7 +81,9 @@ def gathered(hub: Hub) -> dict[str, Any]:
         "connections": connections,
         "streams": rows,
         "paused": paused,
-        "letters": aside,
+        "errors": [document(one) for one in held],
+        "letters": [document(one) for one in held],  # the old name, for one release
+        "quarantined": records.total(),
         "conflicts": len(open_conflicts),
         "reviews": len(reviews),
         "runs": [_run(run) for run in runs],
@@ -94,7 +104,6 @@ def _connection(
         "heard_at": state.get("heard_at"),
         "to_read": waiting["inbox"],
         "to_write": waiting["due"] + waiting["sent"],
-        "set_aside": backlog.get((name, "waiting"), 0) + backlog.get((name, "buried"), 0),
     }
 
 
@@ -127,36 +136,7 @@ def _run(row: Row) -> dict[str, Any]:
 
 
 def _draw(screen: Screen, found: Mapping[str, Any], now: datetime) -> None:
-    screen.table(
-        [
-            "connection",
-            "system",
-            "role",
-            "state",
-            "to read",
-            "to write",
-            "set aside",
-            "calls today",
-        ],
-        [
-            (
-                c["connection"],
-                c["system"],
-                c["role"],
-                "paused" if c["paused_at"] else "ok",
-                c["to_read"],
-                c["to_write"],
-                c["set_aside"],
-                _of_quota(c),
-            )
-            for c in found["connections"]
-        ],
-        empty="no connections",
-    )
-    for name, reason in found["paused"].items():
-        where = name.replace(".", " ", 1)
-        screen.say(f"{name} is paused: {reason}", "bold red")
-        screen.say(f"  when that is put right: tulay resume {where}")
+    _draw_connections(screen, found)
     screen.say("")
     screen.table(
         ["connection", "stream", "entity", "state", "read", "swept"],
@@ -173,28 +153,57 @@ def _draw(screen: Screen, found: Mapping[str, Any], now: datetime) -> None:
         ],
         empty="no streams are mapped",
     )
-    _people(screen, found)
     screen.say("")
+    _draw_runs(screen, found, now)
+    rows = list(_attention(found))
+    if rows:
+        screen.say("")
+        screen.table(["attention", "see"], rows, empty="")
+
+
+def _draw_connections(screen: Screen, found: Mapping[str, Any]) -> None:
+    columns = ["connection", "system", "role", "state", "to read", "to write"]
+    screen.table(
+        [*columns, "quarantined", "calls today"],
+        [
+            (
+                c["connection"],
+                c["system"],
+                c["role"],
+                "paused" if c["paused_at"] else "ok",
+                c["to_read"],
+                c["to_write"],
+                c["set_aside"],
+                _of_quota(c),
+            )
+            for c in found["connections"]
+        ],
+        empty="no connections",
+    )
+
+
+def _draw_runs(screen: Screen, found: Mapping[str, Any], now: datetime) -> None:
     screen.table(
         ["run", "where", "when", "seen", "same", "changed", "written", "state"],
         [
             (
                 r["kind"],
-                ".".join(part for part in (r["connection"], r["stream"]) if part),
+                _where(r),
                 ago(r["started_at"], now),
                 r["seen"],
                 r["same"],
                 r["changed"],
                 r["written"],
-                r["state"],
+                _STATES.get(r["state"], r["state"]),
             )
             for r in found["runs"]
         ],
         empty="nothing has run yet; start with `tulay sync --once`",
     )
-    for r in found["runs"]:
-        if r["state"] in ("red", "failed"):
-            screen.say(f"{r['kind']} of {r['connection']} is {r['state']}: {r['reason']}", "red")
+
+
+def _where(run: Row) -> str:
+    return ".".join(part for part in (run["connection"], run["stream"]) if part)
 
 
 def _of_quota(connection: Mapping[str, Any]) -> str:
@@ -203,14 +212,32 @@ def _of_quota(connection: Mapping[str, Any]) -> str:
     return f"{connection['calls_today']:,}{of}"
 
 
-def _people(screen: Screen, found: Mapping[str, Any]) -> None:
-    """What only a person can get out of the way."""
+def _attention(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields what does not get better by itself, and the one command that helps."""
+    for name, reason in found["paused"].items():
+        yield f"{name} is paused: {reason}", f"tulay resume {name.replace('.', ' ', 1)}"
+    yield from _failing(found["runs"])
     waiting = (
-        (len(found["letters"]), "set aside, with a reason", "tulay letters"),
-        (found["conflicts"], "changed on two sides: which value holds?", "tulay conflicts"),
-        (found["reviews"], "perhaps the same as another: who is who?", "tulay links review"),
+        (found["quarantined"], "in quarantine, with a reason", "tulay errors"),
+        (found["conflicts"], "changed in two systems: which value is right?", "tulay conflicts"),
+        (found["reviews"], "may be the same as another one", "tulay links review"),
     )
-    rows = [(count, what, where) for count, what, where in waiting if count]
-    if rows:
-        screen.say("")
-        screen.table(["records", "what", "see"], rows, empty="")
+    for count, what, command_ in waiting:
+        if count:
+            yield f"{count:,} record{'s' if count != 1 else ''} {what}", command_
+
+
+def _failing(runs: list[Row]) -> Iterator[tuple[str, str]]:
+    """Yields each failure once, with its count: inconsistent runs, and places that fail now."""
+    bad: Counter[tuple[str, ...]] = Counter()
+    succeeded: set[tuple[str, str]] = set()
+    for run in runs:  # the newest first
+        place = (run["kind"], _where(run))
+        state = _STATES.get(run["state"], run["state"])
+        if run["state"] == "red" or (run["state"] == "failed" and place not in succeeded):
+            bad[(*place, run["connection"], str(state), str(run["reason"]))] += 1
+        elif run["state"] == "done":
+            succeeded.add(place)
+    for (kind, where, connection, state, reason), count in bad.items():
+        times = f" {count} times" if count > 1 else ""
+        yield f"{kind} of {where} {state}{times}: {reason}", f"tulay check {connection}"

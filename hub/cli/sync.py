@@ -61,7 +61,7 @@ def _once(session: Session, hub: Hub, entities: Sequence[str] | None) -> int:
     with progress(session) as bars:
         report = sync_all(hub, entities=entities, progress=bars)
     with hub.store.read() as tx:
-        people = matters(tx)
+        people = matters(hub, tx)
     screen = session.screen
     screen.document({**_document(report), "waiting": [asdict(matter) for matter in people]})
     if not screen.json:

@@ -16,7 +16,8 @@ from hub.demo.stage import Row, Stage, company_of
 from hub.demo.telling import plain, short
 from hub.demo.world import LONG_AGO
 from hub.store.conflicts import list_conflicts
-from hub.sync.reconcile import Reconciliation, reconcile
+from hub.sync.reconcile import reconcile
+from hub.sync.reconciliation import Reconciliation
 from hub.sync.resolve import resolve_conflict
 
 _PHONE = "+49 30 901820"
@@ -207,10 +208,11 @@ class Story:
         self.figures.conflicts = len(found)
         for one in found:
             telling.say(
-                f"Conflict {one['id']} about {one['path']}: ours is {one['ours']!r}, theirs"
-                f" ({one['connection']}) is {one['theirs']!r}. A person decides: theirs."
+                f"Conflict {one['id']} about {one['path']}: the hub has {one['ours']!r},"
+                f" {one['connection']} has {one['theirs']!r}. A person takes the value of"
+                f" {one['connection']}."
             )
-            resolve_conflict(hub, one["id"], "theirs")
+            resolve_conflict(hub, one["id"], one["connection"])
 
     def _compare(self) -> None:
         stage = self.stage
@@ -220,7 +222,7 @@ class Story:
         self.figures.differences = len(found.different) + len(found.missing)
         self.figures.links = figures.count_links(stage.world.hub)
         stage.telling.show(
-            ["", "linked records", "the same", "different"],
+            ["", "linked records", "equal pairs", "differences"],
             [
                 (name, count, found.by_entity.get(name, 0), _differing(found, name))
                 for name, count in self.figures.links.items()

@@ -6,7 +6,7 @@ Reads only, and only the store: no system is asked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,11 +15,13 @@ from sqlalchemy import Connection as Transaction
 from hub.errors import UnknownError
 from hub.model.policy import FieldPolicy
 from hub.model.want import wanted
-from hub.store import history, outbox
 from hub.store.conflicts import conflicts_of
 from hub.store.golden import Golden, find_golden, load_golden
+from hub.store.history import past
 from hub.store.links import Link, links_by_golden
 from hub.sync.context import Channel, Hub
+from hub.sync.entries import Entry, unnamed
+from hub.sync.names import names_by_id, names_of
 from mappings.canonical.values import Entity, Scalar
 from mappings.kit.files import nearest
 
@@ -57,7 +59,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A field that is not in sync over there."""
+    """A field of a record that is not in sync."""
 
     path: str
     golden: Scalar
@@ -72,18 +74,20 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A record over there."""
+    """A record in a system."""
 
     connection: str
     stream: str
     key: str
     modified_at: datetime | None
     gone_at: datetime | None
-    #: It is a further record of the same thing: read, not written.
+    #: It is a secondary record of the same thing: read, not written.
     spare: bool
     gaps: tuple[Gap, ...]
-    #: Why the wish to write it has been set aside.
+    #: Why it is in quarantine, if it is.
     waits: str | None
+    #: Id of that entry, such as push-3.
+    entry: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +102,22 @@ class Explanation:
     deleted_at: datetime | None
     values: tuple[Value, ...]
     places: tuple[Place, ...]
-    #: Connections without a record of it, and why, when a wish has been set aside.
+    #: Connections without a record of it, and why, when an entry of the quarantine says so.
     missing: Mapping[str, str]
+    #: Golden id -> name, of the references among all values.
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def explain(hub: Hub, entity: str, key: str, field: str | None = None) -> Explanation:
     """Returns where each value (or those of one field or branch) comes from.
 
-    `key` is a golden id, a key over there, or a part of any text. Raises: UnknownError.
+    `key` is a golden id, a key in a system, or a part of any text. Raises: UnknownError.
     """
     kind = hub.entities.get(entity)
     if kind is None:
         raise UnknownError(f"there is no entity {entity!r}{nearest(entity, hub.entities)}")
     with hub.store.read() as tx:
-        golden = _found(tx, kind, key)
+        golden = _found(hub, tx, kind, key)
         links = links_by_golden(tx, [golden.id]).get(golden.id, [])
         paths = _paths(kind, golden, links, field)
         conflicts = {
@@ -119,53 +125,53 @@ def explain(hub: Hub, entity: str, key: str, field: str | None = None) -> Explan
             for row in conflicts_of(tx, golden.id)
             if row["closed_at"] is None
         }
-        waits = {
-            row["connection"]: str(row["reason"])
-            for row in outbox.set_aside(tx)
-            if row["golden_id"] == golden.id
-        }
-        values = _values(hub, tx, golden, paths)
+        waits = {one.where: one for one in unnamed(hub, tx) if one.golden_id == golden.id}
+        names = names_by_id(hub, tx, _references(kind, golden, links))
+        values = _values(hub, tx, golden, paths, names)
+        title = names_of(hub, tx, [golden])[golden.id]
         places = [_place(hub, golden, link, paths, conflicts, waits) for link in links]
     present = {link.connection for link in links if link.gone_at is None}
     return Explanation(
         entity=entity,
         id=golden.id,
-        title=title_of(kind, golden),
+        title=title,
         created_at=golden.created_at,
         changed_at=golden.changed_at,
         deleted_at=golden.deleted_at,
         values=tuple(values),
         places=tuple(places),
-        missing={name: why for name, why in waits.items() if name not in present},
+        missing={
+            name: f"{one.reason} ({one.id})" for name, one in waits.items() if name not in present
+        },
+        names=names,
     )
-
-
-def title_of(entity: Entity, golden: Golden) -> str:
-    """Names a golden record for people."""
-    values = golden.values
-    names = [values.get(entity.title), values.get("number"), values.get("name"), *values.values()]
-    return next((str(name) for name in names if name is not None), golden.id)
 
 
 def find(hub: Hub, tx: Transaction, entity: str, key: str) -> Golden:
     """Returns the one golden record that fits. Raises: UnknownError."""
-    return _found(tx, hub.entities[entity], key)
+    return _found(hub, tx, hub.entities[entity], key)
 
 
-def _found(tx: Transaction, entity: Entity, key: str) -> Golden:
+def _found(hub: Hub, tx: Transaction, entity: Entity, key: str) -> Golden:
     found = load_golden(tx, find_golden(tx, entity.name, key))
     alive = {id_: one for id_, one in found.items() if one.merged_into is None} or found
     if len(alive) == 1:
         return next(iter(alive.values()))
     if not alive:
         raise UnknownError(
-            f"there is no {entity.name} {key!r}; write its id, its key over there, or part"
+            f"there is no {entity.name} {key!r}; write its id, its key in a system, or part"
             f" of its text; `tulay links list {entity.name}` lists them"
         )
-    exact = [one for one in alive.values() if title_of(entity, one).casefold() == key.casefold()]
+    exact = [
+        one
+        for one in alive.values()
+        if str(one.values.get(entity.title)).casefold() == key.casefold()
+    ]
     if len(exact) == 1:
         return exact[0]
-    lines = [f"  {one.id}  {title_of(entity, one)}" for one in list(alive.values())[:_NAMED]]
+    some = list(alive.values())[:_NAMED]
+    names = names_of(hub, tx, some)
+    lines = [f"  {one.id}  {names[one.id]}" for one in some]
     more = len(alive) - len(lines)
     rest = f"\n  and {more} more" if more > 0 else ""
     raise UnknownError(
@@ -188,10 +194,11 @@ def _paths(entity: Entity, golden: Golden, links: Sequence[Link], field: str | N
     return chosen or [field]
 
 
-def _values(hub: Hub, tx: Transaction, golden: Golden, paths: Iterable[str]) -> list[Value]:
+def _values(
+    hub: Hub, tx: Transaction, golden: Golden, paths: Iterable[str], names: Mapping[str, str]
+) -> list[Value]:
     entity, policy = hub.entities[golden.entity], hub.policy(golden.entity)
-    lost = _lost(history.past(tx, golden.id), golden.origin)
-    titles = _titles(hub, tx, golden)
+    lost = _lost(past(tx, golden.id), golden.origin)
     found = []
     for path in paths:
         value = golden.values.get(path)
@@ -199,7 +206,7 @@ def _values(hub: Hub, tx: Transaction, golden: Golden, paths: Iterable[str]) -> 
             continue
         origin, at = _origin(golden, path)
         words = _words(policy.of(path), stated=entity.states and path == entity.states.path)
-        title = titles.get(str(value)) if _is_reference(entity, path) else None
+        title = names.get(str(value)) if _is_reference(entity, path) else None
         found.append(Value(path, value, title, origin, at, words, tuple(lost.get(path, ()))))
     return found
 
@@ -234,15 +241,15 @@ def _is_reference(entity: Entity, path: str) -> bool:
     return declared is not None and declared.kind == "reference"
 
 
-def _titles(hub: Hub, tx: Transaction, golden: Golden) -> dict[str, str]:
-    entity = hub.entities[golden.entity]
-    targets = [str(v) for p, v in golden.values.items() if v and _is_reference(entity, p)]
-    found = load_golden(tx, targets)
-    return {id_: title_of(hub.entities[one.entity], one) for id_, one in found.items()}
+def _references(entity: Entity, golden: Golden, links: Iterable[Link]) -> set[str]:
+    """Returns the ids of what a record refers to, or has referred to, anywhere."""
+    states = [link.state for link in links]
+    all_values = [golden.values, *(v for s in states for v in (s.seen, s.agreed, s.shown))]
+    return {str(v) for vs in all_values for p, v in vs.items() if v and _is_reference(entity, p)}
 
 
 def _words(policy: FieldPolicy, *, stated: object) -> str:
-    """Says a policy as tulay.yaml would."""
+    """Returns a policy as tulay.yaml would write it."""
     if policy.owners is not None and not policy.owners:
         who = "owner: only the hub's flows"
     elif policy.owners is not None:
@@ -286,7 +293,7 @@ def _place(
     link: Link,
     paths: Iterable[str],
     conflicts: Mapping[tuple[int | None, str], int],
-    waits: Mapping[str, str],
+    waits: Mapping[str, Entry],
 ) -> Place:
     connection = hub.connections.get(link.connection)
     channel = connection.channels.get(link.stream) if connection else None
@@ -301,5 +308,6 @@ def _place(
         gone_at=link.gone_at,
         spare=link.spare != 0,
         gaps=tuple(gaps),
-        waits=waits.get(link.connection),
+        waits=held.reason if (held := waits.get(link.connection)) else None,
+        entry=held.id if held else None,
     )

@@ -1,78 +1,36 @@
-"""Reads all sides anew and compares them field by field with the golden records. Writes nothing."""
+"""Reads all systems in full and compares them, field by field, with the golden records.
+
+Writes nothing. A pair is a golden record with records in two systems or more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Record
 from hub.errors import UnknownError
 from hub.store import outbox
-from hub.store.conflicts import open_paths
+from hub.store.conflicts import list_conflicts, open_paths
 from hub.store.golden import Golden, golden_by_entity, load_golden
 from hub.store.keyset import KeySet
 from hub.store.links import Link, gone_there, links_by_golden, links_by_key, resolve_keys
-from hub.store.reviews import review_decisions
+from hub.store.reviews import open_reviews
 from hub.sync.context import Channel, Connection, Hub
+from hub.sync.entries import unnamed
 from hub.sync.ingest.sweep import linked_keys
+from hub.sync.names import names_by_id
 from hub.sync.progress import Progress, Silence
 from hub.sync.push.plan import is_early
+from hub.sync.reconciliation import Counts, Difference, Missing, Reconciliation
 from mappings.canonical.values import Scalar, Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path
 
 _PORTION = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One field of one record that is not what the hub knows."""
-
-    entity: str
-    golden_id: str
-    title: str
-    connection: str
-    key: str
-    path: str
-    #: What the system shows.
-    shown: Scalar
-    #: What the golden record says.
-    golden: Scalar
-    #: An open conflict explains it.
-    in_conflict: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A record that is on one side only."""
-
-    entity: str
-    title: str
-    #: Where it is missing; "hub" when the hub does not know a record over there.
-    connection: str
-    key: str
-    reason: str
-
-
-@dataclass
-class Reconciliation:
-    """What was compared and what was found."""
-
-    #: Records that agree in every mapped field.
-    matched: int = 0
-    #: Entity -> number of records that agree.
-    by_entity: dict[str, int] = field(default_factory=dict)
-    different: list[Difference] = field(default_factory=list)
-    missing: list[Missing] = field(default_factory=list)
-    #: Further records of something, which the hub does not write: to be merged over there.
-    doubles: list[Missing] = field(default_factory=list)
-
-    @property
-    def clean(self) -> bool:
-        """Says whether nothing is different and nothing missing."""
-        return not self.different and not self.missing
 
 
 def reconcile(
@@ -88,13 +46,20 @@ def reconcile(
     found = Reconciliation()
     show = progress or Silence()
     for name in hub.entities:
-        if entity is not None and name != entity:
-            continue
-        for connection in hub.connections.values():
-            for channel in connection.channels.values():
-                if channel.entity.name == name:
-                    _compare_channel(hub, channel, found, show)
-            _find_missing(hub, connection, name, found)
+        if entity is None or name == entity:
+            found.add(name, _reconcile(hub, name, show))
+    return found
+
+
+def _reconcile(hub: Hub, entity: str, show: Progress) -> Reconciliation:
+    found = Reconciliation()
+    for connection in hub.connections.values():
+        for channel in connection.channels.values():
+            if channel.entity.name == entity:
+                _compare_channel(hub, channel, found, show)
+    _survey(hub, entity, found)
+    if found.different or found.missing or found.doubles:
+        _explain(hub, found)
     return found
 
 
@@ -109,13 +74,29 @@ def _compare_channel(hub: Hub, channel: Channel, found: Reconciliation, show: Pr
                 _compare_page(tx, channel, fresh, found)
             show.advance(label, len(page.records))
         for keys in linked_keys(hub, channel):
-            found.missing += [_vanished(channel, key) for key in present.without(keys)]
+            found.missing += _vanished(hub, channel, present.without(keys))
     show.done(label)
 
 
-def _vanished(channel: Channel, key: str) -> Missing:
+def _vanished(hub: Hub, channel: Channel, keys: Iterable[str]) -> list[Missing]:
+    gone = list(keys)
+    if not gone:
+        return []
     reason = "linked, but not found there any more; the next sweep will notice"
-    return Missing(channel.entity.name, key, channel.connection, key, reason)
+    with hub.store.read() as tx:
+        links = links_by_key(tx, channel.connection, channel.stream, gone)
+    return [
+        Missing(
+            channel.entity.name,
+            key,
+            channel.connection,
+            key,
+            reason,
+            stream=channel.stream,
+            golden_id=links[key].golden_id if key in links else None,
+        )
+        for key in gone
+    ]
 
 
 def _compare_page(
@@ -129,20 +110,26 @@ def _compare_page(
         link = links.get(record.key)
         one = golden.get(link.golden_id or "") if link is not None else None
         if link is None or one is None:
-            _note_unknown(tx, channel, record, found)
+            _note_unknown(channel, record, found)
             continue
         if link.spare:
-            title = channel.mapping.describe(one.values)
-            reason = f"{channel.stream} {record.key} is the same {one.entity}: merge them there"
-            found.doubles.append(Missing(one.entity, title, channel.connection, record.key, reason))
+            found.doubles.append(_double(channel, record, one))
             continue
-        differences = list(
-            _compare(tx, channel, record, link=link, golden=one, conflicts=conflicts)
-        )
-        found.different += differences
-        if not differences:
-            found.matched += 1
-            found.by_entity[one.entity] = found.by_entity.get(one.entity, 0) + 1
+        found.different += _compare(tx, channel, record, link=link, golden=one, conflicts=conflicts)
+
+
+def _double(channel: Channel, record: Record, golden: Golden) -> Missing:
+    reason = f"{channel.stream} {record.key} is the same {golden.entity}: merge them there"
+    title = channel.mapping.describe(golden.values)
+    return Missing(
+        golden.entity,
+        title,
+        channel.connection,
+        record.key,
+        reason,
+        stream=channel.stream,
+        golden_id=golden.id,
+    )
 
 
 def _compare(
@@ -154,15 +141,26 @@ def _compare(
     golden: Golden,
     conflicts: Mapping[int, frozenset[str]],
 ) -> Iterator[Difference]:
-    title = channel.mapping.describe(golden.values)
+    def differs(path: str, shown: Scalar, known: Scalar, *, disputed: bool = False) -> Difference:
+        return Difference(
+            golden.entity,
+            golden.id,
+            golden.id,
+            channel.connection,
+            record.key,
+            path,
+            shown,
+            known,
+            in_conflict=disputed,
+            stream=channel.stream,
+        )
+
     try:
         values = _inside(tx, channel, channel.mapping.read(record.payload))
     except LensError as error:
-        yield Difference(
-            golden.entity, golden.id, title, channel.connection, record.key, error.path, None, None
-        )
+        yield differs(error.path, None, None)
         return
-    disputed = conflicts.get(link.id or 0, frozenset())
+    contested = conflicts.get(link.id or 0, frozenset())
     for path in dict.fromkeys((*values, *golden.values)):
         shown, known = values.get(path), golden.values.get(path)
         if shown == known or not channel.mapping.mapped(path):
@@ -171,21 +169,11 @@ def _compare(
             continue
         own_way = shown == link.state.shown_at(path) and known == link.state.agreed_at(path)
         if not own_way:
-            yield Difference(
-                golden.entity,
-                golden.id,
-                title,
-                channel.connection,
-                record.key,
-                path,
-                shown,
-                known,
-                path in disputed,
-            )
+            yield differs(path, shown, known, disputed=path in contested)
 
 
 def _cannot_be_told(tx: Transaction, channel: Channel, path: str, known: Scalar) -> bool:
-    """Says whether a system cannot show a value: it takes none, or what is meant is gone there."""
+    """True if a system cannot show a value: it takes none, or what is meant was deleted there."""
     if not channel.mapping.writable(path):
         return True
     if declared_path(path) not in channel.mapping.references:
@@ -194,7 +182,7 @@ def _cannot_be_told(tx: Transaction, channel: Channel, path: str, known: Scalar)
 
 
 def _inside(tx: Transaction, channel: Channel, values: Values) -> Values:
-    """Replaces keys over there by golden ids."""
+    """Replaces the keys of the system by golden ids."""
     streams = channel.mapping.references
     asked = {
         path: (streams[declared_path(path)], str(value))
@@ -205,35 +193,120 @@ def _inside(tx: Transaction, channel: Channel, values: Values) -> Values:
     return values | {path: known.get(asked_for) for path, asked_for in asked.items()}
 
 
-def _note_unknown(tx: Transaction, channel: Channel, record: Record, found: Reconciliation) -> None:
+def _note_unknown(channel: Channel, record: Record, found: Reconciliation) -> None:
     if not channel.mapping.adopt:
         return
-    under_review = review_decisions(tx, channel.connection, channel.stream, [record.key])
-    reason = "under review: see `tulay links review`" if under_review else "not taken in yet"
-    found.missing.append(Missing(channel.entity.name, record.key, "hub", record.key, reason))
+    values = {path: v for path, v in channel.mapping.legible(record.payload).items() if v}
+    found.missing.append(
+        Missing(
+            channel.entity.name,
+            channel.mapping.describe(values) if values else record.key,
+            "hub",
+            record.key,
+            "not read yet; the next sync reads it",
+            source=channel.connection,
+            stream=channel.stream,
+        )
+    )
 
 
-def _find_missing(hub: Hub, connection: Connection, entity: str, found: Reconciliation) -> None:
-    """Golden records that should be in a connection and are not."""
-    if connection.name not in hub.policy(entity).create:
-        return
+def _survey(hub: Hub, entity: str, found: Reconciliation) -> None:
+    """Finds golden records that are missing in a system; counts pairs, and those in one system."""
+    targets = [c for c in hub.connections.values() if c.name in hub.policy(entity).create]
+    counts = found.counts[entity] = Counts()
+    apart = {id_ for id_, _ in found.states()}
     after = ""
     while True:
         with hub.store.read() as tx:
             portion = golden_by_entity(tx, entity, after=after, limit=_PORTION)
-            if not portion:
-                return
-            after = portion[-1].id
             ids = [golden.id for golden in portion]
-            links = links_by_golden(tx, ids, connection=connection.name)
-            reasons = outbox.reasons(tx, connection.name, ids)
+            links = links_by_golden(tx, ids) if ids else {}
+            reasons = {c.name: outbox.reasons(tx, c.name, ids) for c in targets if ids}
+        if not portion:
+            return
+        after = portion[-1].id
         for golden in portion:
-            channel = connection.channel_for(entity, golden.values)
-            if channel is None or not channel.facts.create:
+            own = links.get(golden.id, [])
+            missing = [
+                gap
+                for target in targets
+                if (gap := _missing_in(hub, target, golden, own, reasons[target.name]))
+            ]
+            found.missing += missing
+            if missing or golden.id in apart:
                 continue
-            if golden.id not in reasons and is_early(hub, channel, golden):
-                continue
-            if not any(link.stream == channel.stream for link in links.get(golden.id, [])):
-                title = channel.mapping.describe(golden.values)
-                reason = reasons.get(golden.id) or "not written yet"
-                found.missing.append(Missing(entity, title, connection.name, golden.id, reason))
+            present = {link.connection for link in own if link.gone_at is None and _open(hub, link)}
+            counts.matched += len(present) > 1
+            counts.one_side += len(present) == 1
+
+
+def _open(hub: Hub, link: Link) -> bool:
+    """True if the link's record was compared: its connection and stream are configured."""
+    connection = hub.connections.get(link.connection)
+    return connection is not None and link.stream in connection.channels
+
+
+def _missing_in(
+    hub: Hub,
+    target: Connection,
+    golden: Golden,
+    links: Sequence[Link],
+    reasons: Mapping[str, str],
+) -> Missing | None:
+    channel = target.channel_for(golden.entity, golden.values)
+    if channel is None or not channel.facts.create:
+        return None
+    if golden.id not in reasons and is_early(hub, channel, golden):
+        return None
+    if any((one.connection, one.stream) == (target.name, channel.stream) for one in links):
+        return None
+    return Missing(
+        golden.entity,
+        golden.id,
+        target.name,
+        golden.id,
+        reasons.get(golden.id) or "not written yet; the next sync writes it",
+        golden_id=golden.id,
+    )
+
+
+def _explain(hub: Hub, found: Reconciliation) -> None:
+    """Gives the findings names, and the entries, reviews and conflicts that hold them."""
+    findings: list[Difference | Missing] = [*found.different, *found.missing, *found.doubles]
+    ids = {one.golden_id for one in findings}
+    names: dict[str, str] = {}
+    with hub.store.read() as tx:
+        for some in _portions(sorted(filter(None, ids))):
+            names |= names_by_id(hub, tx, some)
+        held = unnamed(hub, tx)
+        reviews = open_reviews(tx)
+        conflicts = list_conflicts(tx)
+    found.named(names)
+    found.held_by(
+        {(one.where, one.golden_id): one for one in held if one.golden_id is not None}
+        | {(one.where, one.stream or "", one.key): one for one in held if one.key is not None}
+    )
+    numbers = {(row["connection"], row["stream"], row["key"]): row["id"] for row in reviews}
+    found.missing = [_under_review(one, numbers) for one in found.missing]
+    open_ = {(row["golden_id"], row["connection"], row["path"]): row["id"] for row in conflicts}
+    found.different = [
+        replace(one, conflict=open_.get((one.golden_id, one.connection, one.path)))
+        if one.in_conflict
+        else one
+        for one in found.different
+    ]
+
+
+def _under_review(one: Missing, numbers: Mapping[tuple[Any, ...], int]) -> Missing:
+    number = numbers.get((one.source, one.stream, one.key))
+    if number is None:
+        return one
+    return replace(
+        one,
+        entry=f"review-{number}",
+        reason=f"under review; decide with `tulay links decide {number}`",
+    )
+
+
+def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[n : n + _PORTION] for n in range(0, len(ids), _PORTION))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection as Transaction
 
@@ -23,13 +23,14 @@ from hub.store.reviews import open_reviews, save_decision
 from hub.sync.changeset import Consequences
 from hub.sync.context import Hub
 from hub.sync.merge.merging import merge_golden
+from hub.sync.names import name_in_full
+from hub.sync.sides import decided_of, holder_of, side_of
 from mappings.canonical.values import Field, Scalar
 from mappings.kit import convert, regional
 
 #: The origin of values that a person has decided here.
 PERSON = "person"
 
-Side = Literal["ours", "theirs"]
 Row = Mapping[str, Any]
 
 #: Kind of a value -> how a person's text becomes canonical.
@@ -62,14 +63,16 @@ class Resolved:
     values: Mapping[str, Scalar]
 
 
-def resolve_conflict(hub: Hub, number: int, side: Side) -> Resolved:
-    """Lets our value or theirs hold, for the field and for the unit it belongs to.
+def resolve_conflict(hub: Hub, number: int, take: str) -> Resolved:
+    """Takes the value of one side, for the field and for the unit it belongs to.
 
-    Theirs becomes the golden value, and the others are told; ours will be written over there.
-    Raises: UnknownError, DecisionError.
+    `take` is the name of a system, `hub` for the value that the hub holds, or `ours` or `theirs`.
+    The value becomes, or stays, the golden one, and is written to the others. Raises:
+    UnknownError, DecisionError.
     """
     with hub.store.begin() as tx:
         case = _case(hub, tx, number)
+        side = side_of(case.row, case.golden, case.links, take=take)
         unit = hub.policy(case.golden.entity).unit_of(case.path)
         same_unit = hub.policy(case.golden.entity).unit_of
         rows = [
@@ -85,7 +88,7 @@ def resolve_conflict(hub: Hub, number: int, side: Side) -> Resolved:
                 case.link.state.put(row["path"], seen=theirs, agreed=theirs, shown=theirs)
                 case.take(row["path"], theirs, origin=case.link.connection)
             else:
-                case.keep(row["path"], theirs)
+                case.keep(row["path"], theirs, why=case.holder)
         values = {row["path"]: case.golden.values.get(row["path"]) for row in rows}
         case.close(tx, list(values), resolution=side)
     return Resolved(number, case.golden.entity, case.golden.id, values)
@@ -113,11 +116,19 @@ class _Case:
     """One conflict, with everything its end touches."""
 
     hub: Hub
-    number: int
-    path: str
+    row: Row
     golden: Golden
     link: Link
+    #: All links of the golden record.
+    links: list[Link]
+    #: Who has set the value that the hub held when the conflict was decided.
+    holder: str
     consequences: Consequences
+
+    @property
+    def path(self) -> str:
+        """The field it is about."""
+        return str(self.row["path"])
 
     def take(self, path: str, value: Scalar, *, origin: str) -> None:
         """The golden record takes a value."""
@@ -127,13 +138,13 @@ class _Case:
             self.golden.values[path] = None  # decided, so that it is written everywhere
         self._remember(Change(path, old, value, "taken", self._why(origin)), origin)
 
-    def keep(self, path: str, theirs: Scalar, *, why: str = "ours") -> None:
-        """The golden record keeps its value, theirs is overruled."""
+    def keep(self, path: str, theirs: Scalar, *, why: str) -> None:
+        """The golden record keeps its value, that of the other side is overruled."""
         change = Change(path, theirs, self.golden.values.get(path), "superseded", self._why(why))
         self._remember(change, self.link.connection)
 
     def _why(self, what: str) -> str:
-        return f"{DECIDED} conflict {self.number}: {what}"
+        return f"{DECIDED} conflict {self.row['id']}: {what}"
 
     def _remember(self, change: Change, connection: str) -> None:
         self.consequences.history(self.golden.id, [change], connection=connection)
@@ -150,8 +161,7 @@ class _Case:
 
     def _compare_others(self, tx: Transaction, paths: list[str]) -> None:
         """Open conflicts of other connections about these paths: over, or about the new value."""
-        links = links_by_golden(tx, [self.golden.id]).get(self.golden.id, [])
-        others = {link.id: link for link in links if link.id != self.link.id}
+        others = {link.id: link for link in self.links if link.id != self.link.id}
         for row in conflicts_of(tx, self.golden.id):
             link = others.get(row["link_id"])
             if link is None or row["closed_at"] is not None or row["path"] not in paths:
@@ -171,18 +181,18 @@ def _case(hub: Hub, tx: Transaction, number: int) -> _Case:
     row = find_conflict(tx, number)
     if row is None:
         raise UnknownError(f"there is no conflict {number}; see `tulay conflicts`")
-    if row["closed_at"] is not None:
-        raise DecisionError(f"conflict {number} is closed already ({row['resolution']})")
     golden = load_golden(tx, [row["golden_id"]], lock=True)[row["golden_id"]]
+    if row["closed_at"] is not None:
+        raise DecisionError(f"conflict {number} is closed already ({decided_of(row, golden)})")
     links = links_by_golden(tx, [golden.id]).get(golden.id, [])
     link = next((one for one in links if one.id == row["link_id"]), None)
     if link is None or link.gone_at is not None:
         raise DecisionError(
-            f"conflict {number}: the record in {row['connection']} is gone; there is nothing to"
-            " decide any more"
+            f"conflict {number}: the record in {row['connection']} was deleted; there is nothing"
+            " left to decide"
         )
     consequences = Consequences(hub, hub.fresh_id(), hub.clock())
-    return _Case(hub, number, row["path"], golden, link, consequences)
+    return _Case(hub, row, golden, link, links, holder_of(row, golden), consequences)
 
 
 def _canonical(hub: Hub, tx: Transaction, case: _Case, text: str) -> Scalar:
@@ -220,7 +230,7 @@ def decide_review(hub: Hub, number: int, decision: str) -> str:
         review = next((r for r in open_reviews(tx) if r["id"] == number), None)
         if review is None:
             raise UnknownError(f"there is no open review {number}; see `tulay links review`")
-        chosen = decision if decision == "new" else _chosen(tx, review, decision)
+        chosen = decision if decision == "new" else _chosen(hub, tx, review, decision)
         save_decision(tx, number, chosen)
         outbox.resume_waiting(tx, review["candidates"], now=hub.clock())
         nudge = {
@@ -234,7 +244,7 @@ def decide_review(hub: Hub, number: int, decision: str) -> str:
     return chosen
 
 
-def _chosen(tx: Transaction, review: Row, decision: str) -> str:
+def _chosen(hub: Hub, tx: Transaction, review: Row, decision: str) -> str:
     fitting = [c for c in review["candidates"] if c.startswith(decision)]
     if len(fitting) > 1:
         raise DecisionError(f"{decision!r} fits several candidates; write more of the id")
@@ -248,8 +258,8 @@ def _chosen(tx: Transaction, review: Row, decision: str) -> str:
     linked = links_by_golden(tx, [golden_id], connection=review["connection"])
     if any(link.gone_at is None for link in linked.get(golden_id, [])):
         raise DecisionError(
-            f"{golden_id} has a record in {review['connection']} already; merge the two over"
-            " there, or choose `new`"
+            f"{name_in_full(hub, tx, golden)} already has a record in {review['connection']};"
+            " merge the two there, or choose `new`"
         )
     return merges.survivors(tx, [golden_id])[golden_id]
 
@@ -267,7 +277,10 @@ def merge_by_hand(hub: Hub, entity: str, *, winner: str, loser: str) -> None:
         for golden_id in (winner, loser):
             one = golden.get(golden_id)
             if one is None or one.entity != entity or one.merged_into or one.deleted_at:
-                raise DecisionError(f"{golden_id} is not a living {entity}; see `tulay links list`")
+                name = golden_id if one is None else name_in_full(hub, tx, one)
+                raise DecisionError(
+                    f"{name} was deleted or merged, or is no {entity}; see `tulay links list`"
+                )
         then = Consequences(hub, hub.fresh_id(), hub.clock())
         merge_golden(tx, loser, winner, then=then, why=f"{DECIDED} that they are one")
         then.store(tx)

@@ -17,4 +17,5 @@ ACTIVITY = Entity(
         "opportunity": Field("reference", entity="opportunity"),
     },
     title="subject",
+    label=("Activity", " about {company}", ": {subject}"),
 )

@@ -31,4 +31,5 @@ COMPANY = Entity(
     match=(("tax_id",), ("domain",), ("email",), ("name", "address.postal_code")),
     suggest=(("name",), ("phone",)),
     contradict=("tax_id", "address.country"),
+    label=("{name}",),
 )

@@ -19,4 +19,5 @@ CONTACT = Entity(
     match=(("email",),),
     suggest=(("first_name", "last_name", "company"),),
     title="last_name",
+    label=("{last_name}", ", {first_name}", " <{email}>"),
 )

@@ -21,4 +21,5 @@ INVOICE = Entity(
     },
     match=(("number",),),
     title="number",
+    label=("Invoice", " {number}", " of {company}"),
 )

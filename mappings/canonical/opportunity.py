@@ -26,4 +26,5 @@ OPPORTUNITY = Entity(
             "unit_price": Field("decimal"),
         }
     },
+    label=("{name}",),
 )

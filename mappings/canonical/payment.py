@@ -18,4 +18,5 @@ PAYMENT = Entity(
         "date": Field("date"),
     },
     title="reference",
+    label=("Payment", " {reference}", " of {company}", ": {amount} {currency}"),
 )

@@ -17,4 +17,5 @@ PRODUCT = Entity(
     match=(("sku",),),
     suggest=(("name",),),
     contradict=("sku",),
+    label=("{name}", " ({sku})"),
 )

@@ -18,4 +18,5 @@ PRODUCTION_ORDER = Entity(
         "planned_date": Field("date"),
     },
     title="number",
+    label=("Production", " {number}", ": {product} x {quantity}"),
 )

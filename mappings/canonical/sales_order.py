@@ -40,6 +40,7 @@ SALES_ORDER = Entity(
     },
     match=(("number",),),
     title="number",
+    label=("Order", " {number}", " of {company}", ": {opportunity}"),
     states=States(
         "state",
         {

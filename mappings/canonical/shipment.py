@@ -27,4 +27,5 @@ SHIPMENT = Entity(
         "shipped_date": Field("date"),
     },
     title="number",
+    label=("Shipment", " {number}", " to {company}"),
 )

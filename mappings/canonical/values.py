@@ -113,6 +113,8 @@ class Entity:
     contradict: tuple[str, ...] = ()
     #: The path that names a record for people.
     title: str = "name"
+    #: How people call a record, in parts with {paths}; see mappings.canonical.naming.
+    label: tuple[str, ...] = ()
     states: States | None = None
 
     def field(self, path: str) -> Field | None:

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast, get_args
 
 from mappings.canonical.values import Entity, Field, Kind
@@ -69,18 +70,7 @@ def extended(
 
 
 def _with_fields(entity: Entity, fields: Mapping[str, Field]) -> Entity:
-    if not fields:
-        return entity
-    return Entity(
-        name=entity.name,
-        fields={**entity.fields, **fields},
-        lists=entity.lists,
-        match=entity.match,
-        suggest=entity.suggest,
-        contradict=entity.contradict,
-        title=entity.title,
-        states=entity.states,
-    )
+    return replace(entity, fields={**entity.fields, **fields}) if fields else entity
 
 
 def _custom_path(declared: Declared, entities: Mapping[str, Entity]) -> Field:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mappings.canonical.naming import name_of
 from mappings.canonical.values import Entity, Scalar, Values
 from mappings.kit.items import ItemList
 from mappings.kit.mapping import CustomField
@@ -95,15 +96,7 @@ class TableMapping:
 
     def describe(self, values: Mapping[str, Scalar]) -> str:
         """Names a record for people, in one line."""
-        paths = [self.entity.title]
-        if "first_name" in self.entity.fields:
-            paths.insert(0, "first_name")
-        title = " ".join(str(values[path]) for path in paths if values.get(path))
-        if not title:
-            others = ("name", "description", *(p for group in self.entity.match for p in group))
-            known = (values.get(path) for path in others)
-            title = next((str(value) for value in known if value), f"{self.entity.name} (no name)")
-        return " ".join(title.split())
+        return name_of(self.entity, values)
 
 
 def _place(path: str) -> tuple[str, str, str] | None:

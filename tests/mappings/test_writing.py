@@ -306,9 +306,9 @@ def test_fields_to_be_created_have_a_type_and_a_label() -> None:
 
 
 def test_a_record_has_a_name_for_people() -> None:
-    assert PERSON.describe(PERSON.read(ANN)) == "Dr. Ann Smith"
+    assert PERSON.describe(PERSON.read(ANN)) == "Smith, Dr. Ann <ann@acme.example>"
     assert COMPANY.describe({"name": None, "domain": "acme.example"}) == "acme.example"
-    assert SALE.describe({}) == "sales_order (no name)"
+    assert SALE.describe({}) == "Order (no number)"
 
 
 def test_a_date_is_cut_off_in_the_zone_the_file_names(tmp_path: Any) -> None:

@@ -18,6 +18,8 @@ from hub.store.links import Link, gone_there, keys_of
 from hub.store.outbox import Wish
 from hub.store.reviews import open_reviews
 from hub.sync.context import Channel, Hub
+from hub.sync.names import name_in_full
+from mappings.canonical.naming import in_full
 from mappings.canonical.values import Scalar, Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path
@@ -93,7 +95,7 @@ def _set_aside(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[st
     return {
         golden_id: Waiting(
             f"is {channel.stream} {holders[value]} in {channel.connection}, as it seems, which"
-            " cannot be taken in yet: see `tulay letters` and `tulay links review`",
+            " cannot be taken in yet: see `tulay errors` and `tulay links review`",
             golden_id,
         )
         for golden_id, prints in looks.items()
@@ -136,10 +138,9 @@ def _lacking(
         if is_early(hub, channel, golden):
             return None  # when its owner fills it, a new wish comes by itself
         if missing:
-            kind, title = golden.entity.replace("_", " "), mapping.describe(golden.values)
+            name = in_full(channel.entity, mapping.describe(golden.values))
             return Waiting(
-                f"{kind} {title!r} has no {' and no '.join(missing)} yet, which"
-                f" {channel.connection} needs"
+                f"{name} has no {' and no '.join(missing)} yet, which {channel.connection} needs"
             )
         filled = {p: v for p, v in golden.values.items() if v is not None}
         job.values = {p: v for p, v in filled.items() if mapping.writable(p)}
@@ -220,11 +221,9 @@ def _addressed(job: Job, payload: Payload) -> Write | None:
 def _absent(hub: Hub, tx: Transaction, channel: Channel, golden_id: str) -> str:
     golden = load_golden(tx, [golden_id]).get(golden_id)
     if golden is None:
-        return f"refers to something that does not exist any more ({golden_id})"
-    entity = hub.entities[golden.entity]
-    name = golden.values.get("name") or golden.values.get(entity.title) or golden_id
-    kind = golden.entity.replace("_", " ")
-    return f"{kind} {name!r} is not in {channel.connection}: create it there, or link it"
+        return "refers to something that does not exist any more"
+    name = name_in_full(hub, tx, golden)
+    return f"{name} is not in {channel.connection}: create it there, or link it"
 
 
 def _filled(values: Mapping[str, Scalar], path: str) -> bool:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from connectors.memory import MemorySystem
 from hub.cli.app import build
+from hub.cli.screen import Screen
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "pa55-w0rd-that-nobody-may-see"
@@ -77,13 +78,28 @@ class Office:
         return json.loads(self.run(*words, "--json", code=code).stdout)
 
     def lines(self, *words: str, code: int = 0) -> list[str]:
-        """Runs a command in a pipe; checks that its lines are plain and fit into 80 columns."""
-        lines = self.run(*words, code=code).stdout.splitlines()
+        """Runs a command in a pipe; checks that its lines are plain."""
+        return plain(self.run(*words, code=code).stdout)
+
+    def drawn(self, *words: str, width: int = 80, code: int = 0) -> list[str]:
+        """Runs a command on a terminal of this width; checks that its lines fit into it."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("COLUMNS", str(width))
+            patch.setattr(Screen, "terminal", property(lambda screen: not screen.json))
+            lines = plain(self.run(*words, code=code).stdout)
         for line in lines:
-            assert len(line) <= 80, line
-            assert "\t" not in line
-            assert "\x1b" not in line
+            assert len(line) <= width, line
         return lines
+
+
+def plain(text: str) -> list[str]:
+    """Returns the lines of a text; checks that it steers no terminal."""
+    lines = text.splitlines()
+    for line in lines:
+        assert "\t" not in line
+        assert "\x1b" not in line
+        assert line == line.rstrip()
+    return lines
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,24 +12,46 @@ def test_a_conflict_is_listed_and_shown(clash: Any) -> None:
     (row,) = clash.json("conflicts")
     assert (row["id"], row["path"], row["base"]) == (1, "name", "ACME")
     assert {row["ours"], row["theirs"]} == {"Acme SE", "Acme AG"}
+    assert row["values"] == {row["holder"]: row["ours"], row["connection"]: row["theirs"]}
+    assert {row["holder"], row["connection"]} == {"crm", "erp"}
     lines = clash.lines("conflicts")
-    assert lines[0].split() == ["NO", "ENTITY", "CONNECTION", "FIELD", "WHAT"]
-    assert lines[1].split()[:4] == ["1", "company", row["connection"], "name"]
-    assert any(
-        line.split()[:2] == ["agreed", "last"] for line in clash.lines("conflicts", "show", "1")
+    assert lines[0].split() == ["NO", "ENTITY", "RECORD", "FIELD", "VALUES"]
+    both = f"{row['holder']}: {row['ours']} | {row['connection']}: {row['theirs']}"
+    assert lines[1].split() == ["1", "company", row["title"], "name", *both.split()] or (
+        f"  {row['title']}  name   {both}" in lines[1]
     )
+    lines = clash.lines("conflicts", "show", "1")
+    assert any(line.split()[:2] == ["agreed", "last"] for line in lines)
+    shown = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines[:-1]}
+    assert (shown["crm"], shown["erp"]) == ("Acme SE", "Acme AG")
+    assert "ours" not in "".join(lines)
+    assert "theirs" not in "".join(lines)
 
 
-@pytest.mark.parametrize(("word", "side"), [("--ours", "ours"), ("--theirs", "theirs")])
-def test_a_persons_choice_ends_it_on_both_sides(clash: Any, word: str, side: str) -> None:
+@pytest.mark.parametrize(("take", "name"), [("crm", "Acme SE"), ("erp", "Acme AG")])
+def test_a_persons_choice_ends_it_in_both_systems(clash: Any, take: str, name: str) -> None:
     (row,) = clash.json("conflicts")
-    lines = clash.lines("conflicts", "resolve", "1", word)
-    assert lines[0] == f"conflict 1: name is now {row[side]}"
+    side = "theirs" if take == row["connection"] else "ours"
+    done = clash.run("conflicts", "resolve", "1", "--take", take)
+    assert done.stdout.splitlines()[0] == f"conflict 1: name is now {name}"
+    assert done.stderr == ""
     clash.run("sync", "--once")
-    assert clash.crm.get("companies", "1")["name"] == row[side]
-    assert clash.erp.get("companies", "1")["name"] == row[side]
+    assert clash.crm.get("companies", "1")["name"] == name
+    assert clash.erp.get("companies", "1")["name"] == name
     assert clash.json("conflicts") == []
-    assert [r["resolution"] for r in clash.json("conflicts", "list", "--all")] == [side]
+    (closed,) = clash.json("conflicts", "list", "--all")
+    assert (closed["resolution"], closed["decided"]) == (side, take)
+    assert clash.lines("conflicts", "list", "--all")[1].split()[-1] == take
+
+
+@pytest.mark.parametrize("words", [("--ours",), ("--take", "ours"), ("--theirs",)])
+def test_the_old_sides_work_with_a_hint(clash: Any, words: tuple[str, ...]) -> None:
+    (row,) = clash.json("conflicts")
+    done = clash.run("conflicts", "resolve", "1", *words)
+    side = words[-1].strip("-")
+    assert done.stdout.splitlines()[0] == f"conflict 1: name is now {row[side]}"
+    assert "--take crm, --take erp" in done.stderr
+    assert "--ours" not in clash.run("conflicts", "resolve", "--help").stdout
 
 
 def test_a_third_value_goes_everywhere(clash: Any) -> None:
@@ -41,16 +64,19 @@ def test_a_third_value_goes_everywhere(clash: Any) -> None:
 
 
 def test_resolving_needs_one_word_and_a_conflict(clash: Any) -> None:
-    assert "--ours, --theirs or --value" in clash.run("conflicts", "resolve", "1", code=2).stderr
-    clash.run("conflicts", "resolve", "1", "--ours", "--theirs", code=2)
-    assert (
-        "there is no conflict 9" in clash.run("conflicts", "resolve", "9", "--ours", code=2).stderr
-    )
+    resolve = ("conflicts", "resolve")
+    assert "--take SYSTEM or --value" in clash.run(*resolve, "1", code=2).stderr
+    clash.run(*resolve, "1", "--ours", "--theirs", code=2)
+    clash.run(*resolve, "1", "--take", "crm", "--value", "x", code=2)
+    clash.run(*resolve, "1", "--take", "crm", "--ours", code=2)
+    assert "there is no conflict 9" in clash.run(*resolve, "9", "--take", "crm", code=2).stderr
     assert "there is no conflict 9" in clash.run("conflicts", "show", "9", code=2).stderr
-    clash.run("conflicts", "resolve", "1", "--ours")
-    assert (
-        "closed already (ours)" in clash.run("conflicts", "resolve", "1", "--ours", code=2).stderr
-    )
+    wrong = clash.run(*resolve, "1", "--take", "shop", code=2).stderr
+    assert "--take crm" in wrong
+    assert "--take erp" in wrong
+    clash.run(*resolve, "1", "--take", "crm")
+    again = clash.run(*resolve, "1", "--take", "crm", code=2).stderr
+    assert "closed already (crm)" in again
 
 
 def test_explain_names_origin_policy_and_loser(clash: Any) -> None:
@@ -155,34 +181,89 @@ def buried(office: Any) -> Any:
     return office
 
 
-def test_a_refused_write_is_a_letter_with_a_reason(buried: Any) -> None:
-    (letter,) = buried.json("letters")
-    assert letter["id"].startswith("push-")
-    assert (letter["state"], letter["where"]) == ("buried", "erp")
-    assert "phone" in letter["reason"]
-    assert buried.json("letters", "show", letter["id"]) == letter
-    assert buried.lines("letters")[1].split()[:3] == [letter["id"], "buried", "erp"]
+def test_a_refused_write_is_an_error_with_a_name(buried: Any) -> None:
+    (entry,) = buried.json("errors")
+    assert entry["id"].startswith("push-")
+    assert (entry["state"], entry["where"], entry["name"]) == ("held", "erp", "ACME")
+    assert entry["what"] == f"company {entry['golden_id']}"
+    assert "phone" in entry["reason"]
+    assert buried.json("errors", "show", entry["id"]) == entry
+    head, row = buried.lines("errors")
+    assert head.split() == ["ENTRY", "STATE", "WHERE", "RECORD", "REASON"]
+    assert row.split()[:4] == [entry["id"], "held", "erp", "ACME"]
+    assert entry["golden_id"] not in row
+    shown = dict(line.split(maxsplit=1) for line in buried.lines("errors", "show", entry["id"]))
+    assert shown["record"] == "ACME"
+    assert shown["next"].endswith(f"tulay errors retry {entry['id']}")
 
 
-def test_a_letter_is_tried_again_when_a_person_says_so(buried: Any) -> None:
+def test_a_person_retries_an_error(buried: Any) -> None:
+    (entry,) = buried.json("errors")
     buried.erp.declare("companies", required=())
-    assert buried.lines("letters", "replay", "--all")[0].endswith("will be tried again")
+    (said,) = buried.lines("errors", "retry", entry["id"])
+    assert said == f"{entry['id']} ACME: will be retried with the next sync"
+    assert buried.json("errors", "retry", "--all")["errors"] == []
     buried.run("sync", "--once")
     assert [row["name"] for row in buried.erp.records("companies").values()] == ["ACME"]
-    assert buried.json("letters") == []
+    assert buried.json("errors") == []
 
 
-def test_a_letter_is_dropped(buried: Any) -> None:
-    (letter,) = buried.json("letters")
-    buried.run("letters", "drop", letter["id"])
-    assert buried.json("letters") == []
-    assert "there is no letter" in buried.run("letters", "drop", letter["id"], code=2).stderr
+def test_an_error_is_dropped(buried: Any) -> None:
+    (entry,) = buried.json("errors")
+    buried.run("errors", "drop", entry["id"])
+    assert buried.json("errors") == []
+    assert "there is no entry" in buried.run("errors", "drop", entry["id"], code=2).stderr
 
 
-def test_replay_wants_one_letter_or_all(office: Any) -> None:
-    office.run("letters", "replay", code=2)
-    office.run("letters", "replay", "push-1", "--all", code=2)
-    assert "there is no letter 'push-1'" in office.run("letters", "replay", "push-1", code=2).stderr
+def test_retry_wants_one_entry_or_all(office: Any) -> None:
+    office.run("errors", "retry", code=2)
+    office.run("errors", "retry", "push-1", "--all", code=2)
+    assert "there is no entry 'push-1'" in office.run("errors", "retry", "push-1", code=2).stderr
+
+
+def test_letters_is_an_old_word(buried: Any) -> None:
+    """It works for one release, says what the new one is, and help does not list it."""
+    new = buried.run("errors").stdout
+    old = buried.run("letters")
+    assert (old.stdout, old.stderr.count("tulay errors")) == (new, 1)
+    (entry,) = buried.json("letters")
+    assert buried.run("letters", "replay", "--all").stdout.startswith(entry["id"])
+    buried.run("letters", "drop", entry["id"], code=2)
+    said = buried.run("--help").stdout
+    assert "errors" in said
+    assert "letters" not in said
+
+
+@pytest.fixture
+def refused(office: Any) -> Any:
+    """The ERP refuses three companies for the same reason."""
+    office.erp.declare("companies", required=("phone",))
+    for number in range(3):
+        office.crm.create("companies", name=f"Company {number}", domain=f"c{number}.example")
+    for _ in range(2):
+        office.run("sync", "--once", code=None)
+    return office
+
+
+def test_equal_errors_are_one_row_with_a_count(refused: Any) -> None:
+    (_, row) = refused.lines("errors", "--quiet")
+    assert re.search(r"  Company \d and 2 more  ", row)
+    assert refused.lines("errors")[-1].startswith("3 records; equal errors are one row")
+    rows = refused.lines("errors", "list", "--each")[1:]
+    assert sorted(re.findall(r"Company \d", "".join(rows))) == [f"Company {n}" for n in range(3)]
+    assert len(refused.json("errors")) == 3
+
+
+def test_status_counts_records_not_attempts(refused: Any) -> None:
+    refused.run("errors", "retry", "--all")
+    refused.run("sync", "--once", code=None)
+    found = refused.json("status", code=1)
+    assert found["quarantined"] == 3
+    assert [c["set_aside"] for c in found["connections"]] == [0, 3]
+    assert {one["name"] for one in found["errors"]} == {f"Company {n}" for n in range(3)}
+    last = refused.lines("status", code=1)[-1]
+    assert last.split("  ")[0] == "3 records in quarantine, with a reason"
+    assert last.endswith("tulay errors")
 
 
 def test_two_records_become_one_and_two_again(office: Any) -> None:
@@ -193,6 +274,7 @@ def test_two_records_become_one_and_two_again(office: Any) -> None:
     said = office.json("links", "merge", "company", "Acme", "Bolt")
     (merge,) = office.json("links", "merges")
     assert (merge["winner"], merge["loser"]) == (said["winner"], said["loser"])
+    assert said["winner"] != said["loser"]
     assert "Bolt into Acme: a person decided" in " ".join(office.lines("links", "merges"))
     assert len(office.json("links", "list", "company")) == 1
     assert office.json("links", "split", str(merge["id"]))["loser"] == said["loser"]

@@ -174,10 +174,10 @@ def test_config_schema_is_json(office: Any) -> None:
 
 
 def test_reconcile_agrees_after_a_round(agreed: Any) -> None:
-    assert agreed.json("reconcile")["matched"] == 2
+    assert agreed.json("reconcile")["matched"] == 1
     assert agreed.lines("reconcile") == [
-        "ENTITY   MATCHED  DIFFERENT  MISSING",
-        "company  2        0          0",
+        "ENTITY   MATCHED  DIFFERENT  MISSING  HELD  ONE SIDE ONLY",
+        "company  1        0          0        0     0",
     ]
 
 
@@ -190,7 +190,7 @@ def test_reconcile_lists_each_difference(agreed: Any) -> None:
     ]
     assert [m["connection"] for m in found["missing"]] == ["hub"]
     lines = agreed.lines("reconcile", code=1)
-    assert lines[1].split() == ["company", "1", "1", "1"]
+    assert lines[1].split() == ["company", "0", "1", "1", "0", "0"]
     assert any(line.startswith("different: company ACME (erp 1): name is") for line in lines)
     assert any(line.startswith("missing: company") for line in lines)
     assert agreed.run("reconcile", "nothing", code=2).stderr.startswith("error: there is no entity")

@@ -94,12 +94,12 @@ def test_deletions_on_the_other_side_wait_until_they_are_accepted(office: Any) -
     result = office.run("sync", "--once", code=1)
     assert "tulay resume erp companies --accept" in result.stderr
     assert len(office.erp.records("companies")) == 6
-    (letter, *_) = office.json("letters")
-    assert "deleted elsewhere" in letter["reason"]
+    (entry, *_) = office.json("errors")
+    assert "deleted elsewhere" in entry["reason"]
     office.run("resume", "erp", "companies", "--accept")
     office.run("sync", "--once")
     assert len(office.erp.records("companies")) == 3
-    assert office.json("letters") == []
+    assert office.json("errors") == []
 
 
 def test_resume_knows_connections_and_streams(office: Any) -> None:
@@ -116,13 +116,13 @@ def test_status_tells_how_things_stand(agreed: Any) -> None:
     assert (found["conflicts"], found["reviews"], found["letters"]) == (0, 0, [])
     lines = agreed.lines("status")
     assert lines[0].split() == (
-        "CONNECTION SYSTEM ROLE STATE TO READ TO WRITE SET ASIDE CALLS TODAY".split()
+        "CONNECTION SYSTEM ROLE STATE TO READ TO WRITE QUARANTINED CALLS TODAY".split()
     )
     assert any(line.split()[:4] == ["crm", "memory", "crm", "ok"] for line in lines)
 
 
 def test_status_points_to_what_waits_for_people(clash: Any) -> None:
-    lines = clash.lines("status")
+    lines = clash.lines("status", code=1)
     assert any(line.endswith("tulay conflicts") and line.startswith("1 ") for line in lines)
 
 
@@ -138,5 +138,5 @@ def test_json_may_stand_before_the_command(agreed: Any) -> None:
 
 
 def test_quiet_leaves_only_results(office: Any) -> None:
-    assert office.lines("letters", "--quiet") == []
-    assert office.lines("letters") == ["nothing is set aside"]
+    assert office.lines("errors", "--quiet") == []
+    assert office.lines("errors") == ["nothing is in quarantine"]

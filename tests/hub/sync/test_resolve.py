@@ -105,7 +105,7 @@ def test_history_names_the_person_and_what_lost(firm: Firm) -> None:
     with firm.hub.store.read() as tx:
         last = history.past(tx, done.golden_id, "name")[-1]
     assert (last["old"], last["new"], last["decision"]) == ("Acme AG", "Acme SE", "superseded")
-    assert last["why"] == "a person decided conflict 1: ours"
+    assert last["why"] == "a person decided conflict 1: crm"
 
 
 def test_a_unit_is_decided_as_a_whole(firm: Firm) -> None:

@@ -1,0 +1,176 @@
+"""The entries of the quarantine as people read them: which record, since when, why, what next.
+
+push-N is a write that waits or was refused, pull-N a record that cannot be read, flow-N a
+derivation that waits for something.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection as Transaction
+
+from hub.errors import UnknownError
+from hub.store import outbox, quarantine
+from hub.store.links import links_by_key
+from hub.sync.context import Hub
+from hub.sync.names import names_by_id
+
+Row = Mapping[str, Any]
+Kind = Literal["push", "pull", "flow"]
+
+#: State as it is stored -> state as people read it.
+_STATES = {"buried": "held"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record that cannot be read, written or derived now."""
+
+    #: Such as push-3.
+    id: str
+    kind: Kind
+    #: waiting: tried again by itself; held: after a change, or when a person says so.
+    state: str
+    #: The connection, or the flow.
+    where: str
+    entity: str
+    #: What it is about, with its key or golden id.
+    what: str
+    reason: str
+    error: str | None
+    attempts: int
+    first_at: datetime
+    #: When it is tried again by itself.
+    due_at: datetime | None
+    stream: str | None = None
+    key: str | None = None
+    golden_id: str | None = None
+    #: The name of the record, for people.
+    name: str = ""
+
+    @property
+    def number(self) -> int:
+        """The number within its kind."""
+        return int(self.id.partition("-")[2])
+
+    @property
+    def record(self) -> tuple[str, str]:
+        """Where it is and what it is about: equal in two entries about the same record."""
+        return self.where, self.golden_id or f"{self.stream} {self.key}"
+
+
+def entries(hub: Hub, tx: Transaction) -> list[Entry]:
+    """Returns all entries, oldest first, with the names of their records."""
+    found = unnamed(hub, tx)
+    names = names_by_id(hub, tx, {one.golden_id for one in found if one.golden_id})
+    named = [replace(one, name=names.get(one.golden_id or "") or _called(one)) for one in found]
+    return sorted(named, key=lambda one: (one.first_at, one.number))
+
+
+def entry(hub: Hub, tx: Transaction, entry_id: str) -> Entry:
+    """Returns one entry. Raises: UnknownError."""
+    for one in entries(hub, tx):
+        if one.id == entry_id:
+            return one
+    raise UnknownError(f"there is no entry {entry_id!r}; `tulay errors` lists them")
+
+
+def unnamed(hub: Hub, tx: Transaction) -> list[Entry]:
+    """Returns all entries without the names of their records: for counting and matching."""
+    pushes = [_push(row) for row in outbox.set_aside(tx)]
+    others = [_other(hub, row) for row in quarantine.listing(tx)]
+    return [*pushes, *_linked(tx, others)]
+
+
+def counted(found: Iterable[Entry]) -> Counter[str]:
+    """Returns connection or flow -> number of records that have an entry, or several."""
+    return Counter(where for where, _ in {one.record for one in found})
+
+
+def retry(tx: Transaction, chosen: Sequence[Entry], *, now: datetime) -> None:
+    """Makes entries due: the next sync tries them again."""
+    pushes, others = _numbers(chosen)
+    if pushes:
+        outbox.retry(tx, pushes, now=now)
+    if others:
+        quarantine.retry(tx, others, now=now)
+
+
+def drop(tx: Transaction, chosen: Sequence[Entry]) -> None:
+    """Forgets entries: they are not tried again unless something changes."""
+    pushes, others = _numbers(chosen)
+    if pushes:
+        outbox.drop(tx, pushes)
+    if others:
+        quarantine.drop(tx, others)
+
+
+def _numbers(chosen: Iterable[Entry]) -> tuple[list[int], list[int]]:
+    pushes: list[int] = []
+    others: list[int] = []
+    for one in chosen:
+        (pushes if one.kind == "push" else others).append(one.number)
+    return pushes, others
+
+
+def _push(row: Row) -> Entry:
+    return Entry(
+        kind="push",
+        where=row["connection"],
+        entity=row["entity"],
+        what=f"{row['entity']} {row['golden_id']}",
+        golden_id=row["golden_id"],
+        **_common("push", row),
+    )
+
+
+def _other(hub: Hub, row: Row) -> Entry:
+    connection = hub.connections.get(row["source"])
+    channel = connection.channels.get(row["stream"]) if connection else None
+    derived = row["kind"] == "flow"
+    return Entry(
+        kind=row["kind"],
+        where=row["source"],
+        entity=row["stream"] if derived or channel is None else channel.entity.name,
+        what=f"{row['stream']} {row['key']}",
+        stream=row["stream"],
+        key=row["key"],
+        golden_id=row["key"] if derived else None,
+        **_common(row["kind"], row),
+    )
+
+
+def _common(kind: str, row: Row) -> dict[str, Any]:
+    names = ("reason", "error", "attempts", "first_at")
+    return {
+        "id": f"{kind}-{row['id']}",
+        "state": _STATES.get(row["state"], row["state"]),
+        "due_at": row["due_at"] if row["state"] == "waiting" else None,
+        **{name: row[name] for name in names},
+    }
+
+
+def _linked(tx: Transaction, found: Iterable[Entry]) -> list[Entry]:
+    """Gives entries about records that are linked their golden record."""
+    by_stream: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for one in found:
+        by_stream[one.where, one.stream or ""].append(one)
+    linked = []
+    for (connection, stream), group in by_stream.items():
+        keys = [one.key for one in group if one.key is not None and one.golden_id is None]
+        links = links_by_key(tx, connection, stream, keys) if keys else {}
+        for one in group:
+            link = links.get(one.key or "")
+            linked.append(one if link is None else replace(one, golden_id=link.golden_id))
+    return linked
+
+
+def _called(one: Entry) -> str:
+    """Returns what an entry is called whose record has no name: kind and key."""
+    kind = one.entity.replace("_", " ")
+    return f"{kind} {one.key}" if one.key and one.golden_id is None else f"{kind} (deleted)"

@@ -1,0 +1,38 @@
+"""Names of golden records for people: the label of the entity, with what the record refers to.
+
+Reads the store, in one query for the records and one for what they refer to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection as Transaction
+
+from hub.store.golden import Golden, load_golden
+from hub.sync.context import Hub
+from mappings.canonical.naming import in_full, name_of, parents_in, short_name
+
+
+def names_of(hub: Hub, tx: Transaction, golden: Iterable[Golden]) -> dict[str, str]:
+    """Returns golden id -> name, such as `Invoice 17 of Acme`."""
+    found = [one for one in golden if one.entity in hub.entities]
+    targets = {id_ for one in found for id_ in parents_in(hub.entities[one.entity], one.values)}
+    parents = {
+        id_: short
+        for id_, one in load_golden(tx, targets).items()
+        if one.entity in hub.entities
+        and (short := short_name(hub.entities[one.entity], one.values))
+    }
+    return {one.id: name_of(hub.entities[one.entity], one.values, parents) for one in found}
+
+
+def names_by_id(hub: Hub, tx: Transaction, golden_ids: Iterable[str]) -> dict[str, str]:
+    """Returns golden id -> name, of the ids that are golden records."""
+    return names_of(hub, tx, load_golden(tx, golden_ids).values())
+
+
+def name_in_full(hub: Hub, tx: Transaction, golden: Golden) -> str:
+    """Returns the name with the kind of record: `company Acme`, `Invoice 17 of Acme`."""
+    name = names_of(hub, tx, [golden]).get(golden.id, golden.id)
+    return in_full(hub.entities[golden.entity], name) if golden.entity in hub.entities else name
