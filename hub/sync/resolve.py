@@ -20,7 +20,7 @@ from hub.store.conflicts import close_conflicts, conflicts_of, find_conflict, op
 from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, links_by_golden
 from hub.store.reviews import open_reviews, save_decision
-from hub.sync.changeset import Consequences
+from hub.sync.changeset import ChangeSet
 from hub.sync.context import Hub
 from hub.sync.merge.merging import merge_golden
 from mappings.canonical.values import Field, Scalar
@@ -117,7 +117,7 @@ class _Case:
     path: str
     golden: Golden
     link: Link
-    consequences: Consequences
+    consequences: ChangeSet
 
     def take(self, path: str, value: Scalar, *, origin: str) -> None:
         """The golden record takes a value."""
@@ -144,7 +144,7 @@ class _Case:
         now = self.consequences.now
         close_conflicts(tx, self.link.id, paths, resolution=resolution, now=now)
         self.consequences.link_changed(self.link)
-        self.consequences.wish(self.link.connection, self.golden)
+        self.consequences.enqueue(self.link.connection, self.golden)
         self._compare_others(tx, paths)
         self.consequences.store(tx)
 
@@ -181,7 +181,7 @@ def _case(hub: Hub, tx: Transaction, number: int) -> _Case:
             f"conflict {number}: the record in {row['connection']} is gone; there is nothing to"
             " decide any more"
         )
-    consequences = Consequences(hub, hub.fresh_id(), hub.clock())
+    consequences = ChangeSet(hub, hub.fresh_id(), hub.clock())
     return _Case(hub, number, row["path"], golden, link, consequences)
 
 
@@ -268,8 +268,8 @@ def merge_by_hand(hub: Hub, entity: str, *, winner: str, loser: str) -> None:
             one = golden.get(golden_id)
             if one is None or one.entity != entity or one.merged_into or one.deleted_at:
                 raise DecisionError(f"{golden_id} is not a living {entity}; see `tulay links list`")
-        then = Consequences(hub, hub.fresh_id(), hub.clock())
-        merge_golden(tx, loser, winner, then=then, why=f"{DECIDED} that they are one")
+        then = ChangeSet(hub, hub.fresh_id(), hub.clock())
+        merge_golden(tx, loser, winner, changes=then, why=f"{DECIDED} that they are one")
         then.store(tx)
 
     hub.store.transact(work)

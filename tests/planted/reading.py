@@ -84,7 +84,7 @@ PLANTS = (
         "what another process did to a link while we waited for its golden record is undone",
         "P1",
         "hub/sync/locking.py",
-        """        links = records.links_by_key(tx, connection, stream, keys)
+        """        links = links_by_key(tx, connection, stream, keys)
         wanted = _of""",
         """        wanted = _of""",
         ("tests/scenarios/test_together.py",),
@@ -108,9 +108,9 @@ PLANTS = (
     Plant(
         "an old page brings a deleted record back",
         "P8",
-        "hub/sync/ingest/page.py",
-        "        return not self.fetched and link.gone_at is not None\n",
-        "        return not self.fetched and link.gone_at is not None and link.id is None\n",
+        "hub/sync/ingest/observing.py",
+        "    elif context.origin.may_be_old and link.gone_at is not None:\n",
+        "    elif context.origin.may_be_old and link.gone_at is not None and link.id is None:\n",
         (f"{_TROUBLE}::test_a_page_read_before_a_deletion_does_not_bring_the_record_back",),
     ),
     Plant(
@@ -192,7 +192,7 @@ PLANTS = (
 
         def store_portion(tx: Transaction, page: Page = page) -> Tally:
             counted = tally.copy()
-            take_in(hub, tx, channel, page=page, tally=counted)
+            ingest(hub, tx, channel, page=page, tally=counted)
             guard(hub, counted, known=linked, accepted=accepted)
 """,
         """    for missing in _missing(hub, channel, present):
@@ -200,7 +200,7 @@ PLANTS = (
 
         def store_portion(tx: Transaction, page: Page = page) -> Tally:
             counted = tally.copy()
-            take_in(hub, tx, channel, page=page, tally=counted)
+            ingest(hub, tx, channel, page=page, tally=counted)
 """,
         (_ENDINGS,),
     ),
@@ -247,15 +247,15 @@ PLANTS = (
     Plant(
         "counts do not add up: a record twice in a page is forgotten",
         "P10",
-        "hub/sync/ingest/page.py",
-        "        self.tally.same += len(found) - len(latest)  # the same key twice in one page\n",
+        "hub/sync/ingest/unchanged.py",
+        "    context.tally.same += len(found) - len(latest)  # the same key twice in one page\n",
         "",
         (f"{_TROUBLE}::test_the_same_key_twice_in_a_page_counts_with_its_newest_state",),
     ),
     Plant(
         "counts do not add up: skipped records are not counted",
         "P10",
-        "hub/store/progress.py",
+        "hub/store/runs.py",
         "        self.skipped[reason] = self.skipped.get(reason, 0) + count\n",
         "        self.skipped[reason] = self.skipped.get(reason, 0)\n",
         (_TROUBLE, _ENDINGS),
@@ -263,7 +263,7 @@ PLANTS = (
     Plant(
         "a run whose counts do not add up is not red",
         "P10",
-        "hub/sync/ingest/reading.py",
+        "hub/sync/ingest/stream_run.py",
         "        red = None if tally.adds_up else",
         "        red = None if tally.seen >= 0 else",
         (f"{_PROMISES}::test_a_read_that_cannot_explain_its_counts_is_red",),
@@ -304,12 +304,12 @@ PLANTS = (
         "the inbox forgets what came in meanwhile",
         "P5",
         "hub/sync/drain.py",
-        "            queues.inbox_done(tx, [item.id for item in items])\n\n        keys",
-        """            queues.inbox_done(
+        "            inbox.done(tx, [item.id for item in items])\n\n        keys",
+        """            inbox.done(
                 tx,
                 [
                     late.id
-                    for late in queues.inbox_batch(
+                    for late in inbox.due(
                         tx, self.source.name, channel.stream, now=self.hub.clock(), limit=1000
                     )
                 ],
@@ -340,7 +340,7 @@ PLANTS = (
     Plant(
         "a replayed letter is not due",
         "P6",
-        "hub/store/letters.py",
+        "hub/store/quarantine.py",
         """{"_ids": ids, "state": "waiting", "due_at": now}""",
         """{"_ids": ids, "due_at": now}""",
         (f"{_TROUBLE}::test_a_letter_can_be_replayed", "tests/hub/store/test_letters.py"),
@@ -348,18 +348,19 @@ PLANTS = (
     Plant(
         "a letter stays although its record has arrived",
         "P6",
-        "hub/sync/ingest/page.py",
-        """            letters.deliver(self.tx, "pull", connection, stream=stream, keys=[key])
-            letters.wake""",
-        """            letters.wake""",
+        "hub/sync/ingest/observing.py",
+        "        changes.resolve((connection, stream), [key])\n",
+        "        changes.resolve((connection, stream), [])\n",
         (_TROUBLE, "tests/scenarios/test_identity.py"),
     ),
     Plant(
         "a bad record stops its page",
         "P6",
-        "hub/sync/ingest/page.py",
-        "                self._bury(record, str(error))\n",
-        "                raise\n",
+        "hub/sync/ingest/unchanged.py",
+        """            context.tally.buried += 1
+            changes.quarantine""",
+        """            raise
+            changes.quarantine""",
         (_TROUBLE,),
     ),
     Plant(
@@ -389,7 +390,7 @@ PLANTS = (
     Plant(
         "the lease of a stream is ignored",
         "P11",
-        "hub/store/progress.py",
+        "hub/store/streams.py",
         "    return tx.execute(_LEASE, {**here, **lease}).rowcount == 1\n",
         "    return tx.execute(_LEASE, {**here, **lease}).rowcount <= 1\n",
         ("tests/hub/store/test_progress.py",),
