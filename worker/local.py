@@ -99,7 +99,7 @@ def loop(hub: Hub, rhythm: Rhythm, stop: Event, *, burst: bool = False) -> bool:
                 keep_leases(hub)
                 beat = time.monotonic()
             take_over(hub)
-            works = agenda(hub, due, hub.clock()).ready
+            works = agenda(hub, due).ready
             lanes.offer(works)
             if burst and not works and lanes.idle:
                 stop.set()

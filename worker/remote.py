@@ -71,7 +71,7 @@ def schedule(hub: Hub, rhythm: Rhythm, redis_url: str, stop: Event) -> None:
         try:
             listen(redis, TICK)
             take_over(hub)
-            enqueue(agenda(hub, due, hub.clock()).ready, redis)
+            enqueue(agenda(hub, due).ready, redis)
         except DBAPIError as error:
             log.warning("cannot look for work now: %s", trouble(error))
             stop.wait(PAUSE)

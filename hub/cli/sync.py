@@ -184,7 +184,7 @@ def _watch(session: Session, hub: Hub, occasion: BySchedule) -> None:
     try:
         while True:
             take_over(hub)
-            for work in by_phase(agenda(hub, occasion, hub.clock()).ready):
+            for work in by_phase(agenda(hub, occasion).ready):
                 done = attempt(hub, work, Silence())
                 _tell(session.screen, hub, done)
                 if done.error is None:

@@ -38,10 +38,11 @@ from hub.store.streams import all_streams, save_stream
 from hub.sync.context import Hub
 from hub.sync.derive import derive
 from hub.sync.drain import drain
-from hub.sync.ingest.page import take_in
+from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
+from hub.sync.ingest.read_record import Origin
 from hub.sync.ingest.sweep import sweep
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 from hub.sync.receive import receive
 from hub.sync.resolve import resolve_conflict
 from mappings.kit.errors import MappingError
@@ -325,7 +326,14 @@ class Play:
                 if record.key in heard
                 or ((row := system.row(stream, record.key)) is not None and row.fate == "live")
             ]
-            take_in(hub, tx, channel, page=replace(page, records=kept), tally=tally, fetched=False)
+            ingest(
+                hub,
+                tx,
+                channel,
+                page=replace(page, records=kept),
+                tally=tally,
+                origin=Origin.LISTED,
+            )
         self.count(tally)
 
     #: Kind of work -> how it is done.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -64,6 +64,49 @@ _OPEN_ABOUT = select(conflicts.c.id, conflicts.c.theirs).where(
 )
 _INSERT = insert(conflicts)
 _CHANGE = update(conflicts).where(conflicts.c.id == bindparam("_id"))
+
+
+def open_conflicts(
+    tx: Connection, rows: Sequence[dict[str, Any]], *, now: datetime
+) -> dict[tuple[int, str], Scalar]:
+    """Opens (or updates) many conflicts, one for each link and path; rows as for `open_conflict`.
+
+    Returns (link id, path) -> the value of theirs that an open conflict has held until now.
+    """
+    asked = {"_ids": [row["link_id"] for row in rows]}
+    held = {(row.link_id, row.path): row for row in tx.execute(_HELD, asked).all()}
+    before: dict[tuple[int, str], Scalar] = {}
+    new, changed = [], []
+    for row in rows:
+        about = (row["link_id"], row["path"])
+        values: Row = {name: row[name] for name in ("ours", "theirs", "reason") if name in row}
+        if about in held:
+            before[about] = held[about].theirs
+            changed.append({"_id": held[about].id, **values})
+        else:
+            new.append({"reason": None, **row, "opened_at": now})
+    if new:
+        tx.execute(_INSERT, new)
+    for with_reason in (False, True):
+        some = [row for row in changed if ("reason" in row) == with_reason]
+        if some:
+            tx.execute(_CHANGE, some)
+    return before
+
+
+_HELD = select(conflicts.c.link_id, conflicts.c.path, conflicts.c.id, conflicts.c.theirs).where(
+    _OF_LINKS, _OPEN
+)
+
+
+def close_all(
+    tx: Connection, paths: Mapping[int, Iterable[str]], *, resolution: str, now: datetime
+) -> None:
+    """Closes the open conflicts of many links: {link id: paths}."""
+    closed = {"closed_at": now, "resolution": resolution}
+    rows = [{"_link": link_id, "_paths": about, **closed} for link_id, about in paths.items()]
+    if rows:
+        tx.execute(_CLOSE, rows)
 
 
 def close_conflicts(

@@ -179,9 +179,9 @@ def gone_here(tx: Connection, connection: str, stream: str, golden_ids: Sequence
     return set(tx.execute(_GONE_HERE, given).scalars())
 
 
-def vacate_primary(tx: Connection, connection: str, stream: str, golden_id: str) -> None:
-    """Moves the link of a record that is gone out of the way of a new link, which must follow."""
-    given = {"_connection": connection, "_stream": stream, "_ids": [golden_id]}
+def vacate_primary(tx: Connection, connection: str, stream: str, golden_ids: Sequence[str]) -> None:
+    """Moves links of records that are gone out of the way of new links, which must follow."""
+    given = {"_connection": connection, "_stream": stream, "_ids": golden_ids}
     tx.execute(_VACATE_PRIMARY, given)
 
 

@@ -134,26 +134,39 @@ _COMPLETE = delete(outbox).where(
 )
 
 
-def postpone(
-    tx: Connection,
-    wish: Wish,
-    *,
-    state: str | None,
-    due_at: datetime,
-    reason: str | None,
-    error: str | None = None,
-    waits_for: str | None = None,
-) -> None:
-    """Gives a wish back: due again later, waiting for something, or buried (None: as it was).
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """A wish that is given back: due again later, waiting for something, or buried."""
 
-    One that was wished for anew meanwhile is not buried.
-    """
-    why = {"reason": reason, "error": error, "waits_for": waits_for}
-    given = {"_id": wish.id, "due_at": due_at, **why, **_UNLEASED}
-    if state is None:
-        tx.execute(_POSTPONE, given)
-    else:
-        tx.execute(_POSTPONE_AS, {**given, "_wish": wish.wish, "_state": state})
+    wish: Wish
+    #: None: as it is stored. One that was wished for anew meanwhile is due, not buried.
+    state: str | None
+    due_at: datetime
+    reason: str | None
+    error: str | None = None
+    waits_for: str | None = None
+
+
+def postpone_all(tx: Connection, items: Iterable[Postponed]) -> None:
+    """Gives wishes back, two statements however many they are."""
+    as_stored: list[dict[str, Any]] = []
+    in_state: list[dict[str, Any]] = []
+    for item in items:
+        why = {"reason": item.reason, "error": item.error, "waits_for": item.waits_for}
+        row = {"_id": item.wish.id, "due_at": item.due_at, **why, **_UNLEASED}
+        if item.state is None:
+            as_stored.append(row)
+        else:
+            in_state.append({**row, "_wish": item.wish.wish, "_state": item.state})
+    if as_stored:
+        tx.execute(_POSTPONE, as_stored)
+    if in_state:
+        tx.execute(_POSTPONE_AS, in_state)
+
+
+def postpone(tx: Connection, wish: Wish, **how: Any) -> None:
+    """Gives one wish back; see `Postponed`."""
+    postpone_all(tx, [Postponed(wish, **how)])
 
 
 _POSTPONE = CHANGE_WISH.values(attempts=outbox.c.attempts + 1)

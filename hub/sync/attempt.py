@@ -29,7 +29,7 @@ from hub.sync.due import Work
 from hub.sync.ingest.pull import pull
 from hub.sync.ingest.sweep import sweep
 from hub.sync.progress import Progress, StoppedError
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 
 log = logging.getLogger("tulay.sync")
 

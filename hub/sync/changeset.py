@@ -1,13 +1,13 @@
-"""Gathers what a page or a derivation changes, and stores it in a few bulk statements.
+"""The one door through which ingesting, merging and deciding change the store.
 
-Decides nothing about values: it knows what a changed golden record entails (history, fingerprints,
+A ChangeSet collects what a page or a decision changes, and stores it once; see storing.py. It
+decides nothing about values: it knows what a changed golden record entails (history, fingerprints,
 references, who else must hear of it, which flows must look again).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,42 +15,29 @@ from sqlalchemy import Connection as Transaction
 
 from hub.model.matching import Fingerprint, fingerprints
 from hub.model.observe import Change, Clash
-from hub.store import dirty, history, outbox, quarantine
-from hub.store.conflicts import close_conflicts, open_conflict
-from hub.store.fingerprints import change_fingerprints
-from hub.store.golden import Golden, add_golden, change_golden
-from hub.store.links import Link, add_links, change_links, links_by_key
-from hub.store.references import change_references
+from hub.store import history
+from hub.store.golden import Golden, load_golden
+from hub.store.links import Link
+from hub.store.quarantine import QuarantineEntry
+from hub.store.references import referring
 from hub.sync.context import Hub
+from hub.sync.storing import Effects, RecordId, StreamId, store_effects
 from mappings.canonical.values import Entity, Scalar, Values
 
 #: Entities whose changes concern flows.
 FLOWING = frozenset(("opportunity", "sales_order", "production_order", "shipment", "invoice"))
 
 
-@dataclass
-class Consequences:
-    """Everything one transaction will store."""
+class ChangeSet:
+    """Collects what one transaction changes; `store` writes it and begins with nothing again."""
 
-    hub: Hub
-    run: str
-    now: datetime
-    #: How many derivations in a row have led here.
-    hops: int = 0
-    _born: list[Golden] = field(default_factory=list)
-    _changed: dict[str, Golden] = field(default_factory=dict)
-    _links_new: list[Link] = field(default_factory=list)
-    _links_changed: dict[int, Link] = field(default_factory=dict)
-    _history: list[dict[str, Any]] = field(default_factory=list)
-    _clashes: list[tuple[Link, list[Clash], str | None]] = field(default_factory=list)
-    _settled: list[tuple[Link, set[str]]] = field(default_factory=list)
-    _prints_gone: list[tuple[int, str]] = field(default_factory=list)
-    _prints_new: list[tuple[int, str]] = field(default_factory=list)
-    _edges: dict[str, dict[str, str]] = field(default_factory=dict)
-    _references: dict[str, dict[str, str]] = field(default_factory=dict)
-    _wishes: dict[tuple[str, str, str], None] = field(default_factory=dict)
-    _dirty: dict[str, None] = field(default_factory=dict)
-    _woken: dict[str, None] = field(default_factory=dict)
+    def __init__(self, hub: Hub, run: str, now: datetime, hops: int = 0) -> None:
+        self.hub, self.run, self.now, self.hops = hub, run, now, hops
+        self._effects = Effects(run, now, hops)
+        #: Golden id -> connections in which its children can say now that they refer to it.
+        self._children: dict[str, dict[str, None]] = {}
+        #: Entity -> paths that refer to another golden record: asked for with every record.
+        self._referring: dict[str, Mapping[str, str]] = {}
 
     # --- golden records -------------------------------------------------------------------------
 
@@ -58,25 +45,26 @@ class Consequences:
         self, golden: Golden, prints: list[Fingerprint] | None = None, *, tell: bool = True
     ) -> None:
         """A new golden record; the connections that may have it are told."""
-        self._born.append(golden)
+        self._effects.golden_new.append(golden)
         entity = self.hub.entities[golden.entity]
         known = fingerprints(entity, golden.values) if prints is None else prints
         self.recognise(golden, known)
-        self._note_edges(entity, golden)
+        self._note_references(entity, golden)
         if golden.entity in FLOWING:
-            self._dirty[golden.id] = None
+            self._effects.dirty[golden.id] = None
         if tell:
-            self._tell(golden, None)
+            for name in _interested(self.hub, golden, None):
+                self.enqueue(name, golden)
 
     def set_values(
         self, golden: Golden, values: Mapping[str, Scalar], *, origin: str, at: datetime | None
     ) -> None:
         """Golden values change (None removes); whoever has the record is told."""
         entity = self.hub.entities[golden.entity]
-        before = fingerprints(entity, golden.values)
+        old = {p.value for p in fingerprints(entity, golden.values)}
         when = at or self.now
         if golden.entity in FLOWING:
-            self._leave_figures(entity, golden, values)
+            self._effects.dirty |= _parents_left(entity, golden, values)
         for path, value in values.items():
             if value is None:
                 golden.values.pop(path, None)
@@ -85,194 +73,224 @@ class Consequences:
             golden.origins[path] = [origin, _microseconds(when), self.run]
         golden.changed_at, golden.run = self.now, self.run
         after = {p.value for p in fingerprints(entity, golden.values)}
-        old = {p.value for p in before}
-        self._prints_gone += [(value, golden.id) for value in old - after]
-        self._prints_new += [(value, golden.id) for value in after - old]
-        self._note_edges(entity, golden)
+        self._effects.prints_gone += [(value, golden.id) for value in old - after]
+        self._effects.prints_new += [(value, golden.id) for value in after - old]
+        self._note_references(entity, golden)
         self.touch(golden)
-        self._tell(golden, values)
-
-    def _leave_figures(self, entity: Entity, golden: Golden, values: Mapping[str, Scalar]) -> None:
-        """What it belonged to until now must be told that it does not any more."""
-        for path in values.keys() & entity.references().keys():
-            parent = golden.values.get(path)
-            if parent is not None and parent != values[path]:
-                self._dirty[str(parent)] = None
+        for name in _interested(self.hub, golden, values):
+            self.enqueue(name, golden)
 
     def touch(self, golden: Golden) -> None:
         """The golden record must be stored, its flows run, and what waits for it go on."""
-        self._changed[golden.id] = golden
+        self._effects.golden_changed[golden.id] = golden
         if golden.entity in FLOWING:
-            self._dirty[golden.id] = None
-        self._woken[golden.id] = None
+            self._effects.dirty[golden.id] = None
+        self.resume(golden.id)
 
     def forget(self, golden: Golden) -> None:
         """Nothing new can be recognised as this golden record any more."""
         known = fingerprints(self.hub.entities[golden.entity], golden.values)
-        self._prints_gone += [(p.value, golden.id) for p in known]
+        self._effects.prints_gone += [(p.value, golden.id) for p in known]
 
-    def recognise(self, golden: Golden, prints: list[Fingerprint]) -> None:
+    def recognise(self, golden: Golden, prints: Iterable[Fingerprint]) -> None:
         """New records can be recognised as this golden record again."""
-        self._prints_new += [(p.value, golden.id) for p in prints]
+        self._effects.prints_new += [(p.value, golden.id) for p in prints]
 
-    def _note_edges(self, entity: Entity, golden: Golden) -> None:
-        references = self._references.get(entity.name)
-        if references is None:
-            references = self._references[entity.name] = entity.references()
-        if not references:
-            return
-        plain = [p for p in references if "[" not in p]
-        targets = {p: str(v) for p in plain if (v := golden.values.get(p)) is not None}
-        for path, value in golden.values.items():
-            if "[" in path and value is not None:
-                declared = entity.field(path)
-                if declared is not None and declared.entity:
-                    targets[path] = str(value)
-        self._edges[golden.id] = targets
+    def _note_references(self, entity: Entity, golden: Golden) -> None:
+        declared = self._referring.get(entity.name)
+        if declared is None:
+            declared = self._referring[entity.name] = entity.references()
+        if declared:
+            self._effects.references[golden.id] = _references(entity, golden, declared)
 
-    def _tell(self, golden: Golden, changed: Mapping[str, Scalar] | None) -> None:
-        """Notes a wish for each connection that could show the (changed) values."""
-        policy = self.hub.policy(golden.entity)
-        for name, connection in self.hub.connections.items():
-            if changed is None and (name == golden.origin or name not in policy.create):
-                continue
-            channel = connection.channel_for(golden.entity, golden.values)
-            if channel is None:
-                continue
-            if (
-                changed is None
-                or any(channel.mapping.writable(path) for path in changed)
-                or (channel.mapping.acts and channel.entity.states)
-            ):
-                self.wish(name, golden)
+    # --- the outbox -----------------------------------------------------------------------------
 
-    def wish(self, connection: str, golden: Golden) -> None:
+    def enqueue(self, connection: str, golden: Golden) -> None:
         """The golden record is wanted in this connection."""
-        self._wishes[(connection, golden.entity, golden.id)] = None
+        self._effects.entries[(connection, golden.entity, golden.id)] = None
 
-    def unwish(self, connection: str, golden_id: str) -> None:
+    def enqueue_everywhere(self, golden: Golden, *, but: str | None = None) -> None:
+        """The golden record is wanted wherever its entity is, but for one connection."""
+        for name, connection in self.hub.connections.items():
+            if name != but and connection.has(golden.entity):
+                self.enqueue(name, golden)
+
+    def enqueue_children(self, golden_id: str, connections: Iterable[str]) -> None:
+        """What refers to a record that is there (again) can say so in these connections now."""
+        known = [name for name in connections if name in self.hub.connections]
+        if known:
+            self._children.setdefault(golden_id, {}).update(dict.fromkeys(known))
+
+    def cancel(self, connection: str, golden: Golden) -> None:
         """Not through this page: somebody is just about to compute what is wanted there."""
-        for wish in [w for w in self._wishes if w[0] == connection and w[2] == golden_id]:
-            del self._wishes[wish]
+        self._effects.entries.pop((connection, golden.entity, golden.id), None)
+
+    def confirm(self, connection: str, golden_ids: Iterable[str]) -> None:
+        """Updates of these records whose answer was lost: they were seen since."""
+        self._effects.confirmed.setdefault(connection, []).extend(golden_ids)
 
     # --- links ----------------------------------------------------------------------------------
 
     def linked(self, link: Link) -> None:
         """A new link."""
-        self._links_new.append(link)
+        self._effects.links_new.append(link)
         if link.golden_id is not None:
-            self._woken[link.golden_id] = None
+            self.resume(link.golden_id)
 
     def link_changed(self, link: Link) -> None:
         """A stored link has changed."""
         if link.id is not None:
-            self._links_changed[link.id] = link
+            self._effects.links_changed[link.id] = link
+
+    def vacate(self, stream: StreamId, golden_id: str) -> None:
+        """A record that is gone makes way for a new link to its golden record, which follows."""
+        self._effects.vacated.setdefault(stream, []).append(golden_id)
+
+    # --- inbox, quarantine and reviews ----------------------------------------------------------
+
+    def notify(self, notification: dict[str, str | None]) -> None:
+        """The hub asks itself to look at a record: see `request_refetch`."""
+        self._effects.notifications.append(notification)
+
+    def quarantine(
+        self,
+        record: RecordId,
+        reason: str,
+        *,
+        state: str = "buried",
+        error: str | None = None,
+        waits_for: str | None = None,
+        prints: Iterable[int] = (),
+    ) -> None:
+        """A record cannot be taken in now; `prints` are how it could be recognised."""
+        entry = QuarantineEntry("pull", *record, state, reason, error, waits_for)
+        self._effects.quarantined[record] = entry
+        self._recognisable(record, prints)
+
+    def review(self, record: RecordId, row: dict[str, Any], *, prints: Iterable[int]) -> None:
+        """A person must decide who this record is: entity, title, candidates and reason."""
+        connection, stream, key = record
+        row |= {"connection": connection, "stream": stream, "key": key}
+        self._effects.reviews.append(row)
+        self._recognisable(record, prints)
+
+    def _recognisable(self, record: RecordId, prints: Iterable[int]) -> None:
+        connection, stream, key = record
+        self._effects.quarantine_prints.setdefault((connection, stream), {})[key] = prints
+
+    def resolve(self, stream: StreamId, keys: Iterable[str]) -> None:
+        """These records are neither quarantined nor under review any more."""
+        self._effects.resolved.setdefault(stream, {}).update(dict.fromkeys(keys))
+
+    def resume(self, waited_for: str) -> None:
+        """What has been waiting for this golden id, or derived id, is due."""
+        self._effects.resumed[waited_for] = None
 
     # --- what people will ask about -------------------------------------------------------------
 
-    def history(self, golden_id: str, changes: list[Change], *, connection: str) -> None:
+    def history(self, golden_id: str, changes: Iterable[Change], *, connection: str) -> None:
         """What happened to values, and why."""
-        self._history += [
-            history.history_row(
-                golden_id,
-                change.path,
-                old=change.old,
-                new=change.new,
-                connection=connection,
-                decision=change.decision,
-                why=change.why,
-                at=self.now,
-                run=self.run,
-            )
-            for change in changes
-        ]
+        about = {"connection": connection, "at": self.now, "run": self.run}
+        self._effects.history += [_history_row(golden_id, change, **about) for change in changes]
 
-    @property
-    def remembered(self) -> list[dict[str, Any]]:
-        """Rows of history that are not stored yet."""
-        return self._history
-
-    def as_changed(self, link: Link) -> Link:
-        """Returns a stored link as it will be."""
-        return self._links_changed.get(link.id or 0, link)
-
-    def as_decided(self, golden: Golden) -> Golden:
-        """Returns a stored golden record as it will be."""
-        return self._changed.get(golden.id, golden)
-
-    def clashes(self, link: Link, clashes: list[Clash], reason: str | None = None) -> None:
+    def conflicts_found(
+        self, link: Link, found: Iterable[Clash], reason: str | None = None
+    ) -> None:
         """Conflicts that a person must decide; a reason when it is not that both changed."""
-        if clashes:
-            self._clashes.append((link, clashes, reason))
+        self._effects.conflicts += [(link, one, reason) for one in found]
 
     def settled(self, link: Link, paths: set[str]) -> None:
         """Conflicts that are over by themselves."""
-        if paths:
-            self._settled.append((link, paths))
+        if paths and link.id is not None:
+            self._effects.settled.setdefault(link.id, set()).update(paths)
 
-    # --- storing --------------------------------------------------------------------------------
+    # --- what is collected, and storing ---------------------------------------------------------
+
+    @property
+    def history_rows(self) -> list[dict[str, Any]]:
+        """Rows of history that are not stored yet."""
+        return self._effects.history
+
+    def current_link(self, link: Link) -> Link:
+        """Returns a stored link as it will be."""
+        return self._effects.links_changed.get(link.id or 0, link)
+
+    def current_golden(self, golden: Golden) -> Golden:
+        """Returns a stored golden record as it will be."""
+        return self._effects.golden_changed.get(golden.id, golden)
 
     def store(self, tx: Transaction) -> None:
-        """Stores everything, a few statements in all."""
-        add_golden(tx, self._born)
-        born = {g.id for g in self._born}
-        change_golden(tx, [g for g in self._changed.values() if g.id not in born])
-        add_links(tx, self._links_new)
-        change_links(tx, list(self._links_changed.values()))
-        if self._prints_gone or self._prints_new:
-            change_fingerprints(tx, gone=self._prints_gone, new=self._prints_new)
-        change_references(tx, self._edges)
-        history.add(tx, self._history)
-        self._store_conflicts(tx)
-        if self._wishes:
-            outbox.enqueue(tx, self._wishes, now=self.now)
-        if self._dirty:
-            dirty.mark(tx, self._dirty, now=self.now, hops=self.hops)
-        woken = [g for g in self._woken if g not in born]
-        if woken:
-            outbox.resume_waiting(tx, woken, now=self.now)
-            quarantine.resume_waiting(tx, woken, now=self.now)
+        """Stores everything that was collected, a fixed number of statements in all."""
+        parents, self._children = self._children, {}
+        for name, child in _children(tx, self.hub, parents):
+            self.enqueue(name, child)
+        effects, self._effects = self._effects, Effects(self.run, self.now, self.hops)
+        store_effects(tx, effects)
 
-    def _store_conflicts(self, tx: Transaction) -> None:
-        for link, paths in self._settled:
-            if link.id is not None:
-                close_conflicts(tx, link.id, paths, resolution="agreed", now=self.now)
-        for link, clashes, reason in self._clashes:
-            if link.id is None:
-                stored = links_by_key(tx, link.connection, link.stream, [link.key])
-                link.id = stored[link.key].id
-            for clash in clashes:
-                before = open_conflict(
-                    tx,
-                    {
-                        "golden_id": link.golden_id,
-                        "link_id": link.id,
-                        "connection": link.connection,
-                        "path": clash.path,
-                        "base": clash.base,
-                        "ours": clash.ours,
-                        "theirs": clash.theirs,
-                    }
-                    | ({} if reason is None else {"reason": reason}),
-                    now=self.now,
-                )
-                if before is not None and before != clash.theirs:
-                    self._keep_disputed(tx, link, clash, before=before)
 
-    def _keep_disputed(self, tx: Transaction, link: Link, clash: Clash, *, before: Scalar) -> None:
-        """Who types again while his words are in conflict has not taken the first ones back."""
-        row = history.history_row(
-            str(link.golden_id),
-            clash.path,
-            old=before,
-            new=clash.theirs,
-            connection=link.connection,
-            decision="superseded",
-            why="typed anew over there while in conflict",
-            at=self.now,
-            run=self.run,
-        )
-        history.add(tx, [row])
+def _children(
+    tx: Transaction, hub: Hub, parents: Mapping[str, Iterable[str]]
+) -> Iterator[tuple[str, Golden]]:
+    """Yields connection and golden record of what refers to these: {golden id: connections}."""
+    if not parents:
+        return
+    found = referring(tx, parents)
+    golden = load_golden(tx, {child for ids in found.values() for child in ids})
+    for parent, connections in parents.items():
+        for child in (golden[one] for one in found.get(parent, ()) if one in golden):
+            for name in connections:
+                if hub.connections[name].has(child.entity):
+                    yield name, child
+
+
+def _history_row(golden_id: str, change: Change, **about: Any) -> dict[str, Any]:
+    return history.history_row(
+        golden_id,
+        change.path,
+        old=change.old,
+        new=change.new,
+        decision=change.decision,
+        why=change.why,
+        **about,
+    )
+
+
+def _references(entity: Entity, golden: Golden, declared: Iterable[str]) -> dict[str, str]:
+    """Returns path -> golden id of everything that a golden record refers to."""
+    targets = {p: str(v) for p in declared if (v := golden.values.get(p)) is not None}
+    for path, value in golden.values.items():
+        if "[" in path and value is not None:
+            item = entity.field(path)
+            if item is not None and item.entity:
+                targets[path] = str(value)
+    return targets
+
+
+def _parents_left(entity: Entity, golden: Golden, values: Mapping[str, Scalar]) -> dict[str, None]:
+    """Returns what it belonged to until now, which must be told that it does not any more."""
+    return {
+        str(parent): None
+        for path in values.keys() & entity.references().keys()
+        if (parent := golden.values.get(path)) is not None and parent != values[path]
+    }
+
+
+def _interested(hub: Hub, golden: Golden, changed: Mapping[str, Scalar] | None) -> list[str]:
+    """Returns the connections that could show the changed values (None: that may have all)."""
+    policy, found = hub.policy(golden.entity), []
+    for name, connection in hub.connections.items():
+        if changed is None and (name == golden.origin or name not in policy.create):
+            continue
+        channel = connection.channel_for(golden.entity, golden.values)
+        if channel is None:
+            continue
+        if (
+            changed is None
+            or any(channel.mapping.writable(path) for path in changed)
+            or (channel.mapping.acts and channel.entity.states)
+        ):
+            found.append(name)
+    return found
 
 
 def new_golden(

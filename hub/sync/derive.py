@@ -18,7 +18,7 @@ from hub.store.engine import lock_identities
 from hub.store.golden import Golden, golden_by_entity, load_golden
 from hub.store.quarantine import QuarantineEntry
 from hub.store.references import referring
-from hub.sync.changeset import Consequences
+from hub.sync.changeset import ChangeSet
 from hub.sync.context import Hub
 from mappings.canonical.values import Values
 
@@ -104,13 +104,13 @@ class _Derivation:
     tx: Transaction
     hops: int = 0
     changed: int = 0
-    then: Consequences = field(init=False)
+    then: ChangeSet = field(init=False)
     _known: dict[str, Golden] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.now: datetime = self.hub.clock()
         self.run = self.hub.fresh_id()
-        self.then = Consequences(self.hub, self.run, self.now, self.hops)
+        self.then = ChangeSet(self.hub, self.run, self.now, self.hops)
 
     def look_at(self, ids: Sequence[str]) -> None:
         """Runs the flows that these golden records concern."""

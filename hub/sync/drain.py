@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection as Transaction
@@ -22,7 +23,7 @@ from hub.store.quarantine import QuarantineEntry
 from hub.store.runs import Tally, save_run, start_run
 from hub.store.streams import StreamState, stream_state
 from hub.sync.context import Channel, Connection, Hub
-from hub.sync.ingest.page import take_in
+from hub.sync.ingest.page import ingest
 from hub.sync.pauses import pause_connection, pause_stream
 from hub.sync.progress import Progress, Silence
 from hub.sync.surprises import SurpriseError, accepted_has_happened, guard
@@ -164,9 +165,11 @@ class _Drain:
     def _retry(self, channel: Channel, found: Sequence[Mapping[str, Any]]) -> None:
         def done(tx: Transaction) -> None:
             # Those that arrived are gone from the table by now; the others wait longer each time.
+            by_pause: dict[timedelta, list[int]] = {}
             for letter in found:
-                later = self.hub.clock() + pause(letter["attempts"])
-                quarantine.postpone(tx, [letter["id"]], due_at=later)
+                by_pause.setdefault(pause(letter["attempts"]), []).append(letter["id"])
+            for wait, ids in by_pause.items():
+                quarantine.postpone(tx, ids, due_at=self.hub.clock() + wait)
 
         self._fetch(channel, [letter["key"] for letter in found], told=(), done=done)
 
@@ -187,7 +190,7 @@ class _Drain:
 
         def work(tx: Transaction) -> Tally:
             counted = tally.copy()
-            take_in(self.hub, tx, channel, page=page, tally=counted)
+            ingest(self.hub, tx, channel, page=page, tally=counted)
             guard(self.hub, counted, known=known, accepted=state.accepted)
             self._bury(tx, channel, refused, tally=counted)
             done(tx)
@@ -211,15 +214,17 @@ class _Drain:
         self, tx: Transaction, channel: Channel, refused: Mapping[str, RecordError], *, tally: Tally
     ) -> None:
         now = self.hub.clock()
-        for key, error in refused.items():
-            tally.seen += 1
-            tally.buried += 1
-            letter = QuarantineEntry(
+        tally.seen += len(refused)
+        tally.buried += len(refused)
+        entries = [
+            QuarantineEntry(
                 *("pull", self.source.name, channel.stream, key, "buried"),
                 reason=str(error),
                 error=type(error).__name__,
             )
-            quarantine.put(tx, [letter], now=now, due_at=now)
+            for key, error in refused.items()
+        ]
+        quarantine.put(tx, entries, now=now, due_at=now)
 
 
 def _truth(channel: Channel, keys: Sequence[str]) -> tuple[Page, dict[str, RecordError]]:

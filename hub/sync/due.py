@@ -158,16 +158,21 @@ class OnRequest:
         return True
 
 
-def agenda(hub: Hub, occasion: Occasion, now: datetime) -> Agenda:
-    """Returns what is due now, and what stands in the way of the rest."""
+def agenda(hub: Hub, occasion: Occasion, now: datetime | None = None) -> Agenda:
+    """Returns what is due (now, unless another time is given), and what stands in its way."""
     with hub.store.read() as tx:
         states = connection_states(tx)
+        work = store_work.states(tx)
+        streams = {(row["connection"], row["stream"]): row for row in all_streams(tx)}
+        # Asked for after what it is compared with: a time that another process stores meanwhile
+        # would look as if the clock had been set back.
+        now = now or hub.clock()
         picture = _Picture(
             hub=hub,
             occasion=occasion,
             now=now,
-            work=store_work.states(tx),
-            streams={(row["connection"], row["stream"]): row for row in all_streams(tx)},
+            work=work,
+            streams=streams,
             paused=frozenset(n for n, state in states.items() if state["paused_at"] is not None),
             waiting=store_work.waiting(tx, now=now),
             held=leases.held_by_others(tx, hub.worker, now=now),

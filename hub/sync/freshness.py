@@ -27,7 +27,7 @@ def newer(known: Record | None, found: Record) -> Record:
 
 
 def is_older(record: Record, link: Link) -> bool:
-    """Says whether a record is older news than what is known: by the one clock of its system."""
+    """Returns True if a record is older news than what is known: by the one clock of its system."""
     return (
         record.modified_at is not None
         and link.modified_at is not None
@@ -36,7 +36,7 @@ def is_older(record: Record, link: Link) -> bool:
 
 
 def of_one_time(record: Record, link: Link) -> bool:
-    """Says whether a record shows another state of the same time: either may be the newer one.
+    """Returns True if a record shows another state of the same time: either may be the newer one.
 
     Where times are whole seconds, two changes often carry the same.
     """
@@ -44,7 +44,7 @@ def of_one_time(record: Record, link: Link) -> bool:
     return same_time and record.version != link.version
 
 
-def look_again(
+def request_refetch(
     connection: str,
     stream: str,
     key: str,

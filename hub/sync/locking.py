@@ -1,11 +1,11 @@
-"""Takes hold of records for the rest of a transaction: their links, and their golden records.
+"""Locks records for the rest of a transaction: their links, and their golden records.
 
 The lock of a golden record guards its links as well: whoever changes or moves a link holds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection as Transaction
 
@@ -13,16 +13,16 @@ from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, links_by_key
 
 
-def hold(
+def lock_records(
     tx: Transaction,
     connection: str,
     stream: str,
     keys: Sequence[str],
     *,
-    known: dict[str, Link] | None = None,
+    known: Mapping[str, Link] | None = None,
     also: Iterable[str] = (),
-) -> tuple[dict[str, Link], dict[str, Golden]]:
-    """Returns links by key over there, and their golden records (`also` these) by id, locked.
+) -> tuple[Mapping[str, Link], dict[str, Golden]]:
+    """Returns links by remote key, and their golden records (`also` these) by id, locked.
 
     `known` are the links when they were just read.
 

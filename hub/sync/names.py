@@ -32,7 +32,16 @@ def names_by_id(hub: Hub, tx: Transaction, golden_ids: Iterable[str]) -> dict[st
     return names_of(hub, tx, load_golden(tx, golden_ids).values())
 
 
+def full_names(hub: Hub, tx: Transaction, golden: Iterable[Golden]) -> dict[str, str]:
+    """Returns golden id -> name with the kind of record: `company Acme`, `Invoice 17 of Acme`."""
+    found = {one.id: one for one in golden}
+    names = names_of(hub, tx, found.values())
+    return {
+        id_: in_full(hub.entities[one.entity], names[id_]) if id_ in names else id_
+        for id_, one in found.items()
+    }
+
+
 def name_in_full(hub: Hub, tx: Transaction, golden: Golden) -> str:
-    """Returns the name with the kind of record: `company Acme`, `Invoice 17 of Acme`."""
-    name = names_of(hub, tx, [golden]).get(golden.id, golden.id)
-    return in_full(hub.entities[golden.entity], name) if golden.entity in hub.entities else name
+    """Returns the name of one record with its kind."""
+    return full_names(hub, tx, [golden])[golden.id]

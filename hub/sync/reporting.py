@@ -11,7 +11,7 @@ def summary(done: Done) -> str | None:
     """Returns what a piece of work did, in counts; None when nothing happened.
 
     >>> from datetime import UTC, datetime
-    >>> from hub.store.progress import Tally
+    >>> from hub.store.runs import Tally
     >>> from hub.sync.due import Work
     >>> at = datetime(2026, 1, 1, tzinfo=UTC)
     >>> tally = Tally("1", "pull", "crm", "deals", at, seen=9, changed=2)

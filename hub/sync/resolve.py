@@ -20,7 +20,7 @@ from hub.store.conflicts import close_conflicts, conflicts_of, find_conflict, op
 from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, links_by_golden
 from hub.store.reviews import open_reviews, save_decision
-from hub.sync.changeset import Consequences
+from hub.sync.changeset import ChangeSet
 from hub.sync.context import Hub
 from hub.sync.merge.merging import merge_golden
 from hub.sync.names import name_in_full
@@ -123,7 +123,7 @@ class _Case:
     links: list[Link]
     #: Who has set the value that the hub held when the conflict was decided.
     holder: str
-    consequences: Consequences
+    consequences: ChangeSet
 
     @property
     def path(self) -> str:
@@ -155,7 +155,7 @@ class _Case:
         now = self.consequences.now
         close_conflicts(tx, self.link.id, paths, resolution=resolution, now=now)
         self.consequences.link_changed(self.link)
-        self.consequences.wish(self.link.connection, self.golden)
+        self.consequences.enqueue(self.link.connection, self.golden)
         self._compare_others(tx, paths)
         self.consequences.store(tx)
 
@@ -191,7 +191,7 @@ def _case(hub: Hub, tx: Transaction, number: int) -> _Case:
             f"conflict {number}: the record in {row['connection']} was deleted; there is nothing"
             " left to decide"
         )
-    consequences = Consequences(hub, hub.fresh_id(), hub.clock())
+    consequences = ChangeSet(hub, hub.fresh_id(), hub.clock())
     return _Case(hub, row, golden, link, links, holder_of(row, golden), consequences)
 
 
@@ -281,8 +281,8 @@ def merge_by_hand(hub: Hub, entity: str, *, winner: str, loser: str) -> None:
                 raise DecisionError(
                     f"{name} was deleted or merged, or is no {entity}; see `tulay links list`"
                 )
-        then = Consequences(hub, hub.fresh_id(), hub.clock())
-        merge_golden(tx, loser, winner, then=then, why=f"{DECIDED} that they are one")
+        then = ChangeSet(hub, hub.fresh_id(), hub.clock())
+        merge_golden(tx, loser, winner, changes=then, why=f"{DECIDED} that they are one")
         then.store(tx)
 
     hub.store.transact(work)

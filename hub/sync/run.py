@@ -99,7 +99,7 @@ class _Rounds:
             first=self.report.rounds <= 1,
             swept=self.swept,
         )
-        return agenda(self.hub, occasion, self.hub.clock())
+        return agenda(self.hub, occasion)
 
     def play(self) -> bool:
         """Plays a round; returns True if there was nothing to do."""

@@ -51,7 +51,7 @@ def test_every_module_says_what_it_does() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("room", [*PACKAGES, "hub/store", "hub/web", "hub/cli", "."])
+@pytest.mark.parametrize("room", [*PACKAGES, "hub/store", "hub/sync", "hub/web", "hub/cli", "."])
 def test_every_room_has_a_readme(room: str) -> None:
     assert (ROOT / room / "README.md").is_file()
 

@@ -47,13 +47,15 @@ PLANTS = (
     Plant(
         "a record older than the golden value is not observed",
         "P7",
-        "hub/sync/ingest/page.py",
-        "        if is_older(record, link):\n            self.tally.skip",
-        "        if is_older(record, link) or (\n"
-        "            record.modified_at is not None\n"
-        "            and link.id is not None\n"
-        "            and record.modified_at < golden.changed_at\n"
-        "        ):\n            self.tally.skip",
+        "hub/sync/ingest/observing.py",
+        """    if is_older(read.record, link):
+        context""",
+        """    if is_older(read.record, link) or (
+        read.record.modified_at is not None
+        and link.id is not None
+        and read.record.modified_at < golden.changed_at
+    ):
+        context""",
         (f"{_DEFECTS}::test_a_system_whose_clock_is_slow_is_heard",),
     ),
     Plant(
@@ -214,23 +216,23 @@ PLANTS = (
         "our own id in a record is not looked at",
         "P2",
         "hub/sync/ingest/identity.py",
-        "    _by_once(tx, channel, fresh, found=found)\n",
+        "    _by_once(tx, channel, read, found=found)\n",
         "",
         (_DEFECTS, "tests/scenarios/test_unanswered.py"),
     ),
     Plant(
         "a new record that may be gone takes the place of the other one",
         "P3",
-        "hub/sync/ingest/page.py",
-        "            elif link is not None and self._may_be_gone(link):\n",
-        "            elif link is not None and self._may_be_gone(link) and not fresh:\n",
+        "hub/sync/ingest/linking.py",
+        "        elif link is not None and context.origin.may_be_old and link.gone_at is not None:\n",
+        "        elif link is not None and context.origin.may_be_old and not link.gone_at:\n",
         ("tests/scenarios/test_places.py",),
     ),
     Plant(
         "a record comes to a thing whose place is taken, and wants it",
         "P6",
         "hub/sync/ingest/identity.py",
-        "    found.spare |= _further(tx, channel, found.known)\n",
+        "    found.secondary |= _secondaries(tx, channel, found.known)\n",
         "",
         ("tests/scenarios/test_identity.py",),
     ),
@@ -238,7 +240,7 @@ PLANTS = (
         "a merge drops what the loser said",
         "P1",
         "hub/sync/merge/merging.py",
-        "    then.history(winner_id, lost, connection=origin)\n",
+        "    changes.history(winner_id, lost, connection=origin)\n",
         "",
         (f"{_IDENTITY}::test_two_customers_merged_in_the_crm_are_one",),
     ),
@@ -254,7 +256,7 @@ PLANTS = (
         "a merge leaves the children with the loser",
         "P1",
         "hub/sync/merge/merging.py",
-        "    _move_references(tx, loser_id, winner_id, then=then)\n",
+        "    _move_references(tx, loser_id, winner_id, changes=changes)\n",
         "",
         (f"{_PROMISES}::test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it",),
     ),
@@ -270,8 +272,8 @@ PLANTS = (
         "figures keep an order that has moved away",
         "P3",
         "hub/sync/changeset.py",
-        "                self._dirty[str(parent)] = None\n",
-        "                self._woken[str(parent)] = None\n",
+        "            self._effects.dirty |= _parents_left(entity, golden, values)\n",
+        "            self._effects.resumed |= _parents_left(entity, golden, values)\n",
         (f"{_DEFECTS}::test_the_figures_of_a_company_follow_an_order_that_moves_away",),
     ),
     Plant(
@@ -300,8 +302,8 @@ PLANTS = (
         "a record merged away before it was known is waited for",
         "P3",
         "hub/sync/ingest/deletions.py",
-        "    _end_waiting(tx, channel, list(into))\n",
-        "    _end_waiting(tx, channel, [])\n",
+        "    changes.resolve((connection, stream), into)\n",
+        "    changes.resolve((connection, stream), [])\n",
         ("tests/scenarios/test_merged_unknown.py",),
     ),
 )

@@ -108,9 +108,9 @@ PLANTS = (
     Plant(
         "an old page brings a deleted record back",
         "P8",
-        "hub/sync/ingest/page.py",
-        "        return not self.fetched and link.gone_at is not None\n",
-        "        return not self.fetched and link.gone_at is not None and link.id is None\n",
+        "hub/sync/ingest/observing.py",
+        "    elif context.origin.may_be_old and link.gone_at is not None:\n",
+        "    elif context.origin.may_be_old and link.gone_at is not None and link.id is None:\n",
         (f"{_TROUBLE}::test_a_page_read_before_a_deletion_does_not_bring_the_record_back",),
     ),
     Plant(
@@ -192,7 +192,7 @@ PLANTS = (
 
         def store_portion(tx: Transaction, page: Page = page) -> Tally:
             counted = tally.copy()
-            take_in(hub, tx, channel, page=page, tally=counted)
+            ingest(hub, tx, channel, page=page, tally=counted)
             guard(hub, counted, known=linked, accepted=accepted)
 """,
         """    for missing in _missing(hub, channel, present):
@@ -200,7 +200,7 @@ PLANTS = (
 
         def store_portion(tx: Transaction, page: Page = page) -> Tally:
             counted = tally.copy()
-            take_in(hub, tx, channel, page=page, tally=counted)
+            ingest(hub, tx, channel, page=page, tally=counted)
 """,
         (_ENDINGS,),
     ),
@@ -247,8 +247,8 @@ PLANTS = (
     Plant(
         "counts do not add up: a record twice in a page is forgotten",
         "P10",
-        "hub/sync/ingest/page.py",
-        "        self.tally.same += len(found) - len(latest)  # the same key twice in one page\n",
+        "hub/sync/ingest/unchanged.py",
+        "    context.tally.same += len(found) - len(latest)  # the same key twice in one page\n",
         "",
         (f"{_TROUBLE}::test_the_same_key_twice_in_a_page_counts_with_its_newest_state",),
     ),
@@ -263,7 +263,7 @@ PLANTS = (
     Plant(
         "a run whose counts do not add up is not red",
         "P10",
-        "hub/sync/ingest/reading.py",
+        "hub/sync/ingest/stream_run.py",
         "        red = None if tally.adds_up else",
         "        red = None if tally.seen >= 0 else",
         (f"{_PROMISES}::test_a_read_that_cannot_explain_its_counts_is_red",),
@@ -348,18 +348,19 @@ PLANTS = (
     Plant(
         "a letter stays although its record has arrived",
         "P6",
-        "hub/sync/ingest/page.py",
-        """            quarantine.resolve(self.tx, "pull", connection, stream=stream, keys=[key])
-            quarantine.resume_waiting""",
-        """            quarantine.resume_waiting""",
+        "hub/sync/ingest/observing.py",
+        "        changes.resolve((connection, stream), [key])\n",
+        "        changes.resolve((connection, stream), [])\n",
         (_TROUBLE, "tests/scenarios/test_identity.py"),
     ),
     Plant(
         "a bad record stops its page",
         "P6",
-        "hub/sync/ingest/page.py",
-        "                self._bury(record, str(error))\n",
-        "                raise\n",
+        "hub/sync/ingest/unchanged.py",
+        """            context.tally.buried += 1
+            changes.quarantine""",
+        """            raise
+            changes.quarantine""",
         (_TROUBLE,),
     ),
     Plant(

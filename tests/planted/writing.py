@@ -16,25 +16,27 @@ PLANTS = (
     Plant(
         "a repeated create is not probed",
         "P2",
-        "hub/sync/push/batch.py",
-        "        made = channel.connector.find(channel.stream, list(sent))\n",
-        "        made = dict.fromkeys(()) if sent else channel.connector.find(channel.stream, [])\n",
+        "hub/sync/push/in_doubt.py",
+        "    made = channel.connector.find(channel.stream, list(sent))\n",
+        "    made = dict.fromkeys(()) if sent else channel.connector.find(channel.stream, [])\n",
         (f"{_PROMISES}::test_a_create_without_an_answer_is_looked_for_before_it_is_repeated",),
     ),
     Plant(
         "the state of a sent create is not looked at",
         "P2",
-        "hub/sync/push/batch.py",
-        '    return job.wish.state == "sent" and (',
-        '    return job.wish.state == "unknown" and (',
+        "hub/sync/push/in_doubt.py",
+        '    return job.entry.state == "sent" and (',
+        '    return job.entry.state == "unknown" and (',
         (f"{_PROMISES}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
     ),
     Plant(
         "where no hub id is kept, a create is repeated at once",
         "P2",
-        "hub/sync/push/batch.py",
-        "            self._recognise(channel, unknown)\n            return\n",
-        "            return\n",
+        "hub/sync/push/in_doubt.py",
+        """        _recognise(batch, channel, unknown)
+        return
+""",
+        "        return\n",
         (
             f"{_UNANSWERED}::test_a_system_without_external_keys_is_probed_by_what_identifies_a_record",
         ),
@@ -42,38 +44,35 @@ PLANTS = (
     Plant(
         "the intent to create is stored after the call",
         "P2",
-        "hub/sync/push/batch.py",
-        """        held = self.hub.store.transact(intend, durable=bool(creates))
-        for wish, reason in held.items():
-            self._postpone(creates[wish].wish, "due", reason)
-        writes = [(job, write) for job, write in writes if job.wish.id not in held]
-        if writes:
-            self._send(channel, writes, sent=[*(creates.keys() - held), *updates])
+        "hub/sync/push/sending.py",
+        """    writes = intend(batch, channel, writes)
+    if not writes:
+        return
+    try:
+        outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
 """,
-        """        held = dict[int, str]()
-        for wish, reason in held.items():
-            self._postpone(creates[wish].wish, "due", reason)
-        writes = [(job, write) for job, write in writes if job.wish.id not in held]
-        if writes:
-            self._send(channel, writes, sent=[*(creates.keys() - held), *updates])
-        self.hub.store.transact(intend, durable=bool(creates))
+        """    if not writes:
+        return
+    try:
+        outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
+        intend(batch, channel, writes)
 """,
         (f"{_PROMISES}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
     ),
     Plant(
         "the intent to create does not reach the disk",
         "P2",
-        "hub/sync/push/batch.py",
-        "        held = self.hub.store.transact(intend, durable=bool(creates))\n",
-        "        held = self.hub.store.transact(intend)\n",
+        "hub/sync/push/sending.py",
+        "    held = batch.hub.store.transact(store_intention, durable=bool(creates))\n",
+        "    held = batch.hub.store.transact(store_intention)\n",
         (f"{_PROMISES}::test_nudges_and_intents_survive_a_power_cut",),
     ),
     Plant(
         "a record is created although it was recognised over there meanwhile",
         "P2",
         "hub/sync/push/in_doubt.py",
-        "        if written_link(known, channel) is not None:\n",
-        "        if written_link((), channel) is not None:\n",
+        "        if primary_link(known, channel) is not None:\n",
+        "        if primary_link((), channel) is not None:\n",
         ("tests/scenarios/test_together.py",),
     ),
     Plant(
@@ -103,17 +102,23 @@ PLANTS = (
     Plant(
         "what a probe has found and nobody can take in is created again",
         "P2",
-        "hub/sync/push/batch.py",
-        "                self._postpone(job.wish, None, reason)\n\n    def _recognise",
-        "                pass\n\n    def _recognise",
+        "hub/sync/push/in_doubt.py",
+        """            batch.decide(job.entry, postponed(job.entry.attempts, reason, state=None))
+
+
+def _recognise""",
+        """            assert reason
+
+
+def _recognise""",
         ("tests/scenarios/test_crashes.py", _UNANSWERED),
     ),
     Plant(
         "what was merged over there before its creation was known is created again",
         "P2",
-        "hub/sync/push/batch.py",
-        "                join(self.hub, channel, job.golden.id, key, run=self.tally.id)\n",
-        "                pass\n",
+        "hub/sync/push/in_doubt.py",
+        "            merge_into_survivor(batch.hub, channel, job.golden.id, key, run=batch.tally.id)\n",
+        "            pass\n",
         (
             f"{_UNANSWERED}::test_what_was_created_and_merged_over_there_before_anybody_heard_of_it_is_one",
         ),
@@ -129,17 +134,19 @@ PLANTS = (
     Plant(
         "what refers to a record that is there again is not told",
         "P3",
-        "hub/sync/ingest/page.py",
-        "        if back_again or (link.id is None and golden.id in self.gone_before):\n",
-        "        if back_again:\n",
+        "hub/sync/ingest/observing.py",
+        "    if restored or (link.id is None and one.follows_gone):\n",
+        "    if restored:\n",
         ("tests/scenarios/test_endings.py",),
     ),
     Plant(
         "what is typed into a further record does not reach the one that is written to",
         "P3",
-        "hub/sync/ingest/page.py",
-        "        if link.spare:\n            return  # it",
-        "        if link.spare and link.gone_at:\n            return  # it",
+        "hub/sync/ingest/observing.py",
+        """    if link.spare:
+        return  # not""",
+        """    if link.spare and link.gone_at:
+        return  # not""",
         ("tests/scenarios/test_places.py",),
     ),
     Plant(
@@ -153,27 +160,25 @@ PLANTS = (
     Plant(
         "a create of unknown outcome is due again as if it had not been sent",
         "P2",
-        "hub/sync/push/batch.py",
-        """            refused = isinstance(error, RateLimitedError) or not isinstance(write, Create)
-""",
-        """            refused = True
-""",
+        "hub/sync/push/verdict.py",
+        "    happened_not = isinstance(error, RateLimitedError) or not isinstance(write, Create)\n",
+        "    happened_not = True\n",
         (f"{_UNANSWERED}::test_a_row_without_an_answer_is_looked_for_before_it_is_written_again",),
     ),
     Plant(
         "what lost its answer is taken for a person's words",
         "P4",
-        "hub/sync/ingest/page.py",
-        "        if sent:\n            unheard.heard_of",
-        "        if sent and not keys:\n            unheard.heard_of",
+        "hub/sync/ingest/linking.py",
+        "            unheard=locked.unheard.get(read.key),\n",
+        "            unheard=None,\n",
         (f"{_DEFECTS}::test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_words",),
     ),
     Plant(
         "a lost create without a hub id is met as a stranger",
         "P4",
-        "hub/sync/ingest/page.py",
-        "        keys = found.known if nameless else found.created\n",
-        "        keys = found.created\n",
+        "hub/sync/ingest/identity.py",
+        "    keys = found.known if nameless else found.created\n",
+        "    keys = found.created\n",
         (f"{_DEFECTS}::test_a_lost_create_without_a_hub_id_is_not_taken_for_a_strangers_spelling",),
     ),
     Plant(
@@ -233,9 +238,11 @@ PLANTS = (
     Plant(
         "a record is not read before it is written",
         "P1",
-        "hub/sync/push/batch.py",
-        "        self._take(channel, page, own_wishes=False)\n        self._refresh(linked, channel)\n",
-        "        self._refresh(linked, channel)\n",
+        "hub/sync/push/before_write.py",
+        """    batch.ingest(channel, page, origin=Origin.BEFORE_WRITE)
+    batch.refresh(linked, channel)
+""",
+        "    batch.refresh(linked, channel)\n",
         (_DEFECTS, _VALUES, _UNANSWERED, _TROUBLE),
     ),
     Plant(
@@ -257,18 +264,21 @@ PLANTS = (
     Plant(
         "echo: every record that is read is wanted where it comes from",
         "P4",
-        "hub/sync/ingest/page.py",
-        "        if lacking or acts:\n            self.then.wish(link.connection, golden)\n",
-        "        if lacking or acts or golden.id:\n"
-        "            self.then.wish(link.connection, golden)\n",
+        "hub/sync/ingest/observing.py",
+        "    if context.origin.enqueues and _lacks(context, link, golden, seen=seen):\n",
+        "    if context.origin.enqueues:\n",
         (f"{_PROMISES}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
     ),
     Plant(
         "echo: who told us something is told it again",
         "P4",
-        "hub/sync/ingest/page.py",
-        "        if lacking or acts:\n            self.then.wish(link.connection, golden)\n        else:\n",
-        "        if lacking or acts:\n            self.then.wish(link.connection, golden)\n        elif acts:\n",
+        "hub/sync/ingest/observing.py",
+        """        changes.enqueue(link.connection, golden)
+    else:
+        changes.cancel""",
+        """        changes.enqueue(link.connection, golden)
+    elif not link.id:
+        changes.cancel""",
         (f"{_PROMISES}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
     ),
     Plant(
@@ -293,8 +303,10 @@ PLANTS = (
         "a further record does not take the place of one that is deleted",
         "P3",
         "hub/sync/ingest/deletions.py",
-        "            if heir is not None:\n                leave_to",
-        "            if heir is not None and not heir.spare:\n                leave_to",
+        """            if heir is not None:
+                hand_over""",
+        """            if heir is not None and not heir.spare:
+                hand_over""",
         ("tests/scenarios/test_places.py",),
     ),
     Plant(
@@ -308,25 +320,25 @@ PLANTS = (
     Plant(
         "what is restored is not written to although nothing else is",
         "P3",
-        "hub/sync/ingest/page.py",
-        "        if back_again and link.spare:\n",
-        "        if back_again and not link.spare:\n",
+        "hub/sync/ingest/observing.py",
+        "    if restored and link.spare:\n",
+        "    if restored and not link.spare:\n",
         ("tests/scenarios/test_places.py",),
     ),
     Plant(
         "a push that makes itself due again never ends",
         "P3",
-        "hub/sync/push/batch.py",
-        "        while left > 0 and (wishes := _lease(hub, target)):\n",
-        "        while left > -5_000 and (wishes := _lease(hub, target)):\n",
+        "hub/sync/push/push.py",
+        "        while left > 0 and (entries := _lease(hub, target)):\n",
+        "        while left > -5_000 and (entries := _lease(hub, target)):\n",
         (f"{_TROUBLE}::test_a_push_that_makes_itself_due_again_and_again_ends_all_the_same",),
     ),
     Plant(
         "what was read back is not kept",
         "P4",
-        "hub/sync/ingest/page.py",
-        "        ours = self.written.get(record.key)\n        if ours is not None:\n",
-        "        ours = self.written.get(record.key)\n        if ours is not None and link.spare:\n",
+        "hub/sync/ingest/observing.py",
+        "    if one.written is not None:\n",
+        "    if one.written is not None and one.link.spare:\n",
         (_VALUES, _DEFECTS),
     ),
     Plant(
@@ -359,30 +371,30 @@ PLANTS = (
         "a child is written before its parent is there",
         "P1",
         "hub/sync/push/plan.py",
-        "            return Waiting(_absent(hub, tx, channel, str(value)), str(value))\n",
+        "            return Waiting(targets.absent[str(value)], str(value))\n",
         "            continue\n",
         ("tests/scenarios/test_convergence.py", "tests/scenarios/test_identity.py"),
     ),
     Plant(
         "what is set aside over there is made a second time",
         "P2",
-        "hub/sync/push/plan.py",
-        "    holders = aside.holders(tx, channel.connection, channel.stream, values)\n",
-        "    holders = aside.holders(tx, channel.connection, channel.stream, ()) if values else {}\n",
+        "hub/sync/unfinished.py",
+        "        keys = aside.holders(tx, channel.connection, channel.stream, prints)\n",
+        "        keys = aside.holders(tx, channel.connection, channel.stream, ())\n",
         ("tests/scenarios/test_set_aside.py",),
     ),
     Plant(
         "the survivor of a merge takes nobody's place",
         "P2",
         "hub/sync/ingest/deletions.py",
-        "        write_to(tx, into, then=then)\n",
-        "        change_links(tx, [into])\n",
+        "        make_primary(tx, into, changes=changes)\n",
+        "        changes.link_changed(into)\n",
         ("tests/scenarios/test_endings.py",),
     ),
     Plant(
         "an act expects the version that the link knows",
         "P1",
-        "hub/sync/push/batch.py",
+        "hub/sync/push/actions.py",
         "    return Act(job.link.key, actions[0], known.version)\n",
         "    return Act(job.link.key, actions[0], job.link.version if known else None)\n",
         ("tests/scenarios/test_convergence_defects.py",),

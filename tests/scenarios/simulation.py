@@ -24,10 +24,11 @@ from hub.store.runs import Tally
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.derive import derive
 from hub.sync.drain import drain
-from hub.sync.ingest.page import take_in
+from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
+from hub.sync.ingest.read_record import Origin
 from hub.sync.ingest.sweep import sweep
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 from hub.sync.receive import receive
 from hub.sync.run import Report, sync
 from mappings.canonical.values import Scalar
@@ -391,7 +392,7 @@ class World:
             heard = links_by_key(tx, name, stream, [record.key for record in page.records])
             living = self.systems[name].records(stream).keys() | heard.keys()
             page = replace(page, records=[r for r in page.records if r.key in living])
-            take_in(hub, tx, channel, page=page, tally=tally, fetched=False)
+            ingest(hub, tx, channel, page=page, tally=tally, origin=Origin.LISTED)
         self.tallies.append(tally)
 
     # --- the hub --------------------------------------------------------------------------------

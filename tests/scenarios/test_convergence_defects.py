@@ -17,10 +17,11 @@ from hub.store.engine import Store
 from hub.store.runs import Tally
 from hub.store.streams import stream_state
 from hub.sync.drain import drain
-from hub.sync.ingest.page import take_in
+from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
+from hub.sync.ingest.read_record import Origin
 from hub.sync.ingest.sweep import sweep
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 from hub.sync.receive import receive
 from hub.sync.resolve import resolve_with_value
 from hub.sync.run import sync
@@ -109,7 +110,7 @@ def _arrives_late(world: World, page: Page) -> None:
     channel = world.hub.connection("crm").channel("companies")
     tally = Tally(world.hub.fresh_id(), "pull", "crm", "companies", world.now)
     with world.hub.store.begin() as tx:
-        take_in(world.hub, tx, channel, page=page, tally=tally, fetched=False)
+        ingest(world.hub, tx, channel, page=page, tally=tally, origin=Origin.LISTED)
     assert tally.adds_up
 
 

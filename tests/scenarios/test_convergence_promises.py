@@ -17,9 +17,9 @@ from hub.store import history
 from hub.store.engine import Store
 from hub.store.runs import Tally, recent_runs
 from hub.sync.drain import drain
-from hub.sync.ingest.page import take_in
+from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 from hub.sync.receive import receive
 from hub.sync.run import sync
 from tests.scenarios.simulation import World
@@ -104,11 +104,11 @@ def test_a_read_that_cannot_explain_its_counts_is_red(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def miscounting(*args: Any, tally: Tally, **rest: Any) -> None:
-        take_in(*args, tally=tally, **rest)
+        ingest(*args, tally=tally, **rest)
         tally.seen += 1
 
-    monkeypatch.setattr("hub.sync.ingest.pull.take_in", miscounting)
-    monkeypatch.setattr("hub.sync.drain.take_in", miscounting)
+    monkeypatch.setattr("hub.sync.ingest.pull.ingest", miscounting)
+    monkeypatch.setattr("hub.sync.drain.ingest", miscounting)
     world.systems["crm"].create("companies", code="c1")
     pull(world.hub, "crm", "companies")
     receive(world.hub, "crm", [Nudge("companies", "1", "e1")])

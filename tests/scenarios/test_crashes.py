@@ -17,7 +17,7 @@ from hub.store.engine import Store
 from hub.sync.derive import derive
 from hub.sync.drain import drain
 from hub.sync.ingest.pull import pull
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 
 #: More effects than one piece of work has.
 ENOUGH = 200

@@ -11,10 +11,11 @@ from connectors.memory import MemoryConnector
 from hub.store import outbox
 from hub.store.runs import Tally
 from hub.sync.drain import drain
-from hub.sync.ingest.page import take_in
+from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
+from hub.sync.ingest.read_record import Origin
 from hub.sync.ingest.sweep import sweep
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 from hub.sync.reconcile import reconcile
 
 
@@ -227,12 +228,12 @@ def test_few_deletions_are_no_surprise(many):
 def test_the_same_key_gone_twice_in_one_page_is_gone_once(world):
     from connectors.kit.contract import Page
     from hub.store.runs import Tally
-    from hub.sync.ingest.page import take_in
+    from hub.sync.ingest.page import ingest
 
     channel = world.hub.connection("crm").channel("companies")
     tally = Tally("0" * 32, "pull", "crm", "companies", world.clock())
     with world.store.begin() as tx:
-        take_in(world.hub, tx, channel, page=Page(gone=["77", "77"]), tally=tally)
+        ingest(world.hub, tx, channel, page=Page(gone=["77", "77"]), tally=tally)
     assert tally.adds_up
     assert tally.seen == 2
 
@@ -331,7 +332,9 @@ def test_a_record_that_comes_back_while_somebody_looks_for_it_is_not_forgotten(w
     channel = world.hub.connection("crm").channel("companies")
     tally = Tally(world.hub.fresh_id(), "late", "crm", "companies", world.hub.clock())
     with world.store.begin() as tx:
-        take_in(world.hub, tx, channel, page=old, tally=tally, fetched=False)  # asks for a look
+        ingest(
+            world.hub, tx, channel, page=old, tally=tally, origin=Origin.LISTED
+        )  # asks for a look
     real = MemoryConnector.fetch
 
     def fetch(self, stream, keys):
@@ -359,7 +362,7 @@ def test_a_page_that_must_be_looked_at_again_leaves_what_was_deleted_alone(world
     world.quiet()
     tally = Tally(world.hub.fresh_id(), "late", "erp", "parties", world.hub.clock())
     with world.store.begin() as tx:
-        take_in(world.hub, tx, channel, page=old, tally=tally, fetched=False)
+        ingest(world.hub, tx, channel, page=old, tally=tally, origin=Origin.LISTED)
     world.crm.edit("companies", company, industry="Shipping")
     push(world.hub, "erp")
     world.agree()

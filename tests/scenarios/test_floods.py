@@ -10,7 +10,7 @@ from hub.store.streams import stream_state
 from hub.sync.derive import derive
 from hub.sync.drain import drain
 from hub.sync.ingest.pull import pull
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 from hub.sync.receive import receive
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hub.store.links import links_by_golden
 from hub.sync.ingest.pull import pull
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 from hub.sync.reconcile import reconcile
 from hub.sync.resolve import decide_review
 

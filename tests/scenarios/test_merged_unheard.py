@@ -11,7 +11,7 @@ from connectors.kit.errors import UnavailableError
 from hub.store.engine import Store
 from hub.store.golden import Golden
 from hub.sync.ingest.pull import pull
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 from hub.sync.run import sync
 from tests.scenarios.landscape import Landscape, Place
 from tests.scenarios.simulation import World

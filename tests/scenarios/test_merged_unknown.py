@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from connectors.memory import MemoryConnector
 from hub.store.runs import Tally
-from hub.sync.ingest.page import take_in
+from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
+from hub.sync.ingest.read_record import Origin
 
 
 def test_a_contact_that_waited_and_was_merged_is_no_longer_waited_for(world):
@@ -89,7 +90,7 @@ def test_a_late_page_asks_nobody_about_a_record_that_is_gone(world):
     channel = world.hub.connection("erp").channel("parties")
     with world.hub.store.begin() as tx:
         tally = Tally(world.hub.fresh_id(), "pull", "erp", "parties", world.clock())
-        take_in(world.hub, tx, channel, page=page, tally=tally, fetched=False)
+        ingest(world.hub, tx, channel, page=page, tally=tally, origin=Origin.LISTED)
     assert tally.adds_up
     world.quiet()
     assert world.reviews() == []

@@ -7,10 +7,11 @@ import pytest
 from connectors.kit.errors import UnavailableError
 from hub.store import audit
 from hub.store.runs import Tally
-from hub.sync.ingest.page import take_in
+from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
+from hub.sync.ingest.read_record import Origin
 from hub.sync.ingest.sweep import sweep
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 
 
 def test_what_is_typed_into_a_further_record_reaches_the_one_that_is_written_to(world):
@@ -61,7 +62,7 @@ def test_who_deletes_one_of_two_records_of_a_thing_has_not_deleted_the_thing(
 def test_an_auditor_sees_what_lives_and_is_not_written_to(world, twice, monkeypatch, forgotten):
     _company, party, further = twice
     if forgotten:
-        monkeypatch.setattr("hub.sync.ingest.deletions.heirs", lambda *_args: {})
+        monkeypatch.setattr("hub.sync.ingest.deletions.next_primaries", lambda *_args: {})
     world.erp.delete("parties", party)
     world.quiet()
     with world.store.read() as tx:
@@ -140,7 +141,7 @@ def test_a_third_record_takes_the_place_of_one_that_was_deleted_and_is_the_last(
 
     So it is in databases in which the further one has not taken the place by itself.
     """
-    monkeypatch.setattr("hub.sync.ingest.deletions.heirs", lambda *_args: {})
+    monkeypatch.setattr("hub.sync.ingest.deletions.next_primaries", lambda *_args: {})
     company, party = world.customer()
     other, further = world.customer(name="Acme Shipping", domain="ship.example")
     world.crm.merge("companies", other, into=company)
@@ -180,9 +181,9 @@ def test_one_of_two_new_records_of_a_thing_is_written_to_when_the_other_is_gone(
     world.erp.delete("parties", deleted := parties.pop(gone))
     told = channel.connector.fetch("parties", [deleted])
     with world.store.begin() as tx:
-        for page, fetched in ((told, True), (both, False)):
+        for page, origin in ((told, Origin.FETCHED), (both, Origin.LISTED)):
             tally = Tally(world.hub.fresh_id(), "pull", "erp", "parties", world.clock())
-            take_in(world.hub, tx, channel, page=page, tally=tally, fetched=fetched)
+            ingest(world.hub, tx, channel, page=page, tally=tally, origin=origin)
             assert tally.adds_up
     world.agree()
     with world.store.read() as tx:

@@ -12,8 +12,8 @@ from hub.store.golden import load_golden
 from hub.sync.derive import derive
 from hub.sync.drain import drain
 from hub.sync.ingest.pull import pull
-from hub.sync.push.batch import push
 from hub.sync.push.plan import plan
+from hub.sync.push.push import push
 from hub.sync.receive import receive
 
 
@@ -216,7 +216,7 @@ def test_what_is_recognised_just_before_its_creation_is_not_created(world, monke
             pull(other, "erp", "parties")
         return plan(*args)
 
-    monkeypatch.setattr("hub.sync.push.batch.plan", planned)
+    monkeypatch.setattr("hub.sync.push.writes.plan", planned)
     push(world.hub, "erp")
     world.agree()
     assert list(world.erp.records("parties")) == met

@@ -15,7 +15,7 @@ from connectors.kit.errors import (
 from hub.store import dirty, outbox, quarantine, tables
 from hub.sync.drain import drain
 from hub.sync.ingest.pull import pull
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 from hub.sync.receive import receive
 
 
@@ -203,7 +203,8 @@ def test_a_read_broken_off_under_a_new_mapping_still_reads_everything(world, tmp
 def test_a_page_read_before_a_newer_one_does_not_bring_old_values_back(world):
     company, _party = world.customer()
     from hub.store.runs import Tally
-    from hub.sync.ingest.page import take_in
+    from hub.sync.ingest.page import ingest
+    from hub.sync.ingest.read_record import Origin
 
     channel = world.hub.connection("crm").channel("companies")
     old = channel.connector.fetch("companies", [company])
@@ -211,7 +212,7 @@ def test_a_page_read_before_a_newer_one_does_not_bring_old_values_back(world):
     world.quiet()
     tally = Tally("0" * 32, "pull", "crm", "companies", world.clock())
     with world.store.begin() as tx:
-        take_in(world.hub, tx, channel, page=old, tally=tally, fetched=False)
+        ingest(world.hub, tx, channel, page=old, tally=tally, origin=Origin.LISTED)
     assert tally.skipped == {"older than what is known": 1}
     world.agree()
     assert world.titles() == ["Acme SE"]
@@ -221,7 +222,8 @@ def test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer(world):
     """Its words must not go to the other side, over what somebody has typed there since."""
     company, _party = world.customer()
     from hub.store.runs import Tally
-    from hub.sync.ingest.page import take_in
+    from hub.sync.ingest.page import ingest
+    from hub.sync.ingest.read_record import Origin
 
     channel = world.hub.connection("crm").channel("companies")
     world.crm.misbehave(ties=60.0)
@@ -234,7 +236,7 @@ def test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer(world):
     world.quiet()
     tally = Tally("0" * 32, "pull", "crm", "companies", world.clock())
     with world.store.begin() as tx:
-        take_in(world.hub, tx, channel, page=old, tally=tally, fetched=False)
+        ingest(world.hub, tx, channel, page=old, tally=tally, origin=Origin.LISTED)
     assert tally.skipped == {"no newer by its time than what is known": 1}
     assert world.titles() == ["Acme SE"]
     world.agree()
@@ -245,7 +247,8 @@ def test_a_page_read_before_a_deletion_does_not_bring_the_record_back(world):
     world.restart(policies={"company": {"delete": "propagate"}})
     company, _party = world.customer()
     from hub.store.runs import Tally
-    from hub.sync.ingest.page import take_in
+    from hub.sync.ingest.page import ingest
+    from hub.sync.ingest.read_record import Origin
 
     channel = world.hub.connection("crm").channel("companies")
     old = channel.connector.fetch("companies", [company])
@@ -253,7 +256,7 @@ def test_a_page_read_before_a_deletion_does_not_bring_the_record_back(world):
     world.quiet()
     tally = Tally("0" * 32, "pull", "crm", "companies", world.clock())
     with world.store.begin() as tx:
-        take_in(world.hub, tx, channel, page=old, tally=tally, fetched=False)
+        ingest(world.hub, tx, channel, page=old, tally=tally, origin=Origin.LISTED)
     assert tally.adds_up
     assert world.golden("company") == []
     world.agree()
@@ -441,8 +444,8 @@ def test_flows_wait_until_every_side_was_read_once(world, open_a_shop):
 
 def test_a_push_that_makes_itself_due_again_and_again_ends_all_the_same(world, monkeypatch):
     """Nothing that is read back is kept, as if a system never showed what it was told."""
-    monkeypatch.setattr("hub.sync.push.batch._MORE", 5)
-    monkeypatch.setattr("hub.sync.ingest.page.settle", lambda state, *_args, **_more: state)
+    monkeypatch.setattr("hub.sync.push.push._MORE", 5)
+    monkeypatch.setattr("hub.sync.ingest.observing.settle", lambda state, *_args, **_more: state)
     world.erp.declare("parties", ways={"title": "upper"})
     world.crm.create("companies", name="Acme", domain="acme.example")
     for connection, stream in (("crm", "companies"), ("erp", "parties")):

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.kit.errors import UnavailableError
 from hub.sync.ingest.pull import pull
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 
 
 @pytest.mark.parametrize("fault", ["before", "lost", "partial", "row_lost", "rate"])

@@ -13,7 +13,7 @@ from connectors.kit.twin import Server
 from hub.store import outbox
 from hub.store.engine import Store
 from hub.sync.drain import drain
-from hub.sync.push.batch import push
+from hub.sync.push.push import push
 from hub.sync.receive import receive
 from hub.web.app import create_app
 from hub.web.webhooks import Doors

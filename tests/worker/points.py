@@ -23,7 +23,7 @@ from hub.store.engine import Store
 #: Modules whose functions are use cases, as the stack shows them.
 _USE_CASES = ("hub.sync.", "hub.store.accounts", "worker.perform")
 #: Steps on the way that say nothing.
-_SILENT = {"store_page", "<lambda>", "transact", "_Batch._take", "_Batch._take.<locals>.work"}
+_SILENT = {"store_page", "<lambda>", "transact", "Batch.ingest", "Batch.ingest.<locals>.work"}
 
 
 class Points:
@@ -62,9 +62,9 @@ def watch(points: Points) -> None:
     @contextmanager
     def watched(store: Store, *, durable: bool = False) -> Iterator[Transaction]:
         place = _place("start")
-        if place == "batch._Batch._write":
+        if place == "sending.intend":
             points.last = "create" if durable else "update"
-        if place in ("batch._Batch._write", "batch._Batch._read_back"):
+        if place in ("sending.intend", "sending.read_back"):
             place = f"{place}, {points.last}"
         with begin(store, durable=durable) as tx:
             yield tx

@@ -155,7 +155,7 @@ def test_what_fails_after_it_has_moved_on_does_not_rest_longer_each_time(
         return write(stream, writes)
 
     monkeypatch.setattr(connector, "write", breaking)
-    monkeypatch.setattr("hub.sync.push.batch._BATCH", 5)
+    monkeypatch.setattr("hub.sync.push.push._BATCH", 5)
     for _ in range(3):
         assert not perform(hub, Work("push", "erp"), Event())
         assert "push erp" in due(SECOND * 6)

@@ -37,33 +37,33 @@ START = {
     **commits("leases prolonged", "perform.keep_leases"),
     **commits("tidied up", "attempt._tidy"),
 }
-FIRST_WRITE = commits("fields prepared over there", "prepare.prepare_once")
+FIRST_WRITE = commits("fields prepared over there", "custom_fields.prepare_once")
 PULL = {
     **commits("work taken", "attempt._take"),
-    **commits("stream leased or given back", "pull._run"),
+    **commits("stream leased or given back", "stream_run.run_stream"),
     **commits("calls counted", "accounts.DatabaseLedger._change"),
-    "page read": "ahead.ahead.read: pages",
+    "page read": "prefetch.ahead.read: pages",
     **commits("page stored", "pull._stored"),
     **commits("whole read noted", "pull.pull.work"),
-    **commits("run ended", "pull._end"),
+    **commits("run ended", "stream_run._end"),
     **commits("work done", "attempt._give_back"),
 }
 PUSH = {
     **commits("wishes leased", "push._lease"),
-    "truth fetched": "push._Batch._read: fetch",
-    **commits("truth stored", "push._Batch._read"),
-    **commits("intent to update stored", "push._Batch._write, update"),
+    "truth fetched": "before_write.read_before_write: fetch",
+    **commits("truth stored", "before_write.read_before_write"),
+    **commits("intent to update stored", "sending.intend, update"),
     "update about to be written": "update: about to be written there",
     "update written over there": "update: written there, not answered",
-    **commits("update read back", "push._Batch._read_back, update"),
-    **commits("wishes fulfilled", "push._Batch.work"),
+    **commits("update read back", "sending.read_back, update"),
+    **commits("wishes fulfilled", "batch._store"),
     **commits("push counted", "push.push"),
 }
 CREATE = {
-    **commits("intent to create stored", "push._Batch._write, create"),
+    **commits("intent to create stored", "sending.intend, create"),
     "creation about to be written": "create: about to be written there",
     "creation written over there": "create: written there, not answered",
-    **commits("creation read back", "push._Batch._read_back, create"),
+    **commits("creation read back", "sending.read_back, create"),
 }
 RECEIVE = {
     "verified": "receive: verify",
@@ -85,9 +85,9 @@ AFTERMATH = {
         for words, step in {
             "leases of the dead freed, before the commit": "attempt.take_over: before the commit",
             "leases of the dead freed": "attempt.take_over: committed",
-            "creation probed": "push._Batch._probe: find",
-            "probed creation stored, before the commit": "push._Batch._probe: before the commit",
-            "probed creation stored": "push._Batch._probe: committed",
+            "creation probed": "in_doubt.probe: find",
+            "probed creation stored, before the commit": "in_doubt.probe: before the commit",
+            "probed creation stored": "in_doubt.probe: committed",
         }.items()
     },
 }

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection as Transaction
 
-from connectors.kit.contract import Record
 from hub.model.matching import (
     Candidate,
     Fingerprint,
@@ -24,70 +23,106 @@ from hub.store import merges, unheard
 from hub.store.engine import lock_identities
 from hub.store.fingerprints import candidates_for
 from hub.store.golden import Golden, load_golden
-from hub.store.links import links_by_golden
+from hub.store.links import gone_here, links_by_golden
 from hub.store.reviews import review_decisions
 from hub.sync.context import Channel
+from hub.sync.ingest.read_record import ReadContext, ReadRecord, WrittenValues
 from mappings.canonical.values import Values
 
 
 @dataclass(slots=True)
-class Fresh:
-    """A record read and translated, whose link is not known or has changed."""
-
-    record: Record
-    values: Values = field(repr=False)
-    digest: bytes
-    prints: list[Fingerprint] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Identities:
-    """What was found out about new records."""
+class IdentityMatches:
+    """What was found out about records without a link."""
 
     #: key -> golden id of an existing golden record.
     known: dict[str, str] = field(default_factory=dict)
     #: Of these, the keys of records that carry our hub id: the hub has created them.
     created: set[str] = field(default_factory=set)
-    #: Of these, the keys of records whose golden record has a record in this stream already.
-    spare: set[str] = field(default_factory=set)
+    #: Of these, the keys of records whose golden record has a primary link in this stream already.
+    secondary: set[str] = field(default_factory=set)
     #: key -> the golden record as which it was created: where that was merged since, not `known`.
     made: dict[str, str] = field(default_factory=dict)
     #: key -> why a person must decide.
     unclear: dict[str, Unclear] = field(default_factory=dict)
+    #: key -> fingerprints, of those that were compared by them.
+    prints: dict[str, list[Fingerprint]] = field(default_factory=dict)
+    #: key -> what the hub sent to create it and had no answer to.
+    recalled: dict[str, WrittenValues] = field(default_factory=dict)
+    #: key -> the same, where it may also be somebody else's record.
+    unheard: dict[str, Values] = field(default_factory=dict, repr=False)
+    #: Golden records that had a record in this stream which is gone.
+    gone_before: set[str] = field(default_factory=set)
+
+
+def identify_unlinked(
+    tx: Transaction, context: ReadContext, unlinked: Sequence[ReadRecord]
+) -> IdentityMatches:
+    """Returns who these records are, and what the hub itself has written to them."""
+    found, channel = IdentityMatches(), context.channel
+    written = {one.key: context.written[one.key] for one in unlinked if one.key in context.written}
+    others = [one for one in unlinked if one.key not in written]
+    if others:
+        found = identify(tx, channel, others, reviewed=context.pending.reviews)
+        _recall(tx, channel, found)
+    if written:
+        _recognise_own(tx, channel, {k: one.golden_id for k, one in written.items()}, found=found)
+    if found.known:
+        ids = list(found.known.values())
+        found.gone_before = gone_here(tx, channel.connection, channel.stream, ids)
+    return found
+
+
+def _recall(tx: Transaction, channel: Channel, found: IdentityMatches) -> None:
+    """A record we created and have not heard of since: what we sent is known."""
+    # Where no hub id can be kept, it may also be somebody else's: only what looks like our
+    # own words, as that system writes them, is not news then.
+    nameless = channel.facts.once is None
+    keys = found.known if nameless else found.created
+    made = {key: found.made.get(key, found.known[key]) for key in keys}
+    if not made:
+        return
+    sent = unheard.creates_of(tx, channel.connection, set(made.values()))
+    for key, golden_id in made.items():
+        if golden_id not in sent:
+            continue
+        if nameless:
+            found.unheard[key] = sent[golden_id]
+        else:
+            found.recalled[key] = WrittenValues(golden_id, sent[golden_id], certain=False)
 
 
 def identify(
-    tx: Transaction, channel: Channel, fresh: Sequence[Fresh], *, reviewed: bool = True
-) -> Identities:
+    tx: Transaction, channel: Channel, read: Sequence[ReadRecord], *, reviewed: bool = True
+) -> IdentityMatches:
     """Returns which golden records these records belong to; the rest is unknown to us.
 
     Holds the entity's identity lock until the transaction ends, so that two connections that bring
     the same thing at the same moment cannot both make a golden record of it.
     """
     lock_identities(tx, channel.entity.name)
-    found = Identities()
-    _by_once(tx, channel, fresh, found=found)
-    keys = [f.record.key for f in fresh]
+    found = IdentityMatches()
+    _by_once(tx, channel, read, found=found)
+    keys = [one.key for one in read]
     decided = review_decisions(tx, channel.connection, channel.stream, keys) if reviewed else {}
     chosen = {k: d for k, d in decided.items() if d is not None and d != "new"}
     alive = merges.survivors(tx, chosen.values()) if chosen else {}
     found.known |= {k: alive[d] for k, d in chosen.items() if k not in found.known}
-    found.spare |= _further(tx, channel, found.known)
+    found.secondary |= _secondaries(tx, channel, found.known)
     taken = set(found.known.values())
     new = {key for key, decision in decided.items() if decision == "new"}
-    rest = [f for f in fresh if f.record.key not in found.known]
+    rest = [one for one in read if one.key not in found.known]
     _by_match(tx, channel, rest, found=found, taken=taken, separate=new)
     if channel.facts.once is None:
-        rest = [f for f in rest if f.record.key not in found.known.keys() | found.unclear | new]
+        rest = [one for one in rest if one.key not in found.known.keys() | found.unclear | new]
         _by_sent(tx, channel, rest, found=found, taken=taken)
     return found
 
 
 def _by_once(
-    tx: Transaction, channel: Channel, fresh: Sequence[Fresh], *, found: Identities
+    tx: Transaction, channel: Channel, read: Sequence[ReadRecord], *, found: IdentityMatches
 ) -> None:
     """A record that carries our hub id was created by us: whatever else it looks like."""
-    carried = {f.record.once: f.record.key for f in fresh if f.record.once}
+    carried = {r.record.once: r.key for r in read if r.record.once}
     if not carried:
         return
     golden = load_golden(tx, carried)
@@ -100,7 +135,7 @@ def _by_once(
             found.made[carried[once]] = record.id
 
 
-def _further(
+def _secondaries(
     tx: Transaction, channel: Channel, known: Mapping[str, str], *, taken: Iterable[str] = ()
 ) -> set[str]:
     """Returns the keys of records whose thing has a record here that is written to, or is `taken`.
@@ -117,77 +152,84 @@ def _further(
     return found
 
 
-def recall_ours(tx: Transaction, channel: Channel, ours: dict[str, str], found: Identities) -> None:
+def _recognise_own(
+    tx: Transaction, channel: Channel, ours: Mapping[str, str], *, found: IdentityMatches
+) -> None:
     """Adds records that we have just written: key -> golden id, which may be merged by now."""
     alive = merges.survivors(tx, ours.values())
     known = {key: alive[golden_id] for key, golden_id in ours.items()}
     met = set(known.values())
-    found.spare |= {key for key, golden_id in found.known.items() if golden_id in met}
+    found.secondary |= {key for key, golden_id in found.known.items() if golden_id in met}
     found.known |= known
-    found.spare |= _further(tx, channel, known)
+    found.secondary |= _secondaries(tx, channel, known)
 
 
 def _by_match(
     tx: Transaction,
     channel: Channel,
-    fresh: Sequence[Fresh],
+    read: Sequence[ReadRecord],
     *,
-    found: Identities,
+    found: IdentityMatches,
     taken: set[str],
     separate: set[str],
 ) -> None:
-    for one in fresh:
-        one.prints = fingerprints(channel.entity, one.values)
+    found.prints |= {one.key: fingerprints(channel.entity, one.values) for one in read}
     by_print = candidates_for(
         tx,
-        (p.value for f in fresh for p in f.prints),
+        (p.value for one in read for p in found.prints[one.key]),
         connection=channel.connection,
         stream=channel.stream,
     )
     if not by_print:
         return
     golden = load_golden(tx, {g for ids in by_print.values() for g in ids})
-    for one in fresh:
-        if one.record.key in separate:
+    for one in read:
+        if one.key in separate:
             continue
         candidates = [
             Candidate(g, golden[g].values, printed.rule, printed.strong)
-            for printed in one.prints
+            for printed in found.prints[one.key]
             for g in by_print.get(printed.value, ())
             if g in golden and g not in taken and _alive(golden[g])
         ]
         match decide(channel.entity, one.values, candidates):
             case Linked(id=golden_id):
-                found.known[one.record.key] = golden_id
+                found.known[one.key] = golden_id
                 taken.add(golden_id)
             case Unclear() as unclear:
-                found.unclear[one.record.key] = unclear
+                found.unclear[one.key] = unclear
             case _:
                 pass
 
 
 def _by_sent(
-    tx: Transaction, channel: Channel, fresh: Sequence[Fresh], *, found: Identities, taken: set[str]
+    tx: Transaction,
+    channel: Channel,
+    read: Sequence[ReadRecord],
+    *,
+    found: IdentityMatches,
+    taken: set[str],
 ) -> None:
     """Where no hub id is kept, what looks for certain like what we sent to be made is that thing.
 
     Since then it may have changed, have got another record there, or be part of another thing.
     """
-    sent = unheard.creates(tx, channel.connection, channel.entity.name) if fresh else {}
+    sent = unheard.creates(tx, channel.connection, channel.entity.name) if read else {}
     if not sent:
         return
     alive = merges.survivors(tx, sent)
     unmet = [i for i, survivor in alive.items() if i != survivor or i not in taken]
     looks = {p: i for i in unmet for p in certain_prints(channel.entity, sent[i])}
     ours: dict[str, str] = {}
-    for one in fresh:
-        alike = (looks.get(p.value) for p in one.prints if p.strong)
+    for one in read:
+        prints = found.prints.get(one.key, ())
+        alike = (looks.get(p.value) for p in prints if p.strong)
         made = next((i for i in alike if i is not None and i not in found.made.values()), None)
         if made is not None:
-            ours[one.record.key] = alive[made]
-            found.made[one.record.key] = made
+            ours[one.key] = alive[made]
+            found.made[one.key] = made
     found.known |= ours
-    found.spare |= _further(tx, channel, ours, taken=taken)
+    found.secondary |= _secondaries(tx, channel, ours, taken=taken)
 
 
 def _alive(golden: Golden) -> bool:

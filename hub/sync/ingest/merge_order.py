@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Merge, Page
-from hub.store import inbox, merges
+from hub.store import merges
 from hub.store.links import Link, links_by_key
+from hub.sync.changeset import ChangeSet
 from hub.sync.context import Channel
-from hub.sync.freshness import look_again
-from hub.sync.ingest.identity import Fresh, identify
+from hub.sync.freshness import request_refetch
+from hub.sync.ingest.identity import identify
+from hub.sync.ingest.read_record import ReadContext, ReadRecord
 
 
 @dataclass(slots=True)
-class Sorted:
+class SortedMerges:
     """The merges of a page."""
 
     #: Taken before the records of the page.
@@ -32,42 +33,48 @@ class Sorted:
     asked: list[Merge] = field(default_factory=list)
 
 
-def sort_merges(tx: Transaction, channel: Channel, page: Page, *, fetched: bool) -> Sorted:
-    """Sorts the merges of a page. What was `fetched` tells all there is to know."""
-    found = Sorted()
+def sort_merges(tx: Transaction, context: ReadContext, page: Page) -> SortedMerges:
+    """Sorts the merges of a page; one that was fetched tells all there is to know."""
+    found, channel = SortedMerges(), context.channel
+    if not page.merges:
+        return found
     keys = {key for merge in page.merges for key in (merge.key, merge.into)}
     links = links_by_key(tx, channel.connection, channel.stream, keys)
     unknown = {merge.into for merge in page.merges if _alive(links, merge.key)} - links.keys()
     known = _recognised(tx, channel, page, unknown)
-    told = {*page.gone, *(r.key for r in page.records), *(m.key for m in page.merges)}
+    on_page = {*page.gone, *(r.key for r in page.records), *(m.key for m in page.merges)}
     for merge in page.merges:
         if merge.into not in unknown or not _alive(links, merge.key):
             found.now.append(merge)
         elif known.get(merge.into, links[merge.key].golden_id) != links[merge.key].golden_id:
             found.later.append(merge)
-        elif fetched or merge.into in told:
+        elif not context.origin.may_be_old or merge.into in on_page:
             found.now.append(merge)
         else:
             found.asked.append(merge)
     return found
 
 
-def with_told_merges(tx: Transaction, channel: Channel, page: Page) -> Page:
-    """Returns the page with merges that were told before its records: they are survivors."""
-    place = (channel.connection, channel.stream)
-    told = merges.told(tx, *place, [record.key for record in page.records])
-    linked = links_by_key(tx, *place, [key for key, _ in told])
-    alive = [Merge(*one) for one in dict.fromkeys(told) if _alive(linked, one[0])]
+def with_reported_merges(tx: Transaction, context: ReadContext, page: Page) -> Page:
+    """Returns the page with merges that were reported before its records: they are survivors."""
+    if not (context.pending.merges and page.records):
+        return page
+    stream = (context.channel.connection, context.channel.stream)
+    reported = merges.told(tx, *stream, [record.key for record in page.records])
+    linked = links_by_key(tx, *stream, [key for key, _ in reported])
+    alive = [Merge(*one) for one in dict.fromkeys(reported) if _alive(linked, one[0])]
     return replace(page, merges=[*page.merges, *(m for m in alive if m not in page.merges)])
 
 
-def ask_for_survivors(
-    tx: Transaction, channel: Channel, asked: Sequence[Merge], *, now: datetime
-) -> None:
+def request_survivors(context: ReadContext, asked: Sequence[Merge], *, changes: ChangeSet) -> None:
     """Notes that these merges are to be looked at together with their survivors."""
-    place = (channel.connection, channel.stream)
-    nudges = [look_again(*place, merge.key, why="merge", into=merge.into) for merge in asked]
-    inbox.receive(tx, nudges, now=now)
+    if not asked:
+        return
+    context.tally.seen += len(asked)
+    context.tally.skip("what it was merged into is read first", len(asked))
+    stream = (context.channel.connection, context.channel.stream)
+    for merge in asked:
+        changes.notify(request_refetch(*stream, merge.key, why="merge", into=merge.into))
 
 
 def _alive(links: Mapping[str, Link], key: str) -> bool:
@@ -78,9 +85,9 @@ def _recognised(
     tx: Transaction, channel: Channel, page: Page, unknown: set[str]
 ) -> Mapping[str, str]:
     """Returns key -> golden id of survivors on this page that are something we know."""
-    fresh = [
-        Fresh(record, channel.mapping.legible(record.payload), b"")
+    read = [
+        ReadRecord(record, channel.mapping.legible(record.payload), b"")
         for record in page.records
         if record.key in unknown
     ]
-    return identify(tx, channel, fresh).known if fresh else {}
+    return identify(tx, channel, read).known if read else {}

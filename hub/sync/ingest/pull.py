@@ -17,9 +17,10 @@ from hub.store.links import count_links
 from hub.store.runs import Tally, save_run
 from hub.store.streams import StreamState, lease_stream, save_stream, stream_state
 from hub.sync.context import Channel, Hub
-from hub.sync.ingest.page import take_in
+from hub.sync.ingest.page import ingest
 from hub.sync.ingest.prefetch import ahead
-from hub.sync.ingest.reading import run_stream
+from hub.sync.ingest.read_record import Origin
+from hub.sync.ingest.stream_run import run_stream
 from hub.sync.ingest.sweep import take_missing
 from hub.sync.progress import Progress
 from hub.sync.surprises import accepted_has_happened, guard
@@ -84,7 +85,7 @@ def _stored(
 
             def store_page(tx: Transaction, page: Page = page, since: str | None = since) -> Tally:
                 counted = tally.copy()
-                take_in(hub, tx, channel, page=page, tally=counted, fetched=False)
+                ingest(hub, tx, channel, page=page, tally=counted, origin=Origin.LISTED)
                 guard(hub, counted, known=known, accepted=state.accepted)
                 saved = {"fingerprint": channel.mapping.fingerprint, "cursor": since}
                 save_stream(tx, connection, stream, **saved)

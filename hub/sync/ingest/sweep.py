@@ -17,9 +17,9 @@ from hub.store.links import count_links, living_keys, unknown_keys
 from hub.store.runs import Tally
 from hub.store.streams import save_stream, stream_state
 from hub.sync.context import Channel, Hub
-from hub.sync.freshness import look_again
-from hub.sync.ingest.page import take_in
-from hub.sync.ingest.reading import run_stream
+from hub.sync.freshness import request_refetch
+from hub.sync.ingest.page import ingest
+from hub.sync.ingest.stream_run import run_stream
 from hub.sync.progress import Progress
 from hub.sync.surprises import accepted_has_happened, guard
 
@@ -62,7 +62,7 @@ def take_missing(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally) -
 
         def store_portion(tx: Transaction, page: Page = page) -> Tally:
             counted = tally.copy()
-            take_in(hub, tx, channel, page=page, tally=counted)
+            ingest(hub, tx, channel, page=page, tally=counted)
             guard(hub, counted, known=linked, accepted=accepted)
             return counted
 
@@ -112,7 +112,7 @@ def _ask_for_gaps(hub: Hub, channel: Channel, present: KeySet) -> None:
             unknown = unknown_keys(tx, connection, stream, keys)
         if unknown:
             with hub.store.begin() as tx:
-                nudges = [look_again(connection, stream, key, why="gap") for key in unknown]
+                nudges = [request_refetch(connection, stream, key, why="gap") for key in unknown]
                 inbox.receive(tx, nudges, now=hub.clock())
 
 

@@ -5,18 +5,19 @@ The history of both is kept, and what is needed to undo it: see undo.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sqlalchemy import Connection as Transaction
 
 from hub.model.observe import Change
 from hub.model.state import LinkState
+from hub.model.want import settle_unheard
 from hub.store import history, outbox, unheard
 from hub.store.conflicts import move_conflicts
 from hub.store.golden import Golden, load_golden
-from hub.store.links import change_links, links_by_golden
+from hub.store.links import Link, change_links, links_by_golden
 from hub.store.references import referring
-from hub.sync.changeset import Consequences
+from hub.sync.changeset import ChangeSet
+from hub.sync.context import Channel, Hub
+from hub.sync.locking import lock_records
 from hub.sync.merge.undo import remember_before
 from mappings.canonical.values import Values
 
@@ -26,7 +27,7 @@ def merge_golden(
     loser_id: str,
     winner_id: str,
     *,
-    then: Consequences,
+    changes: ChangeSet,
     why: str,
     shown_as: LinkState | None = None,
 ) -> None:
@@ -38,7 +39,7 @@ def merge_golden(
     golden = load_golden(tx, [loser_id, winner_id], lock=True)
     loser, winner = golden[loser_id], golden[winner_id]
     gained = {p: v for p, v in loser.values.items() if winner.values.get(p) is None}
-    remember_before(tx, loser, winner, gained=gained, why=why, now=then.now)
+    remember_before(tx, loser, winner, gained=gained, why=why, now=changes.now)
     if shown_as is not None:
         gained |= _spelt_out(loser, winner, shown_as)
     lost = [
@@ -47,21 +48,26 @@ def merge_golden(
         if path not in gained and winner.values[path] != value
     ]
     origin = loser.origin
-    then.history(winner_id, lost, connection=origin)
-    then.set_values(winner, gained, origin=origin, at=None)
+    changes.history(winner_id, lost, connection=origin)
+    changes.set_values(winner, gained, origin=origin, at=None)
     loser.merged_into = winner_id
-    then.touch(loser)
-    then.forget(loser)
-    unheard.inherit(tx, then.hub.connections, loser_id, winner_id, paths=gained)
-    outbox.cancel_for(tx, then.hub.connections, loser_id)
+    changes.touch(loser)
+    changes.forget(loser)
+    unheard.inherit(tx, changes.hub.connections, loser_id, winner_id, paths=gained)
+    outbox.cancel_for(tx, changes.hub.connections, loser_id)
     history.move(tx, loser_id, winner_id)
     move_conflicts(tx, loser_id, winner_id)
-    places = _move_links(tx, loser_id, winner_id)
-    tell_children(tx, winner_id, places, then=then)
-    _move_references(tx, loser_id, winner_id, then=then)
-    for name, connection in then.hub.connections.items():
-        if connection.has(winner.entity):
-            then.wish(name, winner)
+    only_there = _move_links(tx, loser_id, winner_id)
+    changes.enqueue_children(winner_id, only_there)
+    _move_references(tx, loser_id, winner_id, changes=changes)
+    changes.enqueue_everywhere(winner)
+
+
+def as_shown(tx: Transaction, old: Link, into: Link) -> LinkState:
+    """Returns how a system spells the old record, an update whose answer was lost included."""
+    golden_id = str(old.golden_id)
+    sent = unheard.updates(tx, old.connection, [golden_id]).get(golden_id)
+    return settle_unheard(old.state, sent, into.state.seen) if sent else old.state
 
 
 def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:
@@ -76,20 +82,6 @@ def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:
         and shown_as.agreed_at(path) not in (None, winner.values[path])
         and shown_as.shown_at(path) == winner.values[path]
     }
-
-
-def tell_children(
-    tx: Transaction, golden_id: str, connections: Iterable[str], *, then: Consequences
-) -> None:
-    """What refers to a record that is there (again) can say so in these connections now."""
-    places = [name for name in dict.fromkeys(connections) if name in then.hub.connections]
-    if not places:
-        return
-    children = referring(tx, [golden_id]).get(golden_id, [])
-    for child in load_golden(tx, children).values():
-        for name in places:
-            if then.hub.connections[name].has(child.entity):
-                then.wish(name, child)
 
 
 def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
@@ -119,14 +111,35 @@ def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
     return [link.connection for link in moved if not link.spare and link.gone_at is None]
 
 
-def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, then: Consequences) -> None:
+def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, changes: ChangeSet) -> None:
     children = referring(tx, [loser_id]).get(loser_id, [])
     for child in load_golden(tx, children, lock=True).values():
         values = {p: winner_id for p, v in child.values.items() if v == loser_id}
-        then.set_values(child, dict(values), origin=child.origin, at=None)
+        changes.set_values(child, dict(values), origin=child.origin, at=None)
     shown = [link for links in links_by_golden(tx, children).values() for link in links]
     for link in shown:
         # Over there it still shows the same key, which means the winner now.
         for known in (link.state.seen, link.state.agreed, link.state.shown):
             known.update({p: winner_id for p, v in known.items() if v == loser_id})
     change_links(tx, shown)
+
+
+def merge_into_survivor(hub: Hub, channel: Channel, golden_id: str, key: str, *, run: str) -> None:
+    """Makes a golden record one with that of the record into which its own was merged there.
+
+    Where that record is not known yet, nothing happens.
+    """
+
+    def work(tx: Transaction) -> None:
+        stream = (channel.connection, channel.stream)
+        links, golden = lock_records(tx, *stream, [key], also=[golden_id])
+        link = links.get(key)
+        into = None if link is None else golden.get(link.golden_id or "")
+        if into is None or into.id == golden_id or golden[golden_id].merged_into is not None:
+            return
+        changes = ChangeSet(hub, run, hub.clock())
+        why = f"what was created for it was merged into {channel.stream} {key} in"
+        merge_golden(tx, golden_id, into.id, changes=changes, why=f"{why} {channel.connection}")
+        changes.store(tx)
+
+    hub.store.transact(work)

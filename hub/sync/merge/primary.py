@@ -1,7 +1,8 @@
-"""Which of the records that a thing has in a stream is written to.
+"""Which of the records that a golden record has in a stream is written to.
 
-Merges elsewhere give a thing several records in one stream. One of them has its place and is
-written to (`spare` 0), the others are further ones. While one of them lives, the place is taken.
+Merges in the remote system give a golden record several records in one stream. One of them has the
+primary link and is written to (`spare` 0), the others are secondaries. While one of them lives,
+nothing is created.
 """
 
 from __future__ import annotations
@@ -12,25 +13,25 @@ from hashlib import blake2b
 from sqlalchemy import Connection as Transaction
 
 from hub.store.golden import load_golden
-from hub.store.links import Link, change_links, links_by_golden
-from hub.sync.changeset import Consequences
+from hub.store.links import Link, links_by_golden
+from hub.sync.changeset import ChangeSet
 from hub.sync.context import Channel
 
 
-def written_link(links: Sequence[Link], channel: Channel) -> Link | None:
+def primary_link(links: Sequence[Link], channel: Channel) -> Link | None:
     """Returns the link of a golden record that is written to in a stream, be its record gone."""
     return next((n for n in links if n.stream == channel.stream and n.spare == 0), None)
 
 
-def further(key: str) -> int:
-    """Returns a number for a further link that has no id yet; never one of another link."""
+def secondary(key: str) -> int:
+    """Returns a number for a secondary link that has no id yet; never one of another link."""
     return -1 - int.from_bytes(blake2b(key.encode(), digest_size=6).digest(), "big")
 
 
-def heirs(tx: Transaction, channel: Channel, going: Mapping[str, Link]) -> dict[str, Link]:
-    """Returns golden id -> the further record that is left of things that lose their written one.
+def next_primaries(tx: Transaction, channel: Channel, going: Mapping[str, Link]) -> dict[str, Link]:
+    """Returns golden id -> the secondary that is left of golden records that lose their primary.
 
-    Who deletes one of two records of a thing has not deleted the thing.
+    Who deletes one of two records of a golden record has not deleted the golden record.
     """
     ids = {n.golden_id for n in going.values() if n.golden_id and n.spare == 0 and not n.gone_at}
     found: dict[str, Link] = {}
@@ -42,37 +43,49 @@ def heirs(tx: Transaction, channel: Channel, going: Mapping[str, Link]) -> dict[
     return found
 
 
-def leave_to(tx: Transaction, link: Link, heir: Link, *, then: Consequences) -> None:
-    """A record that is gone leaves its place to a further one."""
+def hand_over_primary(link: Link, successor: Link, *, changes: ChangeSet) -> None:
+    """A record that is gone leaves its place to a secondary."""
     link.spare = link.id or 0
-    change_links(tx, [link])
-    write_to(tx, heir, then=then)
+    changes.link_changed(link)
+    successor.spare = 0
+    changes.link_changed(successor)
 
 
-def write_to(tx: Transaction, link: Link, *, then: Consequences) -> None:
-    """A further record gets the place, which is free, and is told what it lacks."""
+def make_primary(tx: Transaction, link: Link, *, changes: ChangeSet) -> None:
+    """A secondary becomes the primary link, where there is none, and is told what it lacks."""
     link.spare = 0
-    change_links(tx, [link])
+    changes.link_changed(link)
     for golden in load_golden(tx, [str(link.golden_id)]).values():
-        then.wish(link.connection, golden)
+        changes.enqueue(link.connection, golden)
 
 
-def come_back(tx: Transaction, link: Link, page: Mapping[str, Link]) -> None:
-    """A further record that was gone and lives again gets the place, unless another one has it.
+def siblings(
+    tx: Transaction, channel: Channel, links: Mapping[str, Link], known: Mapping[str, str]
+) -> Mapping[str, Sequence[Link]]:
+    """Returns golden id -> all its links there, where one that is gone may come back.
 
-    `page` are the links of the page at hand by key, as they are by now.
+    `known` are the golden records (by key) that links without one are about to join.
     """
-    golden_id = str(link.golden_id)
-    found = links_by_golden(tx, [golden_id], connection=link.connection)
-    others = [
-        page.get(other.key, other)
-        for other in found.get(golden_id, [])
+    gone = [n for n in links.values() if n.gone_at is not None]
+    ids = [n.golden_id for n in gone if n.golden_id and n.spare]
+    ids += [known[n.key] for n in gone if n.golden_id is None and n.key in known]
+    return links_by_golden(tx, ids, connection=channel.connection)
+
+
+def restore_link(link: Link, others: Sequence[Link], *, changes: ChangeSet) -> None:
+    """A secondary that was gone and lives again becomes primary, unless another record lives.
+
+    `others` are the links of its golden record.
+    """
+    known = [
+        changes.current_link(other)
+        for other in others
         if other.stream == link.stream and other.key != link.key
     ]
-    placed = next((other for other in others if other.spare == 0), None)
-    if placed is not None and placed.gone_at is None:
+    primary = next((other for other in known if other.spare == 0), None)
+    if primary is not None and primary.gone_at is None:
         return
-    if placed is not None:
-        placed.spare = placed.id or 0
-        change_links(tx, [placed])
+    if primary is not None:
+        primary.spare = primary.id or 0
+        changes.link_changed(primary)
     link.spare = 0

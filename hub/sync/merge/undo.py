@@ -21,14 +21,14 @@ from hub.model.fights import DECIDED
 from hub.model.matching import fingerprints
 from hub.model.observe import Change
 from hub.model.state import LinkState
-from hub.store import history, inbox, merges
+from hub.store import history, merges
 from hub.store.conflicts import conflicts_of, reassign_conflicts, withdraw_conflicts
 from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, change_links, links_by_golden
 from hub.store.references import referring
-from hub.sync.changeset import Consequences, changed_at
+from hub.sync.changeset import ChangeSet, changed_at
 from hub.sync.context import Hub
-from hub.sync.freshness import look_again
+from hub.sync.freshness import request_refetch
 from mappings.canonical.values import Scalar, Values
 
 #: Who decides that two things are two.
@@ -108,7 +108,7 @@ class _Split:
     def __init__(self, hub: Hub, tx: Transaction, row: Mapping[str, Any]) -> None:
         self.hub, self.tx, self.row = hub, tx, row
         self.before: Mapping[str, Any] = row["before"]
-        self.then = Consequences(hub, hub.fresh_id(), hub.clock())
+        self.changes = ChangeSet(hub, hub.fresh_id(), hub.clock())
         golden = load_golden(tx, [row["loser"], row["winner"]], lock=True)
         self.why = f"{DECIDED} to undo merge {row['id']}"
         self.loser, self.winner = golden[row["loser"]], golden[row["winner"]]
@@ -126,8 +126,8 @@ class _Split:
         self._give_back_children(links)
         self._give_back_past(links)
         self._tell()
-        self.then.store(self.tx)
-        merges.undone(self.tx, self.row["id"], now=self.then.now)
+        self.changes.store(self.tx)
+        merges.undone(self.tx, self.row["id"], now=self.changes.now)
         return Split(self.row["id"], self.row["entity"], self.loser.id, self.winner.id)
 
     # --- links ----------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class _Split:
             place = (link.connection, link.stream)
             link.spare = 0 if place not in taken else link.id or 0
             taken.add(place)
-            self._look_again(link)
+            self._request_refetch(link)
         change_links(self.tx, list(links))
         self._make_place()
 
@@ -194,12 +194,12 @@ class _Split:
 
     def _revive(self, typed: Mapping[str, Values]) -> None:
         self.loser.merged_into = None
-        self.then.touch(self.loser)
+        self.changes.touch(self.loser)
         entity = self.hub.entities[self.loser.entity]
-        self.then.recognise(self.loser, fingerprints(entity, self.loser.values))
+        self.changes.recognise(self.loser, fingerprints(entity, self.loser.values))
         for connection, values in typed.items():
             if values:
-                self.then.set_values(self.loser, values, origin=connection, at=None)
+                self.changes.set_values(self.loser, values, origin=connection, at=None)
 
     def _give_back_values(self) -> None:
         """What the winner only gained and nobody has changed since goes, also where it is shown."""
@@ -216,8 +216,10 @@ class _Split:
         if not given:
             return
         changes = [Change(path, old, None, "taken", self.why) for path, old in given.items()]
-        self.then.history(self.winner.id, changes, connection=PERSON)
-        self.then.set_values(self.winner, dict.fromkeys(given), origin=self.winner.origin, at=None)
+        self.changes.history(self.winner.id, changes, connection=PERSON)
+        self.changes.set_values(
+            self.winner, dict.fromkeys(given), origin=self.winner.origin, at=None
+        )
         for path in given:
             _as_from(self.winner, path, self.before["origins"].get(path))
             if path in shown:
@@ -231,8 +233,8 @@ class _Split:
             if paths:
                 values: Values = dict.fromkeys(paths, self.loser.id)
                 back = [Change(p, self.winner.id, self.loser.id, "taken", self.why) for p in paths]
-                self.then.history(child.id, back, connection=PERSON)
-                self.then.set_values(child, values, origin=child.origin, at=None)
+                self.changes.history(child.id, back, connection=PERSON)
+                self.changes.set_values(child, values, origin=child.origin, at=None)
             for path in paths:
                 _as_from(child, path, kept[child.id][path])
         shown = links_by_golden(self.tx, children)
@@ -240,7 +242,7 @@ class _Split:
         for link in changed:
             digest = None if link.digest is None else link.digest.hex()
             if digest is None or digest != self.before["digests"].get(str(link.id)):
-                self._look_again(link)  # it may show anything by now
+                self._request_refetch(link)  # it may show anything by now
                 continue
             # Over there it shows the same record as before, which is the loser again.
             for known in (link.state.seen, link.state.agreed, link.state.shown):
@@ -258,33 +260,30 @@ class _Split:
         for links in links_by_golden(self.tx, younger).values():
             again = [link for link in links if link.connection in places]
             for link in again:
-                self._look_again(link)
+                self._request_refetch(link)
             change_links(self.tx, again)
 
-    def _look_again(self, link: Link) -> None:
+    def _request_refetch(self, link: Link) -> None:
         """Only a fetch can tell what it shows."""
         link.digest = None
         if link.gone_at is None:
-            nudge = look_again(link.connection, link.stream, link.key)
-            inbox.receive(self.tx, [nudge], now=self.then.now)
+            self.changes.notify(request_refetch(link.connection, link.stream, link.key))
 
     def _give_back_past(self, links: Iterable[Link]) -> None:
         ids = [link.id for link in links if link.id is not None]
         history.reassign(self.tx, self.before["history"], self.loser.id)
         reassign_conflicts(self.tx, ids, self.loser.id)
         # Those that the merge has brought about are over with it.
-        withdraw_conflicts(self.tx, ids, kept=self.before["conflicts"], now=self.then.now)
+        withdraw_conflicts(self.tx, ids, kept=self.before["conflicts"], now=self.changes.now)
 
     def _tell(self) -> None:
         for golden in (self.loser, self.winner):
-            self.then.history(
+            self.changes.history(
                 golden.id,
                 [Change("(record)", None, golden.id, "taken", self.why)],
                 connection=PERSON,
             )
-            for name, connection in self.hub.connections.items():
-                if connection.has(golden.entity):
-                    self.then.wish(name, golden)
+            self.changes.enqueue_everywhere(golden)
 
 
 def _as_from(golden: Golden, path: str, origin: list[Any] | None) -> None:

@@ -1,4 +1,8 @@
-"""Creates that may have happened: what of a probe is ours, and what was met meanwhile."""
+"""Creates whose outcome is unknown: they are looked for before they are repeated.
+
+A probe asks for the hub's id; where none can be kept, what is new there is read, and the match
+rules must tell.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,88 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection as Transaction
 
-from connectors.kit.contract import Record
+from connectors.kit.contract import Page, Record
+from hub.model.matching import fingerprints
 from hub.store import merges, unheard
 from hub.store.engine import lock_identities
 from hub.store.links import links_by_golden, links_by_key
-from hub.sync.changeset import Consequences
-from hub.sync.context import Channel, Hub
-from hub.sync.locking import hold
-from hub.sync.merge.merging import merge_golden
-from hub.sync.merge.primary import written_link
+from hub.store.streams import stream_state
+from hub.sync.context import Channel
+from hub.sync.ingest.read_record import Origin, WrittenValues
+from hub.sync.merge.merging import merge_into_survivor
+from hub.sync.merge.primary import primary_link
+from hub.sync.push.job import Batch, Job
+from hub.sync.push.verdict import postponed, quarantined
+from hub.sync.unfinished import any_quarantined
 
 
-def found_there(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) -> dict[str, str]:
-    """Returns golden id -> why not to create it: it has a record over there by now, or may have.
+def is_in_doubt(job: Job, channel: Channel) -> bool:
+    """Returns True if nobody knows what became of a create: a merge may have brought a link since.
+
+    What keeps a hub id will tell by itself then, whenever it is read.
+    """
+    return job.entry.state == "sent" and (job.link is None or channel.facts.once is None)
+
+
+def probe(batch: Batch, channel: Channel, unknown: Sequence[Job]) -> None:
+    """Asks whether creates with an unknown outcome have happened, before any is repeated."""
+    if not unknown:
+        return
+    if channel.facts.once is None:
+        _recognise(batch, channel, unknown)
+        return
+    sent = {job.golden.id: job.entry.sent or {} for job in unknown}
+    made = channel.connector.find(channel.stream, list(sent))
+    with batch.hub.store.read() as tx:
+        ours = _ours_of(tx, channel, made)
+    written = {
+        key: WrittenValues(golden_id, sent[golden_id], certain=False)
+        for key, golden_id in ours.items()
+    }
+    page = Page(records=list(made.values()))
+    batch.ingest(channel, page, origin=Origin.PROBED, written=written)
+    found = [job for job in unknown if job.golden.id in made]
+    for job in found:
+        key = made[job.golden.id].key
+        if ours.get(key) != job.golden.id:
+            merge_into_survivor(batch.hub, channel, job.golden.id, key, run=batch.tally.id)
+    batch.refresh(found, channel)
+    with batch.hub.store.read() as tx:
+        keys = [record.key for record in made.values()]
+        linked = links_by_key(tx, channel.connection, channel.stream, keys)
+    for job in found:
+        # What was merged has no link of its own any more: its record is the survivor's.
+        merged = job.golden.merged_into is not None and made[job.golden.id].key in linked
+        if job.link is None and not merged:
+            reason = f"it is in {channel.stream}, but cannot be taken in yet; see its letter"
+            batch.decide(job.entry, postponed(job.entry.attempts, reason, state=None))
+
+
+def _recognise(batch: Batch, channel: Channel, unknown: Sequence[Job]) -> None:
+    """Reads what is new there: where no hub id can be kept, the match rules must tell."""
+    with batch.hub.store.read() as tx:
+        since = stream_state(tx, channel.connection, channel.stream).cursor
+    for page in channel.connector.pages(channel.stream, since):
+        batch.ingest(channel, page, origin=Origin.LISTED)
+    batch.refresh(unknown, channel)
+    with batch.hub.store.read() as tx:
+        hidden = any_quarantined(tx, channel)
+    for job in unknown:
+        known, attempts = fingerprints(channel.entity, job.golden.values), job.entry.attempts
+        if job.link is None and hidden:
+            # One of those that cannot be taken in yet may be what we have made.
+            reason = f"records of {channel.stream} are set aside; one of them may be this one"
+            batch.decide(job.entry, postponed(attempts, reason, state=None))
+        elif job.link is None and not any(one.strong for one in known):
+            reason = (
+                f"nobody can tell whether it was created in {channel.connection}: look there,"
+                " then link it or replay this letter"
+            )
+            batch.decide(job.entry, quarantined(attempts, reason))
+
+
+def not_to_create(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) -> dict[str, str]:
+    """Returns golden id -> why not to create it: it has a remote record by now, or may have.
 
     Nobody recognises one of them before the transaction ends.
     """
@@ -31,15 +104,15 @@ def found_there(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) ->
     found = dict.fromkeys(into, why)
     links = links_by_golden(tx, golden_ids, connection=channel.connection)
     for golden_id, known in links.items():
-        if written_link(known, channel) is not None:
+        if primary_link(known, channel) is not None:
             found[golden_id] = "was found there just before"
     return found
 
 
-def ours_of(tx: Transaction, channel: Channel, made: Mapping[str, Record]) -> dict[str, str]:
+def _ours_of(tx: Transaction, channel: Channel, made: Mapping[str, Record]) -> dict[str, str]:
     """Returns key -> golden id of what a probe found, without what has become another's record.
 
-    A record that was created for one thing and merged over there lives on as that of another one.
+    A record that was created for one golden record and merged there lives on as that of another.
     """
     keys = [record.key for record in made.values()]
     links = links_by_key(tx, channel.connection, channel.stream, keys)
@@ -50,23 +123,3 @@ def ours_of(tx: Transaction, channel: Channel, made: Mapping[str, Record]) -> di
         if record.once in (None, golden_id) and not taken:
             ours.setdefault(record.key, golden_id)
     return ours
-
-
-def join(hub: Hub, channel: Channel, golden_id: str, key: str, *, run: str) -> None:
-    """Makes a golden record one with that of the record into which its own was merged over there.
-
-    Where that record is not known yet, nothing happens.
-    """
-
-    def work(tx: Transaction) -> None:
-        links, golden = hold(tx, channel.connection, channel.stream, [key], also=[golden_id])
-        link = links.get(key)
-        into = None if link is None else golden.get(link.golden_id or "")
-        if into is None or into.id == golden_id or golden[golden_id].merged_into is not None:
-            return
-        then = Consequences(hub, run, hub.clock())
-        why = f"what was created for it was merged into {channel.stream} {key} in"
-        merge_golden(tx, golden_id, into.id, then=then, why=f"{why} {channel.connection}")
-        then.store(tx)
-
-    hub.store.transact(work)

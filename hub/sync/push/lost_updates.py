@@ -14,15 +14,15 @@ from sqlalchemy import Connection as Transaction
 
 from hub.model.observe import Change
 from hub.store.golden import load_golden
-from hub.sync.changeset import Consequences
+from hub.sync.changeset import ChangeSet
 from hub.sync.context import Channel, Hub
-from hub.sync.push.plan import Job
+from hub.sync.push.job import Job
 from mappings.canonical.values import Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path
 
 
-def remember_overwritten(hub: Hub, channel: Channel, jobs: Sequence[Job], *, run: str) -> None:
+def keep_lost_updates(hub: Hub, channel: Channel, jobs: Sequence[Job], *, run: str) -> None:
     """Notes in history what these writes replaced; where the connection wins, takes it."""
     typed = {job.golden.id: found for job in jobs if (found := _typed(channel, job))}
     if typed:
@@ -67,7 +67,7 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def _store(
     hub: Hub, tx: Transaction, channel: Channel, typed: Mapping[str, Values], *, run: str
 ) -> None:
-    then = Consequences(hub, run, hub.clock())
+    changes = ChangeSet(hub, run, hub.clock())
     for golden in load_golden(tx, typed, lock=True).values():
         policy, here = hub.policy(golden.entity), channel.connection
         taken = {
@@ -77,16 +77,16 @@ def _store(
             and policy.of(path).may_set(here)
             and (value is not None or policy.of(path).blank == "write")
         }
-        changes = []
+        notes = []
         for path, value in typed[golden.id].items():
             ours = golden.values.get(path)
             if path in taken:
-                changes.append(Change(path, ours, value, "taken", f"both: {here}"))
-                changes.append(Change(path, ours, value, "superseded", f"both: {here}"))
+                notes.append(Change(path, ours, value, "taken", f"both: {here}"))
+                notes.append(Change(path, ours, value, "superseded", f"both: {here}"))
             else:
                 why = f"typed in {here} in the moment of the hub's own write (lock: told)"
-                changes.append(Change(path, value, ours, "superseded", why))
-        then.history(golden.id, changes, connection=here)
+                notes.append(Change(path, value, ours, "superseded", why))
+        changes.history(golden.id, notes, connection=here)
         if taken:
-            then.set_values(golden, taken, origin=here, at=None)
-    then.store(tx)
+            changes.set_values(golden, taken, origin=here, at=None)
+    changes.store(tx)

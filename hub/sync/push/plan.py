@@ -1,42 +1,26 @@
-"""Computes what to write for a batch of wishes. Reads the store, writes nothing."""
+"""Computes what to write for a batch of outbox entries. Reads the store, writes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from sqlalchemy import Connection as Transaction
 
-from connectors.kit.contract import Create, Delete, Outcome, Payload, Record, Update, Write
+from connectors.kit.contract import Create, Delete, Payload, Update, Write
 from hub.model.matching import certain_prints
 from hub.model.want import agree, wanted
-from hub.store import aside, quarantine
 from hub.store.conflicts import open_paths
 from hub.store.golden import Golden, load_golden
-from hub.store.links import Link, gone_there, keys_of
-from hub.store.outbox import Wish
-from hub.store.reviews import open_reviews
+from hub.store.links import gone_there, keys_of
 from hub.sync.context import Channel, Hub
-from hub.sync.names import name_in_full
+from hub.sync.names import full_names
+from hub.sync.push.job import Job
+from hub.sync.unfinished import unidentified
 from mappings.canonical.naming import in_full
-from mappings.canonical.values import Scalar, Values
+from mappings.canonical.values import Scalar
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path
-
-
-@dataclass(slots=True)
-class Job:
-    """One wish, with what is known about it."""
-
-    wish: Wish
-    golden: Golden
-    link: Link | None
-    #: The record as it was just read.
-    record: Record | None = None
-    #: The golden values that are written.
-    values: Values = field(default_factory=dict, repr=False)
-    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,70 +46,41 @@ def plan(
     first = [
         (job, unclear.get(job.golden.id) or _lacking(hub, channel, job, conflicts)) for job in jobs
     ]
-    keys = _keys(tx, channel, [job for job, waiting in first if waiting is None])
-    planned: list[tuple[Job, Plan]] = []
-    for job, waiting in first:
-        planned.append((job, waiting or _write(hub, tx, channel, job=job, keys=keys)))
-    return planned
+    targets = _targets(hub, tx, channel, [job for job, waiting in first if waiting is None])
+    return [(job, waiting or _write(channel, job, targets)) for job, waiting in first]
 
 
 def _unclear(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str, Waiting]:
     """Returns golden id -> why it is not created: it may be there, as a record not taken in yet."""
     if not new:
         return {}
-    pending = quarantine.pending(tx, channel.connection)
-    found = _set_aside(tx, channel, new) if pending.letters or pending.reviews else {}
-    reviews = _reviews(tx, channel) if pending.reviews else {}
-    for job in new:
-        waiting = _undecided(channel, job, reviews)
-        if waiting is not None:
-            found[job.golden.id] = waiting
-    return found
-
-
-def _set_aside(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str, Waiting]:
-    """Who is set aside over there and recognised for certain is not made a second time."""
-    looks = {
+    # Whoever is quarantined there and recognised for certain is not made a second time.
+    prints = {
         job.golden.id: certain_prints(channel.entity, job.golden.values)
         for job in new
         if job.golden.deleted_at is None
     }
-    values = (value for prints in looks.values() for value in prints)
-    holders = aside.holders(tx, channel.connection, channel.stream, values)
-    return {
+    found = unidentified(tx, channel, (value for values in prints.values() for value in values))
+    waiting = {
         golden_id: Waiting(
-            f"is {channel.stream} {holders[value]} in {channel.connection}, as it seems, which"
+            f"is {channel.stream} {found.keys[value]} in {channel.connection}, as it seems, which"
             " cannot be taken in yet: see `tulay errors` and `tulay links review`",
             golden_id,
         )
-        for golden_id, prints in looks.items()
-        for value in prints
-        if value in holders
+        for golden_id, values in prints.items()
+        for value in values
+        if value in found.keys
     }
-
-
-def _reviews(tx: Transaction, channel: Channel) -> dict[str, Mapping[str, Any]]:
-    """Returns golden id -> open review that may find its record over there."""
-    return {
-        golden_id: review
-        for review in open_reviews(tx)
-        if (review["connection"], review["stream"]) == (channel.connection, channel.stream)
-        for golden_id in review["candidates"]
-    }
-
-
-def _undecided(
-    channel: Channel, job: Job, reviews: Mapping[str, Mapping[str, Any]]
-) -> Waiting | None:
-    """A record that perhaps exists over there is not created before a person has decided."""
-    review = reviews.get(job.golden.id) if job.link is None else None
-    if review is None:
-        return None
-    return Waiting(
-        f"may be {review['title']!r} ({channel.connection} {review['stream']} {review['key']});"
-        f" decide with `tulay links decide {review['id']}`",
-        job.golden.id,
-    )
+    # A record that perhaps exists there is not created before a person has decided.
+    for job in new:
+        review = found.reviews.get(job.golden.id)
+        if review is not None:
+            waiting[job.golden.id] = Waiting(
+                f"may be {review['title']!r} ({channel.connection} {review['stream']}"
+                f" {review['key']}); decide with `tulay links decide {review['id']}`",
+                job.golden.id,
+            )
+    return waiting
 
 
 def _lacking(
@@ -136,7 +91,7 @@ def _lacking(
     if job.link is None:
         missing = _missing(channel, golden)
         if is_early(hub, channel, golden):
-            return None  # when its owner fills it, a new wish comes by itself
+            return None  # when its owner fills it, a new entry comes by itself
         if missing:
             name = in_full(channel.entity, mapping.describe(golden.values))
             return Waiting(
@@ -171,21 +126,39 @@ def _ours_to_fill(hub: Hub, channel: Channel, golden: Golden, missing: Sequence[
     return any(policy.of(path).may_set(channel.connection) for path in missing)
 
 
-def _keys(tx: Transaction, channel: Channel, jobs: Sequence[Job]) -> dict[str, str]:
-    """Returns golden id -> key over there of everything the values refer to."""
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """What the values of a batch refer to, by golden id."""
+
+    #: The remote key, of those that have a record there.
+    keys: Mapping[str, str]
+    #: Those whose record was deleted there.
+    gone: frozenset[str]
+    #: Why the others cannot be referred to.
+    absent: Mapping[str, str]
+
+
+def _targets(hub: Hub, tx: Transaction, channel: Channel, jobs: Sequence[Job]) -> _Targets:
     references = channel.mapping.references
-    targets = {
+    streams = {
         str(value): references[declared]
         for job in jobs
         for path, value in job.values.items()
         if value is not None and (declared := declared_path(path)) in references
     }
-    return keys_of(tx, channel.connection, targets)
+    keys = keys_of(tx, channel.connection, streams)
+    missing = streams.keys() - keys.keys()
+    if not missing:
+        return _Targets(keys, frozenset(), {})
+    gone = gone_there(tx, channel.connection, missing)
+    golden = load_golden(tx, missing - gone)
+    absent = dict.fromkeys(missing - gone, "refers to something that does not exist any more")
+    for one, name in full_names(hub, tx, golden.values()).items():
+        absent[one] = f"{name} is not in {channel.connection}: create it there, or link it"
+    return _Targets(keys, frozenset(gone), absent)
 
 
-def _write(
-    hub: Hub, tx: Transaction, channel: Channel, *, job: Job, keys: Mapping[str, str]
-) -> Plan:
+def _write(channel: Channel, job: Job, targets: _Targets) -> Plan:
     if job.link is not None:
         if job.record is None or job.link.gone_at is not None or job.golden.merged_into:
             return None  # gone meanwhile: deletes stay deleted
@@ -198,11 +171,11 @@ def _write(
     for path, value in job.values.items():
         if value is None or declared_path(path) not in references:
             outside[path] = value
-        elif str(value) in keys:
-            outside[path] = keys[str(value)]
-        elif not gone_there(tx, channel.connection, [str(value)]):
-            return Waiting(_absent(hub, tx, channel, str(value)), str(value))
-        # What was deleted over there cannot be referred to; the rest is told all the same.
+        elif str(value) in targets.keys:
+            outside[path] = targets.keys[str(value)]
+        elif str(value) in targets.absent:
+            return Waiting(targets.absent[str(value)], str(value))
+        # What was deleted there cannot be referred to; the rest is written all the same.
     job.values = {path: job.values[path] for path in outside}
     current = None if job.record is None else job.record.payload
     try:
@@ -216,14 +189,6 @@ def _addressed(job: Job, payload: Payload) -> Write | None:
         return Create(job.golden.id, payload)
     assert job.record is not None
     return Update(job.link.key, payload, job.record.version) if payload else None
-
-
-def _absent(hub: Hub, tx: Transaction, channel: Channel, golden_id: str) -> str:
-    golden = load_golden(tx, [golden_id]).get(golden_id)
-    if golden is None:
-        return "refers to something that does not exist any more"
-    name = name_in_full(hub, tx, golden)
-    return f"{name} is not in {channel.connection}: create it there, or link it"
 
 
 def _filled(values: Mapping[str, Scalar], path: str) -> bool:

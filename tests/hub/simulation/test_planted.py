@@ -17,16 +17,18 @@ from hub.store import audit
 from hub.store.links import Link
 from hub.store.runs import Tally
 from hub.store.streams import save_stream
-from hub.sync import intake, push
-from hub.sync.changeset import Consequences
+from hub.sync.changeset import ChangeSet
 from hub.sync.context import Hub
+from hub.sync.ingest import observing
+from hub.sync.ingest.page import ingest
+from hub.sync.push import batch, job, selection, sending
 from mappings.canonical.values import Scalar
 
 Patch = pytest.MonkeyPatch
 
 
 def create_again_without_a_probe(patch: Patch) -> None:
-    patch.setattr(push._Batch, "_probe", lambda *_args: None)
+    patch.setattr(batch, "probe", lambda *_args: None)
 
 
 def cursor_before_the_page(patch: Patch) -> None:
@@ -61,7 +63,7 @@ def clocks_instead_of_seen(patch: Patch) -> None:
                 known[path] = ground.link.seen_at(path)
         return observe(ground, known, sighting)
 
-    patch.setattr(intake, "observe", by_the_clock)
+    patch.setattr(observing, "observe", by_the_clock)
 
 
 def without_shown(patch: Patch) -> None:
@@ -81,7 +83,7 @@ def incomplete_sweeps_believed(patch: Patch) -> None:
         with hub.store.begin() as tx:
             linked = audit.living_links(tx, connection, stream, after="", limit=10_000)
             gone = sorted(set(linked) - present)
-            intake.take_in(hub, tx, channel, page=Page(gone=gone), tally=tally)
+            ingest(hub, tx, channel, page=Page(gone=gone), tally=tally)
             save_stream(tx, connection, stream, swept_at=hub.clock())
         return tally
 
@@ -90,21 +92,22 @@ def incomplete_sweeps_believed(patch: Patch) -> None:
 
 def stale_pages_applied(patch: Patch) -> None:
     for question in ("is_older", "of_one_time"):
-        patch.setattr(intake, question, lambda *_args: False)
+        patch.setattr(observing, question, lambda *_args: False)
 
 
 def conflicts_forgotten(patch: Patch) -> None:
-    patch.setattr(Consequences, "clashes", lambda *_args: None)
+    patch.setattr(ChangeSet, "conflicts_found", lambda *_args: None)
 
 
 def deletions_made_again(patch: Patch) -> None:
-    real = push.written_link
+    real = selection.primary_link
 
     def forgetful(links: Sequence[Link], channel: Any) -> Link | None:
         return real([link for link in links if link.gone_at is None], channel)
 
-    patch.setattr(push, "written_link", forgetful)
-    patch.setattr(push, "found_there", lambda *_args: {})
+    for module in (selection, job):
+        patch.setattr(module, "primary_link", forgetful)
+    patch.setattr(sending, "not_to_create", lambda *_args: {})
 
 
 def nobody_is_asked(patch: Patch) -> None:

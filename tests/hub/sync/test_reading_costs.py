@@ -15,8 +15,9 @@ from connectors.memory import MemorySystem
 from hub.settings import load_settings
 from hub.store.runs import Tally
 from hub.sync.context import Hub
-from hub.sync.ingest.page import take_in
+from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
+from hub.sync.ingest.read_record import Origin
 from hub.wiring import open_hub
 
 COMPANY = """\
@@ -80,7 +81,7 @@ def taken(hub: Hub, page: Page) -> tuple[Tally, int]:
     tally = Tally(hub.fresh_id(), "pull", "crm", "companies", hub.clock())
     channel = hub.connection("crm").channel("companies")
     with hub.store.begin() as tx, statements(hub) as said:
-        take_in(hub, tx, channel, page=page, tally=tally, fetched=False)
+        ingest(hub, tx, channel, page=page, tally=tally, origin=Origin.LISTED)
     assert tally.adds_up
     return tally, len(said)
 

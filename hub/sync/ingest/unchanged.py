@@ -1,0 +1,78 @@
+"""Leaves out what has not changed: an unchanged record costs one comparison of digests.
+
+What cannot be translated is quarantined here; nothing is linked or compared with golden values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection as Transaction
+
+from connectors.kit.contract import Record
+from hub.model.matching import certain_prints
+from hub.store.links import link_digests
+from hub.sync.changeset import ChangeSet
+from hub.sync.freshness import digest, newer
+from hub.sync.ingest.read_record import ReadContext, ReadRecord
+from hub.sync.unfinished import unsettled_keys
+from mappings.kit.errors import LensError
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The records of a page that are new or have changed, with their digests."""
+
+    records: Sequence[tuple[Record, bytes]]
+    #: Keys on the page that have been linked before.
+    known: frozenset[str]
+
+
+def without_unchanged(tx: Transaction, context: ReadContext, found: Sequence[Record]) -> Changed:
+    """Returns the newest state of each record, without those that show what they showed before."""
+    latest: dict[str, Record] = {}
+    for record in found:
+        latest[record.key] = newer(latest.get(record.key), record)
+    context.tally.same += len(found) - len(latest)  # the same key twice in one page
+    channel = context.channel
+    known = link_digests(tx, channel.connection, channel.stream, list(latest))
+    unsettled = {*context.written, *unsettled_keys(tx, channel, context.pending, known)}
+    changed = _changed(context, latest.values(), known=known, unsettled=unsettled)
+    return Changed(changed, frozenset(known))
+
+
+def _changed(
+    context: ReadContext,
+    latest: Iterable[Record],
+    *,
+    known: Mapping[str, bytes | None],
+    unsettled: set[str],
+) -> list[tuple[Record, bytes]]:
+    fingerprint = context.channel.mapping.fingerprint
+    changed = []
+    for record in latest:
+        mark = digest(record.payload, fingerprint)
+        if known.get(record.key) == mark and record.key not in unsettled:
+            context.tally.same += 1
+        else:
+            changed.append((record, mark))
+    return changed
+
+
+def translated(context: ReadContext, changed: Changed, *, changes: ChangeSet) -> list[ReadRecord]:
+    """Returns the records in canonical form; quarantines those that cannot be translated."""
+    mapping, channel = context.channel.mapping, context.channel
+    read = []
+    for record, mark in changed.records:
+        try:
+            read.append(ReadRecord(record, mapping.read(record.payload), mark))
+        except LensError as error:
+            context.tally.buried += 1
+            changes.quarantine(
+                (channel.connection, channel.stream, record.key),
+                str(error),
+                error="LensError",
+                prints=certain_prints(channel.entity, mapping.legible(record.payload)),
+            )
+    return read

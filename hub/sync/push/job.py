@@ -1,0 +1,115 @@
+"""The work of a push: one job for each leased entry, and the batch in which they are decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection as Transaction
+
+from connectors.kit.contract import Outcome, Page, Record
+from hub.store.golden import Golden, load_golden
+from hub.store.links import Link, links_by_golden
+from hub.store.outbox import Wish
+from hub.store.runs import Tally
+from hub.sync.context import Channel, Connection, Hub
+from hub.sync.derive import EXPLAINED
+from hub.sync.ingest.page import ingest
+from hub.sync.ingest.read_record import Origin, WrittenValues
+from hub.sync.merge.primary import primary_link
+from hub.sync.push.verdict import Verdict
+from mappings.canonical.values import Values
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One outbox entry, with what is known about it."""
+
+    entry: Wish
+    golden: Golden
+    link: Link | None
+    #: The record as it was just read.
+    record: Record | None = None
+    #: The golden values that are written.
+    values: Values = field(default_factory=dict, repr=False)
+    outcome: Outcome | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """True if there is anything to write: what is new must not be deleted or merged."""
+        golden = self.golden
+        return golden.merged_into is None and (self.link is not None or golden.deleted_at is None)
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """The leased entries of one entity: open until a verdict says why they are given back."""
+
+    hub: Hub
+    target: Connection
+    tally: Tally
+    entries: Mapping[int, Wish]
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    #: Entries that were marked as sent, and whose system said that nothing has happened.
+    not_sent: set[int] = field(default_factory=set)
+
+    def decide(self, entry: Wish, verdict: Verdict) -> None:
+        """The entry is given back; this batch is done with it."""
+        self.verdicts[entry.id] = verdict
+        if verdict.state == "buried":
+            self.tally.seen += 1
+            self.tally.buried += 1
+
+    def is_open(self, entry: Wish) -> bool:
+        """Returns True if nothing has been decided about the entry yet."""
+        return entry.id not in self.verdicts
+
+    @property
+    def open(self) -> list[Wish]:
+        """The entries that are written, or found to need nothing, when the batch ends."""
+        return [entry for entry in self.entries.values() if entry.id not in self.verdicts]
+
+    @property
+    def explained(self) -> list[str]:
+        """The golden records of stuck entries, where flows say elsewhere why they are stuck."""
+        return [
+            self.entries[number].golden_id
+            for number, verdict in self.verdicts.items()
+            if verdict.state in ("waiting", "buried") and self.entries[number].entity in EXPLAINED
+        ]
+
+    def refresh(self, jobs: Iterable[Job], channel: Channel) -> None:
+        """Loads golden records and links again after something was taken in."""
+        jobs = list(jobs)
+        ids = [job.golden.id for job in jobs]
+        with self.hub.store.read() as tx:
+            golden = load_golden(tx, ids)
+            links = links_by_golden(tx, ids, connection=self.target.name)
+        for job in jobs:
+            job.golden = golden.get(job.golden.id, job.golden)
+            job.link = primary_link(links.get(job.golden.id, []), channel)
+
+    def ingest(
+        self,
+        channel: Channel,
+        page: Page,
+        *,
+        origin: Origin,
+        written: Mapping[str, WrittenValues] | None = None,
+    ) -> None:
+        """Takes in what was read on the way, in a transaction of its own."""
+        now = self.hub.clock()
+
+        def work(tx: Transaction) -> None:
+            counts = Tally(self.tally.id, "push", channel.connection, channel.stream, now)
+            ingest(self.hub, tx, channel, page=page, tally=counts, origin=origin, written=written)
+
+        self.hub.store.transact(work)
+
+
+def note_records(jobs: Sequence[Job], found: Sequence[Record]) -> None:
+    """Notes the records of jobs as they are by now."""
+    by_key = {record.key: record for record in found}
+    for job in jobs:
+        keys = (job.outcome and job.outcome.key, job.link and job.link.key)
+        job.record = next((by_key[key] for key in keys if key in by_key), job.record)

@@ -1,0 +1,64 @@
+"""Tells a connection what it lacks: leases outbox entries, a batch at a time, until none is due.
+
+What to write is computed when it is written; see batch.py.
+"""
+
+from __future__ import annotations
+
+from hub.store import outbox
+from hub.store.connections import pause_reason
+from hub.store.outbox import Wish
+from hub.store.runs import Tally, save_run, start_run
+from hub.sync.context import Connection, Hub
+from hub.sync.progress import Progress, Silence
+from hub.sync.push.batch import push_batch
+from hub.sync.push.job import Batch
+from hub.sync.surprises import deletes_have_happened
+
+#: Entries of one lease; a connector's batch may be smaller.
+_BATCH = 100
+#: A push may make so many entries more due than three times those that were when it began.
+_MORE = 1000
+
+
+def push(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tally:
+    """Writes what is wanted in a connection until nothing is due.
+
+    When writing makes more and more due, as with a system that never shows what it was told, it
+    ends all the same: the next push goes on.
+
+    Raises: ConnectorError when the system does not answer; every entry is kept.
+    """
+    target = hub.connection(connection)
+    tally = Tally(hub.fresh_id(), "push", connection, "", hub.clock())
+    show = progress or Silence()
+    show.start(f"to {connection}", None)
+    with hub.store.read() as tx:
+        left = 3 * outbox.due_in(tx, connection, now=tally.started_at) + _MORE
+    try:
+        while left > 0 and (entries := _lease(hub, target)):
+            left -= len(entries)
+            push_batch(Batch(hub, target, tally, {entry.id: entry for entry in entries}))
+            show.advance(f"to {connection}", len(entries))
+        deletes_have_happened(hub, connection)
+    finally:
+        show.done(f"to {connection}")
+        if tally.written or tally.buried:
+            with hub.store.begin() as tx:
+                start_run(tx, tally)
+                save_run(tx, tally, state="done", finished_at=hub.clock())
+    return tally
+
+
+def _lease(hub: Hub, target: Connection) -> list[Wish]:
+    with hub.store.begin() as tx:
+        if pause_reason(tx, target.name) is not None:
+            return []
+        return outbox.lease(
+            tx,
+            target.name,
+            entities=list(hub.entities),
+            worker=hub.worker,
+            now=hub.clock(),
+            limit=_BATCH,
+        )

@@ -1,0 +1,96 @@
+"""What becomes of an outbox entry that was not written: pure decisions, stored by batch.py.
+
+The error tells what to do next (hub.model.recovery); nothing here asks a store or a system.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from connectors.kit.contract import Create, Delete, Outcome, Write
+from connectors.kit.errors import RateLimitedError, RecordMissingError, UnavailableError
+from hub.model.recovery import Bury, Refresh, Retry, pause, recovery
+
+#: due: again by itself; waiting: for something that can be named; buried: for a change or a person.
+State = Literal["due", "waiting", "buried"]
+
+#: After so many stale answers in a row somebody else keeps writing: a person should look.
+_MOST_REFRESHES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why an entry is given back, and when it is tried again."""
+
+    reason: str
+    #: None: as it is stored, because its create may have happened.
+    state: State | None
+    after: timedelta
+    #: The class of the error, when there was one.
+    error: str | None = None
+    #: The golden record whose change will let it go on.
+    waits_for: str | None = None
+
+
+def postponed(
+    attempts: int, reason: str, *, state: State | None, waits_for: str | None = None
+) -> Verdict:
+    """Returns the verdict on an entry that cannot be written yet.
+
+    >>> postponed(1, "its parent is not there", state="waiting").after
+    datetime.timedelta(seconds=10)
+    """
+    return Verdict(reason, state, pause(attempts), waits_for=waits_for)
+
+
+def quarantined(attempts: int, reason: str, error: Exception | None = None) -> Verdict:
+    """Returns the verdict on an entry that waits for a change or a person."""
+    return Verdict(reason, "buried", pause(attempts), _name(error))
+
+
+def failed(attempts: int, error: Exception, *, state: State | None) -> Verdict:
+    """Returns the verdict after an error; `state` is what the entry is when it is tried again.
+
+    >>> failed(0, UnavailableError("down"), state=None)
+    Verdict(reason='down', state=None, after=datetime.timedelta(seconds=5), \
+error='UnavailableError', waits_for=None)
+    """
+    match recovery(error, attempts=attempts):
+        case Bury():
+            return quarantined(attempts, str(error), error)
+        case Refresh() if attempts >= _MOST_REFRESHES:
+            reason = f"changed again each time it was to be written: {error}"
+            return quarantined(attempts, reason, error)
+        case Refresh():
+            return Verdict(str(error), "due", timedelta(0), _name(error))
+        case Retry(after=after):
+            return Verdict(str(error), state, after, _name(error))
+        case _:
+            return Verdict(str(error), state, pause(attempts), _name(error))
+
+
+def of_outcome(attempts: int, write: Write, outcome: Outcome | None) -> Verdict | None:
+    """Returns the verdict on an entry whose write was answered; None: it is written.
+
+    >>> of_outcome(0, Create("1", {}), Outcome(error=UnavailableError("?"))).state is None
+    True
+    """
+    error = None if outcome is None else outcome.error
+    if error is None or (isinstance(write, Delete) and isinstance(error, RecordMissingError)):
+        return None
+    # A create that may have happened stays as it is stored: it is probed first.
+    happened_not = isinstance(error, RateLimitedError) or not isinstance(write, Create)
+    return failed(attempts, error, state="due" if happened_not else None)
+
+
+def has_not_happened(outcome: Outcome | None) -> bool:
+    """Returns True if the system said that a write has not happened."""
+    error = None if outcome is None else outcome.error
+    in_doubt = isinstance(error, UnavailableError) and not isinstance(error, RateLimitedError)
+    return error is not None and not in_doubt
+
+
+def _name(error: Exception | None) -> str | None:
+    return type(error).__name__ if error else None

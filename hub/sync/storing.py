@@ -1,0 +1,211 @@
+"""Stores the effects of a transaction: everything once, in bulk, in one order.
+
+How many statements that takes does not depend on how many records there are. This is where use
+cases meet the tables of quarantine, reviews, conflicts, inbox and outbox; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection as Transaction
+
+from hub.model.observe import Clash
+from hub.store import aside, dirty, history, inbox, outbox, quarantine, unheard
+from hub.store.conflicts import close_all, open_conflicts
+from hub.store.fingerprints import change_fingerprints
+from hub.store.golden import Golden, add_golden, change_golden
+from hub.store.links import Link, add_links, change_links, links_by_key, vacate_primary
+from hub.store.outbox import Postponed, Wish
+from hub.store.quarantine import QuarantineEntry
+from hub.store.references import change_references
+from hub.store.reviews import ask_review, drop_reviews
+from hub.sync.push.verdict import Verdict
+from mappings.canonical.values import Scalar
+
+#: Connection and stream.
+StreamId = tuple[str, str]
+#: Connection, stream and key.
+RecordId = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a transaction will store; nothing of it is stored yet."""
+
+    #: Who is given as the run that did it.
+    run: str
+    now: datetime
+    #: How many derivations in a row have led here.
+    hops: int = 0
+    golden_new: list[Golden] = field(default_factory=list)
+    golden_changed: dict[str, Golden] = field(default_factory=dict)
+    links_new: list[Link] = field(default_factory=list)
+    links_changed: dict[int, Link] = field(default_factory=dict)
+    #: Golden records whose gone records make way for a new link, by stream.
+    vacated: dict[StreamId, list[str]] = field(default_factory=dict)
+    prints_gone: list[tuple[int, str]] = field(default_factory=list)
+    prints_new: list[tuple[int, str]] = field(default_factory=list)
+    #: Golden id -> path -> golden id it refers to.
+    references: dict[str, dict[str, str]] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    #: With the reason, when it is not that both sides changed the field.
+    conflicts: list[tuple[Link, Clash, str | None]] = field(default_factory=list)
+    #: Link id -> paths whose conflict is over by itself.
+    settled: dict[int, set[str]] = field(default_factory=dict)
+    quarantined: dict[RecordId, QuarantineEntry] = field(default_factory=dict)
+    #: How records that cannot be taken in yet can be recognised.
+    quarantine_prints: dict[StreamId, dict[str, Iterable[int]]] = field(default_factory=dict)
+    reviews: list[dict[str, Any]] = field(default_factory=list)
+    #: Keys of records that are neither quarantined nor under review any more.
+    resolved: dict[StreamId, dict[str, None]] = field(default_factory=dict)
+    notifications: list[dict[str, str | None]] = field(default_factory=list)
+    #: Connection, entity and golden id of what is wanted.
+    entries: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    #: Connection -> golden records whose updates were seen although their answer was lost.
+    confirmed: dict[str, list[str]] = field(default_factory=dict)
+    dirty: dict[str, None] = field(default_factory=dict)
+    #: Ids that something may be waiting for: see `letters.waits_for`.
+    resumed: dict[str, None] = field(default_factory=dict)
+
+
+def store_effects(tx: Transaction, effects: Effects) -> None:
+    """Stores everything, a fixed number of statements in all."""
+    add_golden(tx, effects.golden_new)
+    new = {golden.id for golden in effects.golden_new}
+    change_golden(tx, [g for g in effects.golden_changed.values() if g.id not in new])
+    _store_links(tx, effects)
+    if effects.prints_gone or effects.prints_new:
+        change_fingerprints(tx, gone=effects.prints_gone, new=effects.prints_new)
+    change_references(tx, effects.references)
+    _store_conflicts(tx, effects)
+    history.add(tx, effects.history)
+    _store_quarantine(tx, effects)
+    for connection, golden_ids in effects.confirmed.items():
+        unheard.heard_of(tx, connection, golden_ids)
+    if effects.entries:
+        outbox.enqueue(tx, effects.entries, now=effects.now)
+    if effects.notifications:
+        inbox.receive(tx, effects.notifications, now=effects.now)
+    if effects.dirty:
+        dirty.mark(tx, effects.dirty, now=effects.now, hops=effects.hops)
+    resumed = [waited_for for waited_for in effects.resumed if waited_for not in new]
+    if resumed:
+        outbox.resume_waiting(tx, resumed, now=effects.now)
+        quarantine.resume_waiting(tx, resumed, now=effects.now)
+
+
+def store_outcomes(
+    tx: Transaction,
+    *,
+    not_sent: Iterable[int],
+    verdicts: Sequence[tuple[Wish, Verdict]],
+    complete: Iterable[Wish],
+    explained: Iterable[str],
+    now: datetime,
+) -> None:
+    """Stores what became of a batch of outbox entries: given back with a reason, or complete.
+
+    `explained` are golden records whose flows say elsewhere why they are not written.
+    """
+    numbers = list(not_sent)
+    if numbers:
+        unheard.mark_unsent(tx, numbers)
+    outbox.postpone_all(
+        tx,
+        [
+            Postponed(
+                entry,
+                verdict.state,
+                due_at=now + verdict.after,
+                reason=verdict.reason,
+                error=verdict.error,
+                waits_for=verdict.waits_for,
+            )
+            for entry, verdict in verdicts
+        ],
+    )
+    outbox.complete(tx, complete)
+    stuck = list(explained)
+    if stuck:
+        dirty.mark(tx, stuck, now=now)
+
+
+def _store_links(tx: Transaction, effects: Effects) -> None:
+    """A link that stops being the primary one is stored before the one that becomes it."""
+    for (connection, stream), golden_ids in effects.vacated.items():
+        vacate_primary(tx, connection, stream, golden_ids)
+    changed = effects.links_changed.values()
+    change_links(tx, sorted(changed, key=lambda link: link.spare == 0))
+    add_links(tx, effects.links_new)
+
+
+def _store_quarantine(tx: Transaction, effects: Effects) -> None:
+    if effects.quarantined:
+        put = list(effects.quarantined.values())
+        quarantine.put(tx, put, now=effects.now, due_at=effects.now)
+    for (connection, stream), prints in effects.quarantine_prints.items():
+        aside.remember(tx, connection, stream, prints)
+    if effects.reviews:
+        ask_review(tx, effects.reviews, now=effects.now)
+    for (connection, stream), keys in effects.resolved.items():
+        quarantine.resolve(tx, "pull", connection, stream=stream, keys=keys)
+        drop_reviews(tx, connection, stream, keys)
+        aside.forget(tx, connection, stream, keys)
+
+
+def _store_conflicts(tx: Transaction, effects: Effects) -> None:
+    close_all(tx, effects.settled, resolution="agreed", now=effects.now)
+    if not effects.conflicts:
+        return
+    _number_links(tx, [link for link, _, _ in effects.conflicts])
+    rows: dict[tuple[int, str], dict[str, Any]] = {}
+    for link, found, reason in effects.conflicts:
+        row = rows.setdefault((link.id or 0, found.path), _conflict_row(link, found))
+        row |= {"ours": found.ours, "theirs": found.theirs}
+        row |= {} if reason is None else {"reason": reason}
+    before = open_conflicts(tx, list(rows.values()), now=effects.now)
+    effects.history += [
+        _typed_again(effects, rows[about], before=theirs)
+        for about, theirs in before.items()
+        if theirs is not None and theirs != rows[about]["theirs"]
+    ]
+
+
+def _number_links(tx: Transaction, links: Iterable[Link]) -> None:
+    """Links that were stored a moment ago have a number by now."""
+    unnumbered: dict[StreamId, dict[str, Link]] = {}
+    for link in links:
+        if link.id is None:
+            unnumbered.setdefault((link.connection, link.stream), {})[link.key] = link
+    for (connection, stream), by_key in unnumbered.items():
+        for key, stored in links_by_key(tx, connection, stream, by_key).items():
+            by_key[key].id = stored.id
+
+
+def _conflict_row(link: Link, found: Clash) -> dict[str, Any]:
+    return {
+        "golden_id": link.golden_id,
+        "link_id": link.id,
+        "connection": link.connection,
+        "path": found.path,
+        "base": found.base,
+    }
+
+
+def _typed_again(effects: Effects, row: Mapping[str, Any], *, before: Scalar) -> dict[str, Any]:
+    """Who types again while a value is in conflict has not taken the first one back."""
+    return history.history_row(
+        str(row["golden_id"]),
+        row["path"],
+        old=before,
+        new=row["theirs"],
+        connection=row["connection"],
+        decision="superseded",
+        why="typed anew over there while in conflict",
+        at=effects.now,
+        run=effects.run,
+    )

@@ -1,0 +1,64 @@
+"""What of a connection is unfinished: quarantined records, open reviews and conflicts.
+
+Reads only. What changes it stands in a ChangeSet; see storing.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection as Transaction
+
+from hub.store import aside, quarantine
+from hub.store.conflicts import contested
+from hub.store.quarantine import Pending
+from hub.store.reviews import open_reviews
+from hub.sync.context import Channel
+
+
+def unsettled_keys(
+    tx: Transaction, channel: Channel, pending: Pending, keys: Iterable[str]
+) -> set[str]:
+    """Returns the keys that must be looked at although their records have not changed."""
+    connection, stream = channel.connection, channel.stream
+    found: set[str] = set()
+    # A conflict may be over because of what happened elsewhere.
+    if pending.conflicts:
+        found |= contested(tx, connection, stream)
+    # A quarantined record may show again what it showed before.
+    if pending.letters:
+        found |= quarantine.quarantined_keys(tx, "pull", connection, stream=stream, keys=keys)
+    return found
+
+
+def any_quarantined(tx: Transaction, channel: Channel) -> bool:
+    """Returns True if a record of this stream cannot be taken in now."""
+    return quarantine.any_quarantined(tx, "pull", channel.connection, channel.stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Unidentified:
+    """Records of a stream that are not linked yet, and may be what is about to be created."""
+
+    #: Fingerprint -> key of a record that has it and cannot be taken in yet.
+    keys: Mapping[int, str]
+    #: Golden id -> open review that may find its record here.
+    reviews: Mapping[str, Mapping[str, Any]]
+
+
+def unidentified(tx: Transaction, channel: Channel, prints: Iterable[int]) -> Unidentified:
+    """Returns what is not linked yet and looks like these fingerprints, or is under review."""
+    pending = quarantine.pending(tx, channel.connection)
+    keys, reviews = dict[int, str](), dict[str, Mapping[str, Any]]()
+    if pending.letters or pending.reviews:
+        keys = aside.holders(tx, channel.connection, channel.stream, prints)
+    if pending.reviews:
+        reviews = {
+            golden_id: review
+            for review in open_reviews(tx)
+            if (review["connection"], review["stream"]) == (channel.connection, channel.stream)
+            for golden_id in review["candidates"]
+        }
+    return Unidentified(keys, reviews)

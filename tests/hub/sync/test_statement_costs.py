@@ -1,0 +1,345 @@
+"""What a page and a batch cost in statements, whatever becomes of their records.
+
+A page or batch of a hundred records costs what one of ten costs, and ten bad records what a hundred
+cost: unreadable, under review, waiting for a parent, deleted, in conflict, refused, not answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from connectors.kit.contract import Page, Record
+from connectors.kit.errors import ConnectorError
+from connectors.memory import MemorySystem
+from hub.settings import load_settings
+from hub.store import outbox
+from hub.store.links import links_by_key
+from hub.store.outbox import Wish
+from hub.store.runs import Tally
+from hub.sync.context import Hub
+from hub.sync.ingest.page import ingest
+from hub.sync.ingest.read_record import Origin
+from hub.sync.push.batch import push_batch
+from hub.sync.push.job import Batch
+from hub.wiring import open_hub
+
+COMPANY = """\
+entity: company
+stream: companies
+requires: [name]
+fields: {name: name, domain: domain, phone: phone, address.country: country}
+"""
+CONTACT = """\
+entity: contact
+stream: contacts
+fields:
+  last_name: last
+  email: email
+  company: {field: company, stream: companies}
+"""
+CONFIG = """\
+database: {database}
+mappings: [maps]
+connections:
+  crm: {{system: memory, path: {folder}/crm.db}}
+  erp: {{system: memory, path: {folder}/erp.db}}
+"""
+#: Numbers of good records and of bad ones.
+SIZES = ((10, 10), (100, 10), (10, 100), (100, 100))
+#: Statements that a page may take at most, whatever is in it.
+MOST_OF_A_PAGE = 40
+#: Statements that a batch may take at most, reading, writing and reading back.
+MOST_OF_A_BATCH = 70
+
+
+class Desk:
+    """A hub with two systems, and pages that are made up."""
+
+    def __init__(self, hub: Hub, folder: Path) -> None:
+        self.hub = hub
+        self.erp = MemorySystem.named("memory", path=str(folder / "erp.db"))
+        self.numbers = 0
+
+    def numbered(self, count: int) -> list[int]:
+        """Numbers that no record has had."""
+        first, self.numbers = self.numbers, self.numbers + count
+        return list(range(first, self.numbers))
+
+    def take(
+        self,
+        page: Page,
+        *,
+        connection: str = "crm",
+        stream: str = "companies",
+        origin: Origin = Origin.FETCHED,
+    ) -> tuple[Tally, int]:
+        """Takes a page in; returns its counts and how many statements that took."""
+        channel = self.hub.connection(connection).channel(stream)
+        tally = Tally(self.hub.fresh_id(), "pull", connection, stream, self.hub.clock())
+        with self.hub.store.begin() as tx, statements(self.hub) as said:
+            ingest(self.hub, tx, channel, page=page, tally=tally, origin=origin)
+        assert tally.adds_up
+        return tally, len(said)
+
+    def enqueued(self, connection: str, entity: str) -> list[Wish]:
+        """Leases all that is due, as a push does."""
+        with self.hub.store.begin() as tx:
+            return outbox.lease(
+                tx,
+                connection,
+                entities=[entity],
+                worker="test",
+                now=self.hub.clock(),
+                limit=1000,
+            )
+
+
+@contextmanager
+def statements(hub: Hub) -> Iterator[list[str]]:
+    """Notes every statement that goes to the database."""
+    said: list[str] = []
+
+    def note(_tx: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if not statement.startswith(("PRAGMA", "BEGIN")):
+            said.append(statement)
+
+    event.listen(hub.store.engine, "before_cursor_execute", note)
+    yield said
+    event.remove(hub.store.engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def desk(database_url: str, tmp_path: Path) -> Iterator[Desk]:
+    folder = tmp_path / "maps" / "memory"
+    folder.mkdir(parents=True)
+    (folder / "company.yaml").write_text(COMPANY, encoding="utf-8")
+    (folder / "contact.yaml").write_text(CONTACT, encoding="utf-8")
+    config = CONFIG.format(folder=tmp_path, database=database_url)
+    (tmp_path / "tulay.yaml").write_text(config, encoding="utf-8")
+    opened = open_hub(load_settings(tmp_path / "tulay.yaml", environ={}))
+    yield Desk(opened, tmp_path)
+    opened.close()
+
+
+def company(number: int, *, version: str = "1", **more: str) -> Record:
+    payload = {"name": f"Firm {number}", "domain": f"firm{number}.example", **more}
+    return Record(str(number), payload, version=version)
+
+
+def contact(number: int, parent: object) -> Record:
+    payload = {"last": f"Lee {number}", "email": f"lee{number}@example.org", "company": parent}
+    return Record(str(number), payload, version="1")
+
+
+# --- pages ----------------------------------------------------------------------------------------
+
+Bad = Callable[[Desk, int], tuple[str, str, Origin, Page]]
+
+
+def unreadable(desk: Desk, count: int) -> tuple[str, str, Origin, Page]:
+    found = [company(n, country="Atlantis") for n in desk.numbered(count)]
+    return "crm", "companies", Origin.LISTED, Page(found)
+
+
+def readable_again(desk: Desk, count: int) -> tuple[str, str, Origin, Page]:
+    numbers = desk.numbered(count)
+    desk.take(Page([company(n, country="Atlantis") for n in numbers]))
+    found = [company(n, version="2", country="DE") for n in numbers]
+    return "crm", "companies", Origin.LISTED, Page(found)
+
+
+def under_review(desk: Desk, count: int) -> tuple[str, str, Origin, Page]:
+    numbers = desk.numbered(count)
+    for letter in "ab":
+        twins = [
+            Record(f"{n}{letter}", {"name": f"Firm {n} {letter}", "domain": f"firm{n}.example"})
+            for n in numbers
+        ]
+        desk.take(Page(twins))
+    return "erp", "companies", Origin.LISTED, Page([company(n) for n in numbers])
+
+
+def without_parent(desk: Desk, count: int) -> tuple[str, str, Origin, Page]:
+    found = [contact(n, f"nobody {n}") for n in desk.numbered(count)]
+    return "crm", "contacts", Origin.LISTED, Page(found)
+
+
+def _known(desk: Desk, count: int) -> list[int]:
+    numbers = desk.numbered(count)
+    desk.take(Page([company(n) for n in numbers]))
+    return numbers
+
+
+def deleted(desk: Desk, count: int) -> tuple[str, str, Origin, Page]:
+    gone = [str(n) for n in _known(desk, count)]
+    return "crm", "companies", Origin.FETCHED, Page(gone=gone)
+
+
+def restored(desk: Desk, count: int) -> tuple[str, str, Origin, Page]:
+    numbers = _known(desk, count)
+    desk.take(Page(gone=[str(n) for n in numbers]))
+    return "crm", "companies", Origin.FETCHED, Page([company(n, version="2") for n in numbers])
+
+
+def perhaps_deleted(desk: Desk, count: int) -> tuple[str, str, Origin, Page]:
+    numbers = _known(desk, count)
+    desk.take(Page(gone=[str(n) for n in numbers]))
+    return "crm", "companies", Origin.LISTED, Page([company(n, version="2") for n in numbers])
+
+
+def next_after_deletion(desk: Desk, count: int) -> tuple[str, str, Origin, Page]:
+    numbers = _known(desk, count)
+    desk.take(Page(gone=[str(n) for n in numbers]))
+    again = [Record(f"{n} again", company(n).payload, version="1") for n in numbers]
+    return "crm", "companies", Origin.LISTED, Page(again)
+
+
+def in_conflict(desk: Desk, count: int) -> tuple[str, str, Origin, Page]:
+    numbers = _known(desk, count)
+    desk.take(Page([company(n) for n in numbers]), connection="erp")
+    changed = [company(n, version="2", phone=f"+4930{n:07}") for n in numbers]
+    desk.take(Page(changed))
+    found = [company(n, version="2", phone=f"+4940{n:07}") for n in numbers]
+    return "erp", "companies", Origin.LISTED, Page(found)
+
+
+BAD: dict[str, tuple[Bad, str]] = {
+    "unreadable": (unreadable, "buried"),
+    "readable again": (readable_again, "changed"),
+    "under review": (under_review, "under review"),
+    "without parent": (without_parent, "waits for its parent"),
+    "deleted": (deleted, "changed"),
+    "restored": (restored, "changed"),
+    "perhaps deleted": (perhaps_deleted, "gone when last looked at"),
+    "next after a deletion": (next_after_deletion, "changed"),
+    "in conflict": (in_conflict, "changed"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_page_costs_the_same_whatever_becomes_of_it(desk: Desk, kind: str) -> None:
+    make, counted = BAD[kind]
+    costs = []
+    for good, bad in ((1, 1), *SIZES):
+        connection, stream, origin, page = make(desk, bad)
+        numbers = desk.numbered(good)
+        if stream == "companies":
+            others = [company(n) for n in numbers]
+        else:
+            desk.take(Page([company(n) for n in numbers]), connection=connection)
+            others = [contact(n, str(n)) for n in numbers]
+        whole = Page([*others, *page.records], gone=page.gone)
+        tally, cost = desk.take(whole, connection=connection, stream=stream, origin=origin)
+        found = tally.skipped.get(counted) or getattr(tally, counted)
+        assert found == bad + (good if counted == "changed" else 0), tally
+        costs.append(cost)
+    # Where nothing is quarantined yet, less is looked up: the first page is not compared.
+    assert len(set(costs[1:])) == 1, costs
+    assert max(costs) <= MOST_OF_A_PAGE
+
+
+# --- batches --------------------------------------------------------------------------------------
+
+
+def down(desk: Desk, _count: int) -> None:
+    desk.erp.misbehave(down=True)
+
+
+def lost(desk: Desk, _count: int) -> None:
+    desk.erp.misbehave(script=("lost",))
+
+
+def busy(desk: Desk, _count: int) -> None:
+    desk.erp.misbehave(script=("rate",))
+
+
+def refused(desk: Desk, _count: int) -> None:
+    desk.erp.misbehave("refused:1", seed=1)
+
+
+def fine(desk: Desk, _count: int) -> None:
+    desk.erp.misbehave()
+
+
+def _batch(desk: Desk, entries: Sequence[Wish], tally: Tally) -> Batch:
+    target = desk.hub.connection("erp")
+    return Batch(desk.hub, target, tally, {entry.id: entry for entry in entries})
+
+
+def _pushed(desk: Desk, entity: str) -> tuple[Tally, int]:
+    """Pushes all that is due to the ERP in one batch; returns counts and statements."""
+    entries = desk.enqueued("erp", entity)
+    tally = Tally(desk.hub.fresh_id(), "push", "erp", "", desk.hub.clock())
+    with statements(desk.hub) as said, suppress(ConnectorError):
+        push_batch(_batch(desk, entries, tally))
+    return tally, len(said)
+
+
+@pytest.mark.parametrize("trouble", [fine, down, lost, busy, refused])
+def test_a_batch_costs_the_same_whatever_becomes_of_it(
+    desk: Desk, trouble: Callable[[Desk, int], None]
+) -> None:
+    fine(desk, 0)
+    desk.take(Page([company(n) for n in desk.numbered(1)]))
+    _pushed(desk, "company")  # the fields are prepared with the first one
+    costs = set()
+    for count in (10, 100):
+        desk.take(Page([company(n) for n in desk.numbered(count)]))
+        trouble(desk, count)
+        tally, cost = _pushed(desk, "company")
+        assert tally.written == (count if trouble is fine else 0)
+        costs.add(cost)
+        _forget_entries(desk)
+    assert len(costs) == 1, costs
+    assert costs.pop() <= MOST_OF_A_BATCH
+
+
+@pytest.mark.parametrize("share", [0, 10, 100])
+def test_a_batch_waits_for_parents_at_no_extra_cost(desk: Desk, share: int) -> None:
+    parents = desk.numbered(100)
+    desk.take(Page([company(n) for n in parents]))
+    absent = set(parents[:share])
+    with desk.hub.store.begin() as tx:
+        due = outbox.lease(
+            tx, "erp", entities=["company"], worker="x", now=desk.hub.clock(), limit=1000
+        )
+        outbox.release(tx, due)
+    _pushed_but(desk, absent)
+    desk.take(Page([contact(n, str(n)) for n in parents]), stream="contacts")
+    tally, cost = _pushed(desk, "contact")
+    assert tally.written == 100 - share
+    assert cost <= MOST_OF_A_BATCH
+
+
+def _pushed_but(desk: Desk, absent: set[int]) -> None:
+    """Pushes all companies but these, which are only known to the CRM."""
+    entries = desk.enqueued("erp", "company")
+    tally = Tally(desk.hub.fresh_id(), "push", "erp", "", desk.hub.clock())
+    wanted = entries[len(absent) :]
+    with desk.hub.store.begin() as tx:
+        outbox.drop(tx, [entry.id for entry in entries[: len(absent)]])
+    if wanted:
+        push_batch(_batch(desk, wanted, tally))
+
+
+def _forget_entries(desk: Desk) -> None:
+    with desk.hub.store.begin() as tx:
+        tx.exec_driver_sql("DELETE FROM outbox")
+
+
+def test_of_a_restored_record_and_a_new_one_one_is_primary(desk: Desk) -> None:
+    (number,) = _known(desk, 1)
+    desk.take(Page(gone=[str(number)]))
+    twin = Record(f"{number} again", company(number).payload, version="1")
+    desk.take(Page([company(number, version="2"), twin]))
+    with desk.hub.store.read() as tx:
+        links = links_by_key(tx, "crm", "companies", [str(number), twin.key])
+    assert len({link.golden_id for link in links.values()}) == 1
+    assert [link.spare == 0 for link in links.values()].count(True) == 1
+    assert all(link.gone_at is None for link in links.values())
