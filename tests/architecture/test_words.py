@@ -123,11 +123,10 @@ WIDE_IMPORTS: dict[str, str] = {
     "hub/simulation/stage.py": "to be split",
     "hub/sync/attempt.py": "to be split",
     "hub/sync/derive.py": "to be split",
-    "hub/sync/merge/merging.py": "to be split",
     "hub/sync/merge/undo.py": "to be split",
     "hub/sync/reconcile.py": "to be split",
     "hub/sync/resolve.py": "to be split",
-    "hub/sync/storing.py": "to be split",
+    "hub/sync/storing.py": "stores in each table once, in one order",
     "hub/wiring.py": "the composition root",
     "worker/rehearsing.py": "to be split",
 }
@@ -176,7 +175,6 @@ TWO_MEANINGS: set[str] = {
     "streams",
     "tables",
     "values",
-    "writes",
 }
 
 

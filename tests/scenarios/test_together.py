@@ -216,7 +216,7 @@ def test_what_is_recognised_just_before_its_creation_is_not_created(world, monke
             pull(other, "erp", "parties")
         return plan(*args)
 
-    monkeypatch.setattr("hub.sync.push.writes.plan", planned)
+    monkeypatch.setattr("hub.sync.push.portion.plan", planned)
     push(world.hub, "erp")
     world.agree()
     assert list(world.erp.records("parties")) == met

@@ -16,8 +16,6 @@ from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, change_links, links_by_golden
 from hub.store.references import referring
 from hub.sync.changeset import ChangeSet
-from hub.sync.context import Channel, Hub
-from hub.sync.locking import lock_records
 from hub.sync.merge.undo import remember_before
 from mappings.canonical.values import Values
 
@@ -122,24 +120,3 @@ def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, changes:
         for known in (link.state.seen, link.state.agreed, link.state.shown):
             known.update({p: winner_id for p, v in known.items() if v == loser_id})
     change_links(tx, shown)
-
-
-def merge_into_survivor(hub: Hub, channel: Channel, golden_id: str, key: str, *, run: str) -> None:
-    """Makes a golden record one with that of the record into which its own was merged there.
-
-    Where that record is not known yet, nothing happens.
-    """
-
-    def work(tx: Transaction) -> None:
-        stream = (channel.connection, channel.stream)
-        links, golden = lock_records(tx, *stream, [key], also=[golden_id])
-        link = links.get(key)
-        into = None if link is None else golden.get(link.golden_id or "")
-        if into is None or into.id == golden_id or golden[golden_id].merged_into is not None:
-            return
-        changes = ChangeSet(hub, run, hub.clock())
-        why = f"what was created for it was merged into {channel.stream} {key} in"
-        merge_golden(tx, golden_id, into.id, changes=changes, why=f"{why} {channel.connection}")
-        changes.store(tx)
-
-    hub.store.transact(work)

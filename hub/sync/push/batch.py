@@ -16,10 +16,10 @@ from hub.sync.push.before_write import read_before_write
 from hub.sync.push.custom_fields import prepare_once
 from hub.sync.push.in_doubt import is_in_doubt, probe
 from hub.sync.push.job import Batch, Job
+from hub.sync.push.portion import planned_writes
 from hub.sync.push.selection import jobs_by_channel
 from hub.sync.push.sending import write
 from hub.sync.push.verdict import failed
-from hub.sync.push.writes import planned_writes
 from hub.sync.storing import store_outcomes
 
 

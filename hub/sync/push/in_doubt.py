@@ -18,8 +18,8 @@ from hub.store.links import links_by_golden, links_by_key
 from hub.store.streams import stream_state
 from hub.sync.context import Channel
 from hub.sync.ingest.read_record import Origin, WrittenValues
-from hub.sync.merge.merging import merge_into_survivor
 from hub.sync.merge.primary import primary_link
+from hub.sync.merge.survivor import merge_into_survivor
 from hub.sync.push.job import Batch, Job
 from hub.sync.push.verdict import postponed, quarantined
 from hub.sync.unfinished import any_quarantined
