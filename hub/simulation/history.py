@@ -160,9 +160,9 @@ class Ledger:
         moves = self._db.execute("SELECT * FROM moves ORDER BY rowid").fetchall()
         for table in ("typed", "gaps"):
             self._db.executemany(
-                f"UPDATE OR IGNORE {table} SET key = ?4"  # noqa: S608 - names of this module
-                " WHERE connection = ?1 AND stream = ?2 AND key = ?3",
-                moves,
+                f"UPDATE OR IGNORE {table} SET key = ?"  # noqa: S608 - names of this module
+                " WHERE connection = ? AND stream = ? AND key = ?",
+                ((lives, *spot) for *spot, lives in moves),
             )
         self._db.execute("DELETE FROM moves")
 
@@ -199,7 +199,8 @@ class Ledger:
         """Notes the fate of some changes; the graver one stays."""
         self._db.execute("BEGIN")
         self._db.executemany(
-            "UPDATE acts SET fate = ?2 WHERE number = ?1 AND (fate IS NULL OR fate < ?2)", fates
+            "UPDATE acts SET fate = ? WHERE number = ? AND (fate IS NULL OR fate < ?)",
+            ((fate, number, fate) for number, fate in fates),
         )
         self._db.execute("COMMIT")
 
@@ -231,7 +232,7 @@ class Ledger:
         width = max((last - first) / parts, 1e-9)
         found = dict(
             self._db.execute(
-                "SELECT min(CAST((at - ?1) / ?2 AS INTEGER), ?3 - 1), count(*) FROM acts"
+                "SELECT min(CAST((at - ?) / ? AS INTEGER), ? - 1), count(*) FROM acts"
                 " WHERE number > 0 GROUP BY 1",
                 (first, width, parts),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,4 +75,17 @@ def test_nothing_is_swallowed() -> None:
                 )
                 if broad and isinstance(node.body[0], ast.Pass | ast.Continue):
                     found.append(f"{name(path)}:{node.lineno}")
+    assert found == []
+
+
+def test_sqlite_placeholders_have_no_number() -> None:
+    """Early releases of Python 3.12 take `?1` for the name of a parameter, and warn."""
+    found = [
+        f"{name(path)}:{node.lineno}"
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.search(r"= \?\d|[-+(/] \?\d|\?\d [-+/]", node.value)
+    ]
     assert found == []
