@@ -23,12 +23,16 @@ def declared_path(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CustomField:
-    """A field over there that does not exist by nature and must be created once."""
+    """A field of the system that does not exist by nature and must be created once."""
 
     name: str
     #: text | number | integer | boolean | date | datetime | enum
     type: str
     label: str
+    #: What an enum may hold, in the system's words.
+    options: tuple[str, ...] = ()
+    #: The canonical path that fills it.
+    path: str = ""
 
 
 class Mapping(Protocol):
@@ -57,8 +61,10 @@ class Mapping(Protocol):
     references: ReadOnly[str, str]
     #: Fields over there that `prepare` must create.
     custom_fields: tuple[CustomField, ...]
-    #: Every field name over there -> line in the mapping file, for `tulay check`.
-    names: ReadOnly[str, int]
+    #: Every field name in the system -> file and line that map it, for `tulay check`.
+    names: ReadOnly[str, str]
+    #: File and line that say `stream:`, for errors about the whole.
+    declared_at: str
 
     def read(self, payload: ReadOnly[str, Any]) -> Values:
         """Translates a whole record. Every mapped plain path is present; blanks are None.
