@@ -85,7 +85,7 @@ def open_hub(
         policies=policies,
         flows=settings.flows,
         limit=settings.limits.limit,
-        flips=settings.limits.flips,
+        flips=settings.limits.reversals,
         worker=worker,
     )
 
@@ -132,8 +132,8 @@ def load_mappings(settings: Settings) -> Mappings:
         for mapping in found:
             if mapping.stream not in streams:
                 raise SettingsError(
-                    f"the mappings of {system} name the stream {mapping.stream!r}, which the"
-                    f" connector does not have{nearest(mapping.stream, streams)}"
+                    f"{mapping.declared_at}: the connector of {system} has no stream"
+                    f" {mapping.stream!r}{nearest(mapping.stream, streams)}"
                 )
     return mappings
 
@@ -198,7 +198,7 @@ def budget_of(one: ConnectionSettings, ledger: Ledger | None = None) -> Budget:
         per_seconds,
         lanes=limits.lanes if limits else None,
         ledger=ledger,
-        bulk_share=own.bulk,
+        bulk_share=own.bulk_share,
         daily=own.daily or (limits.daily if limits else None),
         fixed=own.requests is not None,
         fixed_daily=own.daily is not None,

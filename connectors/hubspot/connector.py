@@ -118,7 +118,7 @@ class HubSpotConnector:
             yield Finding(
                 "warning",
                 f"HubSpot: {stream} has no property {ONCE} yet",
-                "let Tulay prepare the account before it writes there",
+                "`tulay check --prepare` creates it, or Tulay before its first write",
             )
 
     def describe(self, stream: str) -> StreamSchema:

@@ -247,7 +247,7 @@ NEW_PROPERTIES: dict[str, tuple[str, str]] = {
     "boolean": ("bool", "booleancheckbox"),
     "date": ("date", "date"),
     "datetime": ("datetime", "date"),
-    "enum": ("string", "text"),
+    "enum": ("enumeration", "select"),
 }
 
 #: Longest text of a property in characters [public].

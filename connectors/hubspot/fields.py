@@ -72,6 +72,20 @@ def _prepare_stream(
                 f"HubSpot: property {name} of {names.name} is not unique",
                 "archive it and run prepare again; uniqueness cannot be changed later",
             )
+        elif lacking := _lacking(present[name], need):
+            yield Finding(
+                "warning",
+                f"HubSpot: property {name} of {names.name} lacks the options {', '.join(lacking)}",
+                "add them in the property's settings; a value that is not listed is refused",
+            )
+
+
+def _lacking(property_: Json, need: FieldNeed) -> list[str]:
+    """Returns the options that an enumeration should have and has not."""
+    if property_.get("type") != "enumeration" or property_.get("externalOptions"):
+        return []
+    known = {str(option["value"]) for option in property_.get("options") or ()}
+    return [value for value in need.options if value not in known]
 
 
 def _own(name: str) -> str:
@@ -91,6 +105,11 @@ def _new_property(name: str, need: FieldNeed, *, unique: bool) -> Json:
     }
     if kind == "bool":
         body["options"] = [_option("Yes", "true", 0), _option("No", "false", 1)]
+    if kind == "enumeration":
+        body["options"] = [
+            _option(value.replace("_", " ").capitalize(), value, order)
+            for order, value in enumerate(need.options)
+        ]
     return body
 
 

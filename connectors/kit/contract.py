@@ -143,6 +143,8 @@ class FieldNeed:
     label: str
     #: The field carries `Create.once` and must be unique.
     once: bool = False
+    #: What an enum may hold.
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ _NOUNS = (
     "twin",
     "demo",
     "config",
+    "mappings",
     "version",
     "letters",
 )

@@ -1,12 +1,14 @@
 """`tulay check`: proves credentials, compares mappings with the live systems, prepares fields.
 
-Writes nothing anywhere, except with --prepare: then missing custom fields are created over there.
+Writes nothing, except with --prepare: then missing custom fields are created in the systems.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +21,9 @@ from hub.settings import Settings
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.push.custom_fields import needs
 from mappings.kit.files import nearest
+
+#: What creates fields that are missing.
+PREPARE = "tulay check --prepare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +46,18 @@ def register(app: typer.Typer) -> None:
             list[str] | None, typer.Argument(help="Only these connections.")
         ] = None,
         prepare: Annotated[
-            bool, typer.Option("--prepare", help="Create missing custom fields over there.")
+            bool, typer.Option("--prepare", help="Create missing custom fields in the systems.")
         ] = False,
     ) -> None:
-        """Look at every connection: credentials, fields, webhooks. Exit code 1 on an error."""
+        """Check every connection: credentials, fields, webhooks. Exit code 1 on an error."""
         settings = session(ctx).settings()
-        with session(ctx).hub(settings, only=connection or None) as hub:
+        names = [settings.connection(name).name for name in connection or settings.connections]
+        # All are opened: which fields are worth creating depends on what the others can fill.
+        with session(ctx).hub(settings) as hub:
             lines = [
-                Line(one.name, found.level, found.what, found.todo)
-                for one in hub.connections.values()
-                for found in findings(hub, settings, one, prepare=prepare)
+                Line(name, found.level, found.what, found.todo)
+                for name in names
+                for found in findings(hub, settings, hub.connections[name], prepare=prepare)
             ]
         screen = session(ctx).screen
         screen.document(lines)
@@ -59,8 +66,27 @@ def register(app: typer.Typer) -> None:
             [(line.connection, line.level, _words(line)) for line in lines],
             empty="nothing to say",
         )
+        screen.say(summary(lines))
         if any(line.level == "error" for line in lines):
             raise typer.Exit(FOUND)
+
+
+def summary(lines: Sequence[Line]) -> str:
+    """Returns how many findings of each level there are, and the next step.
+
+    >>> summary([Line("crm", "ok", "logged in", ""), Line("crm", "warning", "no secret", "")])
+    '1 warning, 1 ok. Next: tulay sync --once'
+    """
+    count = Counter(line.level for line in lines)
+    words = [f"{count[level]} {level}{'s' * (count[level] > 1)}" for level in ("error", "warning")]
+    told = [word for word in words if not word.startswith("0 ")] + [f"{count['ok']} ok"]
+    if count["error"]:
+        step = "correct the errors, then: tulay check"
+    elif any(PREPARE in line.todo for line in lines):
+        step = PREPARE
+    else:
+        step = "tulay sync --once"
+    return f"{', '.join(told)}. Next: {step}"
 
 
 def _words(line: Line) -> str:
@@ -68,48 +94,72 @@ def _words(line: Line) -> str:
 
 
 def findings(hub: Hub, settings: Settings, one: Connection, *, prepare: bool) -> Iterator[Finding]:
-    """Yields what is to say about a connection, the worst news last."""
+    """Yields the findings about a connection, those about its fields last."""
+    wanted = needs(hub, one)
+    found: Sequence[Finding] = ()
+    created: Sequence[Finding] = ()
     try:
-        yield from one.connector.check()
+        found = one.connector.check()
         if prepare:
-            yield from one.connector.prepare(needs(one))
+            created = one.connector.prepare(wanted)
+            # What was missing a moment ago may have been created now.
+            found = one.connector.check()
     except ConnectorError as error:
+        yield from found
         yield Finding("error", str(error), "then run `tulay check` again")
         return
+    yield from found
+    yield from created
     for channel in one.channels.values():
         try:
             schema = one.connector.describe(channel.stream)
         except ConnectorError as error:
-            yield Finding("error", f"{channel.stream} cannot be looked at: {error}")
+            yield Finding("error", f"{channel.stream} cannot be described: {error}")
             continue
-        yield from _fields(channel, schema, prepared=prepare)
+        needed = {need.name for need in wanted if need.stream == channel.stream}
+        yield from _fields(channel, schema, needed=needed, prepared=prepare)
         yield from _rights(hub, channel)
     yield from _webhooks(settings, one)
 
 
-def _fields(channel: Channel, schema: StreamSchema, *, prepared: bool) -> Iterator[Finding]:
-    """Compares the names in a mapping with the fields that there are."""
+def _fields(
+    channel: Channel, schema: StreamSchema, *, needed: Set[str], prepared: bool
+) -> Iterator[Finding]:
+    """Compares the names in a mapping with the fields that there are.
+
+    A custom field that nothing connected can fill is not `needed`, and may be missing.
+    """
     stream = channel.stream
-    custom = {one.name for one in channel.mapping.custom_fields}
-    missing = [n for n in channel.mapping.names if not _known(n, schema)]
-    creatable = [n for n in missing if n.rpartition(".")[2] in custom]
+    spared = {one.name for one in channel.mapping.custom_fields} - needed
+    lacking = [n for n in channel.mapping.names if not _known(n, schema)]
+    missing = [n for n in lacking if n.rpartition(".")[2] not in spared]
+    creatable = [n for n in missing if n.rpartition(".")[2] in needed]
     if creatable and not prepared:
         names = ", ".join(creatable)
-        yield Finding(
-            "warning", f"{stream} lacks {names}", "`tulay check --prepare` creates what is missing"
-        )
+        yield Finding("warning", f"{stream} lacks {names}", f"`{PREPARE}` creates what is missing")
     for name in missing:
         if name not in creatable or prepared:
-            line = channel.mapping.names[name]
             hint = nearest(name, _close(name, schema))
             yield Finding(
                 "error",
-                f"{stream} has no field {name!r} (line {line} of its mapping){hint}",
-                "correct the mapping, or create the field over there",
+                f"{stream} has no field {name!r}, which is mapped in"
+                f" {_short(channel.mapping.names[name])}{hint}",
+                "correct the mapping, or create the field in the system",
             )
     yield from _required(channel, schema)
     if not missing:
-        yield Finding("ok", f"{stream}: all {len(channel.mapping.names)} mapped fields are there")
+        yield Finding(
+            "ok", f"{stream}: all {len(channel.mapping.names) - len(lacking)} mapped fields exist"
+        )
+
+
+def _short(place: str) -> str:
+    """Returns file and line without the folders around the system's own.
+
+    >>> _short("/home/ann/maps/erp/company.yaml:7")
+    'erp/company.yaml:7'
+    """
+    return "/".join(Path(place).parts[-2:])
 
 
 def _known(name: str, schema: StreamSchema) -> bool:

@@ -103,7 +103,7 @@ def shown_policy(policy: EntityPolicy) -> dict[str, Any]:
     """Returns a policy in the words of tulay.yaml."""
     return {
         "create": sorted(policy.create),
-        **({} if policy.adopt is None else {"adopt": sorted(policy.adopt)}),
+        **({} if policy.adopt is None else {"import": sorted(policy.adopt)}),
         "delete": policy.delete,
         "default": _field(policy.fields.get("", FieldPolicy())),
         "fields": {path: _field(one) for path, one in policy.fields.items() if path},
@@ -113,9 +113,9 @@ def shown_policy(policy: EntityPolicy) -> dict[str, Any]:
 def _field(policy: FieldPolicy) -> dict[str, Any]:
     said: dict[str, Any] = {
         "owner": "any" if policy.owners is None else sorted(policy.owners),
-        "both": policy.both,
-        "first": policy.first,
-        "blank": policy.blank,
+        "on_conflict": policy.both,
+        "on_first_match": policy.first,
+        "when_blank": policy.blank,
     }
     return said if policy.unit is None else {**said, "unit": policy.unit}
 

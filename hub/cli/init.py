@@ -5,6 +5,7 @@ Never overwrites a file, and never writes a secret: only where it will be found.
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ _TAIL = """
 #   company:
 #     create: [crm, erp]
 #     fields:
-#       phone: {both: latest}
+#       phone: {on_conflict: latest}
 #       address: {owner: erp, unit: true}
 
 # What follows from what; all on by default. See `tulay config show`.
@@ -38,9 +39,9 @@ _TAIL = """
 # How often is looked; webhooks only make it faster.
 # schedules: {pull: 60s, sweep: 24h}
 
-# A run that would change or delete more than both of these waits for a person; so do small runs
-# that together delete as much, or change a bigger share (busy), within an hour.
-# limits: {share: 0.2, records: 50, within: 1h, busy: 0.5}
+# A run that would change or delete more than both of these waits for approval; so do small runs
+# that together delete as much, or change a bigger share (window_share), within an hour.
+# limits: {share: 0.2, records: 50, window: 1h, window_share: 0.5}
 
 # Where webhooks, health and metrics are served.
 # web: {host: 127.0.0.1, port: 8420, public_url: https://tulay.example.com}
@@ -67,15 +68,19 @@ def register(app: typer.Typer) -> None:
         ctx: typer.Context,
         system: Annotated[
             list[str] | None,
-            typer.Option("--system", metavar="NAME=SYSTEM", help="A connection: crm=hubspot."),
+            typer.Option(
+                "--system", metavar="NAME=SYSTEM", help="A connection, such as crm=hubspot."
+            ),
         ] = None,
         setting: Annotated[
             list[str] | None,
             typer.Option("--set", metavar="NAME.SETTING=VALUE", help="crm.token='${TOKEN}'."),
         ] = None,
-        yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+        yes: Annotated[
+            bool, typer.Option("--yes", "-y", help="Ask nothing; so without a terminal.")
+        ] = False,
     ) -> None:
-        """Write a commented tulay.yaml: asks which systems, and what they need."""
+        """Write a commented tulay.yaml; asks which systems to connect, and for their settings."""
         path = session(ctx).config or default_path()
         if path.exists():
             raise SettingsError(
@@ -83,7 +88,11 @@ def register(app: typer.Typer) -> None:
                 " with --config"
             )
         known = manifests()
-        asked = _Asked(known, _pairs(setting or (), "--set", "crm.token=VALUE"), silent=yes)
+        asked = _Asked(
+            known,
+            _pairs(setting or (), "--set", "crm.token=VALUE"),
+            silent=yes or not interactive(),
+        )
         chosen = _pairs(system or (), "--system", "crm=hubspot") or asked.systems()
         blocks = [_connection(name, asked.manifest(s), asked) for name, s in chosen.items()]
         asked.refuse_leftovers(chosen)
@@ -95,6 +104,11 @@ def register(app: typer.Typer) -> None:
             screen.say(f"Set {', '.join(asked.variables)} in the environment, then:")
         screen.note("  tulay check --prepare   looks at everything, creates missing fields")
         screen.note("  tulay sync --once       brings all sides together")
+
+
+def interactive() -> bool:
+    """Returns True if somebody is there to answer."""
+    return sys.stdin.isatty()
 
 
 def _pairs(items: Sequence[str], option: str, example: str) -> dict[str, str]:
@@ -122,11 +136,16 @@ class _Asked:
         """Asks which system is the CRM and which the ERP."""
         if self.silent:
             raise SettingsError(
-                "no systems are named: add --system crm=hubspot --system erp=tryton, one per"
-                f" connection; there are {', '.join(sorted(self.known))}"
+                "no systems are named, and nobody is asked without a terminal or with --yes: add"
+                " --system crm=hubspot --system erp=tryton, one per connection; there are"
+                f" {', '.join(sorted(self.known))}"
             )
         fitting = {
-            role: sorted(n for n, m in self.known.items() if m.role in (role, "both"))
+            # A system that can play either part, such as the memory system, comes last.
+            role: sorted(
+                (n for n, m in self.known.items() if m.role in (role, "both")),
+                key=lambda name: (self.known[name].role == "both", name),
+            )
             for role in ("crm", "erp")
         }
         return {

@@ -18,8 +18,9 @@ from hub.errors import SettingsError, UnknownError
 from hub.settings import connector_folders
 from mappings.kit.files import nearest
 
-#: What one may need to speak to a stand-in, as its attributes.
-_ACCESS = ("token", "database", "login", "password")
+#: What one may need to speak to a stand-in, as its attributes. The HubSpot twin signs its webhooks
+#: with its client secret: the `webhook_secret` of the connection.
+_ACCESS = ("token", "client_secret", "developer_key", "database", "login", "password")
 
 
 def register(app: typer.Typer) -> None:

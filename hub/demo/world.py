@@ -126,6 +126,6 @@ def _write_config(folder: Path, crm: Twin, erp: Sandbox) -> Path:
 def _prepare(hub: Hub) -> None:
     """Creates the fields of our own over there, as `tulay check --prepare` does."""
     for connection in hub.connections.values():
-        for finding in connection.connector.prepare(needs(connection)):
+        for finding in connection.connector.prepare(needs(hub, connection)):
             if finding.level == "error":
                 raise UnavailableError(f"{connection.name} cannot be prepared: {finding.what}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from hub.errors import SettingsError
 from mappings.kit.errors import MappingFileError
 from mappings.kit.files import nearest
+from mappings.kit.renames import Rename, renewed
 from mappings.kit.source import Source, read_source
 
 Location = tuple[str | int, ...]
@@ -70,7 +71,8 @@ class SettingsFile:
             (self.source.line(one["loc"]) or 1, one)
             for one in error.errors(include_url=False, include_input=False)
         ]
-        _, first = min(complaints, key=lambda pair: pair[0])
+        # A word that nobody knows explains why the right one is missing, not the reverse.
+        _, first = min(complaints, key=lambda pair: (pair[1]["type"] != "extra_forbidden", pair[0]))
         location = self._written(first["loc"]) if first["type"] != "missing" else first["loc"]
         place = ".".join(str(part) for part in location) or "the file"
         if first["type"] == "extra_forbidden":
@@ -84,8 +86,13 @@ class SettingsFile:
         return self.error(f"{place}: {words[:1].lower()}{words[1:]}", *location)
 
 
-def read_settings(path: Path, *, shown: str | None = None) -> SettingsFile:
-    """Returns a settings file. Raises: SettingsError when it is missing or no readable YAML."""
+def read_settings(
+    path: Path, *, shown: str | None = None, renames: Sequence[Rename] = ()
+) -> SettingsFile:
+    """Returns a settings file, in the new words where `renames` has some for old ones.
+
+    Raises: SettingsError when it is missing or no readable YAML.
+    """
     name = shown or str(path)
     if not path.is_file():
         raise SettingsError(
@@ -93,7 +100,7 @@ def read_settings(path: Path, *, shown: str | None = None) -> SettingsFile:
             " --config or TULAY_CONFIG"
         )
     try:
-        source = read_source(path)
+        source = renewed(read_source(path), renames, shown=name)
     except MappingFileError as error:
         raise SettingsError(_broken(path, name, error)) from error
     file = SettingsFile(path, name, source)
@@ -123,13 +130,14 @@ def keys_at(model: type[BaseModel], location: Iterable[str | int]) -> list[str]:
     for part in location:
         here = _models(here)
         if isinstance(here, type) and issubclass(here, BaseModel):
-            found = here.model_fields.get(str(part))
+            fields = {field.alias or name: field for name, field in here.model_fields.items()}
+            found = fields.get(str(part))
             here = found.annotation if found else None
         elif get_origin(here) is dict:
             here = get_args(here)[1]
     here = _models(here)
     known = here.model_fields if isinstance(here, type) and issubclass(here, BaseModel) else {}
-    return list(known)
+    return [field.alias or name for name, field in known.items()]
 
 
 def _models(annotation: Any) -> Any:

@@ -18,6 +18,7 @@ from hub.settings.connections import ConnectionSettings, connection
 from hub.settings.file import SettingsFile, read_settings
 from hub.settings.policies import check_policies
 from hub.settings.references import References, is_reference
+from hub.settings.renames import RENAMES
 from hub.settings.shape import EntityPolicyText, Limits, Schedules, TulayFile, Web
 from mappings.kit.files import nearest
 
@@ -111,7 +112,7 @@ def _loading(
     environ: Mapping[str, str] | None = None,
     rehearsal: bool = False,
 ) -> _Loading:
-    file = read_settings(Path(path) if path is not None else default_path())
+    file = read_settings(Path(path) if path is not None else default_path(), renames=RENAMES)
     try:
         text = TulayFile.model_validate(dict(file.content))
     except ValidationError as error:

@@ -68,7 +68,7 @@ def check_policies(
 
 def _names(text: EntityPolicyText) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yields where a policy names connections or roles, and which."""
-    for key, names in (("create", text.create), ("adopt", text.adopt)):
+    for key, names in (("create", text.create), ("import", text.imports)):
         yield from (((key,), name) for name in names or ())
     blocks: list[tuple[tuple[str, ...], FieldPolicyText | None]] = [(("default",), text.default)]
     blocks += [(("fields", path), block) for path, block in text.fields.items()]
@@ -81,7 +81,10 @@ def _words(block: FieldPolicyText) -> Iterator[tuple[str, str]]:
     for word in _listed(block.owner):
         if word != _ANY:
             yield "owner", word
-    for key, choice in (("both", block.both), ("first", block.first)):
+    for key, choice in (
+        ("on_conflict", block.on_conflict),
+        ("on_first_match", block.on_first_match),
+    ):
         if choice is not None and choice not in ("ask", "latest"):
             yield key, choice
 
@@ -90,7 +93,7 @@ def _unknown_name(
     file: SettingsFile, word: str, connections: Connections, *, place: tuple[str, ...]
 ) -> Exception:
     known = [*connections, *(r for r in ROLES if r not in connections)]
-    known += ["ask", "latest"] if place[-1] in ("both", "first") else []
+    known += ["ask", "latest"] if place[-1] in ("on_conflict", "on_first_match") else []
     return file.error(
         f"{'.'.join(place)}: there is no connection {word!r}{nearest(word, known)}; use a name"
         " under `connections:` or a role",
@@ -167,12 +170,12 @@ def _said(block: FieldPolicyText | None, cast: _Cast, *, path: str, own: bool) -
         owners = cast.named(words, own=own)
         # [] is "only the hub"; roles that nobody plays are "everybody".
         said["owners"] = frozenset(owners) if owners or not words else None
-    if block.both is not None:
-        said["both"] = cast.choice(block.both, own=own)
-    if block.first is not None:
-        said["first"] = cast.choice(block.first, own=own)
-    if block.blank is not None:
-        said["blank"] = block.blank
+    if block.on_conflict is not None:
+        said["both"] = cast.choice(block.on_conflict, own=own)
+    if block.on_first_match is not None:
+        said["first"] = cast.choice(block.on_first_match, own=own)
+    if block.when_blank is not None:
+        said["blank"] = block.when_blank
     if block.unit is not None:
         named = block.unit if isinstance(block.unit, str) else path
         said["unit"] = named if block.unit else None
@@ -198,8 +201,8 @@ def _resolved(
             place |= _said(block, cast, path=_plain(path), own=own)
         if text.create is not None:
             create = cast.named(text.create, own=own)
-        if text.adopt is not None:
-            adopt = frozenset(cast.named(text.adopt, own=own))
+        if text.imports is not None:
+            adopt = frozenset(cast.named(text.imports, own=own))
         delete = text.delete or delete
     return EntityPolicy(
         fields={path: FieldPolicy(**_inherited(path, said)) for path in said},

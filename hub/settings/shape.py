@@ -64,30 +64,31 @@ class Schedules(Strict):
 
 
 class Limits(Strict):
-    """What is too surprising, or too often, to be obeyed without asking a person."""
+    """Changes that are unusually many wait until a person approves them."""
 
     share: float = Field(default=0.2, ge=0, le=1, description="Share of a stream's records.")
     records: int = Field(default=50, ge=0, description="Number of records.")
-    within: Duration = Field(
+    window: Duration = Field(
         default=timedelta(hours=1),
-        description="Runs of this time count together: deletions up to `share`, changes to `busy`.",
+        description="Runs of this time count together: deletions up to `share`, changes up to"
+        " `window_share`.",
     )
-    busy: float = Field(
+    window_share: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="Share of a stream's records that may change `within`; 1: never too many.",
+        description="Share of a stream's records that may change in a `window`; 1: no limit.",
     )
-    flips: int = Field(
+    reversals: int = Field(
         default=10,
         ge=0,
-        description="A field that flips more often in an hour is paused; 0: never.",
+        description="A field that two systems undo more often in an hour is paused; 0: never.",
     )
 
     @property
     def limit(self) -> Limit:
         """The same as the sync core knows it."""
-        return Limit(self.share, self.records, self.within, self.busy)
+        return Limit(self.share, self.records, self.window, self.window_share)
 
 
 class Web(Strict):
@@ -107,7 +108,7 @@ class BudgetSettings(Strict):
         default=None, ge=1, description="Calls per `per_seconds`; by default the system's limit."
     )
     per_seconds: float = Field(default=1.0, gt=0)
-    bulk: float = Field(
+    bulk_share: float = Field(
         default=0.8,
         gt=0,
         le=1,
@@ -135,13 +136,13 @@ class FieldPolicyText(Strict):
         default=None,
         description="Connections or roles that may set it; [] only the hub; `any` everybody.",
     )
-    both: str | None = Field(
-        default=None, description="Both sides changed it: ask | latest | who wins."
+    on_conflict: str | None = Field(
+        default=None, description="Two systems changed it: ask | latest | who wins."
     )
-    first: str | None = Field(
-        default=None, description="Two records meet and differ: ask | latest | who wins."
+    on_first_match: str | None = Field(
+        default=None, description="Two records are linked and differ: ask | latest | who wins."
     )
-    blank: Literal["keep", "write"] | None = Field(
+    when_blank: Literal["keep", "write"] | None = Field(
         default=None, description="write: an emptied field empties it everywhere."
     )
     unit: bool | str | None = Field(
@@ -153,8 +154,10 @@ class EntityPolicyText(Strict):
     """How one entity is kept in sync. Names are connections or the roles crm and erp."""
 
     create: list[str] | None = Field(default=None, description="Where the hub may create records.")
-    adopt: list[str] | None = Field(
-        default=None, description="Whose unknown records are taken into the hub. Default all."
+    imports: list[str] | None = Field(
+        default=None,
+        alias="import",
+        description="Connections whose unknown records are read into the hub. Default all.",
     )
     delete: Literal["keep", "propagate"] | None = Field(
         default=None, description="What a deletion in one system does to the others."

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from mappings.canonical.values import Entity, Field, Kind
 from mappings.kit import lens as lenses
 from mappings.kit import regional
+from mappings.kit.errors import MappingFileError
 from mappings.kit.files import Declared, DeclaredList, Stream, nearest
 from mappings.kit.items import ItemList
 from mappings.kit.lens import Factory, Lens, Options
@@ -61,7 +62,7 @@ class Making:
         self.entity = entity
         self.references: dict[str, str] = {}
         self.custom_fields: list[CustomField] = []
-        self.names: dict[str, int] = {}
+        self.names: dict[str, str] = {}
 
     def columns(self, fields: Mapping[str, Declared], place: Place) -> Columns:
         """Returns the compiled fields of a record, or of a list's items."""
@@ -107,11 +108,11 @@ class Making:
                 self._name(f"{within}.{name}" if within else name, declared)
 
     def _name(self, name: str, declared: Declared | DeclaredList) -> None:
-        self.names.setdefault(name, declared.source.line(declared.location) or 1)
+        self.names.setdefault(name, declared.source.place(*declared.location))
 
     def preset(self, place: Path, source: Source) -> None:
         """Notes a field that new records get, for checks."""
-        self.names.setdefault(place.name, source.line(("preset", place.text)) or 1)
+        self.names.setdefault(place.name, source.place("defaults", place.text))
 
     def _column(self, path: str, declared: Declared, field: Field, *, shown: str) -> Column:
         spec, place = declared.spec, self._path(declared)
@@ -213,7 +214,18 @@ class Making:
             label, kind = custom.label or label, custom.type or kind
         if place.listed:
             raise declared.error("a field in a list cannot be created", "custom")
-        return CustomField((place.head)[-1], kind, label)
+        options = self._custom_options(declared, field) if kind == "enum" else ()
+        return CustomField(place.head[-1], kind, label, options, path)
+
+    def _custom_options(self, declared: Declared, field: Field) -> tuple[str, ...]:
+        """Returns what an enumeration may hold: the words that the lens writes."""
+        words: dict[object, str] = {}
+        for theirs, ours in (declared.spec.values or {}).items():
+            words.setdefault(ours, theirs)  # of several that mean the same the first is written
+        options = tuple(theirs for ours, theirs in words.items() if ours is not None)
+        if not (options or field.options):
+            raise declared.error("a field of type enum needs `values`", "custom")
+        return options or field.options
 
     def _check_parts(self, columns: list[Column], fields: Mapping[str, Declared]) -> None:
         """Sees to it that a name in one field is mapped whole, or half of it would get lost."""
@@ -233,10 +245,7 @@ class Making:
                 continue
             before = seen.setdefault(column.field.text, column)
             if before is not column and column.lens.join is None:
-                raise fields[column.path].error(
-                    f"{column.field.text!r} is written by {before.path} already;"
-                    " make one of them `mode: read`"
-                )
+                raise _written_twice(column.field.text, before.path, column.path, fields)
             if column.field.index:
                 raise fields[column.path].error(
                     f"{column.field.text!r}: only item 0 can be written; add `mode: read`", "field"
@@ -272,3 +281,15 @@ class Making:
             columns=columns,
             vital=tuple(p for p in writable if canonical[p].kind != "text") or tuple(writable),
         )
+
+
+def _written_twice(
+    field: str, one: str, other: str, fields: Mapping[str, Declared]
+) -> MappingFileError:
+    """Returns the error about two paths on one field, at the line of the user's where one is."""
+    first, second = sorted((one, other), key=lambda path: not fields[path].is_shipped)
+    before = fields[first]
+    return fields[second].error(
+        f"{second!r} and {first!r} ({before.source.place(*before.location)}) both write {field!r};"
+        " make one of them `mode: read`, or take it away with `null`"
+    )

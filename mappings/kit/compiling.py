@@ -112,6 +112,7 @@ def compiled(stream: Stream, about: Known) -> TableMapping:
         references=dict(making.references),
         custom_fields=tuple(making.custom_fields),
         names=dict(making.names),
+        declared_at=stream.source.place("stream"),
         columns=columns,
         lists=lists,
         preset=tuple((giver(_path(p, stream)), raw) for p, raw in stream.preset.items()),
@@ -127,7 +128,7 @@ def _path(text: str, stream: Stream) -> Path:
     try:
         return parse(text)
     except ValueError as error:
-        raise stream.source.error(str(error), "preset", text) from error
+        raise stream.source.error(str(error), "defaults", text) from error
 
 
 def _check_head(stream: Stream, entity: Entity) -> None:
@@ -144,7 +145,7 @@ def _check_head(stream: Stream, entity: Entity) -> None:
         if state not in states:
             hint = nearest(state, states)
             raise stream.source.error(
-                f"{state!r} is no state of {entity.name}{hint}", "acts", state
+                f"{state!r} is no state of {entity.name}{hint}", "actions", state
             )
 
 

@@ -27,10 +27,13 @@ class MappingFileError(MappingError):
 class LensError(MappingError):
     """One value has no translation: the record is quarantined, the others continue.
 
-    The message names the field and what was expected, never the value.
+    The message names the field and what was expected, never the value: messages are stored and
+    logged.
     """
 
-    def __init__(self, message: str, *, path: str) -> None:
+    def __init__(self, message: str, *, path: str, value: object = None) -> None:
         super().__init__(f"{path}: {message}")
         #: The canonical path that could not be translated.
         self.path = path
+        #: A value that the mapping does not list; for a person at a terminal, and nobody else.
+        self.value = value

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from mappings.canonical.values import Scalar
 from mappings.kit.errors import MappingFileError
-from mappings.kit.schema import Custom, FieldSpec, ListSpec, MappingFile
+from mappings.kit.renames import renewed
+from mappings.kit.schema import RENAMES, Custom, FieldSpec, ListSpec, MappingFile
 from mappings.kit.source import Location, Source, read_source
 
 #: Where our own mapping files are.
@@ -46,6 +47,11 @@ class Declared:
     spec: FieldSpec
     source: Source
     location: Location
+
+    @property
+    def is_shipped(self) -> bool:
+        """True when it stands in a file of Tulay, and not in one of the user."""
+        return self.source.path.is_relative_to(OURS)
 
     def error(self, message: str, *within: str | int) -> MappingFileError:
         """Returns the error that names this declaration's file and line."""
@@ -104,6 +110,7 @@ def _checked(path: Path) -> tuple[Source, MappingFile]:
     source = read_source(path)
     if not isinstance(source.content, dict):
         raise source.error("expected `entity:`, `stream:` and `fields:`")
+    source = renewed(source, RENAMES)
     try:
         return source, MappingFile.model_validate(source.content)
     except ValidationError as error:
@@ -112,7 +119,9 @@ def _checked(path: Path) -> tuple[Source, MappingFile]:
 
 def _explained(source: Source, error: ValidationError) -> MappingFileError:
     """Returns the first complaint of pydantic in our words, at its line."""
-    first = error.errors(include_url=False)[0]
+    complaints = error.errors(include_url=False, include_input=False)
+    # A word that nobody knows explains why the right one is missing, not the reverse.
+    first = min(complaints, key=lambda one: one["type"] != "extra_forbidden")
     location = tuple(part for part in first["loc"] if part != "Custom")
     name = str(location[-1]) if location else "file"
     if first["type"] == "extra_forbidden":
@@ -131,7 +140,7 @@ def _keys(location: Location) -> Iterable[str]:
         shape = FieldSpec.model_fields
     if "custom" in location[:-1]:
         shape = Custom.model_fields
-    return shape.keys()
+    return [getattr(field, "alias", None) or name for name, field in shape.items()]
 
 
 def _laid(source: Source, spec: MappingFile, *, system: str, known: Mapping[str, Stream]) -> Stream:
@@ -143,7 +152,11 @@ def _laid(source: Source, spec: MappingFile, *, system: str, known: Mapping[str,
             raise source.error(f"nothing to extend: no stream {spec.stream!r}{hint}", "stream")
         fresh = known[spec.stream]
         if fresh.entity != spec.entity:
-            raise source.error(f"the extended mapping is of entity {fresh.entity!r}", "entity")
+            raise source.error(
+                f"entity {spec.entity!r}, but the mapping that this file extends is of"
+                f" {fresh.entity!r}; write `entity: {fresh.entity}`",
+                "entity",
+            )
         fresh.source = source
     _lay_head(fresh, spec)
     _lay_fields(fresh.fields, spec.fields, source, ("fields",))
@@ -153,13 +166,13 @@ def _laid(source: Source, spec: MappingFile, *, system: str, known: Mapping[str,
 
 
 def _lay_head(stream: Stream, spec: MappingFile) -> None:
-    if spec.adopt is not None:
-        stream.adopt = spec.adopt
+    if spec.imports is not None:
+        stream.adopt = spec.imports
     if spec.requires is not None:
         stream.requires = spec.requires
     stream.constants = {**stream.constants, **spec.constants}
-    stream.preset = {**stream.preset, **spec.preset}
-    stream.acts = {**stream.acts, **spec.acts}
+    stream.preset = {**stream.preset, **spec.defaults}
+    stream.acts = {**stream.acts, **spec.actions}
 
 
 def _lay_fields(

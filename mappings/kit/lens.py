@@ -142,6 +142,14 @@ def _date(options: Options) -> Lens:
     return Lens(lambda raw: convert.day(raw, zone), _same)
 
 
+class UnlistedError(ValueError):
+    """A value that is not in a lens's list; the message does not show it."""
+
+    def __init__(self, message: str, value: object) -> None:
+        super().__init__(message)
+        self.value = value
+
+
 def _enum(options: Options) -> Lens:
     """Makes the lens of a list of values."""
     table = dict(options.values or {})
@@ -162,14 +170,14 @@ def _enum(options: Options) -> Lens:
             return options.otherwise
         if options.keep:
             return word
-        raise ValueError("a value that the mapping does not list; add it under `values`")
+        raise UnlistedError("has a value that the mapping does not list; add it to `values`", word)
 
     def put(value: Scalar, _raw: Any) -> Any:
         if value is None or value in back:
             return None if value is None else back[value]
         if options.keep:
             return value
-        raise ValueError("no counterpart over there; add one under `values`")
+        raise UnlistedError("has no word for this value; add one to `values`", value)
 
     return Lens(get, put)
 

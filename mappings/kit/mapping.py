@@ -29,6 +29,10 @@ class CustomField:
     #: text | number | integer | boolean | date | datetime | enum
     type: str
     label: str
+    #: What an enum may hold, in the system's words.
+    options: tuple[str, ...] = ()
+    #: The canonical path that fills it.
+    path: str = ""
 
 
 class Mapping(Protocol):
@@ -57,8 +61,10 @@ class Mapping(Protocol):
     references: ReadOnly[str, str]
     #: Fields of the system that `prepare` must create.
     custom_fields: tuple[CustomField, ...]
-    #: Every field name of the system -> line in the mapping file, for `tulay check`.
-    names: ReadOnly[str, int]
+    #: Every field name of the system -> file and line that map it, for `tulay check`.
+    names: ReadOnly[str, str]
+    #: File and line that say `stream:`, for errors about the whole.
+    declared_at: str
 
     def read(self, payload: ReadOnly[str, Any]) -> Values:
         """Translates a whole record. Every mapped plain path is present; blanks are None.

@@ -13,7 +13,7 @@ from typing import Any
 from mappings.canonical.values import Scalar, Values
 from mappings.kit import regional
 from mappings.kit.errors import LensError
-from mappings.kit.lens import Get, Lens
+from mappings.kit.lens import Get, Lens, UnlistedError
 from mappings.kit.paths import Draft, Give, Path, Take
 
 #: Exceptions raised by a payload of unexpected shape, or an untranslatable value.
@@ -69,6 +69,8 @@ class Column:
 
     def refused(self, error: Exception) -> LensError:
         """Returns the error for this column; an unexpected shape has its own message."""
+        if isinstance(error, UnlistedError):
+            return LensError(f"{self.field.text} {error}", path=self.shown, value=error.value)
         if isinstance(error, ValueError):
             return LensError(str(error), path=self.shown)
         return LensError(

@@ -6,7 +6,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mappings.kit.renames import Rename
+
 Scalars = str | int | bool | None
+
+
+#: Old words of a mapping file; they work for one release.
+RENAMES = (
+    Rename("adopt", "import"),
+    Rename("preset", "defaults"),
+    Rename("acts", "actions"),
+)
 
 
 class Strict(BaseModel):
@@ -19,7 +29,7 @@ class Custom(Strict):
     """A field that must be created in the system."""
 
     type: Literal["text", "number", "integer", "boolean", "date", "datetime", "enum"] | None = (
-        Field(default=None, description="Type over there; by default that of the canonical kind.")
+        Field(default=None, description="Its type there; by default that of the canonical kind.")
     )
     label: str | None = Field(default=None, description="What people see; by default the name.")
 
@@ -27,7 +37,7 @@ class Custom(Strict):
 class FieldSpec(Strict):
     """How one canonical path is translated. A plain text is short for `{field: text}`."""
 
-    field: str = Field(description="Path over there: a.b, a[0].b, a[type=email,name=].b")
+    field: str = Field(description="Path in the system: a.b, a[0].b, a[type=email,name=].b")
     lens: str | None = Field(
         default=None, description="Name of the lens; by default that of the canonical kind."
     )
@@ -45,13 +55,14 @@ class FieldSpec(Strict):
         default=None, description="Of a reference: the stream of this system it points into."
     )
     region: str | None = Field(
-        default=None, description="Path over there of the country, for national phones and tax ids."
+        default=None,
+        description="Path in the system of the country, for national phones and tax ids.",
     )
     default_region: str | None = Field(
         default=None, description="Country code when `region` is missing or blank."
     )
     zone: str | None = Field(default=None, description="Time zone in which a date is cut off.")
-    custom: Custom | bool = Field(default=False, description="Create the field over there.")
+    custom: Custom | bool = Field(default=False, description="Create the field in the system.")
     kind: str | None = Field(default=None, description="Only of paths under `custom.`: their kind.")
     options: list[str] = Field(default=[], description="Only of `custom.` enums: their options.")
     entity: str | None = Field(default=None, description="Only of `custom.` references.")
@@ -66,7 +77,7 @@ class FieldSpec(Strict):
 class ListSpec(Strict):
     """How the items of a list are translated."""
 
-    field: str | None = Field(default=None, description="The list over there.")
+    field: str | None = Field(default=None, description="The list in the system.")
     key: list[str] = Field(
         default=[], description="Paths in the item; the first that is filled names the item."
     )
@@ -87,27 +98,28 @@ class MappingFile(Strict):
     extends: bool = Field(
         default=False, description="Add to the mapping of the same stream instead of replacing it."
     )
-    adopt: bool | None = Field(
+    imports: bool | None = Field(
         default=None,
-        description="false: records the hub did not write are not taken in. Default true.",
+        alias="import",
+        description="false: records that the hub did not write are not read into it. Default true.",
     )
     constants: dict[str, Scalars] = Field(
         default={}, description="Canonical values that every record of this stream has."
     )
-    preset: dict[str, Scalars] = Field(
-        default={}, description="Path over there -> what a new record gets there."
+    defaults: dict[str, Scalars] = Field(
+        default={}, description="Path in the system -> what a new record gets there."
     )
     requires: list[str] | None = Field(
-        default=None, description="Canonical paths without which nothing is created over there."
+        default=None, description="Canonical paths without which nothing is created in the system."
     )
-    acts: dict[str, str] = Field(default={}, description="State -> action that reaches it.")
+    actions: dict[str, str] = Field(default={}, description="State -> action that reaches it.")
     #: None removes a field of the file that is extended.
     fields: dict[str, FieldSpec | None] = {}
     lists: dict[str, ListSpec] = {}
 
 
 def mapping_schema() -> dict[str, Any]:
-    """Returns the JSON Schema of mapping files, for editors and for `tulay schema`."""
+    """Returns the JSON Schema of mapping files, for editors and for `tulay mappings schema`."""
     schema = MappingFile.model_json_schema()
     field = schema["$defs"]["FieldSpec"]
     schema["$defs"]["FieldSpec"] = {"anyOf": [{"type": "string"}, field]}

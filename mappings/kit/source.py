@@ -54,6 +54,10 @@ class Source:
                 return self.lines[location[:end]]
         return None
 
+    def place(self, *location: str | int) -> str:
+        """Returns file and line of a location, as people read it."""
+        return f"{self.path}:{self.line(location) or 1}"
+
     def error(self, message: str, *location: str | int) -> MappingFileError:
         """Returns the error that names this file and the line of a location."""
         return MappingFileError(message, path=self.path, line=self.line(location))

@@ -28,7 +28,8 @@ class TableMapping:
     acts: Mapping[str, str]
     references: Mapping[str, str]
     custom_fields: tuple[CustomField, ...]
-    names: Mapping[str, int]
+    names: Mapping[str, str]
+    declared_at: str
     columns: Columns = field(repr=False)
     lists: Mapping[str, ItemList] = field(repr=False)
     #: What every new record gets in the system.

@@ -24,9 +24,9 @@ connections:
 policies:
   company:
     fields:
-      phone: {both: latest}
+      phone: {on_conflict: latest}
 schedules: {pull: 5m, streams: {crm.companies: 1h30m}}
-limits: {share: 0.5, records: 10, within: 30m}
+limits: {share: 0.5, records: 10, window: 30m}
 web: {port: 9000, public_url: "https://tulay.example.com"}
 flows: {thank_you: false}
 """
@@ -102,9 +102,10 @@ def test_half_a_reference_is_a_literal_secret(tmp_path: Path) -> None:
     ("old", "new", "line", "words"),
     [
         ("database:", "databse:", 1, "unknown setting 'databse'; did you mean database?"),
+        ("connections:", "conections:", 2, "'conections'; did you mean connections?"),
         ("limits: {share: 0.5", "limits: {shre: 0.5", 13, "'shre' in limits; did you mean share?"),
         ("share: 0.5", "share: 2", 13, "limits.share: "),
-        ("within: 30m", "within: soon", 13, "limits.within: must be a duration"),
+        ("window: 30m", "window: soon", 13, "limits.window: must be a duration"),
         ("records: 10", "records: many", 13, "limits.records: must be a whole number"),
         ("pull: 5m", "pull: soon", 12, "schedules.pull: must be a duration such as 60s"),
         ("crm.companies: 1h", "crm.company: 1h", 12, "did you mean crm.companies?"),
@@ -115,11 +116,21 @@ def test_half_a_reference_is_a_literal_secret(tmp_path: Path) -> None:
         ("${CRM_PASSWORD}", "${file:nowhere}", 6, "nowhere cannot be read: No such file"),
         ("${CRM_PASSWORD}", "${CRM PASSWORD}", 6, "is no reference; write ${NAME}"),
         ("  company:\n", "  compny:\n", 9, "no entity 'compny'; did you mean company?"),
-        ("phone: {both", "fone: {both", 11, "no field 'fone'; did you mean phone?"),
-        ("both: latest", "both: crn", 11, "no connection 'crn'; did you mean crm?"),
-        ("both: latest", "owner: [crm, erb]", 11, "no connection 'erb'; did you mean erp?"),
-        ("both: latest", "blank: drop", 11, "blank: input should be 'keep' or 'write'"),
-        ("both: latest", "bth: latest", 11, "'bth' in policies.company.fields.phone"),
+        ("phone: {on_conflict", "fone: {on_conflict", 11, "no field 'fone'; did you mean phone?"),
+        ("on_conflict: latest", "on_conflict: crn", 11, "no connection 'crn'; did you mean crm?"),
+        ("on_conflict: latest", "owner: [crm, erb]", 11, "no connection 'erb'; did you mean erp?"),
+        (
+            "on_conflict: latest",
+            "when_blank: drop",
+            11,
+            "when_blank: input should be 'keep' or 'write'",
+        ),
+        (
+            "on_conflict: latest",
+            "on_conflct: latest",
+            11,
+            "'on_conflct' in policies.company.fields.phone",
+        ),
         ("  erp: {", "  ERP: {", 7, "'ERP' cannot be a connection's name"),
         ("  erp: {", "  person: {", 7, "'person' cannot be a connection's name"),
         ("  erp: {", "  crm: {", 7, "'crm' is given twice"),
@@ -247,10 +258,10 @@ def test_what_is_no_key_is_refused_and_not_repeated(tmp_path: Path) -> None:
 
 def test_a_budget_may_say_only_how_much_is_bulk_work(tmp_path: Path) -> None:
     settings = load(
-        tmp_path, "connections: {crm: {system: memory, budget: {bulk: 0.5, daily: 100}}}\n"
+        tmp_path, "connections: {crm: {system: memory, budget: {bulk_share: 0.5, daily: 100}}}\n"
     )
     budget = settings.connections["crm"].budget
-    assert (budget.requests, budget.bulk, budget.daily) == (None, 0.5, 100)
-    assert load(tmp_path, GOOD).connections["crm"].budget.bulk == 0.8
+    assert (budget.requests, budget.bulk_share, budget.daily) == (None, 0.5, 100)
+    assert load(tmp_path, GOOD).connections["crm"].budget.bulk_share == 0.8
     with pytest.raises(SettingsError, match="budget"):
-        load(tmp_path, "connections: {crm: {system: memory, budget: {bulk: 2}}}\n")
+        load(tmp_path, "connections: {crm: {system: memory, budget: {bulk_share: 2}}}\n")

@@ -67,8 +67,8 @@ def test_ones_own_words_are_laid_over_field_by_field(tmp_path: Path) -> None:
         "    create: [erp]\n"
         "    delete: propagate\n"
         "    fields:\n"
-        "      phone: {both: latest, blank: write}\n"
-        "      address.city: {both: erp}\n"
+        "      phone: {on_conflict: latest, when_blank: write}\n"
+        "      address.city: {on_conflict: erp}\n"
         "      tax_id: {owner: erp}\n"
         "  sales_order: {fields: {lines: {owner: any}, lines.quantity: {owner: crm}}}\n"
     )

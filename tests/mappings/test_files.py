@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mappings.kit.errors import MappingFileError
+from mappings.kit.errors import LensError, MappingFileError
 from mappings.kit.loader import load, load_all, mapping_schema
 
 HEAD = "entity: company\nstream: accounts\n"
@@ -78,7 +78,12 @@ WRONG = {
     "one field written twice": (
         f"{HEAD}fields:\n  name: a\n  industry: a\n",
         5,
-        "'a' is written by name already",
+        "'industry' and 'name' (",
+    ),
+    "misspelt key of a field": (
+        f"{HEAD}fields:\n  name: {{feld: a}}\n",
+        4,
+        "unknown key 'feld'; did you mean field?",
     ),
     "an item nobody can make": (f"{HEAD}fields:\n  name: 'a[1].b'\n", 4, "only item 0"),
     "unknown stream": (
@@ -173,6 +178,50 @@ def test_a_file_of_the_user_extends_ours(tmp_path: Path) -> None:
     assert mine.write({"custom.score": 8}, payload) == {"properties": {"score": "8"}}
     assert {field.name for field in mine.custom_fields} >= {"score", "tulay_tax_id"}
     assert mine.fingerprint != ours.fingerprint
+
+
+def test_two_paths_on_one_field_name_the_users_file(tmp_path: Path) -> None:
+    # The user's `name` comes before our `domain`, whose field it takes.
+    text = "entity: company\nstream: companies\nextends: true\nfields:\n  name: properties.domain\n"
+    with pytest.raises(MappingFileError) as caught:
+        load("hubspot", extra=[folder(tmp_path, "hubspot", mine=text)])
+    assert str(caught.value).startswith(f"{tmp_path}/hubspot/mine.yaml:5: 'name' and 'domain' (")
+    assert "both write 'properties.domain'" in str(caught.value)
+
+
+def test_a_misspelt_entity_names_the_users_file(tmp_path: Path) -> None:
+    for extends, said in (
+        ("", "unknown entity 'compny'; did you mean company?"),
+        ("extends: true\n", "write `entity: company`"),
+    ):
+        text = f"entity: compny\nstream: companies\n{extends}fields: {{name: properties.name}}\n"
+        with pytest.raises(MappingFileError) as caught:
+            load("hubspot", extra=[folder(tmp_path, "hubspot", mine=text)])
+        assert str(caught.value).startswith(f"{tmp_path}/hubspot/mine.yaml:1: ")
+        assert said in str(caught.value)
+
+
+def test_a_custom_enum_has_the_words_that_are_written(tmp_path: Path) -> None:
+    text = (
+        "entity: company\nstream: companies\nextends: true\nfields:\n"
+        "  custom.a: {field: properties.a, kind: enum, options: [x, y], custom: true}\n"
+        "  custom.b: {field: properties.b, kind: enum, options: [x, y], custom: true,\n"
+        "    values: {EX: x, OLD: x, WY: y}}\n"
+    )
+    mine = load("hubspot", extra=[folder(tmp_path, "hubspot", c=text)])[0]
+    found = {one.name: (one.type, one.options, one.path) for one in mine.custom_fields}
+    assert found["a"] == ("enum", ("x", "y"), "custom.a")
+    assert found["b"] == ("enum", ("EX", "WY"), "custom.b")
+
+
+def test_an_unlisted_value_is_not_in_the_message(tmp_path: Path) -> None:
+    text = f"{SALE}fields:\n  state: {{field: status, values: {{open: draft}}}}\n"
+    (mapping,) = load("acme", extra=[folder(tmp_path, order=text)])
+    with pytest.raises(LensError) as caught:
+        mapping.read({"status": "a secret word"})
+    assert str(caught.value).startswith("state: status has a value that the mapping does not list")
+    assert "secret" not in str(caught.value) + repr(caught.value)
+    assert caught.value.value == "a secret word"
 
 
 def test_lists_are_extended_too(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ def test_every_lens_is_in_the_table() -> None:
 
 
 def test_every_key_is_explained() -> None:
-    for key in (*MappingFile.model_fields, *FieldSpec.model_fields):
+    fields = {**MappingFile.model_fields, **FieldSpec.model_fields}
+    for key in (field.alias or name for name, field in fields.items()):
         assert re.search(rf"`{key}[`:]", README), key
 
 

@@ -254,7 +254,7 @@ def test_a_sweep_needs_no_more_memory_for_more_records(world):
 
     vast = []
     world.wrap = lambda connector: vast.append(Vast(connector)) or vast[-1]
-    world.restart(policies={"company": {"adopt": []}})
+    world.restart(policies={"company": {"import": []}})
     peaks = []
     for count in (1_000, 10_000, 50_000):
         for one in vast:

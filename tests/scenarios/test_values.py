@@ -109,7 +109,7 @@ def test_a_conflict_closes_by_itself_when_both_sides_say_the_same(world, quarrel
 
 
 def test_the_later_edit_wins_where_policy_says_latest(world):
-    world.restart(policies={"company": {"fields": {"name": {"both": "latest"}}}})
+    world.restart(policies={"company": {"fields": {"name": {"on_conflict": "latest"}}}})
     company, party = world.customer()
     world.erp.edit("parties", party, title="Acme AG")
     world.clock.later(seconds=30)
@@ -119,7 +119,7 @@ def test_the_later_edit_wins_where_policy_says_latest(world):
 
 
 def test_the_named_side_wins_and_history_keeps_the_loser(world):
-    world.restart(policies={"company": {"fields": {"name": {"both": "erp"}}}})
+    world.restart(policies={"company": {"fields": {"name": {"on_conflict": "erp"}}}})
     company, party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     world.erp.edit("parties", party, title="Acme AG")
@@ -193,7 +193,7 @@ def test_an_emptied_field_is_filled_again(world):
 
 
 def test_an_emptied_field_is_emptied_everywhere_where_policy_says_so(world):
-    world.restart(policies={"company": {"fields": {"industry": {"blank": "write"}}}})
+    world.restart(policies={"company": {"fields": {"industry": {"when_blank": "write"}}}})
     company, party = world.customer(industry="Shipping")
     world.crm.edit("companies", company, industry=None)
     world.agree()

@@ -61,8 +61,8 @@ connections:
   crm: {{{one}, path: {folder}/crm.db, webhook_secret: '${{HOOK}}'}}
   erp: {{{one}, path: {folder}/erp.db, webhook_secret: '${{HOOK}}'}}
 policies:
-  company: {{default: {{both: crm, first: crm}}}}
-  contact: {{default: {{both: crm, first: crm}}}}
+  company: {{default: {{on_conflict: crm, on_first_match: crm}}}}
+  contact: {{default: {{on_conflict: crm, on_first_match: crm}}}}
 schedules: {{pull: {pull}, sweep: 24h}}
 web: {{port: {port}}}
 """

@@ -6,17 +6,25 @@ from hashlib import blake2b
 
 from connectors.kit.contract import FieldNeed
 from connectors.kit.errors import ContractError
+from hub.flows.outputs import fills
 from hub.store.connections import connection_states, save_connection
-from hub.sync.context import Connection, Hub
+from hub.sync.context import Channel, Connection, Hub
 
 
-def needs(connection: Connection) -> list[FieldNeed]:
-    """Returns the fields that the mappings want created, and those that carry our ids."""
+def needs(hub: Hub, connection: Connection) -> list[FieldNeed]:
+    """Returns the fields that the mappings want created, and those that carry our ids.
+
+    A field that neither another connection nor a flow can fill is not created.
+    """
     found: dict[tuple[str, str], FieldNeed] = {}
     for channel in connection.channels.values():
         for custom in channel.mapping.custom_fields:
-            need = FieldNeed(channel.stream, custom.name, custom.type, custom.label)
-            found[(channel.stream, custom.name)] = need
+            if _can_be_filled(hub, channel, custom.path):
+                need = FieldNeed(
+                    *(channel.stream, custom.name, custom.type, custom.label),
+                    options=custom.options,
+                )
+                found[(channel.stream, custom.name)] = need
         once = channel.facts.once
         if once is not None and channel.facts.create:
             need = FieldNeed(channel.stream, once, "text", "Tulay id", once=True)
@@ -24,12 +32,22 @@ def needs(connection: Connection) -> list[FieldNeed]:
     return list(found.values())
 
 
+def _can_be_filled(hub: Hub, channel: Channel, path: str) -> bool:
+    entity = channel.entity.name
+    others = (one for name, one in hub.connections.items() if name != channel.connection)
+    return fills(hub.flows, entity, path) or any(
+        other.entity.name == entity and other.mapping.mapped(path)
+        for one in others
+        for other in one.channels.values()
+    )
+
+
 def prepare_once(hub: Hub, connection: Connection) -> None:
     """Creates missing fields before the first write, and again when the mappings want more.
 
     Raises: CredentialsError when the rights do not suffice, ContractError when it cannot be done.
     """
-    wanted = needs(connection)
+    wanted = needs(hub, connection)
     mark = blake2b(repr(wanted).encode(), digest_size=16).hexdigest()
     with hub.store.read() as tx:
         state = connection_states(tx).get(connection.name, {})

@@ -307,6 +307,32 @@ def test_prepare_creates_what_is_missing_and_nothing_else(
     assert {one["groupName"] for one in (first, second, own)} == {"tulay"}
 
 
+def test_an_enum_is_created_with_its_options(
+    hubspot: HubSpotConnector, api: respx.MockRouter
+) -> None:
+    known = prop("tulay_id", hasUniqueValue=True)
+    old = prop("tulay_size", type="enumeration", options=[{"value": "small", "label": "Small"}])
+    api.get(f"{PROPERTIES}/companies").mock(return_value=Response(200, json=results(known, old)))
+    api.post(f"{PROPERTIES}/companies/groups").mock(return_value=Response(409, json={}))
+    create = api.post(f"{PROPERTIES}/companies").mock(return_value=Response(201, json={}))
+    findings = hubspot.prepare(
+        [
+            FieldNeed("companies", "tulay_grade", "enum", "Grade", options=("not_rated", "a")),
+            FieldNeed("companies", "tulay_size", "enum", "Size", options=("small", "large")),
+        ]
+    )
+    body = sent(create.calls[0])
+    assert (body["type"], body["fieldType"]) == ("enumeration", "select")
+    assert [(one["label"], one["value"]) for one in body["options"]] == [
+        ("Not rated", "not_rated"),
+        ("A", "a"),
+    ]
+    assert len(create.calls) == 1
+    assert [one.what for one in findings if one.level == "warning"] == [
+        "HubSpot: property tulay_size of companies lacks the options large"
+    ]
+
+
 def test_prepare_twice_creates_nothing(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
     api.get(f"{PROPERTIES}/notes").mock(
         return_value=Response(200, json=results(prop("tulay_id", hasUniqueValue=True)))

@@ -34,7 +34,7 @@ connections:
     path: {folder}/erp.db
 policies:
   company:
-    default: {{first: ask}}
+    default: {{on_first_match: ask}}
 """
 
 COMPANY = """\

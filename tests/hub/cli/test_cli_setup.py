@@ -13,7 +13,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from hub.cli import exits
+from hub.cli import exits, init
 from hub.cli.app import build
 from hub.settings import load_settings
 
@@ -66,7 +66,8 @@ def test_what_init_has_commented_out_is_valid_when_it_is_not(tmp_path: Path) -> 
     assert settings.web.public_url == "https://tulay.example.com"
 
 
-def test_init_asks_when_nobody_says(tmp_path: Path) -> None:
+def test_init_asks_when_nobody_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(init, "interactive", lambda: True)
     config = tmp_path / "tulay.yaml"
     answers = "\n".join(["memory", "memory", "${MY_PW}", "", "", ""]) + "\n"
     result = CliRunner().invoke(build(), ["init", "--config", str(config)], input=answers)
@@ -97,6 +98,25 @@ def test_init_refuses_with_a_way_out(tmp_path: Path, words: list[str], message: 
     assert not config.exists()
 
 
+def test_init_suggests_real_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(init, "interactive", lambda: True)
+    config = tmp_path / "tulay.yaml"
+    answers = "\n".join(["", "", *["x"] * 40])
+    output = CliRunner().invoke(build(), ["init", "--config", str(config)], input=answers).output
+    assert "Which system is the CRM (hubspot, memory) [hubspot]" in output
+    assert "Which system is the ERP (tryton, memory) [tryton]" in output
+
+
+def test_init_does_not_wait_for_nobody(office: Any, shell: Shell, tmp_path: Path) -> None:
+    config = tmp_path / "new.yaml"
+    done = shell("init", "--config", str(config), cwd=office.folder)
+    assert done.returncode == exits.USAGE
+    assert "add --system crm=hubspot --system erp=tryton" in " ".join(done.stderr.split())
+    named = shell("init", *SYSTEMS, "--config", str(config), cwd=office.folder)
+    assert named.returncode == 0, named.stderr
+    assert load_settings(config, environ={}).connections["erp"].system == "memory"
+
+
 def test_init_never_overwrites(office: Any) -> None:
     before = office.config.read_text(encoding="utf-8")
     assert "is not overwritten" in office.run("init", *SYSTEMS, "--yes", code=2).stderr
@@ -110,7 +130,29 @@ def test_check_finds_what_is_missing_and_prepares_it(office: Any) -> None:
     warned = [line for line in found if line["level"] == "warning"]
     assert [line["connection"] for line in warned] == ["crm", "erp"]
     assert warned[0]["what"] == "companies lacks industry"
-    office.json("check", "--prepare")
+    lines = office.lines("check")
+    assert lines[-1].startswith("2 warnings, ")
+    assert lines[-1].endswith(". Next: tulay check --prepare")
+    prepared = office.json("check", "--prepare")
+    assert {line["level"] for line in prepared} == {"ok"}
+    assert "companies: created the field industry" in {line["what"] for line in prepared}
+    assert {line["level"] for line in office.json("check")} == {"ok"}
+    assert office.lines("check")[-1] == "6 ok. Next: tulay sync --once"
+
+
+def test_only_fields_that_something_fills_are_created(office: Any) -> None:
+    text = office.config.read_text(encoding="utf-8")
+    erp = f"  erp:\n    system: memory\n    path: {office.folder}/erp.db\n"
+    assert erp in text
+    office.config.write_text(text.replace(erp, ""), encoding="utf-8")
+    path = office.folder / "maps" / "memory" / "company.yaml"
+    figure = "  figures.currency: {field: money, mode: write, custom: true}\n"
+    path.write_text(path.read_text(encoding="utf-8") + figure, encoding="utf-8")
+    office.crm.create("companies", name="ACME", domain="acme.example", phone="1")
+    created = {line["what"] for line in office.json("check", "--prepare")}
+    # No other system has an industry; the currency is filled by a flow.
+    assert "companies: created the field money" in created
+    assert "companies: created the field industry" not in created
     assert {line["level"] for line in office.json("check")} == {"ok"}
 
 
@@ -123,7 +165,8 @@ def test_check_names_the_line_of_a_mapping_that_is_wrong(office: Any) -> None:
     found = office.json("check", code=1)
     (error,) = [line for line in found if line["level"] == "error"]
     assert error["connection"] == "crm"
-    assert "'phone_number' (line 7 of its mapping)" in error["what"]
+    assert "'phone_number', which is mapped in " in error["what"]
+    assert "company.yaml:7" in error["what"]
     assert error["todo"]
     office.lines("check", "erp")
 
@@ -162,7 +205,7 @@ def test_config_hides_the_password_of_the_database(
 def test_config_shows_the_policies_that_hold(office: Any) -> None:
     found = office.json("config", "policies", "company")
     assert found["company"]["create"] == ["crm", "erp"]
-    assert found["company"]["default"]["first"] == "ask"
+    assert found["company"]["default"]["on_first_match"] == "ask"
     assert found["company"]["fields"]["figures"]["owner"] == []
     assert yaml.safe_load(office.run("config", "policies").stdout)["payment"]["create"] == []
     assert "did you mean company?" in office.run("config", "policies", "compny", code=2).stderr

@@ -35,7 +35,7 @@ connections:
   crm: {{system: memory, path: {folder}/crm.db}}
   erp: {{system: memory, path: {folder}/erp.db}}
 policies:
-  company: {{fields: {{owner: {{owner: crm}}, phone: {{both: latest}}}}}}
+  company: {{fields: {{owner: {{owner: crm}}, phone: {{on_conflict: latest}}}}}}
 """
 
 
