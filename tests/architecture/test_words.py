@@ -161,7 +161,6 @@ TWO_MEANINGS: set[str] = {
     "history",
     "inbox",
     "links",
-    "names",
     "patches",
     "perform",
     "plan",
