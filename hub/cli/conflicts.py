@@ -14,7 +14,7 @@ from hub.errors import UnknownError
 from hub.store.conflicts import list_conflicts
 from hub.store.golden import load_golden
 from hub.sync.context import Hub
-from hub.sync.names import names_by_id, names_of
+from hub.sync.record_names import names_by_id, names_of
 from hub.sync.resolve import Resolved, resolve_conflict, resolve_with_value
 from hub.sync.sides import decided_of, holder_of, values_of
 from mappings.canonical.values import Scalar

@@ -17,7 +17,7 @@ from hub.store.reviews import open_reviews
 from hub.sync.context import Hub
 from hub.sync.explain import find
 from hub.sync.merge.undo import undo_merge
-from hub.sync.names import names_by_id, names_of
+from hub.sync.record_names import names_by_id, names_of
 from hub.sync.resolve import decide_review, merge_by_hand
 from mappings.kit.files import nearest
 

@@ -18,7 +18,7 @@ from hub.errors import UnknownError
 from hub.store import outbox, quarantine
 from hub.store.links import links_by_key
 from hub.sync.context import Hub
-from hub.sync.names import names_by_id
+from hub.sync.record_names import names_by_id
 
 Row = Mapping[str, Any]
 Kind = Literal["push", "pull", "flow"]

@@ -22,10 +22,10 @@ from hub.store.reviews import open_reviews
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.entries import unnamed
 from hub.sync.ingest.sweep import linked_keys
-from hub.sync.names import names_by_id
 from hub.sync.progress import Progress, Silence
 from hub.sync.push.plan import is_early
 from hub.sync.reconciliation import Counts, Difference, Missing, Reconciliation
+from hub.sync.record_names import names_by_id
 from mappings.canonical.values import Scalar, Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import declared_path

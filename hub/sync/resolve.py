@@ -23,7 +23,7 @@ from hub.store.reviews import open_reviews, save_decision
 from hub.sync.changeset import ChangeSet
 from hub.sync.context import Hub
 from hub.sync.merge.merging import merge_golden
-from hub.sync.names import name_in_full
+from hub.sync.record_names import name_in_full
 from hub.sync.sides import decided_of, holder_of, side_of
 from mappings.canonical.values import Field, Scalar
 from mappings.kit import convert, regional
@@ -278,9 +278,7 @@ def merge_by_hand(hub: Hub, entity: str, *, winner: str, loser: str) -> None:
             one = golden.get(golden_id)
             if one is None or one.entity != entity or one.merged_into or one.deleted_at:
                 name = golden_id if one is None else name_in_full(hub, tx, one)
-                raise DecisionError(
-                    f"{name} was deleted or merged, or is no {entity}; see `tulay links list`"
-                )
+                raise DecisionError(f"{name} is not a living {entity}; see `tulay links list`")
         then = ChangeSet(hub, hub.fresh_id(), hub.clock())
         merge_golden(tx, loser, winner, changes=then, why=f"{DECIDED} that they are one")
         then.store(tx)

@@ -160,7 +160,6 @@ TWO_MEANINGS: set[str] = {
     "history",
     "inbox",
     "links",
-    "names",
     "patches",
     "perform",
     "plan",

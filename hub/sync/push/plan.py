@@ -14,8 +14,8 @@ from hub.store.conflicts import open_paths
 from hub.store.golden import Golden, load_golden
 from hub.store.links import gone_there, keys_of
 from hub.sync.context import Channel, Hub
-from hub.sync.names import full_names
 from hub.sync.push.job import Job
+from hub.sync.record_names import full_names
 from hub.sync.unfinished import unidentified
 from mappings.canonical.naming import in_full
 from mappings.canonical.values import Scalar

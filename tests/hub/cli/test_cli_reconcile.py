@@ -66,12 +66,12 @@ def test_a_record_under_review_is_held(office: Any) -> None:
     assert (gap["entry"], gap["title"], gap["source"]) == ("review-1", "Globex Ltd", "erp")
 
 
-def test_a_conflict_is_a_difference_with_its_number(clash: Any) -> None:
+def test_a_conflict_is_a_numbered_difference(clash: Any) -> None:
     assert counts(clash, 1) == {"different": 1}
     assert "(conflict 1)" in "\n".join(clash.lines("reconcile", code=1))
 
 
-def test_what_was_deleted_there_is_missing_by_name(agreed: Any) -> None:
+def test_a_deleted_record_is_missing_by_name(agreed: Any) -> None:
     agreed.erp.delete("companies", "1")
     assert counts(agreed, 1) == {"missing": 1}
     lines = agreed.lines("reconcile", code=1)

@@ -21,7 +21,9 @@ COMMANDS = (
     ("reconcile",),
     ("explain", "company", "acme.example"),
 )
-CELLS = st.text("ab \u682a", max_size=40).map(lambda text: " ".join(text.split()))
+CELLS = st.sampled_from(
+    ["", "1", "ACME", "Acme SE and Sons", "e" * 32, "\u682a\u5f0f\u4f1a\u793e ACME", LONG]
+)
 TABLES = st.integers(1, 6).flatmap(
     lambda n: st.tuples(
         st.lists(st.sampled_from(["no", "entity", "set aside"]), min_size=n, max_size=n),
@@ -39,12 +41,17 @@ def busy(clash: Any) -> Any:
     return clash
 
 
+def whole_words(lines: list[str]) -> set[str]:
+    """Returns the words of some lines, but no numbers: `3 s ago` is `4 s ago` a moment later."""
+    return {word for line in lines for word in line.split() if not word.isdigit()}
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_every_table_fits_a_terminal(busy: Any, width: int) -> None:
     for words in COMMANDS:
-        lines = busy.drawn(*words, width=width, code=None)
-        piped_words = set(" ".join(busy.lines(*words, code=None)).split())
-        assert set(" ".join(lines).split()) <= piped_words, words
+        drawn = busy.drawn(*words, width=width, code=None)
+        piped_lines = busy.lines(*words, code=None)
+        assert whole_words(drawn) <= whole_words(piped_lines), words
 
 
 def test_a_row_is_one_line_in_a_pipe(busy: Any) -> None:
@@ -79,6 +86,6 @@ def test_words_stay_whole_and_in_order(
     assert len(piped(head, rows)) == len(rows) + 1
 
 
-def test_what_does_not_fit_side_by_side_becomes_blocks() -> None:
+def test_what_does_not_fit_becomes_blocks() -> None:
     lines = [text_of(line) for line in fitted(["id", "what"], [["f" * 32, "e" * 32]], 40)]
     assert lines == ["ID    " + "f" * 32, "WHAT  " + "e" * 32]
