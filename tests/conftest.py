@@ -37,6 +37,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 QUICK = "not server and not process and not simulation"
 #: Folders and files whose tests all belong to a tier, unless they mark another one themselves.
 _TIER_OF_PLACE = {
+    "tests/connectors/tryton/test_tryton_orphans.py": "process",
     "tests/hub/simulation": "simulation",
     "tests/scenarios/test_readme_tour.py": "server",
     "tests/worker/test_full_disk.py": "process",
