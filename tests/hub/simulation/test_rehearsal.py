@@ -117,11 +117,11 @@ def test_the_command_ends_with_one_when_a_promise_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hub.simulation import run
-    from hub.sync.changeset import Consequences
+    from hub.sync.changeset import ChangeSet
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "SHRINKING", 0.0)
-    monkeypatch.setattr(Consequences, "clashes", lambda *_args: None)
+    monkeypatch.setattr(ChangeSet, "conflicts_found", lambda *_args: None)
     with pytest.raises(SystemExit) as ended:
         build()("rehearse --seed 1 --changes 60 --faults none".split(), prog_name="tulay")
     assert ended.value.code == 1

@@ -13,7 +13,7 @@ from hub.simulation.plan import Op
 from hub.simulation.run import rehearse
 from hub.simulation.shrink import Beat, beats_of, scenes_of, shrunk
 from hub.simulation.stage import Plot
-from hub.sync.changeset import Consequences
+from hub.sync.changeset import ChangeSet
 
 
 def test_scenes_taken_apart_can_be_put_together() -> None:
@@ -34,7 +34,7 @@ def test_the_faults_that_a_story_does_not_need_are_taken_away() -> None:
 def test_a_broken_promise_comes_with_a_short_history(
     plot: Plot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Consequences, "clashes", lambda *_args: None)
+    monkeypatch.setattr(ChangeSet, "conflicts_found", lambda *_args: None)
     order = Order(plot, 1, 60, chosen("none"), "none")
     certificate = rehearse(order, database=None, shrinking=4.0)
     assert not certificate.kept
