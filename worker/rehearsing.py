@@ -274,7 +274,7 @@ class _Day:
     def _too_far_ahead(self, typed: deque[datetime]) -> bool:
         """Says whether the hub has not read what was typed some bursts ago, or has much to do."""
         with self.play.stage.store.read() as tx:
-            read = [row["read_at"] for row in all_streams(tx)]
+            read = [state.read_at for state in all_streams(tx).values()]
             if len(typed) == _AHEAD and any(at is None or at < typed[0] for at in read):
                 return True
             return sum(outbox.due_counts(tx, now=self.play.stage.clock())) > _DUE
@@ -289,7 +289,7 @@ def _wait_for_quiet(play: Play, company: Company) -> None:
         play.watch.look()
         play.decide(most=0.0)
         with play.stage.store.read() as tx:
-            read = [row["read_at"] for row in all_streams(tx)]
+            read = [state.read_at for state in all_streams(tx).values()]
             due = sum(outbox.due_counts(tx, now=play.stage.clock()))
         if not due and all(at is not None and at > home for at in read):
             return

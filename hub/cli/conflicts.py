@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -85,16 +86,19 @@ def _hint(hub: Hub, chosen: str) -> None:
 
 
 def _rows(hub: Hub, tx: Transaction, *, closed: bool) -> list[dict[str, Any]]:
-    rows = list_conflicts(tx, all_of_them=closed)
-    golden = load_golden(tx, {row["golden_id"] for row in rows})
+    conflicts = list_conflicts(tx, all_of_them=closed)
+    golden = load_golden(tx, {conflict.golden_id for conflict in conflicts})
     names = names_of(hub, tx, golden.values())
-    for row in rows:
-        one = golden[row["golden_id"]]
+    rows = []
+    for conflict in conflicts:
+        one = golden[conflict.golden_id]
+        row = asdict(conflict)
         row["entity"] = one.entity
         row["title"] = names.get(one.id, one.id)
-        row["values"] = values_of(row, one)
-        row["holder"] = holder_of(row, one)
-        row["decided"] = decided_of(row, one)
+        row["values"] = values_of(conflict, one)
+        row["holder"] = holder_of(conflict, one)
+        row["decided"] = decided_of(conflict, one)
+        rows.append(row)
     meant = names_by_id(hub, tx, {id_ for row in rows for id_ in _references(hub, row)})
     for row in rows:
         row["shown"] = {side: meant.get(str(v), v) for side, v in row["values"].items()}

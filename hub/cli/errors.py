@@ -130,6 +130,7 @@ def _show(ctx: typer.Context, entry_id: str) -> None:
             ("key", one.what),
             ("where", one.where),
             ("state", one.state),
+            ("cause", one.cause),
             ("reason", one.reason),
             ("error", one.error),
             ("attempts", one.attempts),
@@ -143,7 +144,7 @@ def _show(ctx: typer.Context, entry_id: str) -> None:
 def _next(one: Entry) -> str:
     if one.due_at is not None:
         return f"retried at {shown(one.due_at)}, or now: tulay errors retry {one.id}"
-    return f"correct the cause, then: tulay errors retry {one.id}"
+    return f"{one.next_action}; then: tulay errors retry {one.id}"
 
 
 def _change(

@@ -88,8 +88,8 @@ def _draw_place(screen: Screen, found: Explanation, place: Place) -> None:
         state = f"deleted there, noticed {shown(place.gone_at)}"
     elif any(_differs(gap) for gap in place.gaps):
         state = "not in sync"
-    spare = ", secondary" if place.spare else ""
-    screen.say(f"{place.connection}: {place.stream} {place.key}, {state}{spare}", "bold")
+    kind = ", secondary" if place.secondary else ""
+    screen.say(f"{place.connection}: {place.stream} {place.key}, {state}{kind}", "bold")
     if place.waits:
         screen.say(f"  in quarantine: {place.waits} ({place.entry})", "yellow")
     if place.gaps:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -131,7 +132,7 @@ def _known(hub: Hub, entity: str) -> str:
 
 def _merges(session: Session) -> None:
     with session.hub() as hub, hub.store.read() as tx:
-        rows = listing_of_merges(tx)
+        rows = [asdict(merge) for merge in listing_of_merges(tx)]
         golden = load_golden(tx, {row[side] for row in rows for side in ("winner", "loser")})
         names = names_of(hub, tx, golden.values())
         for row in rows:
@@ -200,7 +201,7 @@ def _row(golden: Golden, links: list[Link], name: str) -> dict[str, Any]:
                 "connection": link.connection,
                 "stream": link.stream,
                 "key": link.key,
-                "spare": link.spare != 0,
+                "secondary": not link.is_primary,
                 "gone_at": link.gone_at,
             }
             for link in links
@@ -211,7 +212,7 @@ def _row(golden: Golden, links: list[Link], name: str) -> dict[str, Any]:
 def _places(found: list[dict[str, Any]]) -> str:
     words = []
     for one in found:
-        mark = " (deleted)" if one["gone_at"] else " (secondary)" if one["spare"] else ""
+        mark = " (deleted)" if one["gone_at"] else " (secondary)" if one["secondary"] else ""
         words.append(f"{one['connection']} {one['stream']} {one['key']}{mark}")
     return ", ".join(words)
 
@@ -227,7 +228,7 @@ def _show(session: Session, entity: str, key: str) -> None:
     session.screen.table(
         ["connection", "stream", "key", "secondary", "deleted"],
         [
-            (one["connection"], one["stream"], one["key"], one["spare"], one["gone_at"])
+            (one["connection"], one["stream"], one["key"], one["secondary"], one["gone_at"])
             for one in row["records"]
         ],
         empty="it has no record anywhere",
@@ -237,7 +238,7 @@ def _show(session: Session, entity: str, key: str) -> None:
 
 def _review(session: Session) -> None:
     with session.hub() as hub, hub.store.read() as tx:
-        rows = open_reviews(tx)
+        rows = [asdict(review) for review in open_reviews(tx)]
         names = names_by_id(hub, tx, {c for row in rows for c in row["candidates"]})
         for row in rows:
             row["candidates"] = [

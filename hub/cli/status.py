@@ -16,10 +16,10 @@ from hub.cli.session import command, session
 from hub.store import outbox
 from hub.store.accounts import usage
 from hub.store.conflicts import list_conflicts
-from hub.store.connections import connection_states
+from hub.store.connections import ConnectionState, connection_states
 from hub.store.reviews import open_reviews
-from hub.store.runs import recent_runs
-from hub.store.streams import all_streams
+from hub.store.runs import Run, recent_runs
+from hub.store.streams import StreamState, all_streams
 from hub.sync.context import Hub
 from hub.sync.entries import counted, entries, unnamed
 
@@ -27,6 +27,7 @@ from hub.sync.entries import counted, entries, unnamed
 _RUNS = 10
 #: State as it is stored -> state as people read it.
 _STATES = {"red": "inconsistent"}
+
 
 Row = Mapping[str, Any]
 
@@ -56,7 +57,7 @@ def gathered(hub: Hub, *, named: bool) -> dict[str, Any]:
     """Returns everything the command shows; `named`: with the name of each quarantined record."""
     with hub.store.read() as tx:
         states = connection_states(tx)
-        streams = {(row["connection"], row["stream"]): row for row in all_streams(tx)}
+        streams = all_streams(tx)
         backlog = outbox.backlog(tx)
         held = entries(hub, tx) if named else unnamed(hub, tx)
         open_conflicts = list_conflicts(tx)
@@ -65,12 +66,12 @@ def gathered(hub: Hub, *, named: bool) -> dict[str, Any]:
         calls = usage(tx, now=hub.clock())
     records = counted(held)
     rows = [
-        _stream(hub, name, stream, streams.get((name, stream), {}))
+        _stream(hub, name, stream, streams.get((name, stream), StreamState()))
         for name, connection in hub.connections.items()
         for stream in connection.channels
     ]
     connections = [
-        _connection(hub, name, states.get(name, {}), backlog)
+        _connection(hub, name, states.get(name, ConnectionState()), backlog)
         | {"set_aside": records[name]}
         | _calls(*calls.get(name, (0, None)))
         for name in hub.connections
@@ -91,7 +92,7 @@ def gathered(hub: Hub, *, named: bool) -> dict[str, Any]:
 
 
 def _connection(
-    hub: Hub, name: str, state: Row, backlog: Mapping[tuple[str, str], int]
+    hub: Hub, name: str, state: ConnectionState, backlog: Mapping[tuple[str, str], int]
 ) -> dict[str, Any]:
     one = hub.connections[name]
     waiting = {kind: backlog.get((name, kind), 0) for kind in ("inbox", "due", "sent")}
@@ -99,9 +100,9 @@ def _connection(
         "connection": name,
         "system": one.system,
         "role": one.role,
-        "paused_at": state.get("paused_at"),
-        "reason": state.get("reason") if state.get("paused_at") else None,
-        "heard_at": state.get("heard_at"),
+        "paused_at": state.paused_at,
+        "reason": state.reason if state.paused_at else None,
+        "heard_at": state.heard_at,
         "to_read": waiting["inbox"],
         "to_write": waiting["due"] + waiting["sent"],
     }
@@ -113,26 +114,22 @@ def _calls(today: int, daily: int | None) -> dict[str, Any]:
     return {"calls_today": today, "calls_a_day": daily, "quota_used": share}
 
 
-def _stream(hub: Hub, connection: str, stream: str, row: Row) -> dict[str, Any]:
+def _stream(hub: Hub, connection: str, stream: str, row: StreamState) -> dict[str, Any]:
     return {
         "connection": connection,
         "stream": stream,
         "entity": hub.connections[connection].channels[stream].entity.name,
-        "read_at": row.get("read_at"),
-        "swept_at": row.get("swept_at"),
-        "paused_at": row.get("paused_at"),
-        "reason": row.get("reason") if row.get("paused_at") else None,
+        "read_at": row.read_at,
+        "swept_at": row.swept_at,
+        "paused_at": row.paused_at,
+        "reason": row.reason if row.paused_at else None,
     }
 
 
-def _run(row: Row) -> dict[str, Any]:
+def _run(run: Run) -> dict[str, Any]:
     names = ("kind", "connection", "stream", "started_at", "finished_at", "seen", "same", "changed")
-    rest = ("buried", "written", "state", "reason")
-    return {
-        **{name: row[name] for name in names},
-        "skipped": row["skipped"] or {},
-        **{name: row[name] for name in rest},
-    }
+    rest = ("skipped", "buried", "written", "state", "reason")
+    return {name: getattr(run, name) for name in (*names, *rest)}
 
 
 def _draw(screen: Screen, found: Mapping[str, Any], now: datetime) -> None:

@@ -208,11 +208,11 @@ class Story:
         self.figures.conflicts = len(found)
         for one in found:
             telling.say(
-                f"Conflict {one['id']} about {one['path']}: the hub has {one['ours']!r},"
-                f" {one['connection']} has {one['theirs']!r}. A person takes the value of"
-                f" {one['connection']}."
+                f"Conflict {one.id} about {one.path}: the hub has {one.ours!r},"
+                f" {one.connection} has {one.theirs!r}. A person takes the value of"
+                f" {one.connection}."
             )
-            resolve_conflict(hub, one["id"], one["connection"])
+            resolve_conflict(hub, one.id, one.connection)
 
     def _compare(self) -> None:
         stage = self.stage

@@ -16,7 +16,7 @@ from hub.model.policy import item_of
 from hub.simulation.emulators import Costume
 from hub.simulation.play import Finding
 from hub.simulation.stage import Stage
-from hub.store import audit, outbox, quarantine
+from hub.store import audit, quarantine
 from hub.store.conflicts import open_paths
 from hub.store.golden import Golden, golden_by_entity, load_golden
 from hub.store.links import Link, keys_of, links_by_golden, resolve_keys
@@ -44,19 +44,17 @@ def waiting(stage: Stage) -> Waiting:
     """Reads what is set aside."""
     found = Waiting()
     with stage.store.read() as tx:
-        for wish in outbox.set_aside(tx):
-            found.wishes[wish["connection"], wish["golden_id"]] = (
-                f"{wish['state']}: {wish['reason']}"
-            )
-            if wish["state"] == "buried":
-                found.refused.setdefault(wish["golden_id"], set()).add(wish["connection"])
-        for letter in quarantine.listing(tx):
-            if letter["kind"] == "pull":
-                found.records.add((letter["source"], letter["stream"], letter["key"]))
+        for entry in quarantine.listing(tx, kinds=("push", "pull")):
+            if entry.kind == "pull":
+                found.records.add((entry.source, entry.stream, entry.key))
+                continue
+            found.wishes[entry.source, entry.key] = f"{entry.state}: {entry.reason}"
+            if entry.state == "held":
+                found.refused.setdefault(entry.key, set()).add(entry.source)
         for review in open_reviews(tx):
-            found.records.add((review["connection"], review["stream"], review["key"]))
-            for golden_id in review["candidates"]:
-                found.wishes[review["connection"], golden_id] = "under review"
+            found.records.add((review.connection, review.stream, review.key))
+            for golden_id in review.candidates:
+                found.wishes[review.connection, golden_id] = "under review"
     return found
 
 
@@ -134,7 +132,7 @@ class _Portion:
                 yield Finding("P8", f"{where} {key} is gone, and the hub has it living")
             elif golden is None:
                 yield Finding("P1", f"{where} {key} is linked to nothing")
-            elif link.spare == 0 and not self._excused(link, golden):
+            elif link.is_primary and not self._excused(link, golden):
                 yield from self._compare(f"{where} {key}", payload, link=link, golden=golden)
 
     def _excused(self, link: Link, golden: Golden) -> bool:

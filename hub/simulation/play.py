@@ -361,7 +361,7 @@ class Play:
             if number >= len(waiting) * most:
                 break
             try:
-                resolve_conflict(hub, row["id"], "ours" if row["id"] % 2 else "theirs")
+                resolve_conflict(hub, row.id, "ours" if row.id % 2 else "theirs")
                 self.decisions += 1
             except DecisionError:
                 continue  # decided together with another one, or its record is gone
@@ -371,11 +371,11 @@ def accept_surprises(hub: Hub) -> int:
     """Lets every paused stream and connection go on; returns how many there were."""
     free = {"paused_at": None, "reason": None}
     with hub.store.begin() as tx:
-        paused = [row for row in all_streams(tx) if row["paused_at"] is not None]
-        for row in paused:
-            save_stream(tx, row["connection"], row["stream"], **free, accepted=1)
-        for name, state in connection_states(tx).items():
-            if state["paused_at"] is not None:
+        paused = [name for name, state in all_streams(tx).items() if state.paused_at is not None]
+        for connection, stream in paused:
+            save_stream(tx, connection, stream, **free, accepted=1)
+        for name, known in connection_states(tx).items():
+            if known.paused_at is not None:
                 save_connection(tx, name, **free)
     return len(paused)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hub.simulation.checks import echoes
 from hub.simulation.play import DEFECTS, Finding, Play, accept_surprises, broke_down
 from hub.simulation.stage import EndlessError
-from hub.store import outbox
+from hub.store import quarantine
 from hub.store.streams import save_stream
 from hub.sync.run import Report, sync
 
@@ -108,7 +108,7 @@ def left_over(play: Play) -> dict[str, int]:
     """Returns what waits at the end, by reason in few words."""
     found: dict[str, int] = {}
     with play.stage.store.read() as tx:
-        for wish in outbox.set_aside(tx):
-            reason = f"{wish['entity']} for {wish['connection']}: {wish['state']}"
+        for entry in quarantine.listing(tx, kinds=("push",)):
+            reason = f"{entry.stream} for {entry.source}: {entry.state}"
             found[reason] = found.get(reason, 0) + 1
     return found

@@ -57,7 +57,7 @@ def living_links(
 
 
 def unwritten(tx: Connection) -> list[tuple[str, str, str]]:
-    """Returns connection, stream and key of further records whose thing has no written one there.
+    """Returns connection, stream and key of secondary records without a living primary one.
 
     Each is a mistake: of what lives in a stream, one record is written to.
     """
@@ -66,7 +66,7 @@ def unwritten(tx: Connection) -> list[tuple[str, str, str]]:
 
 _written = links.alias("written")
 _UNWRITTEN = select(links.c.connection, links.c.stream, links.c.key).where(
-    links.c.spare != 0,
+    links.c.is_primary.is_(False),
     links.c.gone_at.is_(None),
     links.c.golden_id.is_not(None),
     ~select(_written.c.id)
@@ -74,7 +74,7 @@ _UNWRITTEN = select(links.c.connection, links.c.stream, links.c.key).where(
         _written.c.golden_id == links.c.golden_id,
         _written.c.connection == links.c.connection,
         _written.c.stream == links.c.stream,
-        _written.c.spare == 0,
+        _written.c.is_primary,
         _written.c.gone_at.is_(None),
     )
     .exists(),

@@ -3,14 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Row as StoredRow
 
 from hub.store.engine import Row, among
 from hub.store.tables import conflicts, links
 from mappings.canonical.values import Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class NewConflict:
+    """A field of a record that was changed on two sides."""
+
+    golden_id: str
+    link_id: int
+    connection: str
+    path: str
+    base: Scalar = field(repr=False)
+    ours: Scalar = field(repr=False)
+    theirs: Scalar = field(repr=False)
+    #: Why it is opened, when not because both sides changed the field once.
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A conflict as it is stored."""
+
+    id: int
+    golden_id: str
+    link_id: int
+    connection: str
+    path: str
+    base: Scalar = field(repr=False)
+    ours: Scalar = field(repr=False)
+    theirs: Scalar = field(repr=False)
+    opened_at: datetime
+    closed_at: datetime | None
+    #: ours | theirs | value | agreed | withdrawn; None while open.
+    resolution: str | None
+    reason: str | None
 
 
 def open_paths(tx: Connection, link_ids: Iterable[int]) -> dict[int, frozenset[str]]:
@@ -43,57 +79,54 @@ _CONTESTED = (
 )
 
 
-def open_conflict(tx: Connection, row: dict[str, Any], *, now: datetime) -> Scalar:
-    """Opens (or updates) a conflict; returns the value of theirs that it has held until now.
-
-    The row has golden_id, link_id, connection, path, base, ours, theirs, and perhaps a reason.
-    """
-    values: Row = {name: row[name] for name in ("ours", "theirs", "reason") if name in row}
-    about = {"_link": row["link_id"], "_path": row["path"]}
-    known = tx.execute(_OPEN_ABOUT, about).first()
-    if known is None:
-        tx.execute(_INSERT, {**row, "opened_at": now})
-        return None
-    tx.execute(_CHANGE, {"_id": known.id, **values})
-    before: Scalar = known.theirs
-    return before
-
-
-_OPEN_ABOUT = select(conflicts.c.id, conflicts.c.theirs).where(
-    conflicts.c.link_id == bindparam("_link"), conflicts.c.path == bindparam("_path"), _OPEN
-)
-_INSERT = insert(conflicts)
-_CHANGE = update(conflicts).where(conflicts.c.id == bindparam("_id"))
+def open_conflict(tx: Connection, new: NewConflict, *, now: datetime) -> Scalar:
+    """Opens (or updates) a conflict; returns the value of theirs that it has held until now."""
+    return open_conflicts(tx, [new], now=now).get((new.link_id, new.path))
 
 
 def open_conflicts(
-    tx: Connection, rows: Sequence[dict[str, Any]], *, now: datetime
+    tx: Connection, found: Sequence[NewConflict], *, now: datetime
 ) -> dict[tuple[int, str], Scalar]:
-    """Opens (or updates) many conflicts, one for each link and path; rows as for `open_conflict`.
+    """Opens (or updates) many conflicts, one for each link and path.
 
     Returns (link id, path) -> the value of theirs that an open conflict has held until now.
     """
-    asked = {"_ids": [row["link_id"] for row in rows]}
+    asked = {"_ids": [one.link_id for one in found]}
     held = {(row.link_id, row.path): row for row in tx.execute(_HELD, asked).all()}
-    before: dict[tuple[int, str], Scalar] = {}
-    new, changed = [], []
-    for row in rows:
-        about = (row["link_id"], row["path"])
-        values: Row = {name: row[name] for name in ("ours", "theirs", "reason") if name in row}
-        if about in held:
-            before[about] = held[about].theirs
-            changed.append({"_id": held[about].id, **values})
-        else:
-            new.append({"reason": None, **row, "opened_at": now})
+    about = [(one, held.get((one.link_id, one.path))) for one in found]
+    new = [_row(one, now) for one, known in about if known is None]
     if new:
         tx.execute(_INSERT, new)
+    changed = [(one, known.id) for one, known in about if known is not None]
     for with_reason in (False, True):
-        some = [row for row in changed if ("reason" in row) == with_reason]
+        # Why it was opened stays, unless there is a new reason.
+        some = [_change(one, n) for one, n in changed if (one.reason is not None) == with_reason]
         if some:
             tx.execute(_CHANGE, some)
-    return before
+    return {(one.link_id, one.path): known.theirs for one, known in about if known is not None}
 
 
+def _row(new: NewConflict, now: datetime) -> Row:
+    return {
+        "golden_id": new.golden_id,
+        "link_id": new.link_id,
+        "connection": new.connection,
+        "path": new.path,
+        "base": new.base,
+        "ours": new.ours,
+        "theirs": new.theirs,
+        "reason": new.reason,
+        "opened_at": now,
+    }
+
+
+def _change(new: NewConflict, number: int) -> Row:
+    values: Row = {"_id": number, "ours": new.ours, "theirs": new.theirs}
+    return values if new.reason is None else {**values, "reason": new.reason}
+
+
+_INSERT = insert(conflicts)
+_CHANGE = update(conflicts).where(conflicts.c.id == bindparam("_id"))
 _HELD = select(conflicts.c.link_id, conflicts.c.path, conflicts.c.id, conflicts.c.theirs).where(
     _OF_LINKS, _OPEN
 )
@@ -122,25 +155,29 @@ _CLOSE = update(conflicts).where(
 )
 
 
-def list_conflicts(tx: Connection, *, all_of_them: bool = False) -> list[dict[str, Any]]:
+def list_conflicts(tx: Connection, *, all_of_them: bool = False) -> list[Conflict]:
     """Returns open conflicts (or all), oldest first."""
     query = _LISTING if all_of_them else _LISTING.where(_OPEN)
-    return [dict(row._mapping) for row in tx.execute(query)]
+    return [_conflict(row) for row in tx.execute(query)]
 
 
 _LISTING = select(conflicts).order_by(conflicts.c.id)
 
 
-def find_conflict(tx: Connection, number: int) -> dict[str, Any] | None:
+def _conflict(row: StoredRow[Any]) -> Conflict:
+    return Conflict(**row._mapping)
+
+
+def find_conflict(tx: Connection, number: int) -> Conflict | None:
     """Returns one conflict."""
     row = tx.execute(select(conflicts).where(conflicts.c.id == number)).first()
-    return None if row is None else dict(row._mapping)
+    return None if row is None else _conflict(row)
 
 
-def conflicts_of(tx: Connection, golden_id: str) -> list[dict[str, Any]]:
+def conflicts_of(tx: Connection, golden_id: str) -> list[Conflict]:
     """Returns all conflicts of a golden record."""
     query = select(conflicts).where(conflicts.c.golden_id == golden_id).order_by(conflicts.c.id)
-    return [dict(row._mapping) for row in tx.execute(query)]
+    return [_conflict(row) for row in tx.execute(query)]
 
 
 def move_conflicts(tx: Connection, loser: str, winner: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
@@ -10,9 +12,33 @@ from hub.store.engine import upsert
 from hub.store.tables import connections
 
 
-def connection_states(tx: Connection) -> dict[str, dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class ConnectionState:
+    """What is remembered of a connection, without its tokens."""
+
+    paused_at: datetime | None = None
+    reason: str | None = None
+    #: Fingerprint of the fields that `prepare` has created.
+    prepared: str | None = None
+    #: When it last sent a notification.
+    heard_at: datetime | None = None
+    #: Which process renews its tokens.
+    leased_by: str | None = None
+
+
+def connection_states(tx: Connection) -> dict[str, ConnectionState]:
     """Returns what is remembered of each connection."""
-    return {row.connection: dict(row._mapping) for row in tx.execute(select(connections))}
+    return {name: ConnectionState(*state) for name, *state in tx.execute(_STATES)}
+
+
+_STATES = select(
+    connections.c.connection,
+    connections.c.paused_at,
+    connections.c.reason,
+    connections.c.prepared,
+    connections.c.heard_at,
+    connections.c.leased_by,
+)
 
 
 def save_connection(tx: Connection, connection: str, **values: Any) -> None:

@@ -188,7 +188,7 @@ def _sqlite(url: str, *, patience: int = _BUSY_TIMEOUT) -> Engine:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
     _use_wal(connection)
-    for pragma in ("cache_size=-16000", "wal_autocheckpoint=4000"):
+    for pragma in ("cache_size=-16000", "wal_autocheckpoint=4000", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

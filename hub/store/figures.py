@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from hub.store.outbox import backlog
-from hub.store.tables import conflicts, dirty, letters, reviews, runs, streams
+from hub.store.tables import conflicts, dirty, quarantine, reviews, runs, streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class RunFigures:
 class Figures:
     """Everything that is counted."""
 
-    #: (connection, inbox | due | sent | waiting | buried) -> number
+    #: (connection, inbox | due | sent | waiting | held) -> number
     backlog: dict[tuple[str, str], int]
-    #: (kind, source, waiting | buried) -> number
-    letters: dict[tuple[str, str, str], int]
+    #: (pull | flow, source, waiting | held) -> number
+    quarantine: dict[tuple[str, str, str], int]
     #: connection -> open conflicts, open reviews
     conflicts: dict[str, int]
     reviews: dict[str, int]
@@ -47,8 +47,9 @@ class Figures:
 
 def figures(tx: Connection, *, since: datetime) -> Figures:
     """Counts what waits now, and the runs that began since then."""
-    by_letter = select(letters.c.kind, letters.c.source, letters.c.state, func.count()).group_by(
-        letters.c.kind, letters.c.source, letters.c.state
+    what = (quarantine.c.kind, quarantine.c.source, quarantine.c.state)
+    by_kind = (
+        select(*what, func.count()).where(quarantine.c.kind.in_(("pull", "flow"))).group_by(*what)
     )
     by_conflict = (
         select(conflicts.c.connection, func.count())
@@ -65,7 +66,7 @@ def figures(tx: Connection, *, since: datetime) -> Figures:
     )
     return Figures(
         backlog=backlog(tx),
-        letters={(kind, source, state): n for kind, source, state, n in tx.execute(by_letter)},
+        quarantine={(kind, source, state): n for kind, source, state, n in tx.execute(by_kind)},
         conflicts=_counts(tx, by_conflict),
         reviews=_counts(tx, by_review),
         derivations=int(tx.execute(select(func.count()).select_from(dirty)).scalar_one()),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
@@ -14,21 +14,42 @@ from hub.store.tables import history
 from mappings.canonical.values import Scalar
 
 
-def add(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One change of a value, or one that was overruled."""
+
+    golden_id: str
+    path: str
+    old: Scalar = field(repr=False)
+    new: Scalar = field(repr=False)
+    #: Who changed it: a connection, a flow or a person.
+    connection: str
+    #: taken | superseded
+    decision: str
+    why: str
+    at: datetime
+    run: str
+
+
+_FIELDS = ("golden_id", "path", "old", "new", "connection", "decision", "why", "at", "run")
+_ALL = select(*(history.c[name] for name in _FIELDS)).order_by(history.c.id)
+
+
+def add(tx: Connection, rows: Sequence[HistoryRow]) -> None:
     """Appends rows of history."""
     if rows:
-        tx.execute(_ADD, list(rows))
+        tx.execute(_ADD, [{name: getattr(row, name) for name in _FIELDS} for row in rows])
 
 
 _ADD = insert(history)
 
 
-def past(tx: Connection, golden_id: str, path: str | None = None) -> list[dict[str, Any]]:
+def past(tx: Connection, golden_id: str, path: str | None = None) -> list[HistoryRow]:
     """Returns the history of a golden record (of one path), oldest first."""
-    query = select(history).where(history.c.golden_id == golden_id).order_by(history.c.id)
+    query = _ALL.where(history.c.golden_id == golden_id)
     if path is not None:
         query = query.where(history.c.path == path)
-    return [dict(row._mapping) for row in tx.execute(query)]
+    return [HistoryRow(*row) for row in tx.execute(query)]
 
 
 def flips(
@@ -36,32 +57,28 @@ def flips(
 ) -> dict[tuple[str, str], list[Flip]]:
     """Returns (golden id, path) -> how it changed since then, oldest first."""
     rows = tx.execute(_SINCE, {"_ids": golden_ids, "_since": since})
-    return flips_of(dict(row._mapping) for row in rows)
+    return flips_of(HistoryRow(*row) for row in rows)
 
 
-_SINCE = (
-    select(history)
-    .where(among(history.c.golden_id, "_ids"), history.c.at >= bindparam("_since"))
-    .order_by(history.c.id)
-)
+_SINCE = _ALL.where(among(history.c.golden_id, "_ids"), history.c.at >= bindparam("_since"))
 
 
-def flips_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Flip]]:
+def flips_of(rows: Iterable[HistoryRow]) -> dict[tuple[str, str], list[Flip]]:
     """Returns (golden id, path) -> the flips in these rows of history."""
     found: dict[tuple[str, str], list[Flip]] = {}
-    taken: dict[tuple[str, str], Mapping[str, Any]] = {}
+    taken: dict[tuple[str, str], HistoryRow] = {}
     for row in rows:
-        place = (row["golden_id"], row["path"])
+        place = (row.golden_id, row.path)
         before = taken.get(place)
-        if row["decision"] == "taken":
+        if row.decision == "taken":
             taken[place] = row
-        elif before is not None and (row["old"], row["new"]) == (before["old"], before["new"]):
+        elif before is not None and (row.old, row.new) == (before.old, before.new):
             continue  # the loser of the change that was just counted
         found.setdefault(place, []).append(
             Flip(
-                row["connection"],
-                overruled=row["decision"] == "superseded",
-                decided=row["why"].startswith(DECIDED),
+                row.connection,
+                overruled=row.decision == "superseded",
+                decided=row.why.startswith(DECIDED),
             )
         )
     return found
@@ -70,18 +87,6 @@ def flips_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Fl
 def move(tx: Connection, loser: str, winner: str) -> None:
     """Re-points the history of a merged golden record."""
     tx.execute(update(history).where(history.c.golden_id == loser).values(golden_id=winner))
-
-
-def history_row(
-    golden_id: str,
-    path: str,
-    *,
-    old: Scalar,
-    new: Scalar,
-    **rest: Any,
-) -> dict[str, Any]:
-    """Returns a row for `add`; rest: connection, decision, why, at, run."""
-    return {"golden_id": golden_id, "path": path, "old": old, "new": new, **rest}
 
 
 def ids_of(tx: Connection, golden_id: str) -> list[int]:

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from hub.store.engine import among, upsert
 from hub.store.tables import inbox
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """A notification to store: an event of a connection says that a key must be looked at."""
+
+    connection: str
+    stream: str
+    key: str
+    #: An event is stored once, however often it is reported.
+    event_id: str
+    #: The record was merged into this key.
+    merged_into: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +35,20 @@ class InboxItem:
     merged_into: str | None
 
 
-def receive(tx: Connection, notifications: Sequence[dict[str, Any]], *, now: datetime) -> None:
-    """Stores {connection, stream, key, event_id, merged_into}; drops an event that is known."""
+def receive(tx: Connection, notifications: Sequence[InboxEntry], *, now: datetime) -> None:
+    """Stores notifications; one about an event that is known is dropped."""
     rows = [
-        {**notification, "received_at": now, "due_at": now, "attempts": 0}
-        for notification in notifications
+        {
+            "connection": one.connection,
+            "stream": one.stream,
+            "key": one.key,
+            "event_id": one.event_id,
+            "merged_into": one.merged_into,
+            "received_at": now,
+            "due_at": now,
+            "attempts": 0,
+        }
+        for one in notifications
     ]
     # Two receivers may be told of the same events: in one order they wait, they do not deadlock.
     rows.sort(key=lambda row: (row["connection"], row["event_id"]))

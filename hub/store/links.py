@@ -27,7 +27,8 @@ class Link:
     modified_at: datetime | None = None
     digest: bytes | None = None
     gone_at: datetime | None = None
-    spare: int = 0
+    #: Writes go to this record; False: a secondary record of the same golden record.
+    is_primary: bool = True
     #: None until it is stored.
     id: int | None = None
 
@@ -42,7 +43,9 @@ _AMONG_KEYS = among(links.c.key, "_keys")
 _DIGESTS = select(links.c.key, links.c.digest).where(*_HERE, _AMONG_KEYS)
 _BY_KEY = select(links).where(*_HERE, _AMONG_KEYS)
 _BY_GOLDEN = (
-    select(links).where(among(links.c.golden_id, "_ids")).order_by(links.c.spare, links.c.id)
+    select(links)
+    .where(among(links.c.golden_id, "_ids"))
+    .order_by(links.c.is_primary.desc(), links.c.id)
 )
 _BY_GOLDEN_THERE = _BY_GOLDEN.where(links.c.connection == bindparam("_connection"))
 
@@ -69,7 +72,7 @@ def links_by_key(
 def links_by_golden(
     tx: Connection, ids: Iterable[str], *, connection: str | None = None
 ) -> dict[str, list[Link]]:
-    """Returns all links of golden records, by golden id; the written one (spare 0) first."""
+    """Returns all links of golden records, by golden id; the primary one of each stream first."""
     wanted = list(dict.fromkeys(ids))
     if not wanted:
         return {}
@@ -94,7 +97,7 @@ def _link(row: Row[Any]) -> Link:
         modified_at=row.modified_at,
         digest=row.digest,
         gone_at=row.gone_at,
-        spare=row.spare,
+        is_primary=row.is_primary,
         id=row.id,
     )
 
@@ -105,7 +108,7 @@ def _link_row(link: Link) -> dict[str, Any]:
         "stream": link.stream,
         "key": link.key,
         "golden_id": link.golden_id,
-        "spare": link.spare,
+        "is_primary": link.is_primary,
         "version": link.version,
         "modified_at": link.modified_at,
         "digest": link.digest,
@@ -194,9 +197,9 @@ _VACATE_PRIMARY = (
         *_HERE,
         among(links.c.golden_id, "_ids"),
         links.c.gone_at.is_not(None),
-        links.c.spare == 0,
+        links.c.is_primary,
     )
-    .values(spare=links.c.id)
+    .values(is_primary=False)
 )
 
 
@@ -228,7 +231,7 @@ def keys_of(tx: Connection, connection: str, wanted: Mapping[str, str]) -> dict[
 _WRITTEN = select(links.c.golden_id, links.c.stream, links.c.key).where(
     links.c.connection == bindparam("_connection"),
     among(links.c.golden_id, "_ids"),
-    links.c.spare == 0,
+    links.c.is_primary,
     links.c.gone_at.is_(None),
 )
 
@@ -242,6 +245,6 @@ def gone_there(tx: Connection, connection: str, golden_ids: Iterable[str]) -> se
 _GONE = select(links.c.golden_id).where(
     links.c.connection == bindparam("_connection"),
     among(links.c.golden_id, "_ids"),
-    links.c.spare == 0,
+    links.c.is_primary,
     links.c.gone_at.is_not(None),
 )

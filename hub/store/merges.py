@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,21 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hub.store.engine import among
 from hub.store.tables import golden, inbox, merges
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Two golden records that became one."""
+
+    id: int
+    entity: str
+    loser: str
+    winner: str
+    why: str
+    #: What is needed to undo it: see hub.sync.split.
+    before: dict[str, Any] = field(repr=False)
+    merged_at: datetime
+    undone_at: datetime | None
 
 
 def told(
@@ -49,18 +65,18 @@ def remember_merge(
     )
 
 
-def merge(tx: Connection, number: int) -> dict[str, Any] | None:
+def merge(tx: Connection, number: int) -> Merged | None:
     """Returns one merge."""
     row = tx.execute(select(merges).where(merges.c.id == number)).first()
-    return None if row is None else dict(row._mapping)
+    return None if row is None else Merged(*row)
 
 
-def listing(tx: Connection, *, all_of_them: bool = False) -> list[dict[str, Any]]:
+def listing(tx: Connection, *, all_of_them: bool = False) -> list[Merged]:
     """Returns merges that can be undone (or all), oldest first."""
     query = select(merges).order_by(merges.c.id)
     if not all_of_them:
         query = query.where(merges.c.undone_at.is_(None))
-    return [dict(row._mapping) for row in tx.execute(query)]
+    return [Merged(*row) for row in tx.execute(query)]
 
 
 def survivors(tx: Connection, golden_ids: Iterable[str]) -> dict[str, str]:

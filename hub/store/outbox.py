@@ -5,7 +5,7 @@ What to write is computed when it is written, so entries for the same record fol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -13,8 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
 
+from hub.model.causes import Cause
+from hub.store import quarantine
 from hub.store.engine import among, fold, inserting
 from hub.store.tables import dirty, inbox, outbox
+from hub.store.tables import quarantine as quarantined
 from mappings.canonical.values import Values
 
 #: How long a worker may keep an outbox entry before another one takes it over.
@@ -36,7 +39,7 @@ class Wish:
     sent: Values | None = field(default=None, repr=False)
 
 
-def enqueue(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: datetime) -> None:
+def enqueue(tx: Connection, wishes: Collection[tuple[str, str, str]], *, now: datetime) -> None:
     """Notes (connection, entity, golden id) as wanted; entries for the same one fold together."""
     rows = [
         {
@@ -52,6 +55,8 @@ def enqueue(tx: Connection, wishes: Iterable[tuple[str, str, str]], *, now: date
         for connection, entity, golden_id in dict.fromkeys(wishes)
     ]
     fold(tx, _enqueueing(tx.dialect.name), rows, key=["connection", "golden_id"])
+    if rows:
+        quarantine.enqueued_again(tx, list(dict.fromkeys(wishes)))
 
 
 @cache
@@ -99,7 +104,7 @@ def lease(
 
 _FREE_AND_DUE = and_(
     outbox.c.connection == bindparam("_connection"),
-    outbox.c.state.in_(("due", "sent", "waiting")),
+    outbox.c.state.in_(("due", "sent")),
     outbox.c.due_at <= bindparam("_now"),
     or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < bindparam("_now")),
 )
@@ -121,12 +126,13 @@ _UNLEASED = {"leased_by": None, "leased_until": None}
 
 
 def complete(tx: Connection, wishes: Iterable[Wish]) -> None:
-    """Clears wishes, but not those wished for anew in the meantime."""
+    """Clears entries, but not those that were enqueued again in the meantime."""
     rows = [{"_id": wish.id, "_wish": wish.wish} for wish in wishes]
     if rows:
         tx.execute(_COMPLETE, rows)
-        anew = {**_UNLEASED, "state": "due", "sent": None, "reason": None, "error": None}
-        tx.execute(CHANGE_WISHES, {"_ids": [row["_id"] for row in rows], **anew})
+        ids = [row["_id"] for row in rows]
+        tx.execute(CHANGE_WISHES, {"_ids": ids, **_UNLEASED, "state": "due", "sent": None})
+        quarantine.resolve_writes(tx, ids)
 
 
 _COMPLETE = delete(outbox).where(
@@ -136,37 +142,56 @@ _COMPLETE = delete(outbox).where(
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """A wish that is given back: due again later, waiting for something, or buried."""
+    """An entry that could not be written now."""
 
     wish: Wish
-    #: None: as it is stored. One that was wished for anew meanwhile is due, not buried.
+    #: due (again later) | waiting or held (in quarantine); None leaves it as it is stored.
     state: str | None
     due_at: datetime
-    reason: str | None
+    reason: str
+    cause: Cause = Cause.FAILED
     error: str | None = None
+    #: The golden record whose change will let it go on.
     waits_for: str | None = None
 
 
-def postpone_all(tx: Connection, items: Iterable[Postponed]) -> None:
-    """Gives wishes back, two statements however many they are."""
-    as_stored: list[dict[str, Any]] = []
-    in_state: list[dict[str, Any]] = []
-    for item in items:
-        why = {"reason": item.reason, "error": item.error, "waits_for": item.waits_for}
-        row = {"_id": item.wish.id, "due_at": item.due_at, **why, **_UNLEASED}
-        if item.state is None:
-            as_stored.append(row)
-        else:
-            in_state.append({**row, "_wish": item.wish.wish, "_state": item.state})
-    if as_stored:
-        tx.execute(_POSTPONE, as_stored)
-    if in_state:
-        tx.execute(_POSTPONE_AS, in_state)
+def postpone(tx: Connection, postponed: Sequence[Postponed], *, now: datetime) -> None:
+    """Releases entries that are to be tried again later, or are quarantined.
+
+    One that was enqueued again meanwhile is due, and not quarantined.
+    """
+    kept = [_released(one) for one in postponed if one.state is None]
+    if kept:
+        tx.execute(_POSTPONE, kept)
+    decided = [one for one in postponed if one.state is not None]
+    if not decided:
+        return
+    states = {"due": "due", "waiting": "due", "held": "held"}
+    rows = [
+        {**_released(one), "_wish": one.wish.wish, "_state": states[str(one.state)]}
+        for one in decided
+    ]
+    tx.execute(_POSTPONE_AS, rows)
+    quarantine.resolve_writes(tx, [one.wish.id for one in decided if one.state == "due"])
+    quarantine.put_writes(tx, [_problem(one, now) for one in decided if one.state != "due"])
 
 
-def postpone(tx: Connection, wish: Wish, **how: Any) -> None:
-    """Gives one wish back; see `Postponed`."""
-    postpone_all(tx, [Postponed(wish, **how)])
+def _released(one: Postponed) -> dict[str, Any]:
+    return {"_id": one.wish.id, "due_at": one.due_at, **_UNLEASED}
+
+
+def _problem(one: Postponed, now: datetime) -> dict[str, Any]:
+    given = {
+        "id": one.wish.id,
+        "wish": one.wish.wish,
+        "state": one.state,
+        "cause": one.cause.value,
+        "reason": one.reason,
+        "error": one.error,
+        "waits_for": one.waits_for,
+        "now": now,
+    }
+    return {f"_{name}": value for name, value in given.items()}
 
 
 _POSTPONE = CHANGE_WISH.values(attempts=outbox.c.attempts + 1)
@@ -180,73 +205,30 @@ def release(tx: Connection, wishes: Sequence[Wish]) -> None:
     tx.execute(CHANGE_WISHES, {"_ids": [w.id for w in wishes], **_UNLEASED})
 
 
-def resume_waiting(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
-    """Makes due what has been waiting for these golden records."""
-    ids = list(golden_ids)
-    if ids:
-        tx.execute(_RESUME_WAITING, {"_ids": ids, "due_at": now})
-
-
-_RESUME_WAITING = update(outbox).where(among(outbox.c.waits_for, "_ids"))
-
-
 def resume_held(tx: Connection, connection: str, *, now: datetime) -> None:
     """Makes due what waits to be written in a connection: a pause is over."""
-    tx.execute(
-        update(outbox)
-        .where(outbox.c.connection == connection, outbox.c.state == "waiting")
-        .values(due_at=now)
+    tx.execute(_RESUME_HELD, {"_source": connection, "due_at": now})
+
+
+_RESUME_HELD = update(outbox).where(
+    outbox.c.id.in_(
+        select(quarantined.c.outbox_id).where(
+            quarantined.c.kind == "push",
+            quarantined.c.source == bindparam("_source"),
+            quarantined.c.state == "waiting",
+        )
     )
+)
 
 
 def resume_all_waiting(tx: Connection, *, now: datetime) -> None:
     """Makes everything due that waits: a person has asked for a full round."""
-    tx.execute(update(outbox).where(outbox.c.state != "buried").values(due_at=now))
+    tx.execute(update(outbox).where(outbox.c.state != "held").values(due_at=now))
     tx.execute(update(inbox).values(due_at=now))
 
 
-def retry_refused(tx: Connection, *, now: datetime) -> None:
-    """Makes due what a system refused: what it lacked may have been added over there.
-
-    What was buried for another reason waits for a person.
-    """
-    refused = (outbox.c.state == "buried") & (outbox.c.error == "RecordRejectedError")
-    tx.execute(update(outbox).where(refused).values(state="due", due_at=now))
-
-
-def set_aside(tx: Connection, connection: str | None = None) -> list[dict[str, Any]]:
-    """Returns the waiting and buried wishes, for people."""
-    query = select(outbox).where(outbox.c.state.in_(("waiting", "buried"))).order_by(outbox.c.id)
-    if connection is not None:
-        query = query.where(outbox.c.connection == connection)
-    return [dict(row._mapping) for row in tx.execute(query)]
-
-
-def reasons(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, str]:
-    """Returns golden id -> why it waits or is buried, of those that do in a connection."""
-    given = {"_connection": connection, "_ids": golden_ids}
-    return {golden_id: reason for golden_id, reason in tx.execute(_REASONS, given)}
-
-
-_REASONS = select(outbox.c.golden_id, outbox.c.reason).where(
-    *ABOUT, outbox.c.state.in_(("waiting", "buried")), outbox.c.reason.is_not(None)
-)
-
-
-def retry(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
-    """Makes wishes due again; returns how many."""
-    again = {"state": "due", "due_at": now, "attempts": 0}
-    statement = CHANGE_WISHES.values(wish=outbox.c.wish + 1)
-    return tx.execute(statement, {"_ids": ids, **again}).rowcount
-
-
-def drop(tx: Connection, ids: Sequence[int]) -> int:
-    """Forgets wishes for good; returns how many."""
-    return tx.execute(delete(outbox).where(among(outbox.c.id, "_ids")), {"_ids": ids}).rowcount
-
-
 def cancel_for(tx: Connection, connections: Iterable[str], golden_id: str) -> None:
-    """Forgets the wishes for a golden record, but not creates that may have happened."""
+    """Forgets the entries for a golden record, but not creates that may have happened."""
     tx.execute(_CANCEL_FOR, {"_connections": connections, "_id": golden_id})
 
 
@@ -259,13 +241,18 @@ _CANCEL_FOR = delete(outbox).where(
 
 
 def backlog(tx: Connection) -> dict[tuple[str, str], int]:
-    """Returns (connection, state) -> number of wishes; nudges have the state `inbox`."""
-    query = select(outbox.c.connection, outbox.c.state, func.count()).group_by(
-        outbox.c.connection, outbox.c.state
-    )
-    found = {(connection, state): n for connection, state, n in tx.execute(query)}
-    nudges = select(inbox.c.connection, func.count()).group_by(inbox.c.connection)
-    return found | {(connection, "inbox"): n for connection, n in tx.execute(nudges)}
+    """Returns (connection, due | sent | waiting | held | inbox) -> number of entries."""
+    counts = {(connection, state): n for connection, state, n in tx.execute(_BACKLOG)}
+    notifications = select(inbox.c.connection, func.count()).group_by(inbox.c.connection)
+    return counts | {(connection, "inbox"): n for connection, n in tx.execute(notifications)}
+
+
+_STATE = func.coalesce(quarantined.c.state, outbox.c.state)
+_BACKLOG = (
+    select(outbox.c.connection, _STATE, func.count())
+    .outerjoin_from(outbox, quarantined, quarantined.c.outbox_id == outbox.c.id)
+    .group_by(outbox.c.connection, _STATE)
+)
 
 
 def due_in(tx: Connection, connection: str, *, now: datetime) -> int:
@@ -289,7 +276,7 @@ _DUE_COUNTS = select(
     .scalar_subquery(),
     select(func.count())
     .select_from(outbox)
-    .where(outbox.c.state.in_(("due", "sent", "waiting")), outbox.c.due_at <= bindparam("_now"))
+    .where(outbox.c.state.in_(("due", "sent")), outbox.c.due_at <= bindparam("_now"))
     .scalar_subquery(),
     select(func.count()).select_from(dirty).scalar_subquery(),
 )

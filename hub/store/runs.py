@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
@@ -64,6 +63,27 @@ class Tally:
         return self.seen == self.same + self.changed + sum(self.skipped.values()) + self.buried
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as it is stored."""
+
+    id: str
+    kind: str
+    connection: str
+    stream: str
+    started_at: datetime
+    finished_at: datetime | None
+    seen: int
+    same: int
+    changed: int
+    skipped: dict[str, int]
+    buried: int
+    written: int
+    #: running | done | failed | paused | stopped | red (counts do not add up)
+    state: str
+    reason: str | None
+
+
 def start_run(tx: Connection, tally: Tally) -> None:
     """Notes that a run has begun."""
     row = {
@@ -115,10 +135,10 @@ def save_run(
 _SAVE = update(runs).where(runs.c.id == bindparam("_id"))
 
 
-def recent_runs(tx: Connection, *, limit: int = 20) -> list[dict[str, Any]]:
+def recent_runs(tx: Connection, *, limit: int = 20) -> list[Run]:
     """Returns the newest runs first."""
     query = select(runs).order_by(runs.c.started_at.desc()).limit(limit)
-    return [dict(row._mapping) for row in tx.execute(query)]
+    return [Run(**{**row._mapping, "skipped": row.skipped or {}}) for row in tx.execute(query)]
 
 
 def forget_runs(tx: Connection, *, quiet: datetime, all_before: datetime) -> int:

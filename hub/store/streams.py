@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, or_, select, update
 
 from hub.store.engine import upsert
 from hub.store.tables import streams
@@ -26,6 +26,9 @@ class StreamState:
     paused_at: datetime | None = None
     reason: str | None = None
     accepted: bool = False
+    #: Until when a process reads it; no part of how far it was read.
+    leased_until: datetime | None = field(default=None, compare=False)
+    leased_by: str | None = field(default=None, compare=False)
 
 
 def stream_state(tx: Connection, connection: str, stream: str) -> StreamState:
@@ -33,6 +36,10 @@ def stream_state(tx: Connection, connection: str, stream: str) -> StreamState:
     row = tx.execute(_STREAM, {"_connection": connection, "_stream": stream}).first()
     if row is None:
         return StreamState()
+    return _state(row)
+
+
+def _state(row: Row[Any]) -> StreamState:
     return StreamState(
         row.cursor,
         row.fingerprint,
@@ -40,7 +47,9 @@ def stream_state(tx: Connection, connection: str, stream: str) -> StreamState:
         row.swept_at,
         row.paused_at,
         row.reason,
-        bool(row.accepted),
+        accepted=bool(row.accepted),
+        leased_until=row.leased_until,
+        leased_by=row.leased_by,
     )
 
 
@@ -59,10 +68,10 @@ def accepted_streams(tx: Connection, connection: str) -> list[str]:
     return sorted(tx.execute(query).scalars())
 
 
-def all_streams(tx: Connection) -> list[dict[str, Any]]:
-    """Returns the state of all streams ever read."""
+def all_streams(tx: Connection) -> dict[tuple[str, str], StreamState]:
+    """Returns (connection, stream) -> where we are, of all streams ever read."""
     query = select(streams).order_by(streams.c.connection, streams.c.stream)
-    return [dict(row._mapping) for row in tx.execute(query)]
+    return {(row.connection, row.stream): _state(row) for row in tx.execute(query)}
 
 
 def save_stream(tx: Connection, connection: str, stream: str, **values: Any) -> None:

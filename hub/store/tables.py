@@ -11,9 +11,11 @@ from typing import Any
 import orjson
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     Float,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -65,6 +67,7 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     }
 )
 
@@ -100,8 +103,8 @@ links = Table(
     Column("stream", String(80), nullable=False),
     Column("key", String(200), nullable=False),
     Column("golden_id", _ID),
-    #: 0 for the link that is written to; its own number for a further record of the same thing.
-    Column("spare", _SERIAL, nullable=False, default=0),
+    #: Writes go to this record; False for the secondary ones of the same golden record.
+    Column("is_primary", Boolean, nullable=False, default=True),
     Column("version", Text),
     Column("modified_at", Instant),
     Column("digest", LargeBinary(16)),
@@ -110,7 +113,16 @@ links = Table(
     Column("shown", Json),
     Column("gone_at", Instant),
     UniqueConstraint("connection", "stream", "key"),
-    UniqueConstraint("golden_id", "connection", "stream", "spare"),
+    Index(None, "golden_id", "connection", "stream"),
+    Index(
+        "uq_links_primary",
+        "golden_id",
+        "connection",
+        "stream",
+        unique=True,
+        sqlite_where=text("is_primary = 1"),
+        postgresql_where=text("is_primary"),
+    ),
     # Few links are gone, and whether any is, is asked with every page.
     Index(
         "ix_links_gone",
@@ -128,17 +140,6 @@ fingerprints = Table(
     Column("value", BigInteger, primary_key=True),
     Column("golden_id", _ID, primary_key=True),
     sqlite_with_rowid=False,
-)
-
-#: Ways in which records that cannot be taken in yet could be recognised.
-aside = Table(
-    "aside",
-    metadata,
-    Column("connection", String(80), primary_key=True),
-    Column("stream", String(80), primary_key=True),
-    Column("key", String(200), primary_key=True),
-    Column("value", BigInteger, primary_key=True),
-    Index(None, "value"),
 )
 
 #: Which golden record refers to which, so that flows can walk both ways.
@@ -180,16 +181,12 @@ outbox = Table(
     Column("connection", String(80), nullable=False),
     Column("entity", String(40), nullable=False),
     Column("golden_id", _ID, nullable=False),
-    #: due | sent (a create whose outcome is unknown) | waiting | buried
+    #: due | sent (a create whose outcome is unknown) | held (in quarantine until retried)
     Column("state", String(10), nullable=False),
     #: Raised by every new wish; a push only clears the wish it has seen.
     Column("wish", Integer, nullable=False, default=1),
     Column("due_at", Instant, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
-    Column("reason", Text),
-    Column("error", String(60)),
-    #: The golden record whose change will let this one go on.
-    Column("waits_for", _ID),
     #: The values of a write whose outcome is unknown.
     Column("sent", Json),
     Column("leased_by", String(80)),
@@ -197,33 +194,50 @@ outbox = Table(
     Column("first_at", Instant, nullable=False),
     UniqueConstraint("connection", "golden_id"),
     Index(None, "connection", "state", "due_at"),
-    Index(None, "waits_for"),
     sqlite_autoincrement=True,
 )
 
-#: Records and derivations set aside, with a reason.
-letters = Table(
-    "letters",
+#: What cannot go on now, with its reason: records, writes, derivations, questions of identity.
+quarantine = Table(
+    "quarantine",
     metadata,
     Column("id", _SERIAL, primary_key=True, autoincrement=True),
-    #: pull | flow
+    #: pull | push | flow | review
     Column("kind", String(10), nullable=False),
-    #: Connection and stream of the record; flow name and entity of the derivation.
+    #: Connection and stream of a record; connection and entity of a write; flow and entity.
     Column("source", String(80), nullable=False),
     Column("stream", String(80), nullable=False),
+    #: Key of a record; golden id of a write or a derivation.
     Column("key", String(200), nullable=False),
-    #: waiting | buried
+    #: waiting (tried again by itself) | held (until a change or a person)
     Column("state", String(10), nullable=False),
+    #: See hub.model.causes.
+    Column("cause", String(20), nullable=False),
     Column("reason", Text, nullable=False),
     Column("error", String(60)),
+    #: The golden record whose change will let it go on.
     Column("waits_for", _ID),
     Column("attempts", Integer, nullable=False, default=0),
-    Column("due_at", Instant, nullable=False),
-    Column("first_at", Instant, nullable=False),
+    #: NULL: nobody tries again by itself, or the outbox entry says when.
+    Column("next_attempt_at", Instant),
+    Column("since", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
+    #: What is to be written: a write leaves quarantine together with its outbox entry.
+    Column("outbox_id", _SERIAL, ForeignKey("outbox.id", ondelete="CASCADE")),
     UniqueConstraint("kind", "source", "stream", "key"),
     Index(None, "waits_for"),
+    Index(None, "outbox_id"),
     sqlite_autoincrement=True,
+)
+
+#: Ways in which records in quarantine could be recognised, so that none is made a second time.
+quarantine_prints = Table(
+    "quarantine_prints",
+    metadata,
+    Column("entry_id", _SERIAL, ForeignKey("quarantine.id", ondelete="CASCADE"), primary_key=True),
+    Column("value", BigInteger, primary_key=True),
+    Index(None, "value"),
+    sqlite_with_rowid=False,
 )
 
 #: Records that may be the same as something we know: a person decides.

@@ -63,7 +63,7 @@ def deletes_waiting(tx: Connection, connection: str, stream: str) -> int:
         links.c.golden_id == outbox.c.golden_id,
         links.c.connection == connection,
         links.c.stream == stream,
-        links.c.spare == 0,
+        links.c.is_primary,
         links.c.gone_at.is_(None),
     )
     query = (
@@ -71,6 +71,6 @@ def deletes_waiting(tx: Connection, connection: str, stream: str) -> int:
         .select_from(outbox)
         .join(golden, and_(golden.c.id == outbox.c.golden_id, golden.c.deleted_at.is_not(None)))
         .join(links, link_of_wish)
-        .where(outbox.c.connection == connection, outbox.c.state != "buried")
+        .where(outbox.c.connection == connection, outbox.c.state != "held")
     )
     return int(tx.execute(query).scalar_one())

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from hub.store import quarantine
 from hub.store.engine import among
 from hub.store.outbox import ABOUT, CHANGE_WISH, CHANGE_WISHES
 from hub.store.tables import golden, outbox
@@ -23,6 +24,7 @@ def mark_sent(
         rows = [{"_id": wish, "sent": sent, **state} for wish, sent in values.items()]
         if rows:
             tx.execute(CHANGE_WISH, rows)
+    quarantine.resolve_writes(tx, creates)
 
 
 def mark_unsent(tx: Connection, ids: Iterable[int]) -> None:
@@ -98,6 +100,7 @@ def inherit(
         theirs = found.get((connection, winner))
         if theirs is None:
             tx.execute(CHANGE_WISH, [{"_id": row.id, "golden_id": winner, "sent": sent or None}])
+            quarantine.resolve_writes(tx, [row.id])
         elif sent and theirs.state != "sent":
             tx.execute(CHANGE_WISH, [{"_id": theirs.id, "sent": {**sent, **(theirs.sent or {})}}])
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, or_, select, update
 
 from hub.store.engine import upsert
 from hub.store.leases import WORK_LEASE
-from hub.store.tables import dirty, inbox, letters, outbox, runs, work
+from hub.store.tables import dirty, inbox, outbox, quarantine, work
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +92,23 @@ def waiting(tx: Connection, *, now: datetime) -> Waiting:
     """Returns what has something to do now."""
     told = select(inbox.c.connection, inbox.c.stream).where(inbox.c.due_at <= now).distinct()
     fetch = (
-        select(letters.c.source, letters.c.stream)
-        .where(letters.c.kind == "pull", letters.c.state == "waiting", letters.c.due_at <= now)
+        select(quarantine.c.source, quarantine.c.stream)
+        .where(
+            quarantine.c.kind == "pull",
+            quarantine.c.state == "waiting",
+            quarantine.c.next_attempt_at <= now,
+        )
         .distinct()
     )
     wished = select(outbox.c.connection).where(
-        outbox.c.state.in_(("due", "sent", "waiting")),
+        outbox.c.state.in_(("due", "sent")),
         outbox.c.due_at <= now,
         or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < now),
     )
-    flows = select(letters.c.id).where(
-        letters.c.kind == "flow", letters.c.state == "waiting", letters.c.due_at <= now
+    flows = select(quarantine.c.id).where(
+        quarantine.c.kind == "flow",
+        quarantine.c.state == "waiting",
+        quarantine.c.next_attempt_at <= now,
     )
     soiled = tx.execute(select(dirty.c.golden_id).limit(1)).first() is not None
     return Waiting(
@@ -111,15 +117,3 @@ def waiting(tx: Connection, *, now: datetime) -> Waiting:
         push=frozenset(tx.execute(wished.distinct()).scalars()),
         derive=soiled or tx.execute(flows.limit(1)).first() is not None,
     )
-
-
-def forget_runs(tx: Connection, *, quiet: datetime, all_before: datetime) -> int:
-    """Forgets runs in which nothing happened before `quiet`, and all before `all_before`."""
-    idle = (
-        (runs.c.started_at < quiet)
-        & (runs.c.state == "done")
-        & (runs.c.changed == 0)
-        & (runs.c.written == 0)
-        & (runs.c.buried == 0)
-    )
-    return tx.execute(runs.delete().where(idle | (runs.c.started_at < all_before))).rowcount

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from connectors.kit.budget import bulk
 from connectors.kit.errors import ConnectorError
 from hub.model.rhythm import rest_after
-from hub.store import leases, outbox
+from hub.store import leases, quarantine
 from hub.store import work as store_work
 from hub.store.engine import trouble
 from hub.store.holders import is_dead
@@ -77,7 +77,7 @@ def _tidy(hub: Hub, work: Work, _: Progress) -> Done:
     age(hub)
     now = hub.clock()
     with hub.store.begin() as tx:
-        outbox.retry_refused(tx, now=now)
+        quarantine.retry_refused(tx, now=now)
         forget_runs(tx, quiet=now - _QUIET_RUNS, all_before=now - _ALL_RUNS)
     return Done(work)
 

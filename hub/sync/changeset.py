@@ -15,11 +15,13 @@ from sqlalchemy import Connection as Transaction
 
 from hub.model.matching import Fingerprint, fingerprints
 from hub.model.observe import Change, Clash
-from hub.store import history
 from hub.store.golden import Golden, load_golden
+from hub.store.history import HistoryRow
+from hub.store.inbox import InboxEntry
 from hub.store.links import Link
-from hub.store.quarantine import QuarantineEntry
+from hub.store.quarantine import Cause, Problem
 from hub.store.references import referring
+from hub.store.reviews import Question
 from hub.sync.context import Hub
 from hub.sync.storing import Effects, RecordId, StreamId, store_effects
 from mappings.canonical.values import Entity, Scalar, Values
@@ -148,7 +150,7 @@ class ChangeSet:
 
     # --- inbox, quarantine and reviews ----------------------------------------------------------
 
-    def notify(self, notification: dict[str, str | None]) -> None:
+    def notify(self, notification: InboxEntry) -> None:
         """The hub asks itself to look at a record: see `request_refetch`."""
         self._effects.notifications.append(notification)
 
@@ -157,26 +159,24 @@ class ChangeSet:
         record: RecordId,
         reason: str,
         *,
-        state: str = "buried",
+        cause: Cause,
+        state: str = "held",
         error: str | None = None,
         waits_for: str | None = None,
         prints: Iterable[int] = (),
     ) -> None:
         """A record cannot be taken in now; `prints` are how it could be recognised."""
-        entry = QuarantineEntry("pull", *record, state, reason, error, waits_for)
-        self._effects.quarantined[record] = entry
-        self._recognisable(record, prints)
+        self._effects.quarantined[record] = Problem(
+            "pull", *record, state, cause, reason, error, waits_for, prints=tuple(prints)
+        )
 
-    def review(self, record: RecordId, row: dict[str, Any], *, prints: Iterable[int]) -> None:
-        """A person must decide who this record is: entity, title, candidates and reason."""
-        connection, stream, key = record
-        row |= {"connection": connection, "stream": stream, "key": key}
-        self._effects.reviews.append(row)
-        self._recognisable(record, prints)
+    def review(self, question: Question) -> None:
+        """A person must decide who this record is."""
+        self._effects.reviews.append(question)
 
-    def _recognisable(self, record: RecordId, prints: Iterable[int]) -> None:
-        connection, stream, key = record
-        self._effects.quarantine_prints.setdefault((connection, stream), {})[key] = prints
+    def identified(self, stream: StreamId, key: str) -> None:
+        """Who this record is is known, though it may stay in quarantine."""
+        self._effects.identified.setdefault(stream, []).append(key)
 
     def resolve(self, stream: StreamId, keys: Iterable[str]) -> None:
         """These records are neither quarantined nor under review any more."""
@@ -207,7 +207,7 @@ class ChangeSet:
     # --- what is collected, and storing ---------------------------------------------------------
 
     @property
-    def history_rows(self) -> list[dict[str, Any]]:
+    def history_rows(self) -> list[HistoryRow]:
         """Rows of history that are not stored yet."""
         return self._effects.history
 
@@ -243,8 +243,8 @@ def _children(
                     yield name, child
 
 
-def _history_row(golden_id: str, change: Change, **about: Any) -> dict[str, Any]:
-    return history.history_row(
+def _history_row(golden_id: str, change: Change, **about: Any) -> HistoryRow:
+    return HistoryRow(
         golden_id,
         change.path,
         old=change.old,

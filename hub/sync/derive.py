@@ -10,13 +10,14 @@ from sqlalchemy import Connection as Transaction
 
 from hub.flows import activities, figures, orders
 from hub.flows.facts import Blocked, Derived, Fact
+from hub.model.causes import Cause
 from hub.model.observe import Change
 from hub.model.recovery import pause
 from hub.model.want import forward
-from hub.store import dirty, merges, outbox, quarantine
+from hub.store import dirty, merges, quarantine
 from hub.store.engine import lock_identities
 from hub.store.golden import Golden, golden_by_entity, load_golden
-from hub.store.quarantine import QuarantineEntry
+from hub.store.quarantine import Problem
 from hub.store.references import referring
 from hub.sync.changeset import ChangeSet
 from hub.sync.context import Hub
@@ -51,23 +52,24 @@ def _portion(hub: Hub, tx: Transaction) -> int | None:
         _break_chain(hub, tx, marks)
         return 0
     work = _Derivation(hub, tx, hops=hops + 1)
-    work.look_at([*marks, *(letter["key"] for letter in waiting)])
+    work.look_at([*marks, *(entry.key for entry in waiting)])
     dirty.clear(tx, marks)
-    for letter in waiting:  # those that went through are gone from the table by now
-        later = hub.clock() + pause(letter["attempts"])
-        quarantine.postpone(tx, [letter["id"]], due_at=later)
+    for entry in waiting:  # those that went through are gone from the table by now
+        later = hub.clock() + pause(entry.attempts)
+        quarantine.postpone(tx, [entry.id], due_at=later)
     return work.changed
 
 
 def _break_chain(hub: Hub, tx: Transaction, marks: dict[str, float]) -> None:
     """Ends derivations that change each other without coming to rest; a person should look."""
-    buried = [
-        QuarantineEntry(
+    held = [
+        Problem(
             "flow",
             _CHAIN,
             golden.entity,
             golden.id,
-            "buried",
+            "held",
+            Cause.OSCILLATION,
             f"{golden.entity.replace('_', ' ')} {golden.values.get('name') or golden.id!r}: flows"
             f" have changed it {_MOST_HOPS} times in a row without coming to rest; look at `flows:`"
             " and at the policies of its fields, then replay this letter",
@@ -75,7 +77,7 @@ def _break_chain(hub: Hub, tx: Transaction, marks: dict[str, float]) -> None:
         )
         for golden in load_golden(tx, marks).values()
     ]
-    quarantine.put(tx, buried, now=hub.clock(), due_at=hub.clock())
+    quarantine.put(tx, held, now=hub.clock())
     dirty.clear(tx, marks)
 
 
@@ -215,16 +217,17 @@ class _Derivation:
         return next((others[i] for i in ids if i in others), None)
 
     def _block(self, deal: Fact, blocked: Blocked) -> None:
-        letter = QuarantineEntry(
+        problem = Problem(
             "flow",
             _ORDER_FLOW,
             "opportunity",
             deal.id,
             "waiting",
+            Cause.BLOCKED_FLOW,
             f"deal {deal.text('name') or deal.id!r}: {blocked.reason}",
             waits_for=blocked.waits_for,
         )
-        quarantine.put(self.tx, [letter], now=self.now, due_at=self.now + pause(0))
+        quarantine.put(self.tx, [problem], now=self.now, due_at=self.now + pause(0))
         self.note_on_deals({deal.id: blocked.reason})
 
     def note_on_deals(self, reasons: Mapping[str, str]) -> None:
@@ -246,7 +249,7 @@ class _Derivation:
         reasons: dict[str, str] = {}
         for name, connection in self.hub.connections.items():
             if deals and connection.role in ("erp", "both"):
-                waiting = outbox.reasons(self.tx, name, deals)
+                waiting = quarantine.write_reasons(self.tx, name, deals)
                 reasons |= {deals[order]: reason for order, reason in waiting.items()}
         self.note_on_deals(reasons)
 

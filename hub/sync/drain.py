@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import Connection as Transaction
 
@@ -19,7 +18,7 @@ from hub.store import inbox, quarantine
 from hub.store.connections import pause_reason
 from hub.store.inbox import InboxItem
 from hub.store.links import count_links
-from hub.store.quarantine import QuarantineEntry
+from hub.store.quarantine import Cause, Problem, QuarantineEntry
 from hub.store.runs import Tally, save_run, start_run
 from hub.store.streams import StreamState, stream_state
 from hub.sync.context import Channel, Connection, Hub
@@ -162,16 +161,16 @@ class _Drain:
             worked |= bool(found)
         return worked
 
-    def _retry(self, channel: Channel, found: Sequence[Mapping[str, Any]]) -> None:
+    def _retry(self, channel: Channel, found: Sequence[QuarantineEntry]) -> None:
         def done(tx: Transaction) -> None:
             # Those that arrived are gone from the table by now; the others wait longer each time.
             by_pause: dict[timedelta, list[int]] = {}
-            for letter in found:
-                by_pause.setdefault(pause(letter["attempts"]), []).append(letter["id"])
+            for entry in found:
+                by_pause.setdefault(pause(entry.attempts), []).append(entry.id)
             for wait, ids in by_pause.items():
                 quarantine.postpone(tx, ids, due_at=self.hub.clock() + wait)
 
-        self._fetch(channel, [letter["key"] for letter in found], told=(), done=done)
+        self._fetch(channel, [entry.key for entry in found], told=(), done=done)
 
     def _fetch(
         self,
@@ -217,14 +216,14 @@ class _Drain:
         tally.seen += len(refused)
         tally.buried += len(refused)
         entries = [
-            QuarantineEntry(
-                *("pull", self.source.name, channel.stream, key, "buried"),
+            Problem(
+                *("pull", self.source.name, channel.stream, key, "held", Cause.UNREADABLE),
                 reason=str(error),
                 error=type(error).__name__,
             )
             for key, error in refused.items()
         ]
-        quarantine.put(tx, entries, now=now, due_at=now)
+        quarantine.put(tx, entries, now=now)
 
 
 def _truth(channel: Channel, keys: Sequence[str]) -> tuple[Page, dict[str, RecordError]]:

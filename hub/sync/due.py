@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from hub.model.rhythm import is_due
 from hub.store import leases
 from hub.store import work as store_work
 from hub.store.connections import connection_states
 from hub.store.leases import Held
-from hub.store.streams import all_streams
+from hub.store.streams import StreamState, all_streams
 from hub.store.work import Waiting, WorkState
 from hub.sync.context import Channel, Connection, Hub
 
@@ -163,7 +163,7 @@ def agenda(hub: Hub, occasion: Occasion, now: datetime | None = None) -> Agenda:
     with hub.store.read() as tx:
         states = connection_states(tx)
         work = store_work.states(tx)
-        streams = {(row["connection"], row["stream"]): row for row in all_streams(tx)}
+        streams = all_streams(tx)
         # Asked for after what it is compared with: a time that another process stores meanwhile
         # would look as if the clock had been set back.
         now = now or hub.clock()
@@ -173,7 +173,7 @@ def agenda(hub: Hub, occasion: Occasion, now: datetime | None = None) -> Agenda:
             now=now,
             work=work,
             streams=streams,
-            paused=frozenset(n for n, state in states.items() if state["paused_at"] is not None),
+            paused=frozenset(n for n, state in states.items() if state.paused_at is not None),
             waiting=store_work.waiting(tx, now=now),
             held=leases.held_by_others(tx, hub.worker, now=now),
         )
@@ -189,7 +189,7 @@ class _Picture:
     occasion: Occasion
     now: datetime
     work: Mapping[str, WorkState]
-    streams: Mapping[tuple[str, str], Mapping[str, Any]]
+    streams: Mapping[tuple[str, str], StreamState]
     paused: frozenset[str]
     waiting: Waiting
     held: tuple[Held, ...]
@@ -232,7 +232,7 @@ class _Picture:
         if told - set(channels):
             return True  # about streams that nobody has mapped: draining forgets them
         known = (told | fetched) & set(channels)
-        return any(not self._stream(connection, one).get("paused_at") for one in known)
+        return any(not self._stream(connection, one).paused_at for one in known)
 
     def _never_read(self, connection: str) -> tuple[str, ...]:
         """Returns the streams that were never read.
@@ -240,10 +240,10 @@ class _Picture:
         What looks missing in them may only be unknown: writing it would make duplicates.
         """
         channels = self.hub.connections[connection].channels
-        return tuple(one for one in channels if not self._stream(connection, one).get("read_at"))
+        return tuple(one for one in channels if not self._stream(connection, one).read_at)
 
-    def _stream(self, connection: str, stream: str) -> Mapping[str, Any]:
-        return self.streams.get((connection, stream), {})
+    def _stream(self, connection: str, stream: str) -> StreamState:
+        return self.streams.get((connection, stream), StreamState())
 
     def _wanted(self, connection: Connection) -> set[str]:
         """Returns the streams that are read: those asked for, and what must be known before."""
@@ -259,19 +259,19 @@ class _Picture:
     def _reading(self, channel: Channel) -> Iterator[Work]:
         connection, stream = channel.connection, channel.stream
         state = self._stream(connection, stream)
-        leased = state.get("leased_until")
-        if state.get("paused_at"):
+        leased = state.leased_until
+        if state.paused_at:
             return
-        if leased is not None and leased >= self.now and state["leased_by"] != self.hub.worker:
+        if leased is not None and leased >= self.now and state.leased_by != self.hub.worker:
             return
-        read_at = state.get("read_at")
+        read_at = state.read_at
         if read_at is None and self._unread_parents(channel):
             return
         pull = Work("pull", connection, stream, slow=read_at is None)
         if self.occasion.reads(pull, read_at, self.now):
             yield pull
         sweep = Work("sweep", connection, stream, slow=True)
-        if read_at and self.occasion.reads(sweep, state.get("swept_at"), self.now):
+        if read_at and self.occasion.reads(sweep, state.swept_at, self.now):
             yield sweep
 
     def _unread_parents(self, channel: Channel) -> set[str]:
@@ -284,7 +284,7 @@ class _Picture:
         streams = list(self.hub.connections[channel.connection].channels)
         earlier = streams[: streams.index(channel.stream)]
         parents = set(channel.mapping.references.values()) & set(earlier)
-        return {one for one in parents if not self._stream(channel.connection, one).get("read_at")}
+        return {one for one in parents if not self._stream(channel.connection, one).read_at}
 
     # --- what is not, and why -------------------------------------------------------------------
 

@@ -7,24 +7,18 @@ derivation that waits for something.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
 
 from sqlalchemy import Connection as Transaction
 
 from hub.errors import UnknownError
-from hub.store import outbox, quarantine
+from hub.store import quarantine
 from hub.store.links import links_by_key
+from hub.store.quarantine import QuarantineEntry
 from hub.sync.context import Hub
 from hub.sync.record_names import names_by_id
-
-Row = Mapping[str, Any]
-Kind = Literal["push", "pull", "flow"]
-
-#: State as it is stored -> state as people read it.
-_STATES = {"buried": "held"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +27,7 @@ class Entry:
 
     #: Such as push-3.
     id: str
-    kind: Kind
+    kind: str
     #: waiting: tried again by itself; held: after a change, or when a person says so.
     state: str
     #: The connection, or the flow.
@@ -41,12 +35,16 @@ class Entry:
     entity: str
     #: What it is about, with its key or golden id.
     what: str
+    #: A code of hub.model.causes.
+    cause: str
     reason: str
     error: str | None
     attempts: int
     first_at: datetime
     #: When it is tried again by itself.
     due_at: datetime | None
+    #: What a person can do about it.
+    next_action: str
     stream: str | None = None
     key: str | None = None
     golden_id: str | None = None
@@ -55,7 +53,7 @@ class Entry:
 
     @property
     def number(self) -> int:
-        """The number within its kind."""
+        """The number in the quarantine."""
         return int(self.id.partition("-")[2])
 
     @property
@@ -82,9 +80,8 @@ def entry(hub: Hub, tx: Transaction, entry_id: str) -> Entry:
 
 def unnamed(hub: Hub, tx: Transaction) -> list[Entry]:
     """Returns all entries without the names of their records: for counting and matching."""
-    pushes = [_push(row) for row in outbox.set_aside(tx)]
-    others = [_other(hub, row) for row in quarantine.listing(tx)]
-    return [*pushes, *_linked(tx, others)]
+    rows = sorted(quarantine.listing(tx), key=lambda row: row.kind != "push")
+    return _linked(tx, [_entry(hub, row) for row in rows])
 
 
 def counted(found: Iterable[Entry]) -> Counter[str]:
@@ -94,65 +91,36 @@ def counted(found: Iterable[Entry]) -> Counter[str]:
 
 def retry(tx: Transaction, chosen: Sequence[Entry], *, now: datetime) -> None:
     """Makes entries due: the next sync tries them again."""
-    pushes, others = _numbers(chosen)
-    if pushes:
-        outbox.retry(tx, pushes, now=now)
-    if others:
-        quarantine.retry(tx, others, now=now)
+    quarantine.retry(tx, [one.number for one in chosen], now=now)
 
 
 def drop(tx: Transaction, chosen: Sequence[Entry]) -> None:
     """Forgets entries: they are not tried again unless something changes."""
-    pushes, others = _numbers(chosen)
-    if pushes:
-        outbox.drop(tx, pushes)
-    if others:
-        quarantine.drop(tx, others)
+    quarantine.drop(tx, [one.number for one in chosen])
 
 
-def _numbers(chosen: Iterable[Entry]) -> tuple[list[int], list[int]]:
-    pushes: list[int] = []
-    others: list[int] = []
-    for one in chosen:
-        (pushes if one.kind == "push" else others).append(one.number)
-    return pushes, others
-
-
-def _push(row: Row) -> Entry:
+def _entry(hub: Hub, row: QuarantineEntry) -> Entry:
+    connection = hub.connections.get(row.source)
+    channel = connection.channels.get(row.stream) if connection else None
+    written = row.kind == "push"
     return Entry(
-        kind="push",
-        where=row["connection"],
-        entity=row["entity"],
-        what=f"{row['entity']} {row['golden_id']}",
-        golden_id=row["golden_id"],
-        **_common("push", row),
+        id=row.name,
+        kind=row.kind,
+        state=row.state,
+        where=row.source,
+        entity=row.stream if written or channel is None else channel.entity.name,
+        what=f"{row.stream} {row.key}",
+        cause=row.cause.value,
+        reason=row.reason,
+        error=row.error,
+        attempts=row.attempts,
+        first_at=row.since,
+        due_at=row.next_attempt_at,
+        next_action=row.next_action,
+        stream=None if written else row.stream,
+        key=None if written else row.key,
+        golden_id=None if row.kind == "pull" else row.key,
     )
-
-
-def _other(hub: Hub, row: Row) -> Entry:
-    connection = hub.connections.get(row["source"])
-    channel = connection.channels.get(row["stream"]) if connection else None
-    derived = row["kind"] == "flow"
-    return Entry(
-        kind=row["kind"],
-        where=row["source"],
-        entity=row["stream"] if derived or channel is None else channel.entity.name,
-        what=f"{row['stream']} {row['key']}",
-        stream=row["stream"],
-        key=row["key"],
-        golden_id=row["key"] if derived else None,
-        **_common(row["kind"], row),
-    )
-
-
-def _common(kind: str, row: Row) -> dict[str, Any]:
-    names = ("reason", "error", "attempts", "first_at")
-    return {
-        "id": f"{kind}-{row['id']}",
-        "state": _STATES.get(row["state"], row["state"]),
-        "due_at": row["due_at"] if row["state"] == "waiting" else None,
-        **{name: row[name] for name in names},
-    }
 
 
 def _linked(tx: Transaction, found: Iterable[Entry]) -> list[Entry]:

@@ -17,7 +17,7 @@ from hub.model.policy import FieldPolicy
 from hub.model.want import wanted
 from hub.store.conflicts import conflicts_of
 from hub.store.golden import Golden, find_golden, load_golden
-from hub.store.history import past
+from hub.store.history import HistoryRow, past
 from hub.store.links import Link, links_by_golden
 from hub.sync.context import Channel, Hub
 from hub.sync.entries import Entry, unnamed
@@ -82,7 +82,7 @@ class Place:
     modified_at: datetime | None
     gone_at: datetime | None
     #: It is a secondary record of the same thing: read, not written.
-    spare: bool
+    secondary: bool
     gaps: tuple[Gap, ...]
     #: Why it is in quarantine, if it is.
     waits: str | None
@@ -120,10 +120,10 @@ def explain(hub: Hub, entity: str, key: str, field: str | None = None) -> Explan
         golden = _found(hub, tx, kind, key)
         links = links_by_golden(tx, [golden.id]).get(golden.id, [])
         paths = _paths(kind, golden, links, field)
-        conflicts = {
-            (row["link_id"], row["path"]): int(row["id"])
+        conflicts: dict[tuple[int | None, str], int] = {
+            (row.link_id, row.path): row.id
             for row in conflicts_of(tx, golden.id)
-            if row["closed_at"] is None
+            if row.closed_at is None
         }
         waits = {one.where: one for one in unnamed(hub, tx) if one.golden_id == golden.id}
         names = names_by_id(hub, tx, _references(kind, golden, links))
@@ -211,21 +211,21 @@ def _values(
     return found
 
 
-def _lost(history: Iterable[Mapping[str, Any]], origin: str) -> dict[str, list[Lost]]:
+def _lost(rows: Iterable[HistoryRow], origin: str) -> dict[str, list[Lost]]:
     """Returns path -> values that lost; `origin` set all values at first."""
     lost: dict[str, list[Lost]] = {}
     holder: dict[str, str] = {}
     before: dict[str, tuple[Any, str]] = {}
-    for row in history:
-        path, change = row["path"], (row["run"], row["old"], row["new"])
-        if row["decision"] == "taken":
+    for row in rows:
+        path, change = row.path, (row.run, row.old, row.new)
+        if row.decision == "taken":
             before[path] = (change, holder.get(path, origin))
-            holder[path] = row["connection"]
+            holder[path] = row.connection
             continue
         # What was taken from here made the hub's value lose, otherwise the value here has lost.
         taken = before.get(path)
-        loser = taken[1] if taken and taken[0] == change else row["connection"]
-        lost.setdefault(path, []).append(Lost(row["old"], loser, row["at"], row["why"]))
+        loser = taken[1] if taken and taken[0] == change else row.connection
+        lost.setdefault(path, []).append(Lost(row.old, loser, row.at, row.why))
     return lost
 
 
@@ -306,7 +306,7 @@ def _place(
         key=link.key,
         modified_at=link.modified_at,
         gone_at=link.gone_at,
-        spare=link.spare != 0,
+        secondary=not link.is_primary,
         gaps=tuple(gaps),
         waits=held.reason if (held := waits.get(link.connection)) else None,
         entry=held.id if held else None,

@@ -10,6 +10,7 @@ from hashlib import blake2b
 import orjson
 
 from connectors.kit.contract import Payload, Record
+from hub.store.inbox import InboxEntry
 from hub.store.links import Link
 
 
@@ -52,18 +53,12 @@ def request_refetch(
     why: str = "parent",
     version: str | None = None,
     into: str | None = None,
-) -> dict[str, str | None]:
-    """Returns the row of the inbox by which the hub asks itself to look at a record.
+) -> InboxEntry:
+    """Returns the notification by which the hub asks itself to look at a record.
 
     Asked twice for one reason it looks once. `into`: the record that it was merged into.
     `version`: what made it ask. Somebody may just be looking for an older one, and end that after
     what he has seen has changed: then this is another question.
     """
     about = key if version is None else f"{key}@{version}"
-    return {
-        "connection": connection,
-        "stream": stream,
-        "key": key,
-        "event_id": f"{why}:{stream}:{about}"[:120],
-        "merged_into": into,
-    }
+    return InboxEntry(connection, stream, key, f"{why}:{stream}:{about}"[:120], into)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from connectors.kit.contract import Nudge
 from connectors.kit.errors import ContractError
 from hub.store import inbox
 from hub.store.connections import save_connection
 from hub.store.engine import Store
+from hub.store.inbox import InboxEntry
 from hub.sync.context import Hub
 
 #: Longest texts that the inbox takes, in characters.
@@ -25,42 +25,37 @@ def receive(hub: Hub, connection: str, nudges: Sequence[Nudge]) -> None:
     Raises: UnknownError, ContractError.
     """
     hub.connection(connection)
-    note(hub.store, [row_of(connection, nudge) for nudge in nudges], now=hub.clock())
+    note(hub.store, [entry_of(connection, nudge) for nudge in nudges], now=hub.clock())
 
 
-def note(store: Store, rows: Sequence[dict[str, Any]], *, now: datetime) -> None:
-    """Stores rows of `row_of` in one durable transaction."""
+def note(store: Store, entries: Sequence[InboxEntry], *, now: datetime) -> None:
+    """Stores entries of `entry_of` in one durable transaction."""
     with store.begin(durable=True) as tx:
-        inbox.receive(tx, rows, now=now)
-        for connection in sorted({str(row["connection"]) for row in rows}):
+        inbox.receive(tx, entries, now=now)
+        for connection in sorted({entry.connection for entry in entries}):
             save_connection(tx, connection, heard_at=now)
 
 
-def row_of(connection: str, nudge: Nudge) -> dict[str, Any]:
-    """Returns the row of the inbox for a nudge. Raises: ContractError when it cannot be one.
+def entry_of(connection: str, nudge: Nudge) -> InboxEntry:
+    """Returns the entry of the inbox for a nudge. Raises: ContractError when it cannot be one.
 
-    >>> row_of("crm", Nudge("companies", "7", "e1"))["key"]
+    >>> entry_of("crm", Nudge("companies", "7", "e1")).key
     '7'
     """
-    row = {
-        "connection": connection,
-        "stream": nudge.stream,
-        "key": nudge.key,
-        "event_id": nudge.event_id,
-        "merged_into": nudge.into,
-    }
-    for name, longest in _LONGEST.items():
-        value = row[name]
+    named = {"stream": nudge.stream, "key": nudge.key, "merged_into": nudge.into}
+    for name, value in named.items():
+        longest = _LONGEST[name]
         if value is not None and not _storable(value, longest):
             raise ContractError(
                 f"a delivery to {connection} names a {name} that is no text of 1 to {longest}"
                 " characters; see that the sender is what it should be"
             )
-    if not _storable(nudge.event_id, _EVENT_ID):
+    event_id = nudge.event_id
+    if not _storable(event_id, _EVENT_ID):
         # Only compared, never shown: any text will do, as long as the same one stays the same.
-        digest = hashlib.sha256(nudge.event_id.encode("utf-8", "surrogatepass")).hexdigest()
-        row["event_id"] = f"sha256:{digest}"
-    return row
+        digest = hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()
+        event_id = f"sha256:{digest}"
+    return InboxEntry(connection, nudge.stream, nudge.key, event_id, nudge.into)
 
 
 def _storable(text: object, longest: int) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Record
 from hub.errors import UnknownError
-from hub.store import outbox
+from hub.store import quarantine
 from hub.store.conflicts import list_conflicts, open_paths
 from hub.store.golden import Golden, golden_by_entity, load_golden
 from hub.store.keyset import KeySet
@@ -112,7 +112,7 @@ def _compare_page(
         if link is None or one is None:
             _note_unknown(channel, record, found)
             continue
-        if link.spare:
+        if not link.is_primary:
             found.doubles.append(_double(channel, record, one))
             continue
         found.different += _compare(tx, channel, record, link=link, golden=one, conflicts=conflicts)
@@ -221,7 +221,7 @@ def _survey(hub: Hub, entity: str, found: Reconciliation) -> None:
             portion = golden_by_entity(tx, entity, after=after, limit=_PORTION)
             ids = [golden.id for golden in portion]
             links = links_by_golden(tx, ids) if ids else {}
-            reasons = {c.name: outbox.reasons(tx, c.name, ids) for c in targets if ids}
+            reasons = {c.name: quarantine.write_reasons(tx, c.name, ids) for c in targets if ids}
         if not portion:
             return
         after = portion[-1].id
@@ -286,9 +286,9 @@ def _explain(hub: Hub, found: Reconciliation) -> None:
         {(one.where, one.golden_id): one for one in held if one.golden_id is not None}
         | {(one.where, one.stream or "", one.key): one for one in held if one.key is not None}
     )
-    numbers = {(row["connection"], row["stream"], row["key"]): row["id"] for row in reviews}
+    numbers = {(row.connection, row.stream, row.key): row.id for row in reviews}
     found.missing = [_under_review(one, numbers) for one in found.missing]
-    open_ = {(row["golden_id"], row["connection"], row["path"]): row["id"] for row in conflicts}
+    open_ = {(row.golden_id, row.connection, row.path): row.id for row in conflicts}
     found.different = [
         replace(one, conflict=open_.get((one.golden_id, one.connection, one.path)))
         if one.in_conflict

@@ -15,11 +15,19 @@ from hub.errors import DecisionError, UnknownError
 from hub.model.fights import DECIDED
 from hub.model.observe import Change
 from hub.model.want import agree
-from hub.store import inbox, merges, outbox
-from hub.store.conflicts import close_conflicts, conflicts_of, find_conflict, open_conflict
+from hub.store import inbox, merges, quarantine
+from hub.store.conflicts import (
+    Conflict,
+    NewConflict,
+    close_conflicts,
+    conflicts_of,
+    find_conflict,
+    open_conflict,
+)
 from hub.store.golden import Golden, load_golden
+from hub.store.inbox import InboxEntry
 from hub.store.links import Link, links_by_golden
-from hub.store.reviews import open_reviews, save_decision
+from hub.store.reviews import Review, open_reviews, save_decision
 from hub.sync.changeset import ChangeSet
 from hub.sync.context import Hub
 from hub.sync.merge.merging import merge_golden
@@ -31,7 +39,6 @@ from mappings.kit import convert, regional
 #: The origin of values that a person has decided here.
 PERSON = "person"
 
-Row = Mapping[str, Any]
 
 #: Kind of a value -> how a person's text becomes canonical.
 _READERS: dict[str, Callable[[Any], Scalar]] = {
@@ -78,18 +85,18 @@ def resolve_conflict(hub: Hub, number: int, take: str) -> Resolved:
         rows = [
             row
             for row in conflicts_of(tx, case.golden.id)
-            if row["link_id"] == case.link.id
-            and row["closed_at"] is None
-            and (row["id"] == number or (unit is not None and same_unit(row["path"]) == unit))
+            if row.link_id == case.link.id
+            and row.closed_at is None
+            and (row.id == number or (unit is not None and same_unit(row.path) == unit))
         ]
         for row in rows:
-            theirs = case.link.state.seen_at(row["path"])
+            theirs = case.link.state.seen_at(row.path)
             if side == "theirs":
-                case.link.state.put(row["path"], seen=theirs, agreed=theirs, shown=theirs)
-                case.take(row["path"], theirs, origin=case.link.connection)
+                case.link.state.put(row.path, seen=theirs, agreed=theirs, shown=theirs)
+                case.take(row.path, theirs, origin=case.link.connection)
             else:
-                case.keep(row["path"], theirs, why=case.holder)
-        values = {row["path"]: case.golden.values.get(row["path"]) for row in rows}
+                case.keep(row.path, theirs, why=case.holder)
+        values = {row.path: case.golden.values.get(row.path) for row in rows}
         case.close(tx, list(values), resolution=side)
     return Resolved(number, case.golden.entity, case.golden.id, values)
 
@@ -116,7 +123,7 @@ class _Case:
     """One conflict, with everything its end touches."""
 
     hub: Hub
-    row: Row
+    row: Conflict
     golden: Golden
     link: Link
     #: All links of the golden record.
@@ -128,7 +135,7 @@ class _Case:
     @property
     def path(self) -> str:
         """The field it is about."""
-        return str(self.row["path"])
+        return str(self.row.path)
 
     def take(self, path: str, value: Scalar, *, origin: str) -> None:
         """The golden record takes a value."""
@@ -144,7 +151,7 @@ class _Case:
         self._remember(change, self.link.connection)
 
     def _why(self, what: str) -> str:
-        return f"{DECIDED} conflict {self.row['id']}: {what}"
+        return f"{DECIDED} conflict {self.row.id}: {what}"
 
     def _remember(self, change: Change, connection: str) -> None:
         self.consequences.history(self.golden.id, [change], connection=connection)
@@ -163,17 +170,24 @@ class _Case:
         """Open conflicts of other connections about these paths: over, or about the new value."""
         others = {link.id: link for link in self.links if link.id != self.link.id}
         for row in conflicts_of(tx, self.golden.id):
-            link = others.get(row["link_id"])
-            if link is None or row["closed_at"] is not None or row["path"] not in paths:
+            link = others.get(row.link_id)
+            if link is None or row.closed_at is not None or row.path not in paths:
                 continue
-            ours = self.golden.values.get(row["path"])
-            if link.state.seen_at(row["path"]) == ours:
-                link.state = agree({row["path"]: ours}, link.state)
+            ours = self.golden.values.get(row.path)
+            if link.state.seen_at(row.path) == ours:
+                link.state = agree({row.path: ours}, link.state)
                 self.consequences.link_changed(link)
-                self.consequences.settled(link, {row["path"]})
+                self.consequences.settled(link, {row.path})
             else:
-                kept = ("golden_id", "link_id", "connection", "path", "base", "theirs")
-                changed = {name: row[name] for name in kept} | {"ours": ours}
+                changed = NewConflict(
+                    row.golden_id,
+                    row.link_id,
+                    row.connection,
+                    row.path,
+                    base=row.base,
+                    ours=ours,
+                    theirs=row.theirs,
+                )
                 open_conflict(tx, changed, now=self.consequences.now)
 
 
@@ -181,14 +195,14 @@ def _case(hub: Hub, tx: Transaction, number: int) -> _Case:
     row = find_conflict(tx, number)
     if row is None:
         raise UnknownError(f"there is no conflict {number}; see `tulay conflicts`")
-    golden = load_golden(tx, [row["golden_id"]], lock=True)[row["golden_id"]]
-    if row["closed_at"] is not None:
+    golden = load_golden(tx, [row.golden_id], lock=True)[row.golden_id]
+    if row.closed_at is not None:
         raise DecisionError(f"conflict {number} is closed already ({decided_of(row, golden)})")
     links = links_by_golden(tx, [golden.id]).get(golden.id, [])
-    link = next((one for one in links if one.id == row["link_id"]), None)
+    link = next((one for one in links if one.id == row.link_id), None)
     if link is None or link.gone_at is not None:
         raise DecisionError(
-            f"conflict {number}: the record in {row['connection']} was deleted; there is nothing"
+            f"conflict {number}: the record in {row.connection} was deleted; there is nothing"
             " left to decide"
         )
     consequences = ChangeSet(hub, hub.fresh_id(), hub.clock())
@@ -227,38 +241,33 @@ def decide_review(hub: Hub, number: int, decision: str) -> str:
     whole id, or `new`. Raises: UnknownError, DecisionError.
     """
     with hub.store.begin() as tx:
-        review = next((r for r in open_reviews(tx) if r["id"] == number), None)
+        review = next((r for r in open_reviews(tx) if r.id == number), None)
         if review is None:
             raise UnknownError(f"there is no open review {number}; see `tulay links review`")
         chosen = decision if decision == "new" else _chosen(hub, tx, review, decision)
         save_decision(tx, number, chosen)
-        outbox.resume_waiting(tx, review["candidates"], now=hub.clock())
-        nudge = {
-            "connection": review["connection"],
-            "stream": review["stream"],
-            "key": review["key"],
-            "event_id": f"review:{number}:{hub.fresh_id()}",
-            "merged_into": None,
-        }
+        quarantine.resume_waiting(tx, review.candidates, now=hub.clock())
+        event_id = f"review:{number}:{hub.fresh_id()}"
+        nudge = InboxEntry(review.connection, review.stream, review.key, event_id)
         inbox.receive(tx, [nudge], now=hub.clock())
     return chosen
 
 
-def _chosen(hub: Hub, tx: Transaction, review: Row, decision: str) -> str:
-    fitting = [c for c in review["candidates"] if c.startswith(decision)]
+def _chosen(hub: Hub, tx: Transaction, review: Review, decision: str) -> str:
+    fitting = [c for c in review.candidates if c.startswith(decision)]
     if len(fitting) > 1:
         raise DecisionError(f"{decision!r} fits several candidates; write more of the id")
     golden_id = fitting[0] if fitting else decision
     golden = load_golden(tx, [golden_id]).get(golden_id)
-    if golden is None or golden.entity != review["entity"] or golden.deleted_at is not None:
+    if golden is None or golden.entity != review.entity or golden.deleted_at is not None:
         raise UnknownError(
-            f"there is no {review['entity']} with the id {decision!r}; `tulay links review` shows"
+            f"there is no {review.entity} with the id {decision!r}; `tulay links review` shows"
             " the candidates, and `new` makes a new one"
         )
-    linked = links_by_golden(tx, [golden_id], connection=review["connection"])
+    linked = links_by_golden(tx, [golden_id], connection=review.connection)
     if any(link.gone_at is None for link in linked.get(golden_id, [])):
         raise DecisionError(
-            f"{name_in_full(hub, tx, golden)} already has a record in {review['connection']};"
+            f"{name_in_full(hub, tx, golden)} already has a record in {review.connection};"
             " merge the two there, or choose `new`"
         )
     return merges.survivors(tx, [golden_id])[golden_id]

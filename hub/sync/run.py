@@ -188,11 +188,11 @@ class _Patience:
 
 def _paused(hub: Hub, tx: Transaction) -> dict[str, str]:
     found = {
-        name: str(state["reason"])
+        name: str(state.reason)
         for name, state in connection_states(tx).items()
-        if state["paused_at"] is not None and name in hub.connections
+        if state.paused_at is not None and name in hub.connections
     }
-    for row in all_streams(tx):
-        if row["paused_at"] is not None and row["connection"] in hub.connections:
-            found[f"{row['connection']}.{row['stream']}"] = str(row["reason"])
+    for (connection, stream), known in all_streams(tx).items():
+        if known.paused_at is not None and connection in hub.connections:
+            found[f"{connection}.{stream}"] = str(known.reason)
     return found

@@ -5,61 +5,62 @@ Pure. The store says `ours` (the hub's value, which some system or person has se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 from hub.errors import DecisionError
+from hub.store.conflicts import Conflict
 from hub.store.golden import Golden
 from hub.store.links import Link
 from mappings.canonical.values import Scalar
 
-Row = Mapping[str, Any]
 Side = Literal["ours", "theirs"]
 
 #: The side of the hub's value when no other system is known to have set it.
 HUB = "hub"
 
 
-def holder_of(row: Row, golden: Golden) -> str:
+def holder_of(row: Conflict, golden: Golden) -> str:
     """Returns who has set the value that the hub holds: a connection, a flow, a person, the hub."""
-    entry = golden.origins.get(row["path"])
+    entry = golden.origins.get(row.path)
     origin = str(entry[0]) if entry else golden.origin
-    if origin == row["connection"] or golden.values.get(row["path"]) != row["ours"]:
+    if origin == row.connection or golden.values.get(row.path) != row.ours:
         return HUB
     return origin
 
 
-def values_of(row: Row, golden: Golden) -> dict[str, Scalar]:
+def values_of(row: Conflict, golden: Golden) -> dict[str, Scalar]:
     """Returns name of each side -> its value; the first one is what the hub holds."""
-    return {holder_of(row, golden): row["ours"], row["connection"]: row["theirs"]}
+    return {holder_of(row, golden): row.ours, row.connection: row.theirs}
 
 
-def decided_of(row: Row, golden: Golden) -> str | None:
+def decided_of(row: Conflict, golden: Golden) -> str | None:
     """Returns how a conflict has ended: the name of the side that was taken, or another word."""
-    if row["resolution"] == "ours":
+    if row.resolution == "ours":
         return holder_of(row, golden)
-    resolution: str | None = row["connection"] if row["resolution"] == "theirs" else None
-    return resolution or row["resolution"]
+    resolution: str | None = row.connection if row.resolution == "theirs" else None
+    return resolution or row.resolution
 
 
-def side_of(row: Row, golden: Golden, links: Iterable[Link], *, take: str) -> Side:
+def side_of(row: Conflict, golden: Golden, links: Iterable[Link], *, take: str) -> Side:
     """Returns the side that a name means; `ours` and `theirs` are the old names of both.
 
     A further system that shows the value of one side means that side. Raises: DecisionError.
     """
     values = values_of(row, golden)
     holder = holder_of(row, golden)
-    if take in (holder, row["connection"]):
+    if take in (holder, row.connection):
         return "ours" if take == holder else "theirs"
-    shown = {link.state.seen_at(row["path"]) for link in links if link.connection == take}
-    for side in ("ours", "theirs"):
-        if row[side] in shown:
-            return side
+    shown = {link.state.seen_at(row.path) for link in links if link.connection == take}
+    if row.ours in shown:
+        return "ours"
+    if row.theirs in shown:
+        return "theirs"
     if not shown and take in (HUB, "ours"):
         return "ours"
     if not shown and take == "theirs":
         return "theirs"
     options = ", ".join(f"--take {name}" for name in values)
     raise DecisionError(
-        f"conflict {row['id']} is not about a value of {take!r}; use {options} or --value TEXT"
+        f"conflict {row.id} is not about a value of {take!r}; use {options} or --value TEXT"
     )

@@ -6,23 +6,24 @@ cases meet the tables of quarantine, reviews, conflicts, inbox and outbox; nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection as Transaction
 
 from hub.model.observe import Clash
-from hub.store import aside, dirty, history, inbox, outbox, quarantine, unheard
-from hub.store.conflicts import close_all, open_conflicts
+from hub.store import dirty, history, inbox, outbox, quarantine, unheard
+from hub.store.conflicts import NewConflict, close_all, open_conflicts
 from hub.store.fingerprints import change_fingerprints
 from hub.store.golden import Golden, add_golden, change_golden
+from hub.store.history import HistoryRow
+from hub.store.inbox import InboxEntry
 from hub.store.links import Link, add_links, change_links, links_by_key, vacate_primary
 from hub.store.outbox import Postponed, Wish
-from hub.store.quarantine import QuarantineEntry
+from hub.store.quarantine import Problem
 from hub.store.references import change_references
-from hub.store.reviews import ask_review, drop_reviews
+from hub.store.reviews import Question, ask_review, drop_reviews
 from hub.sync.push.verdict import Verdict
 from mappings.canonical.values import Scalar
 
@@ -51,24 +52,24 @@ class Effects:
     prints_new: list[tuple[int, str]] = field(default_factory=list)
     #: Golden id -> path -> golden id it refers to.
     references: dict[str, dict[str, str]] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[HistoryRow] = field(default_factory=list)
     #: With the reason, when it is not that both sides changed the field.
     conflicts: list[tuple[Link, Clash, str | None]] = field(default_factory=list)
     #: Link id -> paths whose conflict is over by itself.
     settled: dict[int, set[str]] = field(default_factory=dict)
-    quarantined: dict[RecordId, QuarantineEntry] = field(default_factory=dict)
-    #: How records that cannot be taken in yet can be recognised.
-    quarantine_prints: dict[StreamId, dict[str, Iterable[int]]] = field(default_factory=dict)
-    reviews: list[dict[str, Any]] = field(default_factory=list)
+    quarantined: dict[RecordId, Problem] = field(default_factory=dict)
+    reviews: list[Question] = field(default_factory=list)
+    #: Keys of records that are known by now, and perhaps still in quarantine.
+    identified: dict[StreamId, list[str]] = field(default_factory=dict)
     #: Keys of records that are neither quarantined nor under review any more.
     resolved: dict[StreamId, dict[str, None]] = field(default_factory=dict)
-    notifications: list[dict[str, str | None]] = field(default_factory=list)
+    notifications: list[InboxEntry] = field(default_factory=list)
     #: Connection, entity and golden id of what is wanted.
     entries: dict[tuple[str, str, str], None] = field(default_factory=dict)
     #: Connection -> golden records whose updates were seen although their answer was lost.
     confirmed: dict[str, list[str]] = field(default_factory=dict)
     dirty: dict[str, None] = field(default_factory=dict)
-    #: Ids that something may be waiting for: see `letters.waits_for`.
+    #: Ids that something may be waiting for: see `quarantine.waits_for`.
     resumed: dict[str, None] = field(default_factory=dict)
 
 
@@ -94,7 +95,6 @@ def store_effects(tx: Transaction, effects: Effects) -> None:
         dirty.mark(tx, effects.dirty, now=effects.now, hops=effects.hops)
     resumed = [waited_for for waited_for in effects.resumed if waited_for not in new]
     if resumed:
-        outbox.resume_waiting(tx, resumed, now=effects.now)
         quarantine.resume_waiting(tx, resumed, now=effects.now)
 
 
@@ -114,20 +114,19 @@ def store_outcomes(
     numbers = list(not_sent)
     if numbers:
         unheard.mark_unsent(tx, numbers)
-    outbox.postpone_all(
-        tx,
-        [
-            Postponed(
-                entry,
-                verdict.state,
-                due_at=now + verdict.after,
-                reason=verdict.reason,
-                error=verdict.error,
-                waits_for=verdict.waits_for,
-            )
-            for entry, verdict in verdicts
-        ],
-    )
+    postponed = [
+        Postponed(
+            entry,
+            verdict.state,
+            due_at=now + verdict.after,
+            reason=verdict.reason,
+            cause=verdict.cause,
+            error=verdict.error,
+            waits_for=verdict.waits_for,
+        )
+        for entry, verdict in verdicts
+    ]
+    outbox.postpone(tx, postponed, now=now)
     outbox.complete(tx, complete)
     stuck = list(explained)
     if stuck:
@@ -139,7 +138,7 @@ def _store_links(tx: Transaction, effects: Effects) -> None:
     for (connection, stream), golden_ids in effects.vacated.items():
         vacate_primary(tx, connection, stream, golden_ids)
     changed = effects.links_changed.values()
-    change_links(tx, sorted(changed, key=lambda link: link.spare == 0))
+    change_links(tx, sorted(changed, key=lambda link: link.is_primary))
     add_links(tx, effects.links_new)
 
 
@@ -147,14 +146,13 @@ def _store_quarantine(tx: Transaction, effects: Effects) -> None:
     if effects.quarantined:
         put = list(effects.quarantined.values())
         quarantine.put(tx, put, now=effects.now, due_at=effects.now)
-    for (connection, stream), prints in effects.quarantine_prints.items():
-        aside.remember(tx, connection, stream, prints)
     if effects.reviews:
         ask_review(tx, effects.reviews, now=effects.now)
     for (connection, stream), keys in effects.resolved.items():
         quarantine.resolve(tx, "pull", connection, stream=stream, keys=keys)
         drop_reviews(tx, connection, stream, keys)
-        aside.forget(tx, connection, stream, keys)
+    for (connection, stream), known in effects.identified.items():
+        quarantine.drop_prints(tx, connection, stream, known)
 
 
 def _store_conflicts(tx: Transaction, effects: Effects) -> None:
@@ -162,16 +160,18 @@ def _store_conflicts(tx: Transaction, effects: Effects) -> None:
     if not effects.conflicts:
         return
     _number_links(tx, [link for link, _, _ in effects.conflicts])
-    rows: dict[tuple[int, str], dict[str, Any]] = {}
-    for link, found, reason in effects.conflicts:
-        row = rows.setdefault((link.id or 0, found.path), _conflict_row(link, found))
-        row |= {"ours": found.ours, "theirs": found.theirs}
-        row |= {} if reason is None else {"reason": reason}
-    before = open_conflicts(tx, list(rows.values()), now=effects.now)
+    found: dict[tuple[int, str], NewConflict] = {}
+    for link, one, reason in effects.conflicts:
+        about = (link.id or 0, one.path)
+        first = found.get(about) or _conflict(link, one)
+        found[about] = replace(
+            first, ours=one.ours, theirs=one.theirs, reason=reason or first.reason
+        )
+    before = open_conflicts(tx, list(found.values()), now=effects.now)
     effects.history += [
-        _typed_again(effects, rows[about], before=theirs)
+        _typed_again(effects, found[about], before=theirs)
         for about, theirs in before.items()
-        if theirs is not None and theirs != rows[about]["theirs"]
+        if theirs is not None and theirs != found[about].theirs
     ]
 
 
@@ -186,24 +186,26 @@ def _number_links(tx: Transaction, links: Iterable[Link]) -> None:
             by_key[key].id = stored.id
 
 
-def _conflict_row(link: Link, found: Clash) -> dict[str, Any]:
-    return {
-        "golden_id": link.golden_id,
-        "link_id": link.id,
-        "connection": link.connection,
-        "path": found.path,
-        "base": found.base,
-    }
+def _conflict(link: Link, found: Clash) -> NewConflict:
+    return NewConflict(
+        str(link.golden_id),
+        link.id or 0,
+        link.connection,
+        found.path,
+        base=found.base,
+        ours=found.ours,
+        theirs=found.theirs,
+    )
 
 
-def _typed_again(effects: Effects, row: Mapping[str, Any], *, before: Scalar) -> dict[str, Any]:
+def _typed_again(effects: Effects, new: NewConflict, *, before: Scalar) -> HistoryRow:
     """Who types again while a value is in conflict has not taken the first one back."""
-    return history.history_row(
-        str(row["golden_id"]),
-        row["path"],
+    return HistoryRow(
+        new.golden_id,
+        new.path,
         old=before,
-        new=row["theirs"],
-        connection=row["connection"],
+        new=new.theirs,
+        connection=new.connection,
         decision="superseded",
         why="typed anew over there while in conflict",
         at=effects.now,

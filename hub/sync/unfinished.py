@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection as Transaction
 
-from hub.store import aside, quarantine
+from hub.store import quarantine
 from hub.store.conflicts import contested
 from hub.store.quarantine import Pending
-from hub.store.reviews import open_reviews
+from hub.store.reviews import Review, open_reviews
 from hub.sync.context import Channel
 
 
@@ -28,7 +27,7 @@ def unsettled_keys(
     if pending.conflicts:
         found |= contested(tx, connection, stream)
     # A quarantined record may show again what it showed before.
-    if pending.letters:
+    if pending.quarantine:
         found |= quarantine.quarantined_keys(tx, "pull", connection, stream=stream, keys=keys)
     return found
 
@@ -45,20 +44,20 @@ class Unidentified:
     #: Fingerprint -> key of a record that has it and cannot be taken in yet.
     keys: Mapping[int, str]
     #: Golden id -> open review that may find its record here.
-    reviews: Mapping[str, Mapping[str, Any]]
+    reviews: Mapping[str, Review]
 
 
 def unidentified(tx: Transaction, channel: Channel, prints: Iterable[int]) -> Unidentified:
     """Returns what is not linked yet and looks like these fingerprints, or is under review."""
     pending = quarantine.pending(tx, channel.connection)
-    keys, reviews = dict[int, str](), dict[str, Mapping[str, Any]]()
-    if pending.letters or pending.reviews:
-        keys = aside.holders(tx, channel.connection, channel.stream, prints)
+    keys, reviews = dict[int, str](), dict[str, Review]()
+    if pending.quarantine or pending.reviews:
+        keys = quarantine.matching(tx, channel.connection, channel.stream, prints)
     if pending.reviews:
         reviews = {
             golden_id: review
             for review in open_reviews(tx)
-            if (review["connection"], review["stream"]) == (channel.connection, channel.stream)
-            for golden_id in review["candidates"]
+            if (review.connection, review.stream) == (channel.connection, channel.stream)
+            for golden_id in review.candidates
         }
     return Unidentified(keys, reviews)

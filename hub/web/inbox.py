@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from hub.store.engine import Store, trouble
+from hub.store.inbox import InboxEntry
 from hub.sync.receive import note
 
 log = logging.getLogger("tulay.web")
@@ -27,7 +27,7 @@ class NotStoredError(Exception):
 
 @dataclass(slots=True)
 class _Delivery:
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[InboxEntry]
     stored: asyncio.Future[None]
 
 
@@ -42,7 +42,7 @@ class Inbox:
         #: How many transactions there were.
         self.commits = 0
 
-    async def put(self, rows: Sequence[dict[str, Any]]) -> None:
+    async def put(self, rows: Sequence[InboxEntry]) -> None:
         """Stores rows durably. Raises: NotStoredError."""
         if sum(len(delivery.rows) for delivery in self._waiting) > _MOST_WAITING:
             raise NotStoredError

@@ -58,7 +58,7 @@ def _backlogs(found: Figures) -> Iterable[Metric]:
         else:
             outbox.add_metric([connection, state], number)
     letters = _gauge("tulay_letters", "Records and derivations set aside", "kind source state")
-    for labels, number in found.letters.items():
+    for labels, number in found.quarantine.items():
         letters.add_metric(list(labels), number)
     conflicts = _gauge("tulay_conflicts", "Conflicts that wait for a person", "connection")
     for connection, number in found.conflicts.items():

@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from connectors.kit import contract
 from connectors.kit.contract import Connector
 from connectors.kit.errors import ContractError
-from hub.sync.receive import row_of
+from hub.store.inbox import InboxEntry
+from hub.sync.receive import entry_of
 from hub.web.address import called_url
 from hub.web.answers import later, problem
 from hub.web.inbox import Inbox, NotStoredError
@@ -160,9 +161,9 @@ def _nudges(connector: Connector, body: bytes) -> list[contract.Nudge]:
         raise _RefusedError("not as promised", 400, str(error), todo) from error
 
 
-def _row(name: str, nudge: contract.Nudge) -> dict[str, object]:
+def _row(name: str, nudge: contract.Nudge) -> InboxEntry:
     try:
-        return row_of(name, nudge)
+        return entry_of(name, nudge)
     except ContractError as error:
         raise _RefusedError(
             "not as promised", 400, str(error), "send what the system's documentation promises"

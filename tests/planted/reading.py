@@ -341,9 +341,9 @@ PLANTS = (
         "a replayed letter is not due",
         "P6",
         "hub/store/quarantine.py",
-        """{"_ids": ids, "state": "waiting", "due_at": now}""",
-        """{"_ids": ids, "due_at": now}""",
-        (f"{_TROUBLE}::test_a_letter_can_be_replayed", "tests/hub/store/test_letters.py"),
+        """{"_ids": ids, "state": "waiting", "next_attempt_at": now}""",
+        """{"_ids": ids, "next_attempt_at": now}""",
+        (f"{_TROUBLE}::test_a_letter_can_be_replayed", "tests/hub/store/test_quarantine.py"),
     ),
     Plant(
         "a letter stays although its record has arrived",

@@ -26,13 +26,15 @@ from hub.settings.connections import ConnectionSettings
 from hub.settings.policies import resolve_policies
 from hub.settings.shape import EntityPolicyText
 from hub.store import history, outbox, quarantine
-from hub.store.conflicts import list_conflicts
+from hub.store.conflicts import Conflict, list_conflicts
 from hub.store.connections import save_connection
 from hub.store.engine import Store
 from hub.store.golden import Golden, golden_by_entity
+from hub.store.history import HistoryRow
 from hub.store.links import Link, links_by_golden
-from hub.store.reviews import open_reviews
-from hub.store.runs import recent_runs
+from hub.store.quarantine import QuarantineEntry
+from hub.store.reviews import Review, open_reviews
+from hub.store.runs import Run, recent_runs
 from hub.store.streams import save_stream
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.run import Report, sync
@@ -78,8 +80,10 @@ class Clock:
         self.at += timedelta(**by)
 
 
-def made(name: str, clock: Clock) -> MemorySystem:
-    """Returns an empty system with the streams of `sales` or `works`."""
+def made(name: str, clock: Clock, folder: Path | None = None) -> MemorySystem:
+    """Returns a system with the streams of `sales` or `works`: that of a file, or an empty one."""
+    if folder is not None:
+        return MemorySystem(name, path=folder / f"{name}.db", clock=clock)
     streams = {}
     for stream in STREAMS[name]:
         actions = ACTIONS if stream == "sales" else ()
@@ -99,11 +103,11 @@ def made(name: str, clock: Clock) -> MemorySystem:
 class World:
     """A CRM and an ERP, and the hub between them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, folder: Path | None = None) -> None:
         self.store = store
         self.clock = Clock()
         self.random = random.Random(7)
-        self.crm, self.erp = made("sales", self.clock), made("works", self.clock)
+        self.crm, self.erp = (made(name, self.clock, folder) for name in ("sales", "works"))
         self.systems = {"crm": self.crm, "erp": self.erp}
         self.roles = {"crm": "crm", "erp": "erp"}
         self.policies: dict[str, Any] = {}
@@ -179,10 +183,10 @@ class World:
         """All counts of all runs add up."""
         with self.store.read() as tx:
             runs = recent_runs(tx, limit=200)
-        assert [r for r in runs if r["state"] == "red"] == []
+        assert [r for r in runs if r.state == "red"] == []
         for run in runs:
-            explained = run["same"] + run["changed"] + run["buried"]
-            assert run["seen"] == explained + sum((run["skipped"] or {}).values()), run
+            explained = run.same + run.changed + run.buried
+            assert run.seen == explained + sum(run.skipped.values()), run
 
     def agree(self) -> None:
         """Both sides show the same, and a further sync writes nothing."""
@@ -199,7 +203,7 @@ class World:
         """Every linked record shows the golden values, in its own system's way of writing."""
         for golden in self.golden():
             for link in self.links(golden):
-                if link.gone_at is None and link.spare == 0:
+                if link.gone_at is None and link.is_primary:
                     channel = self.hub.connection(link.connection).channel(link.stream)
                     paths = [p for p in golden.values if channel.mapping.writable(p)]
                     differ = {
@@ -233,37 +237,37 @@ class World:
         with self.store.read() as tx:
             return links_by_golden(tx, [golden.id]).get(golden.id, [])
 
-    def conflicts(self) -> list[dict[str, Any]]:
+    def conflicts(self) -> list[Conflict]:
         """Returns the open conflicts."""
         with self.store.read() as tx:
             return list_conflicts(tx)
 
-    def reviews(self) -> list[dict[str, Any]]:
+    def reviews(self) -> list[Review]:
         """Returns the open reviews."""
         with self.store.read() as tx:
             return open_reviews(tx)
 
-    def letters(self) -> list[dict[str, Any]]:
-        """Returns the letters."""
+    def letters(self) -> list[QuarantineEntry]:
+        """Returns the records and derivations in quarantine."""
         with self.store.read() as tx:
-            return quarantine.listing(tx)
+            return quarantine.listing(tx, kinds=("pull", "flow"))
 
-    def set_aside(self, connection: str | None = None) -> list[dict[str, Any]]:
-        """Returns the wishes that wait or are buried."""
+    def set_aside(self, connection: str | None = None) -> list[QuarantineEntry]:
+        """Returns the writes in quarantine."""
         with self.store.read() as tx:
-            return outbox.set_aside(tx, connection)
+            return quarantine.listing(tx, kinds=("push",), source=connection)
 
     def backlog(self) -> dict[tuple[str, str], int]:
         """Returns what waits to be done."""
         with self.store.read() as tx:
             return outbox.backlog(tx)
 
-    def history(self, golden: Golden, path: str) -> list[dict[str, Any]]:
+    def history(self, golden: Golden, path: str) -> list[HistoryRow]:
         """Returns what happened to a value."""
         with self.store.read() as tx:
             return history.past(tx, golden.id, path)
 
-    def runs(self) -> list[dict[str, Any]]:
+    def runs(self) -> list[Run]:
         """Returns the runs, newest first."""
         with self.store.read() as tx:
             return recent_runs(tx, limit=1000)

@@ -366,7 +366,7 @@ def test_what_a_third_value_overrules_stays_in_history(world: World) -> None:
     sync(world.hub)
     with world.hub.store.read() as tx:
         (conflict,) = list_conflicts(tx)
-    resolve_with_value(world.hub, conflict["id"], "4")
+    resolve_with_value(world.hub, conflict.id, "4")
     later(world)
     sync(world.hub)
     assert crm.get("companies", key)["phone"] == erp.get("companies", "1")["phone"] == "4"

@@ -96,7 +96,7 @@ def test_a_merge_keeps_the_history_of_both(world: World) -> None:
     sync(world.hub)
     (winner,) = [g for g in remember(world).golden.values() if g.merged_into is None]
     with world.hub.store.read() as tx:
-        names = {old for row in history.past(tx, winner.id, "name") for old in [row["old"]]}
+        names = {old for row in history.past(tx, winner.id, "name") for old in [row.old]}
     assert names == {"Acme", "Acme Works"}
 
 
@@ -114,7 +114,7 @@ def test_a_read_that_cannot_explain_its_counts_is_red(
     receive(world.hub, "crm", [Nudge("companies", "1", "e1")])
     drain(world.hub, "crm")
     with world.hub.store.read() as tx:
-        states = {run["kind"]: run["state"] for run in recent_runs(tx)}
+        states = {run.kind: run.state for run in recent_runs(tx)}
     assert states == {"pull": "red", "drain": "red"}
 
 

@@ -35,8 +35,8 @@ def fight(world):
 def test_two_automations_that_answer_each_other_are_stopped(world, fight):
     company, party = fight
     (conflict,) = world.conflicts()
-    assert conflict["path"] == "name"
-    assert conflict["reason"].startswith("crm and erp fight: name flipped more than 10 times")
+    assert conflict.path == "name"
+    assert conflict.reason.startswith("crm and erp fight: name flipped more than 10 times")
     world.crm.forget_writes()
     world.erp.forget_writes()
     world.quiet()
@@ -53,7 +53,7 @@ def test_a_person_ends_the_fight(world, fight):
     world.crm.hooks.after_write.clear()
     world.erp.hooks.after_write.clear()
     (conflict,) = world.conflicts()
-    resolve_conflict(world.hub, conflict["id"], "ours")
+    resolve_conflict(world.hub, conflict.id, "ours")
     world.agree()
     assert world.crm.get("companies", company)["name"] == world.erp.get("parties", party)["title"]
     assert not world.conflicts()
@@ -97,11 +97,11 @@ def test_flows_that_chase_each_other_are_ended_with_a_letter(world, shop, monkey
     with world.hub.store.begin() as tx:
         dirty.mark(tx, [deal.id], now=world.clock())
     derive(world.hub)
-    (letter,) = [one for one in world.letters() if one["source"] == "chain"]
-    assert "without coming to rest" in letter["reason"]
+    (letter,) = [one for one in world.letters() if one.source == "chain"]
+    assert "without coming to rest" in letter.reason
     monkeypatch.undo()
     with world.hub.store.begin() as tx:
-        quarantine.retry(tx, [letter["id"]], now=world.clock())
+        quarantine.retry(tx, [letter.id], now=world.clock())
     derive(world.hub)
-    assert not [one for one in world.letters() if one["source"] == "chain"]
+    assert not [one for one in world.letters() if one.source == "chain"]
     world.agree()

@@ -136,9 +136,9 @@ def test_deletions_that_would_empty_the_other_side_wait_for_a_person(emptied):
     parties = world.erp.records("parties")
     assert len(parties) == 30, "nothing is deleted before a person has looked"
     assert "Acme SE" in {p["title"] for p in parties.values()}, "the rest goes on"
-    assert {w["reason"] for w in world.set_aside("erp")} == {report.paused["erp.parties"]}
+    assert {w.reason for w in world.set_aside("erp")} == {report.paused["erp.parties"]}
     assert list(world.sync().paused) == ["erp.parties"]
-    assert [r["kind"] for r in world.runs() if r["state"] == "paused"] == ["push", "pull"]
+    assert [r.kind for r in world.runs() if r.state == "paused"] == ["push", "pull"]
 
 
 def test_a_person_who_looked_lets_them_be_deleted_once(emptied):

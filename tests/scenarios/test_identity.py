@@ -42,7 +42,7 @@ def test_the_same_name_alone_is_left_to_a_person(world):
     world.quiet()
     assert len(world.crm.records("companies")) == 1
     (review,) = world.reviews()
-    assert (review["connection"], review["title"]) == ("erp", "Acme")
+    assert (review.connection, review.title) == ("erp", "Acme")
     assert world.erp.writes == [] or {w.op for w in world.erp.writes} == {"create"}
 
 
@@ -61,7 +61,7 @@ def two_candidates(world):
 def test_two_candidates_are_left_to_a_person(world, two_candidates):
     keys, _, review = two_candidates
     assert list(world.crm.records("companies")) == keys
-    assert len(review["candidates"]) == 2
+    assert len(review.candidates) == 2
     world.agree()
     assert len(world.reviews()) == 1
 
@@ -69,7 +69,7 @@ def test_two_candidates_are_left_to_a_person(world, two_candidates):
 def test_a_person_says_which_candidate_it_is(world, two_candidates):
     keys, party, review = two_candidates
     golden_of = {link.key: g.id for g in world.golden() for link in world.links(g)}
-    decide_review(world.hub, review["id"], golden_of[keys[1]])
+    decide_review(world.hub, review.id, golden_of[keys[1]])
     world.agree()
     assert world.reviews() == []
     assert list(world.crm.records("companies")) == keys
@@ -83,7 +83,7 @@ def test_what_a_person_chose_may_get_another_record_before_it_is_looked_at(world
     theirs = world.erp.create("parties", title="Other", website="other.example")
     world.quiet()
     golden_of = {(n.connection, n.key): g.id for g in world.golden() for n in world.links(g)}
-    decide_review(world.hub, review["id"], golden_of["crm", keys[1]])
+    decide_review(world.hub, review.id, golden_of["crm", keys[1]])
     world.crm.merge("companies", other, into=keys[1])
     pull(world.hub, "crm", "companies")
     world.agree()
@@ -97,7 +97,7 @@ def test_what_a_person_chose_may_get_another_record_before_it_is_looked_at(world
 
 def test_a_person_says_that_it_is_neither(world, two_candidates):
     _, party, review = two_candidates
-    decide_review(world.hub, review["id"], "new")
+    decide_review(world.hub, review.id, "new")
     world.agree()
     assert world.reviews() == []
     assert len(world.crm.records("companies")) == 3
@@ -157,7 +157,7 @@ def test_a_contact_before_its_company_waits_for_it(world):
     pull(world.hub, "erp", "people")
     assert world.golden() == []
     (letter,) = world.letters()
-    assert "parties" in letter["reason"]
+    assert "parties" in letter.reason
     world.agree()
     assert world.letters() == []
     (contact,) = world.crm.records("contacts").values()
@@ -221,7 +221,7 @@ def test_two_customers_merged_in_the_crm_are_one(world, two_customers):
     assert golden.values["industry"] == "Shipping"
     assert world.erp.get("parties", party)["branch"] == "Shipping"
     assert {c.values["company"] for c in world.golden("contact")} == {golden.id}
-    assert "Zenith" in {row["old"] for row in world.history(golden, "name")}
+    assert "Zenith" in {row.old for row in world.history(golden, "name")}
     assert list(world.crm.records("companies")) == [first]
     assert set(world.erp.records("parties")) == {party, other}
 

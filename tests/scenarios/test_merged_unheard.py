@@ -127,7 +127,7 @@ def test_two_that_we_made_and_never_heard_of_are_one_when_they_are_merged(
     links = [link for link in remember(world).links if link.connection == "erp"]
     assert {link.golden_id for link in links} == {golden.id}
     assert len(links) == 2
-    assert [link.spare for link in links].count(0) == 1
+    assert [link.is_primary for link in links].count(True) == 1
 
 
 @pytest.mark.parametrize("once", [None, MORE("once")])
@@ -202,7 +202,7 @@ def test_a_record_that_another_worker_recognises_while_we_make_one_is_kept_besid
     crm.hooks.before_write.clear()
     (golden,) = living(world)
     links = [link for link in remember(world).links if link.connection == "crm"]
-    assert {(link.golden_id, link.key == mine, link.spare == 0) for link in links} == {
+    assert {(link.golden_id, link.key == mine, link.is_primary) for link in links} == {
         (golden.id, True, True),
         (golden.id, False, False),
     }

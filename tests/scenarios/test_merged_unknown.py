@@ -15,7 +15,7 @@ def test_a_contact_that_waited_and_was_merged_is_no_longer_waited_for(world):
     known = world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example")
     waiting = world.erp.create("people", given="A", family="Lee", party=party)
     pull(world.hub, "erp", "people")
-    assert [letter["key"] for letter in world.letters()] == [waiting]
+    assert [letter.key for letter in world.letters()] == [waiting]
     world.erp.merge("people", waiting, into=known)
     world.agree()
     assert world.letters() == []
@@ -31,7 +31,7 @@ def test_an_unreadable_record_that_was_merged_leaves_its_letter(world):
     world.quiet()
     world.erp.edit("bills", known, state="sideways")
     world.quiet()
-    assert {letter["key"] for letter in world.letters()} == {bad, known}
+    assert {letter.key for letter in world.letters()} == {bad, known}
     world.erp.merge("bills", bad, into=good)
     world.erp.merge("bills", known, into=good)
     world.agree()

@@ -42,8 +42,8 @@ def test_it_is_kept_in_history(world):
     world.agree()
     assert names(world, company, party) == ("From the ERP", "From the ERP")
     (golden,) = world.golden("company")
-    lost = [row for row in world.history(golden, "name") if row["decision"] == "superseded"]
-    assert [row["old"] for row in lost] == ["Typed in between"]
+    lost = [row for row in world.history(golden, "name") if row.decision == "superseded"]
+    assert [row.old for row in lost] == ["Typed in between"]
     assert "lock: told" in lost[0]["why"]
 
 
@@ -62,4 +62,4 @@ def test_other_fields_typed_in_between_are_simply_read(world):
     world.agree()
     assert world.erp.get("parties", party)["website"] == "typed.example"
     (golden,) = world.golden("company")
-    assert not [r for r in world.history(golden, "domain") if r["decision"] == "superseded"]
+    assert not [r for r in world.history(golden, "domain") if r.decision == "superseded"]

@@ -116,8 +116,8 @@ def test_a_deal_that_cannot_be_an_order_waits_with_a_reason(world, shop, wrong, 
     world.crm.edit("deals", deal, stage="won")
     world.quiet()
     (letter,) = world.letters()
-    assert reason in letter["reason"]
-    assert "Two widgets" in letter["reason"]
+    assert reason in letter.reason
+    assert "Two widgets" in letter.reason
     assert len(notes(world)) == 1
     assert reason in notes(world)[0]
     world.agree()

@@ -19,7 +19,7 @@ def unreadable(world):
         "parties", title="ACME", website="www.acme.example", address=dict(NOWHERE)
     )
     world.quiet()
-    assert [letter["key"] for letter in world.letters()] == [party]
+    assert [letter.key for letter in world.letters()] == [party]
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.crm.create("companies", name="Zenith", domain="zenith.example")
     world.quiet()
@@ -29,7 +29,7 @@ def unreadable(world):
 def test_what_cannot_be_read_there_is_not_made_a_second_time(world, unreadable):
     assert [p["title"] for p in world.erp.records("parties").values()] == ["ACME", "Zenith"]
     (wish,) = world.set_aside()
-    assert f"parties {unreadable} in erp" in wish["reason"]
+    assert f"parties {unreadable} in erp" in wish.reason
     world.erp.edit("parties", unreadable, address={"country": "DE"})
     world.agree()
     assert len(world.erp.records("parties")) == len(world.crm.records("companies")) == 2
@@ -38,7 +38,7 @@ def test_what_cannot_be_read_there_is_not_made_a_second_time(world, unreadable):
 
 def test_what_a_person_no_longer_waits_for_is_made(world, unreadable):
     with world.hub.store.begin() as tx:
-        quarantine.drop(tx, [letter["id"] for letter in quarantine.listing(tx)])
+        quarantine.drop(tx, [letter.id for letter in world.letters()])
     world.clock.later(hours=2)
     world.quiet()
     assert len(world.erp.records("parties")) == 3
@@ -76,7 +76,7 @@ def test_a_record_under_review_is_not_made_a_second_time_for_somebody_new(world)
     world.crm.create("companies", name="Acme C", domain="acme.example")
     world.quiet()
     assert len(world.erp.records("parties")) == 1
-    decide_review(world.hub, review["id"], review["candidates"][0])
+    decide_review(world.hub, review.id, review.candidates[0])
     world.clock.later(hours=2)
     world.quiet()
     assert world.reviews() == world.set_aside() == []

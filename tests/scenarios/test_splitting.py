@@ -44,7 +44,7 @@ def by_hand(world, winner="Acme", loser="Bolt"):
 
 def number(world):
     with world.store.read() as tx:
-        return merges.listing(tx)[-1]["id"]
+        return merges.listing(tx)[-1].id
 
 
 def test_undone_at_once_everything_is_as_before(world_on_each):
@@ -69,7 +69,7 @@ def picture(world, newest):
             for g in load_golden(tx, ids).values()
         }
         links = {
-            link.id: (link.golden_id, link.spare, link.gone_at, asdict(link.state))
+            link.id: (link.golden_id, link.is_primary, link.gone_at, asdict(link.state))
             for found in links_by_golden(tx, ids).values()
             for link in found
         }
@@ -171,8 +171,8 @@ def test_a_late_record_of_something_merged_twice_joins_what_lives(world):
 def read_anew(world):
     """All cursors are lost."""
     with world.store.begin() as tx:
-        for row in all_streams(tx):
-            save_stream(tx, row["connection"], row["stream"], cursor=None)
+        for connection, stream in all_streams(tx):
+            save_stream(tx, connection, stream, cursor=None)
 
 
 def test_what_a_person_made_two_is_not_merged_again(world):

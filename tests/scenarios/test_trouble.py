@@ -12,7 +12,7 @@ from connectors.kit.errors import (
     RecordRejectedError,
     UnavailableError,
 )
-from hub.store import dirty, outbox, quarantine, tables
+from hub.store import dirty, quarantine, tables
 from hub.sync.drain import drain
 from hub.sync.ingest.pull import pull
 from hub.sync.push.push import push
@@ -68,8 +68,8 @@ def test_a_refused_record_stops_itself_only_and_goes_through_when_corrected(worl
     world.quiet()
     assert world.titles() == ["Taken", "Zenith"]
     (wish,) = world.set_aside("erp")
-    assert (wish["state"], wish["error"]) == ("buried", "RecordRejectedError")
-    assert "vat" in wish["reason"]
+    assert (wish.state, wish.error) == ("held", "RecordRejectedError")
+    assert "vat" in wish.reason
     world.agree()
     world.crm.edit("companies", bad, tax_id="DE129273398")
     world.agree()
@@ -95,7 +95,7 @@ def test_a_buried_write_can_be_replayed(world):
     (wish,) = world.set_aside("erp")
     world.erp.declare("parties", required=())
     with world.store.begin() as tx:
-        assert outbox.retry(tx, [wish["id"]], now=world.clock()) == 1
+        assert quarantine.retry(tx, [wish.id], now=world.clock()) == 1
     push(world.hub, "erp")
     assert world.titles() == ["Acme"]
     assert world.set_aside() == []
@@ -117,8 +117,8 @@ def test_an_unreadable_record_stops_itself_only_and_leaves_its_letter_when_corre
     world.quiet()
     assert [i["number"] for i in world.crm.records("invoices").values()] == ["2"]
     (letter,) = world.letters()
-    assert (letter["state"], letter["key"]) == ("buried", bad)
-    assert "sideways" not in letter["reason"]
+    assert (letter.state, letter.key) == ("held", bad)
+    assert "sideways" not in letter.reason
     world.erp.edit("bills", bad, state="posted")
     world.agree()
     assert sorted(i["number"] for i in world.crm.records("invoices").values()) == ["1", "2"]
@@ -141,10 +141,10 @@ def test_a_letter_can_be_replayed(world, invoice):
     world.quiet()
     (letter,) = world.letters()
     with world.store.begin() as tx:
-        assert quarantine.retry(tx, [letter["id"]], now=world.clock()) == 1
+        assert quarantine.retry(tx, [letter.id], now=world.clock()) == 1
     world.agree()
     (letter,) = world.letters()
-    assert letter["state"] == "buried"
+    assert letter.state == "held"
 
 
 @pytest.mark.parametrize("use", [pull, push])
@@ -311,7 +311,7 @@ def test_somebody_who_fights_every_write_is_shown_to_a_person(world):
     )
     world.sync()
     (wish,) = world.set_aside("erp")
-    assert "changed again each time" in wish["reason"]
+    assert "changed again each time" in wish.reason
     assert next(count) < 20
 
 
@@ -387,7 +387,7 @@ def test_a_nudge_for_an_impossible_key_stops_itself_only(world):
     assert (tally.changed, tally.buried) == (1, 1)
     assert tally.adds_up
     (letter,) = world.letters()
-    assert (letter["key"], letter["error"]) == ("not a key", "RecordRejectedError")
+    assert (letter.key, letter.error) == ("not a key", "RecordRejectedError")
     assert ("crm", "inbox") not in world.backlog()
 
 
@@ -397,8 +397,8 @@ def test_what_was_drained_is_counted_in_a_run(world):
     receive(world.hub, "crm", [Nudge("companies", company, "e1")])
     drain(world.hub, "crm")
     run = world.runs()[0]
-    assert (run["kind"], run["stream"], run["state"]) == ("drain", "companies", "done")
-    assert (run["seen"], run["changed"]) == (1, 1)
+    assert (run.kind, run.stream, run.state) == ("drain", "companies", "done")
+    assert (run.seen, run.changed) == (1, 1)
 
 
 def test_a_run_whose_counts_do_not_add_up_is_red(world):

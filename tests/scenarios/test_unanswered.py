@@ -60,8 +60,8 @@ def test_what_was_created_and_merged_over_there_before_anybody_heard_of_it_is_on
     assert list(world.erp.records("parties")) == [parties["Zenith"]]
     (golden,) = world.golden("company")
     assert golden.values["name"] == "Zenith"
-    lost = [row for row in world.history(golden, "name") if row["decision"] == "superseded"]
-    assert [row["old"] for row in lost] == ["Acme"]
+    lost = [row for row in world.history(golden, "name") if row.decision == "superseded"]
+    assert [row.old for row in lost] == ["Acme"]
 
 
 @pytest.mark.parametrize("fault", ["before", "lost", "row_lost", "rate"])
@@ -115,5 +115,5 @@ def test_what_cannot_be_probed_at_all_is_not_repeated_unasked(world):
     push(world.hub, "erp")
     assert world.titles() == ["Acme"]
     (wish,) = world.set_aside("erp")
-    assert wish["state"] == "buried"
-    assert "nobody can tell" in wish["reason"]
+    assert wish.state == "held"
+    assert "nobody can tell" in wish.reason

@@ -57,8 +57,8 @@ def names(world, quarrel):
 
 def test_both_sides_edit_one_field_and_a_person_is_asked(world, quarrel):
     (conflict,) = world.conflicts()
-    assert (conflict["path"], conflict["base"]) == ("name", "Acme")
-    assert {conflict["ours"], conflict["theirs"]} == {"Acme SE", "Acme AG"}
+    assert (conflict.path, conflict.base) == ("name", "Acme")
+    assert {conflict.ours, conflict.theirs} == {"Acme SE", "Acme AG"}
     assert names(world, quarrel) == ("Acme SE", "Acme AG")
 
 
@@ -77,17 +77,17 @@ def test_words_typed_anew_while_in_conflict_stay_in_history(world, quarrel):
     world.erp.edit("parties", quarrel[1], title="Acme KG")
     world.quiet()
     (conflict,) = world.conflicts()
-    assert conflict["theirs"] == "Acme KG"
+    assert conflict.theirs == "Acme KG"
     (golden,) = world.golden("company")
-    kept = [(row["old"], row["new"], row["decision"]) for row in world.history(golden, "name")]
+    kept = [(row.old, row.new, row.decision) for row in world.history(golden, "name")]
     assert ("Acme AG", "Acme KG", "superseded") in kept
 
 
 @pytest.mark.parametrize(("side", "name"), [("ours", "Acme SE"), ("theirs", "Acme AG")])
 def test_a_person_chooses_a_side(world, quarrel, side, name):
     (conflict,) = world.conflicts()
-    assert (conflict["ours"], conflict["theirs"]) == ("Acme SE", "Acme AG")
-    resolve_conflict(world.hub, conflict["id"], side)
+    assert (conflict.ours, conflict.theirs) == ("Acme SE", "Acme AG")
+    resolve_conflict(world.hub, conflict.id, side)
     world.agree()
     assert names(world, quarrel) == (name, name)
     assert world.conflicts() == []
@@ -95,7 +95,7 @@ def test_a_person_chooses_a_side(world, quarrel, side, name):
 
 def test_a_person_decides_on_a_third_value(world, quarrel):
     (conflict,) = world.conflicts()
-    resolve_with_value(world.hub, conflict["id"], "Acme Group")
+    resolve_with_value(world.hub, conflict.id, "Acme Group")
     world.agree()
     assert names(world, quarrel) == ("Acme Group", "Acme Group")
 
@@ -126,8 +126,8 @@ def test_the_named_side_wins_and_history_keeps_the_loser(world):
     world.agree()
     assert names(world, (company, party)) == ("Acme AG", "Acme AG")
     (golden,) = world.golden("company")
-    lost = [row for row in world.history(golden, "name") if row["decision"] == "superseded"]
-    assert "Acme SE" in {row["old"] for row in lost}
+    lost = [row for row in world.history(golden, "name") if row.decision == "superseded"]
+    assert "Acme SE" in {row.old for row in lost}
 
 
 def test_a_field_that_the_erp_owns_is_repaired_in_the_crm(world):
@@ -207,7 +207,7 @@ def test_an_address_is_one_thing(world):
     world.erp.edit("parties", party, {"address": {"town": "Bremen"}})
     world.quiet()
     conflicts = world.conflicts()
-    assert {c["path"] for c in conflicts} <= {"address.street", "address.city"}
+    assert {c.path for c in conflicts} <= {"address.street", "address.city"}
     assert world.erp.get("parties", party)["address"]["town"] == "Bremen"
     assert world.erp.get("parties", party)["address"]["street"] == "Dock 1"
     resolve_conflict(world.hub, conflicts[0]["id"], "theirs")

@@ -215,8 +215,8 @@ def test_a_value_that_a_rule_refuses_stops_itself_only(
     world.rounds(1)
     refused = world.set_aside()
     assert 0 < len(refused) < 8
-    assert {one["error"] for one in refused} == {"RecordRejectedError"}
-    assert all("Joined" not in one["reason"] for one in refused), "no values in reasons"
+    assert {one.error for one in refused} == {"RecordRejectedError"}
+    assert all("Joined" not in one.reason for one in refused), "no values in reasons"
     assert len(world.crm.rows()) == 2 + 8 - len(refused)
     written = world.crm.written()
     world.rounds(2)

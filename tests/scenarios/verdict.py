@@ -18,7 +18,7 @@ from hub.errors import HubError
 from hub.model.policy import EntityPolicy, item_of
 from hub.model.want import route_actions
 from hub.simulation.checks import echoes, forget_writes, made_twice, repeated
-from hub.store import audit, tables
+from hub.store import audit, quarantine, tables
 from hub.store.engine import Store
 from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, links_by_golden
@@ -127,9 +127,14 @@ def remember(world: World) -> Memory:
         for row in tx.execute(select(tables.history)):
             found.history |= {row.old, row.new}
         for row in tx.execute(select(tables.outbox)):
-            found.wishes[row.connection, row.golden_id] = f"{row.state}: {row.reason}"
-        for row in tx.execute(select(tables.letters)):
-            found.letters[row.source, row.stream, row.key] = f"{row.state}: {row.reason}"
+            found.wishes[row.connection, row.golden_id] = row.state
+        for entry in quarantine.listing(tx):
+            if entry.kind == "push":
+                found.wishes[entry.source, entry.key] = f"{entry.state}: {entry.reason}"
+            else:
+                found.letters[entry.source, entry.stream, entry.key] = (
+                    f"{entry.state}: {entry.reason}"
+                )
         for row in tx.execute(select(tables.reviews)):
             found.reviews.add((row.connection, row.stream, row.key))
         found.runs = dict(Counter(tx.execute(select(tables.runs.c.state)).scalars()))
@@ -194,7 +199,7 @@ def _different(before: Memory, after: Memory) -> Iterator[str]:
 def _excused(world: World, memory: Memory, link: Link, golden: Golden) -> set[str] | None:
     """Paths that wait for a person; None: the whole record does."""
     state = memory.wishes.get((link.connection, golden.id), "")
-    if state.startswith(("waiting", "buried")) or golden.merged_into or golden.deleted_at:
+    if state.startswith(("waiting", "held")) or golden.merged_into or golden.deleted_at:
         return None
     if (link.connection, link.stream, link.key) in memory.letters:
         return None
@@ -211,7 +216,7 @@ def _excused(world: World, memory: Memory, link: Link, golden: Golden) -> set[st
 def _living(world: World, memory: Memory) -> Iterator[tuple[Link, Golden]]:
     for link in memory.links:
         golden = memory.golden[str(link.golden_id)]
-        if link.gone_at is None and link.spare == 0:
+        if link.gone_at is None and link.is_primary:
             yield link, golden
 
 
@@ -353,7 +358,7 @@ def _risen(world: World, memory: Memory) -> Iterator[str]:
 def _astray(world: World, memory: Memory) -> Iterator[str]:
     """References point to the right records."""
     holders = {(n.connection, n.stream, n.key): n.golden_id for n in memory.links}
-    written = (n for n in memory.links if n.gone_at is None and n.spare == 0)
+    written = (n for n in memory.links if n.gone_at is None and n.is_primary)
     alive = {(n.connection, n.golden_id) for n in written}
     for link, golden in _living(world, memory):
         excused = _excused(world, memory, link, golden)

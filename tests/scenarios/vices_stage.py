@@ -26,7 +26,7 @@ from hub.model.surprise import Limit
 from hub.settings.connections import ConnectionSettings
 from hub.settings.policies import resolve_policies
 from hub.settings.shape import EntityPolicyText
-from hub.store import outbox, quarantine
+from hub.store import quarantine
 from hub.store.engine import Store
 from hub.store.golden import golden_by_entity
 from hub.store.links import links_by_golden
@@ -267,7 +267,7 @@ class Stage:
         assert (self.crm.written(), list(self.erp.writes)) == before
         with self.store.read() as tx:
             runs = recent_runs(tx, limit=1000)
-        assert [run for run in runs if run["state"] == "red"] == []
+        assert [run for run in runs if run.state == "red"] == []
         return report
 
     # -- what must be so at the end --------------------------------------------------------------
@@ -284,14 +284,14 @@ class Stage:
 
     def set_aside(self) -> list[Any]:
         with self.store.read() as tx:
-            return [*quarantine.listing(tx), *outbox.set_aside(tx, None)]
+            return quarantine.listing(tx)
 
     def in_sync(self) -> None:
         """Every living link agrees with its golden record."""
         with self.store.read() as tx:
             for golden in golden_by_entity(tx, "company"):
                 for link in links_by_golden(tx, [golden.id]).get(golden.id, []):
-                    if link.gone_at is None and link.spare == 0:
+                    if link.gone_at is None and link.is_primary:
                         mapping = self.hub.connection(link.connection).channel(link.stream).mapping
                         paths = [p for p in golden.values if mapping.writable(p)]
                         bad = [p for p in paths if not link.state.in_sync(golden.values, [p])]

@@ -15,7 +15,7 @@ from typing import Any
 from hub.errors import DecisionError, HubError
 from hub.flows.facts import Fact
 from hub.flows.figures import company_figures
-from hub.store import outbox, quarantine
+from hub.store import quarantine
 from hub.store.conflicts import list_conflicts
 from hub.store.connections import save_connection
 from hub.store.golden import golden_by_entity
@@ -253,15 +253,15 @@ class WideWorld(World):
         answer = ("ours", "theirs", "value")[step.what % 3]
         self.story.append(f"somebody answers the conflict about {row['path']}: {answer}")
         try:
-            if answer != "value" or row["path"] in self.untyped:
-                resolve_conflict(hub, row["id"], "ours" if answer == "ours" else "theirs")
+            if answer != "value" or row.path in self.untyped:
+                resolve_conflict(hub, row.id, "ours" if answer == "ours" else "theirs")
                 return
-            word = self._word(row["path"])
+            word = self._word(row.path)
             # By then it is golden, whatever becomes of it later.
-            self.said.add(str(canonical(row["path"], word)))
-            resolve_with_value(hub, row["id"], word)
-            spot = Spot("(hub)", "", str(row["id"]), row["path"])
-            self.typed[spot] = str(canonical(row["path"], word))
+            self.said.add(str(canonical(row.path, word)))
+            resolve_with_value(hub, row.id, word)
+            spot = Spot("(hub)", "", str(row.id), row.path)
+            self.typed[spot] = str(canonical(row.path, word))
         except DecisionError as error:
             self.story.append(f"  which is refused: {error}")
 
@@ -272,7 +272,7 @@ class WideWorld(World):
         if not found:
             return
         review = found[step.pick % len(found)]
-        choices = ["new", *review["candidates"]]
+        choices = ["new", *review.candidates]
         self._decide_review(review, choices[step.what % len(choices) :])
 
     def _pause(self, step: Step, hub: Any) -> None:
@@ -287,16 +287,14 @@ class WideWorld(World):
         with hub.store.begin() as tx:
             for name in self.places:
                 save_connection(tx, name, **free)
-            for row in all_streams(tx):
-                if row["paused_at"] is not None:
-                    place = (row["connection"], row["stream"])
+            for place, state in all_streams(tx).items():
+                if state.paused_at is not None:
                     save_stream(tx, *place, **free, accepted=1)
         self.story.append("an operator lets everything go on")
 
     def _replay(self, _step: Step, hub: Any) -> None:
         with hub.store.begin() as tx:
-            quarantine.retry(tx, [letter["id"] for letter in quarantine.listing(tx)], now=self.now)
-            outbox.retry(tx, [wish["id"] for wish in outbox.set_aside(tx)], now=self.now)
+            quarantine.retry(tx, [entry.id for entry in quarantine.listing(tx)], now=self.now)
         self.story.append("an operator replays everything that was set aside")
 
     def _remap(self, step: Step, _hub: Any) -> None:
@@ -329,7 +327,7 @@ class WideWorld(World):
             if not report.paused and not reviews:
                 break
             for review in reviews:
-                self._decide_review(review, [*review["candidates"], "new"])
+                self._decide_review(review, [*review.candidates, "new"])
             self._resume(Step("resume", 0, 0, 0, 0), self.hub)
             report = sync(self.hub)
         return report
@@ -338,7 +336,7 @@ class WideWorld(World):
         """Gives the first of these answers that is not refused."""
         for answer in answers:
             try:
-                decide_review(self.hub, review["id"], answer)
+                decide_review(self.hub, review.id, answer)
             except HubError as error:
                 self.story.append(f"  which is refused: {error}")
             else:

@@ -15,6 +15,7 @@ from hub.settings import load_settings
 from hub.store import dirty, inbox, leases, outbox, tables
 from hub.store import work as store_work
 from hub.store.connections import save_connection
+from hub.store.inbox import InboxEntry
 from hub.store.runs import recent_runs
 from hub.store.streams import STREAM_LEASE, lease_stream, save_stream, stream_state
 from hub.sync.attempt import take_over
@@ -95,9 +96,9 @@ def test_streams_are_due_by_schedule_and_sweeps_after(
 
 
 def test_nudges_and_paused_connections(hub: Hub, due: Callable[..., list[str]]) -> None:
-    nudge = {"connection": "crm", "stream": "companies", "key": "1", "event_id": "e"}
+    nudge = InboxEntry("crm", "companies", "1", "e")
     with hub.store.begin() as tx:
-        inbox.receive(tx, [{**nudge, "merged_into": None}], now=hub.clock())
+        inbox.receive(tx, [nudge], now=hub.clock())
     assert due()[0] == "drain crm"
     with hub.store.begin() as tx:
         save_connection(tx, "crm", paused_at=hub.clock(), reason="token revoked")
@@ -191,12 +192,12 @@ def test_a_stop_comes_between_two_pages_and_keeps_what_was_read(
     assert not perform(hub, Work("pull", "crm", "companies"), stop)
     with hub.store.read() as tx:
         (run,) = recent_runs(tx)
-        assert (run["state"], run["seen"]) == ("stopped", 1)
+        assert (run.state, run.seen) == ("stopped", 1)
         assert stream_state(tx, "crm", "companies").cursor is not None
         assert leases.holders(tx) == set()
     assert perform(hub, Work("pull", "crm", "companies"), Event())
     with hub.store.read() as tx:
-        seen = sum(run["seen"] for run in recent_runs(tx))
+        seen = sum(run.seen for run in recent_runs(tx))
     assert seen >= 3
     hub.close()
 

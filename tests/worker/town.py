@@ -223,7 +223,7 @@ class Town:
 
     def state(self) -> str:
         """Tells all that could explain why something does not happen."""
-        tables = ("work", "streams", "inbox", "outbox", "letters", "dirty")
+        tables = ("work", "streams", "inbox", "outbox", "quarantine", "dirty")
         found = [f"{name}: {row}" for name in tables for row in self.rows(f"SELECT * FROM {name}")]
         ends = [f"{process.pid}: {process.poll()}" for process in self.started]
         return "\n".join([*found, *ends, *self.different(), self.log()[-4000:]])
@@ -300,7 +300,7 @@ class Town:
         """Says whether nothing is left to be looked at or written, and both sides agree."""
         left = self.rows(
             "SELECT (SELECT count(*) FROM inbox) + (SELECT count(*) FROM outbox)"
-            " + (SELECT count(*) FROM letters)"
+            " + (SELECT count(*) FROM quarantine WHERE kind IN ('pull', 'flow'))"
         )
         return bool(left) and left[0][0] == 0 and self.different() == []
 

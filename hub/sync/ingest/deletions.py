@@ -25,7 +25,6 @@ from hub.sync.merge.primary import (
     hand_over_primary,
     make_primary,
     next_primaries,
-    secondary,
 )
 
 
@@ -48,7 +47,7 @@ def apply_deletions(
         elif link.gone_at is not None:
             tally.same += 1
         else:
-            heir = left.get(link.golden_id or "") if link.spare == 0 else None
+            heir = left.get(link.golden_id or "") if link.is_primary else None
             owner = golden.get(link.golden_id or "")
             _unlink(channel, link, golden=owner, heir=heir, changes=changes)
             if heir is not None:
@@ -74,7 +73,7 @@ def _unlink(
     if heir is not None:
         changes.enqueue(channel.connection, golden)
     policy = changes.hub.policy(golden.entity)
-    propagate = policy.delete == "propagate" and link.spare == 0 and heir is None
+    propagate = policy.delete == "propagate" and link.is_primary and heir is None
     why = f"deleted in {channel.connection}; policy delete: {policy.delete}"
     if heir is not None:
         why = f"deleted in {channel.connection}, where {heir.key} is left of it"
@@ -101,10 +100,11 @@ def apply_merge(tx: Transaction, context: ReadContext, merge: Merge, *, changes:
         # What was known of the old record says nothing about the age of the survivor.
         old.key, old.digest, old.modified_at = merge.into, None, None
         changes.link_changed(old)
+        changes.identified((channel.connection, channel.stream), merge.into)
         _leave_trace(channel, merge.key, survivor=old, changes=changes)
         return
-    was_primary = old.spare == 0
-    old.gone_at, old.digest, old.spare = context.now, None, old.id or 0
+    was_primary = old.is_primary
+    old.gone_at, old.digest, old.is_primary = context.now, None, False
     changes.link_changed(old)
     if was_primary and old.golden_id and old.golden_id == into.golden_id:
         make_primary(tx, into, changes=changes)
@@ -140,5 +140,5 @@ def follow_unlinked_merges(
 def _leave_trace(channel: Channel, key: str, *, survivor: Link, changes: ChangeSet) -> None:
     """The old key goes on meaning the survivor, for children and for pages that are old news."""
     trace = Link(channel.connection, channel.stream, key, survivor.golden_id)
-    trace.spare, trace.gone_at = secondary(key), changes.now
+    trace.is_primary, trace.gone_at = False, changes.now
     changes.linked(trace)

@@ -247,5 +247,5 @@ def _written_here(tx: Transaction, channel: Channel, golden: Iterable[str]) -> s
         golden_id
         for golden_id, links in found.items()
         for link in links
-        if link.stream == channel.stream and link.gone_at is None and not link.spare
+        if link.stream == channel.stream and link.gone_at is None and link.is_primary
     }

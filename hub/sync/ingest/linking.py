@@ -16,13 +16,14 @@ from hub.store.conflicts import open_paths
 from hub.store.engine import lock_identities
 from hub.store.golden import Golden
 from hub.store.links import Link, links_by_key
+from hub.store.reviews import Question
 from hub.sync.changeset import ChangeSet, new_golden
 from hub.sync.freshness import is_older
 from hub.sync.ingest.identity import IdentityMatches, identify_unlinked
 from hub.sync.ingest.observing import Observed, note_read, observe_record, refetch, welcome
 from hub.sync.ingest.read_record import ReadContext, ReadRecord
 from hub.sync.locking import lock_records
-from hub.sync.merge.primary import secondary, siblings
+from hub.sync.merge.primary import siblings
 from mappings.canonical.values import Values
 
 
@@ -50,7 +51,7 @@ class Locked:
     def is_restored(self, golden: Golden) -> bool:
         """Returns True if a record on this page is the living primary of the golden record."""
         return any(
-            n.golden_id == golden.id and n.gone_at is None and n.spare == 0
+            n.golden_id == golden.id and n.gone_at is None and n.is_primary
             for n in self.links.values()
         )
 
@@ -135,7 +136,7 @@ def _lost_updates(
 ) -> dict[str, Values]:
     """Returns key -> what was sent in updates whose answer was lost, and confirms these."""
     current = [links[one.key] for one in linked if not is_older(one.record, links[one.key])]
-    keys = {str(link.golden_id): link.key for link in current if link.spare == 0}
+    keys = {str(link.golden_id): link.key for link in current if link.is_primary}
     if not keys:
         return {}
     sent = unheard.updates(tx, context.channel.connection, keys)
@@ -195,7 +196,7 @@ def _join(
     restored = follows_gone and locked.is_restored(golden)
     link.golden_id = golden.id
     if read.key in found.secondary or restored:
-        link.spare = link.id or secondary(read.key)
+        link.is_primary = False
     elif follows_gone:
         changes.vacate((link.connection, link.stream), golden.id)
     observed = Observed(
@@ -241,13 +242,14 @@ def _ask(
     """A person must decide who this is; nothing is linked or created until then."""
     channel, unclear = context.channel, found.unclear[read.key]
     context.tally.skip("under review")
-    changes.review(
-        (channel.connection, channel.stream, read.key),
-        {
-            "entity": channel.entity.name,
-            "title": channel.mapping.describe(read.values),
-            "candidates": list(unclear.ids),
-            "reason": unclear.reason,
-        },
+    question = Question(
+        channel.connection,
+        channel.stream,
+        read.key,
+        entity=channel.entity.name,
+        title=channel.mapping.describe(read.values),
+        candidates=unclear.ids,
+        reason=unclear.reason,
         prints=[one.value for one in found.prints[read.key] if one.strong],
     )
+    changes.review(question)

@@ -122,7 +122,7 @@ def refetch(
 def _apply(context: ReadContext, one: Observed, seen: Observation, *, changes: ChangeSet) -> None:
     read, link, golden, tally = one.read, one.link, one.golden, context.tally
     restored = link.gone_at is not None
-    if restored and link.spare:
+    if restored and not link.is_primary:
         restore_link(link, one.siblings, changes=changes)
     link.state = seen.link
     if seen.golden or (restored and golden.deleted_at is not None):
@@ -158,7 +158,7 @@ def _enqueue_rest(
     context: ReadContext, link: Link, golden: Golden, *, seen: Observation, changes: ChangeSet
 ) -> None:
     """Whatever this record still lacks is wanted there."""
-    if link.spare:
+    if not link.is_primary:
         return  # not written to; what its values mean for the primary was enqueued for that one
     if context.origin.enqueues and _lacks(context, link, golden, seen=seen):
         changes.enqueue(link.connection, golden)
@@ -185,7 +185,7 @@ def _lacks(context: ReadContext, link: Link, golden: Golden, *, seen: Observatio
 def welcome(context: ReadContext, key: str, *, changes: ChangeSet) -> None:
     """A record that has a link now is no longer quarantined or under review."""
     connection, stream = context.channel.connection, context.channel.stream
-    if context.pending.letters or context.pending.reviews:
+    if context.pending.quarantine or context.pending.reviews:
         changes.resolve((connection, stream), [key])
-    if context.pending.letters:
+    if context.pending.quarantine:
         changes.resume(derived_id(connection, stream, key))

@@ -46,7 +46,7 @@ def _pause(
     ours = golden.values.get(path)
     for stored in links:
         link = changes.current_link(stored)
-        if link.gone_at is not None or link.spare:
+        if link.gone_at is not None or not link.is_primary:
             continue
         agreed, seen = link.state.agreed_at(path), link.state.seen_at(path)
         if agreed is None and seen is None:

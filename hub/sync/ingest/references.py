@@ -13,6 +13,7 @@ from sqlalchemy import Connection as Transaction
 from hub.flows.facts import derived_id
 from hub.model.matching import certain_prints
 from hub.store.links import resolve_keys
+from hub.store.quarantine import Cause
 from hub.sync.changeset import ChangeSet
 from hub.sync.context import Channel
 from hub.sync.freshness import request_refetch
@@ -76,6 +77,7 @@ def _wait(context: ReadContext, one: ReadRecord, parent: Reference, *, changes: 
     changes.quarantine(
         (connection, channel.stream, one.key),
         f"refers to {stream} {key}, which {connection} has not shown yet",
+        cause=Cause.MISSING_PARENT,
         state="waiting",
         waits_for=derived_id(connection, stream, key),
         prints=certain_prints(channel.entity, one.values),

@@ -13,6 +13,7 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Record
 from hub.model.matching import certain_prints
 from hub.store.links import link_digests
+from hub.store.quarantine import Cause
 from hub.sync.changeset import ChangeSet
 from hub.sync.freshness import digest, newer
 from hub.sync.ingest.read_record import ReadContext, ReadRecord
@@ -72,6 +73,7 @@ def translated(context: ReadContext, changed: Changed, *, changes: ChangeSet) ->
             changes.quarantine(
                 (channel.connection, channel.stream, record.key),
                 str(error),
+                cause=Cause.UNREADABLE,
                 error="LensError",
                 prints=certain_prints(channel.entity, mapping.legible(record.payload)),
             )

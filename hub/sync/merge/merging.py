@@ -85,28 +85,28 @@ def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:
 def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
     """Gives all links to the winner; returns the connections where it has a record only now."""
     found = links_by_golden(tx, [loser_id, winner_id])
-    kept = [link for link in found.get(winner_id, []) if not link.spare]
+    kept = [link for link in found.get(winner_id, []) if link.is_primary]
     alive = {
         (link.connection, link.stream)
         for link in found.get(loser_id, [])
-        if link.gone_at is None and not link.spare
+        if link.gone_at is None and link.is_primary
     }
     # A record that is gone makes room for one that lives; without one, it stays deleted.
     moved = [n for n in kept if n.gone_at is not None and (n.connection, n.stream) in alive]
     for link in moved:
-        link.spare = link.id or 0
+        link.is_primary = False
     change_links(tx, moved)
-    taken = {(link.connection, link.stream) for link in kept if not link.spare}
+    taken = {(link.connection, link.stream) for link in kept if link.is_primary}
     moved = []
     for link in found.get(loser_id, []):
         link.golden_id = winner_id
         occupied = (link.connection, link.stream) in taken or link.gone_at is not None
-        if occupied and not link.spare:
+        if occupied and link.is_primary:
             # Over there it is still two records: keep both, write to one.
-            link.spare = link.id or 0
+            link.is_primary = False
         moved.append(link)
     change_links(tx, moved)
-    return [link.connection for link in moved if not link.spare and link.gone_at is None]
+    return [link.connection for link in moved if link.is_primary and link.gone_at is None]
 
 
 def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, changes: ChangeSet) -> None:

@@ -1,14 +1,13 @@
 """Which of the records that a golden record has in a stream is written to.
 
 Merges in the remote system give a golden record several records in one stream. One of them has the
-primary link and is written to (`spare` 0), the others are secondaries. While one of them lives,
+primary link and is written to, the others are secondaries. While one of them lives,
 nothing is created.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 
 from sqlalchemy import Connection as Transaction
 
@@ -20,12 +19,7 @@ from hub.sync.context import Channel
 
 def primary_link(links: Sequence[Link], channel: Channel) -> Link | None:
     """Returns the link of a golden record that is written to in a stream, be its record gone."""
-    return next((n for n in links if n.stream == channel.stream and n.spare == 0), None)
-
-
-def secondary(key: str) -> int:
-    """Returns a number for a secondary link that has no id yet; never one of another link."""
-    return -1 - int.from_bytes(blake2b(key.encode(), digest_size=6).digest(), "big")
+    return next((n for n in links if n.stream == channel.stream and n.is_primary), None)
 
 
 def next_primaries(tx: Transaction, channel: Channel, going: Mapping[str, Link]) -> dict[str, Link]:
@@ -33,27 +27,27 @@ def next_primaries(tx: Transaction, channel: Channel, going: Mapping[str, Link])
 
     Who deletes one of two records of a golden record has not deleted the golden record.
     """
-    ids = {n.golden_id for n in going.values() if n.golden_id and n.spare == 0 and not n.gone_at}
+    ids = {n.golden_id for n in going.values() if n.golden_id and n.is_primary and not n.gone_at}
     found: dict[str, Link] = {}
     for golden_id, links in links_by_golden(tx, ids, connection=channel.connection).items():
         for link in links:
             here = link.stream == channel.stream and link.gone_at is None
-            if here and link.spare and link.key not in going:
+            if here and not link.is_primary and link.key not in going:
                 found.setdefault(golden_id, link)
     return found
 
 
 def hand_over_primary(link: Link, successor: Link, *, changes: ChangeSet) -> None:
     """A record that is gone leaves its place to a secondary."""
-    link.spare = link.id or 0
+    link.is_primary = False
     changes.link_changed(link)
-    successor.spare = 0
+    successor.is_primary = True
     changes.link_changed(successor)
 
 
 def make_primary(tx: Transaction, link: Link, *, changes: ChangeSet) -> None:
     """A secondary becomes the primary link, where there is none, and is told what it lacks."""
-    link.spare = 0
+    link.is_primary = True
     changes.link_changed(link)
     for golden in load_golden(tx, [str(link.golden_id)]).values():
         changes.enqueue(link.connection, golden)
@@ -67,7 +61,7 @@ def siblings(
     `known` are the golden records (by key) that links without one are about to join.
     """
     gone = [n for n in links.values() if n.gone_at is not None]
-    ids = [n.golden_id for n in gone if n.golden_id and n.spare]
+    ids = [n.golden_id for n in gone if n.golden_id and not n.is_primary]
     ids += [known[n.key] for n in gone if n.golden_id is None and n.key in known]
     return links_by_golden(tx, ids, connection=channel.connection)
 
@@ -82,10 +76,10 @@ def restore_link(link: Link, others: Sequence[Link], *, changes: ChangeSet) -> N
         for other in others
         if other.stream == link.stream and other.key != link.key
     ]
-    primary = next((other for other in known if other.spare == 0), None)
+    primary = next((other for other in known if other.is_primary), None)
     if primary is not None and primary.gone_at is None:
         return
     if primary is not None:
-        primary.spare = primary.id or 0
+        primary.is_primary = False
         changes.link_changed(primary)
-    link.spare = 0
+    link.is_primary = True

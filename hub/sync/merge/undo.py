@@ -25,6 +25,7 @@ from hub.store import history, merges
 from hub.store.conflicts import conflicts_of, reassign_conflicts, withdraw_conflicts
 from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, change_links, links_by_golden
+from hub.store.merges import Merged
 from hub.store.references import referring
 from hub.sync.changeset import ChangeSet, changed_at
 from hub.sync.context import Hub
@@ -62,7 +63,7 @@ def remember_before(
     before = {
         "gained": dict(gained),
         "origins": {path: winner.origins.get(path) for path in gained},
-        "spares": {str(link.id): link.spare for found in links.values() for link in found},
+        "primary": [link.id for found in links.values() for link in found if link.is_primary],
         "links": {
             str(link.id): [link.state.seen, link.state.agreed, link.state.shown]
             for link in links.get(loser.id, [])
@@ -74,7 +75,7 @@ def remember_before(
         # By these a record that nobody has touched since is known.
         "digests": {str(link.id): link.digest.hex() for link in shown if link.digest},
         "history": history.ids_of(tx, loser.id),
-        "conflicts": [row["id"] for row in conflicts_of(tx, loser.id)],
+        "conflicts": [row.id for row in conflicts_of(tx, loser.id)],
     }
     merges.remember_merge(
         tx, entity=loser.entity, loser=loser.id, winner=winner.id, why=why, before=before, now=now
@@ -90,13 +91,13 @@ def undo_merge(hub: Hub, number: int) -> Split:
     return hub.store.transact(work)
 
 
-def _case(tx: Transaction, number: int) -> Mapping[str, Any]:
+def _case(tx: Transaction, number: int) -> Merged:
     row = merges.merge(tx, number)
     if row is None:
         raise UnknownError(f"there is no merge {number}; `tulay links merges` lists them")
-    if row["undone_at"] is not None:
+    if row.undone_at is not None:
         raise DecisionError(f"merge {number} was undone already")
-    further = merges.later_merge(tx, row["winner"])
+    further = merges.later_merge(tx, row.winner)
     if further is not None:
         raise DecisionError(
             f"what merge {number} made was merged further: undo merge {further} first"
@@ -105,13 +106,13 @@ def _case(tx: Transaction, number: int) -> Mapping[str, Any]:
 
 
 class _Split:
-    def __init__(self, hub: Hub, tx: Transaction, row: Mapping[str, Any]) -> None:
+    def __init__(self, hub: Hub, tx: Transaction, row: Merged) -> None:
         self.hub, self.tx, self.row = hub, tx, row
-        self.before: Mapping[str, Any] = row["before"]
+        self.before: Mapping[str, Any] = row.before
         self.changes = ChangeSet(hub, hub.fresh_id(), hub.clock())
-        golden = load_golden(tx, [row["loser"], row["winner"]], lock=True)
-        self.why = f"{DECIDED} to undo merge {row['id']}"
-        self.loser, self.winner = golden[row["loser"]], golden[row["winner"]]
+        golden = load_golden(tx, [row.loser, row.winner], lock=True)
+        self.why = f"{DECIDED} to undo merge {row.id}"
+        self.loser, self.winner = golden[row.loser], golden[row.winner]
 
     def work(self) -> Split:
         """Gives everything back."""
@@ -127,8 +128,8 @@ class _Split:
         self._give_back_past(links)
         self._tell()
         self.changes.store(self.tx)
-        merges.undone(self.tx, self.row["id"], now=self.changes.now)
-        return Split(self.row["id"], self.row["entity"], self.loser.id, self.winner.id)
+        merges.undone(self.tx, self.row.id, now=self.changes.now)
+        return Split(self.row.id, self.row.entity, self.loser.id, self.winner.id)
 
     # --- links ----------------------------------------------------------------------------------
 
@@ -157,11 +158,11 @@ class _Split:
         return typed
 
     def _was_typed(self, link: Link, path: str) -> bool:
-        if link.spare or link.state.seen.get(path) != link.state.shown_at(path):
+        if not link.is_primary or link.state.seen.get(path) != link.state.shown_at(path):
             return True  # the hub does not write there; or nobody has agreed to it yet
         origin = self.winner.origins.get(path)
         here = origin is not None and origin[0] == link.connection
-        return here and changed_at(self.winner, path) > self.row["merged_at"]
+        return here and changed_at(self.winner, path) > self.row.merged_at
 
     def _give_back_links(self, links: Iterable[Link]) -> None:
         taken: set[tuple[str, str]] = set()
@@ -169,7 +170,7 @@ class _Split:
             link.golden_id = self.loser.id
             # One that was merged away over there has its place, so that nothing is made anew.
             place = (link.connection, link.stream)
-            link.spare = 0 if place not in taken else link.id or 0
+            link.is_primary = place not in taken
             taken.add(place)
             self._request_refetch(link)
         change_links(self.tx, list(links))
@@ -178,16 +179,16 @@ class _Split:
     def _make_place(self) -> None:
         """The winner's links that had made way come back to their places, where these are free."""
         kept = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
-        taken = {(link.connection, link.stream) for link in kept if not link.spare}
+        taken = {(link.connection, link.stream) for link in kept if link.is_primary}
         back = [
             link
             for link in kept
-            if link.spare
-            and self.before["spares"].get(str(link.id)) == 0
+            if not link.is_primary
+            and link.id in self.before["primary"]
             and (link.connection, link.stream) not in taken
         ]
         for link in back:
-            link.spare = 0
+            link.is_primary = True
         change_links(self.tx, back)
 
     # --- values ---------------------------------------------------------------------------------
@@ -206,7 +207,7 @@ class _Split:
         links = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
         shown = {path for link in links if link.gone_at is None for path in link.state.seen}
         disputed = {
-            row["path"] for row in conflicts_of(self.tx, self.winner.id) if row["closed_at"] is None
+            row.path for row in conflicts_of(self.tx, self.winner.id) if row.closed_at is None
         }
         given = {
             path: value

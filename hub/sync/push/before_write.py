@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hub.model.causes import Cause
 from hub.sync.context import Channel
 from hub.sync.freshness import digest
 from hub.sync.ingest.read_record import Origin
@@ -25,7 +26,9 @@ def read_before_write(batch: Batch, channel: Channel, linked: Sequence[Job]) -> 
         if job.link is not None and job.record is not None and not _is_observed(job, channel):
             # What it shows now may be news: writing would be over words that nobody has read.
             reason = f"{channel.stream} {job.link.key} cannot be taken in yet; see its letter"
-            batch.decide(job.entry, postponed(job.entry.attempts, reason, state="waiting"))
+            attempts = job.entry.attempts
+            verdict = postponed(attempts, reason, state="waiting", cause=Cause.UNREADABLE)
+            batch.decide(job.entry, verdict)
 
 
 def _is_observed(job: Job, channel: Channel) -> bool:

@@ -50,8 +50,8 @@ def prepare_once(hub: Hub, connection: Connection) -> None:
     wanted = needs(hub, connection)
     mark = blake2b(repr(wanted).encode(), digest_size=16).hexdigest()
     with hub.store.read() as tx:
-        state = connection_states(tx).get(connection.name, {})
-    if not wanted or state.get("prepared") == mark:
+        state = connection_states(tx).get(connection.name)
+    if not wanted or (state is not None and state.prepared == mark):
         return
     for finding in connection.connector.prepare(wanted):
         if finding.level == "error":

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Page, Record
+from hub.model.causes import Cause
 from hub.model.matching import fingerprints
 from hub.store import merges, unheard
 from hub.store.engine import lock_identities
@@ -87,7 +88,7 @@ def _recognise(batch: Batch, channel: Channel, unknown: Sequence[Job]) -> None:
                 f"nobody can tell whether it was created in {channel.connection}: look there,"
                 " then link it or replay this letter"
             )
-            batch.decide(job.entry, quarantined(attempts, reason))
+            batch.decide(job.entry, quarantined(attempts, reason, cause=Cause.IN_DOUBT))
 
 
 def not_to_create(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) -> dict[str, str]:

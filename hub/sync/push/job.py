@@ -56,7 +56,7 @@ class Batch:
     def decide(self, entry: Wish, verdict: Verdict) -> None:
         """The entry is given back; this batch is done with it."""
         self.verdicts[entry.id] = verdict
-        if verdict.state == "buried":
+        if verdict.state == "held":
             self.tally.seen += 1
             self.tally.buried += 1
 
@@ -75,7 +75,7 @@ class Batch:
         return [
             self.entries[number].golden_id
             for number, verdict in self.verdicts.items()
-            if verdict.state in ("waiting", "buried") and self.entries[number].entity in EXPLAINED
+            if verdict.state in ("waiting", "held") and self.entries[number].entity in EXPLAINED
         ]
 
     def refresh(self, jobs: Iterable[Job], channel: Channel) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Create, Delete, Payload, Update, Write
+from hub.model.causes import Cause
 from hub.model.matching import certain_prints
 from hub.model.want import agree, wanted
 from hub.store.conflicts import open_paths
@@ -30,6 +31,7 @@ class Waiting:
     reason: str
     #: The golden record whose change will let it go on.
     waits_for: str | None = None
+    cause: Cause = Cause.MISSING_PARENT
 
 
 #: What becomes of a job: a write, a wait, a value without translation, or nothing to do.
@@ -66,6 +68,7 @@ def _unclear(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str,
             f"is {channel.stream} {found.keys[value]} in {channel.connection}, as it seems, which"
             " cannot be taken in yet: see `tulay errors` and `tulay links review`",
             golden_id,
+            Cause.POSSIBLE_DUPLICATE,
         )
         for golden_id, values in prints.items()
         for value in values
@@ -76,9 +79,10 @@ def _unclear(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str,
         review = found.reviews.get(job.golden.id)
         if review is not None:
             waiting[job.golden.id] = Waiting(
-                f"may be {review['title']!r} ({channel.connection} {review['stream']}"
-                f" {review['key']}); decide with `tulay links decide {review['id']}`",
+                f"may be {review.title!r} ({channel.connection} {review.stream}"
+                f" {review.key}); decide with `tulay links decide {review.id}`",
                 job.golden.id,
+                Cause.UNDER_REVIEW,
             )
     return waiting
 
@@ -95,7 +99,8 @@ def _lacking(
         if missing:
             name = in_full(channel.entity, mapping.describe(golden.values))
             return Waiting(
-                f"{name} has no {' and no '.join(missing)} yet, which {channel.connection} needs"
+                f"{name} has no {' and no '.join(missing)} yet, which {channel.connection} needs",
+                cause=Cause.MISSING_FIELD,
             )
         filled = {p: v for p, v in golden.values.items() if v is not None}
         job.values = {p: v for p, v in filled.items() if mapping.writable(p)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connectors.kit.contract import Delete, Write
+from hub.model.causes import Cause
 from hub.sync.context import Channel
 from hub.sync.push.job import Batch, Job
 from hub.sync.push.plan import Waiting, plan
@@ -25,8 +26,13 @@ def _planned(batch: Batch, channel: Channel, jobs: Sequence[Job]) -> list[tuple[
     for job, planned in plans:
         attempts = job.entry.attempts
         if isinstance(planned, Waiting):
-            reason, waits_for = planned.reason, planned.waits_for
-            verdict = postponed(attempts, reason, state="waiting", waits_for=waits_for)
+            verdict = postponed(
+                attempts,
+                planned.reason,
+                state="waiting",
+                cause=planned.cause,
+                waits_for=planned.waits_for,
+            )
             batch.decide(job.entry, verdict)
         elif isinstance(planned, LensError):
             batch.decide(job.entry, failed(attempts, planned, state="due"))
@@ -45,5 +51,7 @@ def _within_limit(
         return writes
     for job, _ in writes:
         if job.entry.id in deletes:
-            batch.decide(job.entry, postponed(job.entry.attempts, reason, state="waiting"))
+            attempts = job.entry.attempts
+            verdict = postponed(attempts, reason, state="waiting", cause=Cause.CHANGE_LIMIT)
+            batch.decide(job.entry, verdict)
     return [(job, write) for job, write in writes if job.entry.id not in deletes]

@@ -11,10 +11,11 @@ from typing import Literal
 
 from connectors.kit.contract import Create, Delete, Outcome, Write
 from connectors.kit.errors import RateLimitedError, RecordMissingError, UnavailableError
+from hub.model.causes import Cause, cause_of
 from hub.model.recovery import Bury, Refresh, Retry, pause, recovery
 
-#: due: again by itself; waiting: for something that can be named; buried: for a change or a person.
-State = Literal["due", "waiting", "buried"]
+#: due: again by itself; waiting: for something that can be named; held: for a change or a person.
+State = Literal["due", "waiting", "held"]
 
 #: After so many stale answers in a row somebody else keeps writing: a person should look.
 _MOST_REFRESHES = 5
@@ -28,6 +29,7 @@ class Verdict:
     #: None: as it is stored, because its create may have happened.
     state: State | None
     after: timedelta
+    cause: Cause = Cause.FAILED
     #: The class of the error, when there was one.
     error: str | None = None
     #: The golden record whose change will let it go on.
@@ -35,19 +37,26 @@ class Verdict:
 
 
 def postponed(
-    attempts: int, reason: str, *, state: State | None, waits_for: str | None = None
+    attempts: int,
+    reason: str,
+    *,
+    state: State | None,
+    cause: Cause = Cause.FAILED,
+    waits_for: str | None = None,
 ) -> Verdict:
     """Returns the verdict on an entry that cannot be written yet.
 
     >>> postponed(1, "its parent is not there", state="waiting").after
     datetime.timedelta(seconds=10)
     """
-    return Verdict(reason, state, pause(attempts), waits_for=waits_for)
+    return Verdict(reason, state, pause(attempts), cause, waits_for=waits_for)
 
 
-def quarantined(attempts: int, reason: str, error: Exception | None = None) -> Verdict:
+def quarantined(
+    attempts: int, reason: str, *, cause: Cause, error: Exception | None = None
+) -> Verdict:
     """Returns the verdict on an entry that waits for a change or a person."""
-    return Verdict(reason, "buried", pause(attempts), _name(error))
+    return Verdict(reason, "held", pause(attempts), cause, _name(error))
 
 
 def failed(attempts: int, error: Exception, *, state: State | None) -> Verdict:
@@ -55,20 +64,20 @@ def failed(attempts: int, error: Exception, *, state: State | None) -> Verdict:
 
     >>> failed(0, UnavailableError("down"), state=None)
     Verdict(reason='down', state=None, after=datetime.timedelta(seconds=5), \
-error='UnavailableError', waits_for=None)
+cause=<Cause.FAILED: 'failed'>, error='UnavailableError', waits_for=None)
     """
     match recovery(error, attempts=attempts):
         case Bury():
-            return quarantined(attempts, str(error), error)
+            return quarantined(attempts, str(error), cause=cause_of(error), error=error)
         case Refresh() if attempts >= _MOST_REFRESHES:
             reason = f"changed again each time it was to be written: {error}"
-            return quarantined(attempts, reason, error)
+            return quarantined(attempts, reason, cause=Cause.OSCILLATION, error=error)
         case Refresh():
-            return Verdict(str(error), "due", timedelta(0), _name(error))
+            return Verdict(str(error), "due", timedelta(0), error=_name(error))
         case Retry(after=after):
-            return Verdict(str(error), state, after, _name(error))
+            return Verdict(str(error), state, after, error=_name(error))
         case _:
-            return Verdict(str(error), state, pause(attempts), _name(error))
+            return Verdict(str(error), state, pause(attempts), error=_name(error))
 
 
 def of_outcome(attempts: int, write: Write, outcome: Outcome | None) -> Verdict | None:

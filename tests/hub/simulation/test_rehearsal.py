@@ -67,7 +67,7 @@ def test_each_vice_in_turn_breaks_no_promise(group: str, relay: Relay) -> None:
         assert set(shift.struck) == {vice}
     if "refused" in IN_TURN[group]:
         assert shift.verdict.fates["d"] > 0  # a person must act
-        assert any("buried" in why for why in left_over(relay.play))
+        assert any("held" in why for why in left_over(relay.play))
 
 
 def test_every_vice_has_its_turn() -> None:

@@ -18,17 +18,17 @@ def test_what_lives_where_nothing_is_written_is_found(store: Store) -> None:
         add_golden(tx, made)
         found = [
             Link("erp", "parties", "a1", "a"),
-            Link("erp", "parties", "a2", "a", spare=1),
+            Link("erp", "parties", "a2", "a", is_primary=False),
             # Its written record is gone.
             Link("erp", "parties", "b1", "b", gone_at=NOW),
-            Link("erp", "parties", "b2", "b", spare=1),
+            Link("erp", "parties", "b2", "b", is_primary=False),
             # It is written to elsewhere, and in another stream, only.
             Link("crm", "companies", "c1", "c"),
             Link("erp", "addresses", "c1", "c"),
-            Link("erp", "parties", "c2", "c", spare=1),
+            Link("erp", "parties", "c2", "c", is_primary=False),
             Link("erp", "parties", "d1", "d", gone_at=NOW),
-            Link("erp", "parties", "d2", "d", spare=1, gone_at=NOW),
-            Link("erp", "parties", "x", None, spare=1),
+            Link("erp", "parties", "d2", "d", is_primary=False, gone_at=NOW),
+            Link("erp", "parties", "x", None, is_primary=False),
         ]
         add_links(tx, found)
         assert sorted(audit.unwritten(tx)) == [("erp", "parties", "b2"), ("erp", "parties", "c2")]

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+from hub.model.causes import Cause
 from hub.store import dirty, inbox, leases, outbox, quarantine, work
 from hub.store.engine import Store
 from hub.store.holders import is_dead, worker_name
-from hub.store.quarantine import QuarantineEntry
+from hub.store.inbox import InboxEntry
+from hub.store.quarantine import Problem
 from hub.store.runs import Tally, forget_runs, recent_runs, save_run, start_run
 from hub.store.streams import lease_stream
 
@@ -63,7 +65,7 @@ def test_the_leases_of_the_dead_are_free_at_once(store: Store) -> None:
         assert outbox.lease(tx, "erp", entities=["company"], worker="b", now=NOW, limit=1)
         assert lease_stream(tx, "crm", "deals", worker="b", now=NOW)
         assert work.take(tx, "pull crm deals", worker="b", now=NOW)
-        states = {row["id"]: row["state"] for row in recent_runs(tx)}
+        states = {row.id: row.state for row in recent_runs(tx)}
     assert states == {"r1": "stopped", "r2": "running"}
 
 
@@ -116,20 +118,8 @@ def test_what_waits_is_named_by_connection(store: Store) -> None:
     nothing = work.Waiting(told=none, fetch=none, push=frozenset(), derive=False)
     with store.begin() as tx:
         assert work.waiting(tx, now=NOW) == nothing
-        inbox.receive(
-            tx,
-            [
-                {
-                    "connection": "crm",
-                    "stream": "s",
-                    "key": "1",
-                    "event_id": "e",
-                    "merged_into": None,
-                }
-            ],
-            now=NOW,
-        )
-        letter = QuarantineEntry("pull", "shop", "s", "1", "waiting", "parent missing")
+        inbox.receive(tx, [InboxEntry("crm", "s", "1", "e")], now=NOW)
+        letter = Problem("pull", "shop", "s", "1", "waiting", Cause.FAILED, "parent missing")
         quarantine.put(tx, [letter], now=NOW, due_at=NOW + MINUTE)
         outbox.enqueue(tx, [("erp", "company", "g1")], now=NOW)
         assert work.waiting(tx, now=NOW) == work.Waiting(
@@ -149,7 +139,9 @@ def test_what_waits_is_named_by_connection(store: Store) -> None:
 
 def test_a_waiting_derivation_is_due_in_its_time(store: Store) -> None:
     with store.begin() as tx:
-        letter = QuarantineEntry("flow", "won_deal", "opportunity", "g1", "waiting", "no company")
+        letter = Problem(
+            "flow", "won_deal", "opportunity", "g1", "waiting", Cause.FAILED, "no company"
+        )
         quarantine.put(tx, [letter], now=NOW, due_at=NOW + MINUTE)
         assert not work.waiting(tx, now=NOW).derive
         assert work.waiting(tx, now=NOW + MINUTE).derive
@@ -169,4 +161,4 @@ def test_old_runs_are_forgotten_quiet_ones_sooner(store: Store) -> None:
             save_run(tx, tally, state="done", finished_at=NOW)
         quiet, everything = NOW - timedelta(days=2), NOW - timedelta(days=90)
         assert forget_runs(tx, quiet=quiet, all_before=everything) == 2
-        assert {row["id"] for row in recent_runs(tx)} == {"busy", "new"}
+        assert {row.id for row in recent_runs(tx)} == {"busy", "new"}

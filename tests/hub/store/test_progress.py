@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 def test_a_stream_never_read_has_no_state(store: Store) -> None:
     with store.read() as tx:
         assert stream_state(tx, "crm", "companies") == StreamState()
-        assert all_streams(tx) == []
+        assert all_streams(tx) == {}
 
 
 def test_saving_a_stream_changes_only_what_is_named(store: Store) -> None:
@@ -89,7 +89,7 @@ def test_a_connection_is_paused_until_it_is_not(store: Store) -> None:
         save_connection(tx, "crm", paused_at=NOW, reason="token revoked")
         assert pause_reason(tx, "crm") == "token revoked"
         states = connection_states(tx)
-        assert (states["crm"]["prepared"], states["crm"]["paused_at"]) == ("x", NOW)
+        assert (states["crm"].prepared, states["crm"].paused_at) == ("x", NOW)
         save_connection(tx, "crm", paused_at=None, reason=None)
         assert pause_reason(tx, "crm") is None
 
@@ -107,7 +107,7 @@ def test_a_run_is_counted(store: Store) -> None:
         start_run(tx, Tally("r2", "pull", "crm", "deals", NOW + timedelta(minutes=1)))
         save_run(tx, tally, state="red", finished_at=NOW, reason="does not add up")
         newest, oldest = recent_runs(tx)
-        assert [row["id"] for row in recent_runs(tx, limit=1)] == ["r2"]
-    assert (newest["id"], newest["state"]) == ("r2", "running")
-    assert oldest["skipped"] == {"not mapped": 3}
-    assert (oldest["seen"], oldest["written"], oldest["state"]) == (7, 2, "red")
+        assert [row.id for row in recent_runs(tx, limit=1)] == ["r2"]
+    assert (newest.id, newest.state) == ("r2", "running")
+    assert oldest.skipped == {"not mapped": 3}
+    assert (oldest.seen, oldest.written, oldest.state) == (7, 2, "red")

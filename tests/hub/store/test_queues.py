@@ -10,18 +10,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from hub.store import dirty, inbox, outbox, unheard
+from hub.store import dirty, inbox, outbox, quarantine, unheard
 from hub.store.engine import Store
-from hub.store.outbox import LEASE, Wish
+from hub.store.inbox import InboxEntry
+from hub.store.outbox import LEASE, Postponed, Wish
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 ALL = ("company", "contact", "sales_order")
 
 
-def nudge(key: str, event: str, **more: Any) -> dict[str, Any]:
-    row = {"connection": "crm", "stream": "companies", "key": key, "event_id": event}
-    return {**row, "merged_into": None, **more}
+def nudge(key: str, event: str, **more: Any) -> InboxEntry:
+    usual = {"connection": "crm", "stream": "companies"}
+    return InboxEntry(key=key, event_id=event, **{**usual, **more})
 
 
 def lease(store: Store, *, worker: str = "w1", now: datetime = NOW, limit: int = 10) -> list[Wish]:
@@ -149,31 +150,29 @@ def test_a_create_with_unknown_outcome_stays_so_until_fulfilled(store: Store) ->
     assert [w.state for w in lease(store, now=later)] == ["due"]
 
 
+def postpone(tx, wish, state, reason, *, due_at=LATER, **why):
+    """Lets a leased entry wait, or quarantines it."""
+    outbox.postpone(tx, [Postponed(wish, state, due_at, reason, **why)], now=NOW)
+
+
 def test_a_postponed_wish_waits_and_counts(store: Store) -> None:
     want(store, "g1", "g2")
     first, second = lease(store)
     with store.begin() as tx:
-        outbox.postpone(
-            tx,
-            first,
-            state="waiting",
-            due_at=LATER,
-            reason="no company yet",
-            error="Missing",
-            waits_for="parent",
-        )
-        outbox.postpone(tx, second, state="buried", due_at=LATER, reason="refused")
-        aside = outbox.set_aside(tx)
-        assert [(row["state"], row["reason"]) for row in aside] == [
+        why = {"error": "Missing", "waits_for": "parent"}
+        postpone(tx, first, "waiting", "no company yet", **why)
+        postpone(tx, second, "held", "refused")
+        aside = quarantine.listing(tx)
+        assert [(entry.state, entry.reason) for entry in aside] == [
             ("waiting", "no company yet"),
-            ("buried", "refused"),
+            ("held", "refused"),
         ]
-        assert outbox.set_aside(tx, "crm") == []
-        assert len(outbox.set_aside(tx, "erp")) == 2
+        assert quarantine.listing(tx, source="crm") == []
+        assert len(quarantine.listing(tx, source="erp")) == 2
     assert lease(store) == []
     with store.begin() as tx:
-        outbox.resume_waiting(tx, ["parent"], now=NOW)
-        outbox.resume_waiting(tx, [], now=NOW)
+        quarantine.resume_waiting(tx, ["parent"], now=NOW)
+        quarantine.resume_waiting(tx, [], now=NOW)
     assert [(w.golden_id, w.attempts) for w in lease(store)] == [("g1", 1)]
 
 
@@ -181,7 +180,7 @@ def test_a_buried_wish_that_is_wished_for_anew_comes_back(store: Store) -> None:
     want(store, "g1")
     (wish,) = lease(store)
     with store.begin() as tx:
-        outbox.postpone(tx, wish, state="buried", due_at=LATER, reason="refused")
+        postpone(tx, wish, "held", "refused")
     assert lease(store, now=LATER) == []
     want(store, "g1", now=LATER)
     assert [(w.state, w.attempts) for w in lease(store, now=LATER)] == [("due", 0)]
@@ -192,7 +191,7 @@ def test_a_wish_changed_while_it_was_refused_is_tried_again(store: Store) -> Non
     (wish,) = lease(store)
     want(store, "g1")
     with store.begin() as tx:
-        outbox.postpone(tx, wish, state="buried", due_at=NOW, reason="refused")
+        postpone(tx, wish, "held", "refused", due_at=NOW)
     assert [w.golden_id for w in lease(store)] == ["g1"]
 
 
@@ -208,10 +207,10 @@ def test_replay_and_drop(store: Store) -> None:
     want(store, "g1", "g2")
     with store.begin() as tx:
         for wish in outbox.lease(tx, "erp", entities=ALL, worker="w", now=NOW, limit=9):
-            outbox.postpone(tx, wish, state="buried", due_at=LATER, reason="refused")
-        first, second = (row["id"] for row in outbox.set_aside(tx))
-        assert outbox.retry(tx, [first], now=NOW) == 1
-        assert outbox.drop(tx, [second, 999]) == 1
+            postpone(tx, wish, "held", "refused")
+        first, second = (entry.id for entry in quarantine.listing(tx))
+        assert quarantine.retry(tx, [first], now=NOW) == 1
+        assert quarantine.drop(tx, [second, 999]) == 1
     assert [(w.golden_id, w.attempts) for w in lease(store)] == [("g1", 0)]
     assert backlog(store) == {("erp", "due"): 1}
 
@@ -221,8 +220,8 @@ def test_wake_all_spares_the_buried(store: Store) -> None:
     with store.begin() as tx:
         inbox.receive(tx, [nudge("1", "a")], now=LATER)
         one, two = outbox.lease(tx, "erp", entities=ALL, worker="w", now=NOW, limit=9)
-        outbox.postpone(tx, one, state="waiting", due_at=LATER, reason="")
-        outbox.postpone(tx, two, state="buried", due_at=LATER, reason="")
+        postpone(tx, one, "waiting", "")
+        postpone(tx, two, "held", "")
         assert outbox.due_counts(tx, now=NOW) == (0, 0, 0)
         outbox.resume_all_waiting(tx, now=NOW)
         dirty.mark(tx, ["g1"], now=NOW)
@@ -257,8 +256,8 @@ def test_what_waits_in_a_connection_says_why_and_is_woken_with_it(store: Store) 
         for name in ("erp", "crm"):
             for wish in outbox.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=1):
                 why = f"held in {name}"
-                outbox.postpone(tx, wish, state="waiting", due_at=LATER, reason=why)
-        assert outbox.reasons(tx, "erp", ["g1", "g2"]) == {"g1": "held in erp"}
+                postpone(tx, wish, "waiting", why)
+        assert quarantine.write_reasons(tx, "erp", ["g1", "g2"]) == {"g1": "held in erp"}
         outbox.resume_held(tx, "erp", now=NOW)
         for name, number in (("erp", 2), ("crm", 0)):
             found = outbox.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=9)

@@ -103,7 +103,7 @@ def test_a_golden_record_has_one_written_link_in_a_stream(store: Store) -> None:
     with pytest.raises(IntegrityError), store.begin() as tx:
         add_links(tx, [link("2", "g1")])
     with store.begin() as tx:
-        add_links(tx, [link("2", "g1", spare=9), link("5", "g1", connection="erp")])
+        add_links(tx, [link("2", "g1", is_primary=False), link("5", "g1", connection="erp")])
         mine = links_by_golden(tx, ["g1", "g9"])
         assert [one.key for one in mine["g1"]] == ["1", "5", "2"]
         only = links_by_golden(tx, ["g1"], connection="erp")
@@ -117,7 +117,7 @@ def test_references_are_resolved_both_ways(store: Store) -> None:
             link("1", "g1"),
             link("2", None, gone_at=NOW),
             link("3", "g3", gone_at=NOW),
-            link("4", "g1", spare=4),
+            link("4", "g1", is_primary=False),
             link("1", "d1", stream="deals"),
         ]
         add_links(tx, some)

@@ -69,7 +69,7 @@ def test_it_leaves_the_rest_of_the_connection_alone(store: Store, clock: Clock) 
     with store.read() as tx:
         assert pause_reason(tx, "crm") == "why"
         progress_row = connection_states(tx)["crm"]
-    assert progress_row["leased_by"] is None
+    assert progress_row.leased_by is None
 
 
 def test_keys_rotate(store: Store, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from connectors.memory import MemorySystem
 from hub.errors import DecisionError, UnknownError
 from hub.settings import load_settings
 from hub.store import history
-from hub.store.conflicts import list_conflicts
+from hub.store.conflicts import Conflict, list_conflicts
 from hub.sync.context import Hub
 from hub.sync.resolve import decide_review, resolve_conflict, resolve_with_value
 from hub.sync.run import sync
@@ -45,7 +45,7 @@ class Firm:
             self.systems[name].edit("companies", "1", fields)
         sync(self.hub)
 
-    def conflicts(self) -> list[dict[str, object]]:
+    def conflicts(self) -> list[Conflict]:
         with self.hub.store.read() as tx:
             return list_conflicts(tx)
 
@@ -76,7 +76,7 @@ def firm(tmp_path: Path) -> Iterator[Firm]:
 def test_theirs_is_taken_everywhere(firm: Firm) -> None:
     firm.edit(crm={"name": "Acme SE"}, erp={"name": "Acme AG"})
     (row,) = firm.conflicts()
-    assert (row["connection"], row["ours"], row["theirs"]) == ("erp", "Acme SE", "Acme AG")
+    assert (row.connection, row.ours, row.theirs) == ("erp", "Acme SE", "Acme AG")
     done = resolve_conflict(firm.hub, 1, "theirs")
     assert done.values == {"name": "Acme AG"}
     assert firm.shown("name") == {"Acme AG"}
@@ -104,8 +104,8 @@ def test_history_names_the_person_and_what_lost(firm: Firm) -> None:
     done = resolve_conflict(firm.hub, 1, "ours")
     with firm.hub.store.read() as tx:
         last = history.past(tx, done.golden_id, "name")[-1]
-    assert (last["old"], last["new"], last["decision"]) == ("Acme AG", "Acme SE", "superseded")
-    assert last["why"] == "a person decided conflict 1: crm"
+    assert (last.old, last.new, last.decision) == ("Acme AG", "Acme SE", "superseded")
+    assert last.why == "a person decided conflict 1: crm"
 
 
 def test_a_unit_is_decided_as_a_whole(firm: Firm) -> None:
@@ -113,7 +113,7 @@ def test_a_unit_is_decided_as_a_whole(firm: Firm) -> None:
         crm={"street": "High St 2", "city": "London", "country": "GB"},
         shop={"street": "Rue 3", "city": "Paris", "country": "FR"},
     )
-    paths = {row["path"] for row in firm.conflicts()}
+    paths = {row.path for row in firm.conflicts()}
     assert paths == {"address.street", "address.city", "address.country"}
     done = resolve_conflict(firm.hub, 2, "theirs")
     assert set(done.values) == paths
@@ -134,7 +134,7 @@ def test_one_decision_brings_other_conflicts_up_to_date(firm: Firm) -> None:
     firm.edit(crm={"name": "Acme SE"}, erp={"name": "Acme AG"}, shop={"name": "Acme Shop"})
     resolve_conflict(firm.hub, 1, "theirs")
     (row,) = firm.conflicts()
-    assert (row["connection"], row["ours"], row["theirs"]) == ("shop", "Acme AG", "Acme Shop")
+    assert (row.connection, row.ours, row.theirs) == ("shop", "Acme AG", "Acme Shop")
     resolve_conflict(firm.hub, 2, "ours")
     assert firm.shown("name") == {"Acme AG"}
 
@@ -163,9 +163,9 @@ def test_an_empty_value_empties_it_everywhere(firm: Firm) -> None:
 
 def test_a_value_that_is_none_is_refused(firm: Firm) -> None:
     firm.edit(crm={"country": "GB"}, erp={"country": "FR"})
-    (row,) = [r for r in firm.conflicts() if r["path"] == "address.country"]
+    (row,) = [r for r in firm.conflicts() if r.path == "address.country"]
     with pytest.raises(DecisionError, match=r"address\.country must be a country"):
-        resolve_with_value(firm.hub, int(str(row["id"])), "Atlantis")
+        resolve_with_value(firm.hub, row.id, "Atlantis")
     assert len(firm.conflicts()) == 1
 
 

@@ -323,7 +323,7 @@ def _pushed_but(desk: Desk, absent: set[int]) -> None:
     tally = Tally(desk.hub.fresh_id(), "push", "erp", "", desk.hub.clock())
     wanted = entries[len(absent) :]
     with desk.hub.store.begin() as tx:
-        outbox.drop(tx, [entry.id for entry in entries[: len(absent)]])
+        outbox.complete(tx, entries[: len(absent)])
     if wanted:
         push_batch(_batch(desk, wanted, tally))
 
@@ -341,5 +341,5 @@ def test_of_a_restored_record_and_a_new_one_one_is_primary(desk: Desk) -> None:
     with desk.hub.store.read() as tx:
         links = links_by_key(tx, "crm", "companies", [str(number), twin.key])
     assert len({link.golden_id for link in links.values()}) == 1
-    assert [link.spare == 0 for link in links.values()].count(True) == 1
+    assert [link.is_primary for link in links.values()].count(True) == 1
     assert all(link.gone_at is None for link in links.values())

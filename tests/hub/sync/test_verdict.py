@@ -32,8 +32,8 @@ STALE = RecordStaleError("changed", stream="s", key="1")
         (CREATE, AWAY, None),  # it may have happened: it is probed first
         (UPDATE, AWAY, "due"),
         (CREATE, BUSY, "due"),
-        (CREATE, REFUSED, "buried"),
-        (UPDATE, REFUSED, "buried"),
+        (CREATE, REFUSED, "held"),
+        (UPDATE, REFUSED, "held"),
         (UPDATE, STALE, "due"),
         (UPDATE, MISSING, "due"),
         (UPDATE, CredentialsError("no"), "due"),
@@ -67,7 +67,7 @@ def test_what_is_always_stale_waits_for_a_person() -> None:
         verdict = of_outcome(attempts, UPDATE, Outcome(error=STALE))
         assert verdict is not None
         states.append((verdict.state, verdict.after > timedelta(0)))
-    assert states == [("due", False)] * 5 + [("buried", True)] * 2
+    assert states == [("due", False)] * 5 + [("held", True)] * 2
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_a_genuine_delivery_is_stored_before_it_is_answered(hub: Hub) -> None:
     assert (answer.status_code, answer.json()) == (202, {"accepted": 2})
     assert stored(hub.store) == [("crm", "companies", "1"), ("crm", "companies", "2")]
     with hub.store.read() as tx:
-        assert connection_states(tx)["crm"]["heard_at"] is not None
+        assert connection_states(tx)["crm"].heard_at is not None
 
 
 def test_the_same_delivery_twice_is_stored_once(hub: Hub) -> None:
@@ -350,9 +350,10 @@ def test_metrics_count_without_telling(hub: Hub) -> None:
 
 
 def test_runs_and_backlogs_are_measured(hub: Hub) -> None:
+    from hub.model.causes import Cause
     from hub.store import dirty, outbox, quarantine
-    from hub.store.conflicts import open_conflict
-    from hub.store.quarantine import QuarantineEntry
+    from hub.store.conflicts import NewConflict, open_conflict
+    from hub.store.quarantine import Problem
     from hub.store.runs import Tally
 
     now = hub.clock()
@@ -364,16 +365,16 @@ def test_runs_and_backlogs_are_measured(hub: Hub) -> None:
         outbox.enqueue(tx, [("erp", "company", "g1")], now=now)
         dirty.mark(tx, ["g1"], now=now)
         quarantine.put(
-            tx, [QuarantineEntry("pull", "crm", "s", "1", "buried", "x")], now=now, due_at=now
+            tx, [Problem("pull", "crm", "s", "1", "held", Cause.FAILED, "x")], now=now, due_at=now
         )
-        row = {"golden_id": "g1", "link_id": 1, "connection": "crm", "path": "name"}
-        open_conflict(tx, {**row, "base": 1, "ours": 2, "theirs": 3}, now=now)
+        new = NewConflict("g1", 1, "crm", "name", base=1, ours=2, theirs=3)
+        open_conflict(tx, new, now=now)
     text = ask(app_of(hub), lambda http: http.get("/metrics")).text
     for line in (
         'tulay_runs_1d{connection="crm",kind="pull",state="done",stream="deals"} 1.0',
         'tulay_run_records_1d{connection="crm",kind="pull",stream="deals",what="seen"} 5.0',
         'tulay_outbox{connection="erp",state="due"} 1.0',
-        'tulay_letters{kind="pull",source="crm",state="buried"} 1.0',
+        'tulay_letters{kind="pull",source="crm",state="held"} 1.0',
         'tulay_conflicts{connection="crm"} 1.0',
         "tulay_derivations 1.0",
     ):
