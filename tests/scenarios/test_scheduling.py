@@ -14,9 +14,10 @@ import pytest
 from connectors.kit.contract import Nudge
 from connectors.kit.errors import UnavailableError
 from connectors.memory import Vices
+from hub.model.causes import Cause
 from hub.store import leases, outbox, quarantine
 from hub.store.holders import worker_name
-from hub.store.quarantine import QuarantineEntry
+from hub.store.quarantine import Problem
 from hub.store.streams import lease_stream, save_stream
 from hub.sync.attempt import attempt
 from hub.sync.due import BySchedule, OnRequest, Work, agenda
@@ -138,14 +139,15 @@ def test_what_cannot_go_on_hides_nobody(world: World, hiding: str) -> None:
     source = ("crm", "companies") if hiding == "a paused stream" else ("old", "contacts")
     past = world.clock() - timedelta(hours=2)
     with world.store.begin() as tx:
-        stuck = [QuarantineEntry("pull", *source, f"x{n}", "waiting", "waits") for n in range(1000)]
+        why = ("waiting", Cause.MISSING_PARENT, "waits")
+        stuck = [Problem("pull", *source, f"x{n}", *why) for n in range(1000)]
         quarantine.put(tx, stuck, now=past, due_at=past)
-        late = QuarantineEntry("pull", "crm", "contacts", person, "waiting", "waits")
+        late = Problem("pull", "crm", "contacts", person, *why)
         quarantine.put(tx, [late], now=past, due_at=past + timedelta(hours=1))
         if hiding == "a paused stream":
             save_stream(tx, *source, paused_at=past, reason="a person looks")
     by_schedule(world, rounds=1)
-    left = [letter for letter in world.letters() if letter["key"] == person]
+    left = [one for one in world.letters() if one.key == person]
     assert left == []
     assert [g.values["email"] for g in world.golden("contact")] == ["lee@acme.example"]
 

@@ -66,7 +66,7 @@ def test_what_a_worker_writes_of_a_job_after_a_flush_is_swept_up_as_well(
     work = Work("pull", "crm", "companies")
     assert enqueue([work], client) == 1
     (job,) = queues.queue(
-        next(lane for lane in queues.LANES if lane.name == work.lane), client
+        next(lane for lane in queues.LANES if lane.name == queues.lane_of(work)), client
     ).jobs
     client.flushdb()
     client.hset("rq:job:theirs", "origin", "default")

@@ -61,4 +61,4 @@ def relay(plot: Plot, tmp_path: Path) -> Iterator[Relay]:
         Ledger(tmp_path / "ledger") as ledger,
     ):
         store.create()
-        yield Relay(plot, store, tmp_path, ledger=ledger, seed=1)
+        yield Relay(plot, store, tmp_path, ledger=ledger, seed=2)
