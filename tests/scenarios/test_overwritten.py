@@ -44,11 +44,11 @@ def test_it_is_kept_in_history(world):
     (golden,) = world.golden("company")
     lost = [row for row in world.history(golden, "name") if row.decision == "superseded"]
     assert [row.old for row in lost] == ["Typed in between"]
-    assert "lock: told" in lost[0]["why"]
+    assert "lock: told" in lost[0].why
 
 
 def test_where_the_connection_wins_it_is_taken_after_all(world):
-    company, party, acts = gap(world, both="crm")
+    company, party, acts = gap(world, on_conflict="crm")
     acts.append(lambda: world.crm.edit("companies", company, name="Typed in between"))
     world.erp.edit("parties", party, title="From the ERP")
     world.agree()

@@ -56,7 +56,7 @@ def old_world(old_store: Store, folder: Path) -> World:
     world = World(old_store, folder)
     # Ids that were given before are not given again.
     world.clock.at, world.random = STOPPED, random.Random(8)
-    asked = {"both": "ask"}
+    asked = {"on_conflict": "ask"}
     world.restart(
         policies={"company": {"fields": {"name": asked, "industry": asked}}},
         streams=SELLING | {"companies", "parties", "contacts", "people"},

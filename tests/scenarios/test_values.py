@@ -210,7 +210,7 @@ def test_an_address_is_one_thing(world):
     assert {c.path for c in conflicts} <= {"address.street", "address.city"}
     assert world.erp.get("parties", party)["address"]["town"] == "Bremen"
     assert world.erp.get("parties", party)["address"]["street"] == "Dock 1"
-    resolve_conflict(world.hub, conflicts[0]["id"], "theirs")
+    resolve_conflict(world.hub, conflicts[0].id, "theirs")
     world.agree()
     here = world.crm.get("companies", company)["address"]
     assert (here["street"], here["city"]) == ("Dock 1", "Bremen")
