@@ -170,9 +170,9 @@ class ChangeSet:
             "pull", *record, state, cause, reason, error, waits_for, prints=tuple(prints)
         )
 
-    def review(self, question: Question) -> None:
-        """A person must decide who this record is."""
-        self._effects.reviews.append(question)
+    def review(self, record: RecordId, **about: Any) -> None:
+        """A person must decide who this record is; `about` are the fields of a Question."""
+        self._effects.reviews.append(Question(*record, **about))
 
     def identified(self, stream: StreamId, key: str) -> None:
         """Who this record is is known, though it may stay in quarantine."""

@@ -16,7 +16,6 @@ from hub.store.conflicts import open_paths
 from hub.store.engine import lock_identities
 from hub.store.golden import Golden
 from hub.store.links import Link, links_by_key
-from hub.store.reviews import Question
 from hub.sync.changeset import ChangeSet, new_golden
 from hub.sync.freshness import is_older
 from hub.sync.ingest.identity import IdentityMatches, identify_unlinked
@@ -242,14 +241,11 @@ def _ask(
     """A person must decide who this is; nothing is linked or created until then."""
     channel, unclear = context.channel, found.unclear[read.key]
     context.tally.skip("under review")
-    question = Question(
-        channel.connection,
-        channel.stream,
-        read.key,
+    changes.review(
+        (channel.connection, channel.stream, read.key),
         entity=channel.entity.name,
         title=channel.mapping.describe(read.values),
         candidates=unclear.ids,
         reason=unclear.reason,
         prints=[one.value for one in found.prints[read.key] if one.strong],
     )
-    changes.review(question)

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Page, Record
-from hub.model.causes import Cause
 from hub.model.matching import fingerprints
 from hub.store import merges, unheard
 from hub.store.engine import lock_identities
@@ -22,7 +21,7 @@ from hub.sync.ingest.read_record import Origin, WrittenValues
 from hub.sync.merge.primary import primary_link
 from hub.sync.merge.survivor import merge_into_survivor
 from hub.sync.push.job import Batch, Job
-from hub.sync.push.verdict import postponed, quarantined
+from hub.sync.push.verdict import held_in_doubt, postponed
 from hub.sync.unfinished import any_quarantined
 
 
@@ -88,7 +87,7 @@ def _recognise(batch: Batch, channel: Channel, unknown: Sequence[Job]) -> None:
                 f"nobody can tell whether it was created in {channel.connection}: look there,"
                 " then link it or replay this letter"
             )
-            batch.decide(job.entry, quarantined(attempts, reason, cause=Cause.IN_DOUBT))
+            batch.decide(job.entry, held_in_doubt(attempts, reason))
 
 
 def not_to_create(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) -> dict[str, str]:

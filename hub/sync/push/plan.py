@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Create, Delete, Payload, Update, Write
-from hub.model.causes import Cause
 from hub.model.matching import certain_prints
 from hub.model.want import agree, wanted
 from hub.store.conflicts import open_paths
@@ -31,7 +31,10 @@ class Waiting:
     reason: str
     #: The golden record whose change will let it go on.
     waits_for: str | None = None
-    cause: Cause = Cause.MISSING_PARENT
+    #: A code of hub.model.causes.
+    cause: Literal["missing_parent", "missing_field", "under_review", "possible_duplicate"] = (
+        "missing_parent"
+    )
 
 
 #: What becomes of a job: a write, a wait, a value without translation, or nothing to do.
@@ -68,7 +71,7 @@ def _unclear(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str,
             f"is {channel.stream} {found.keys[value]} in {channel.connection}, as it seems, which"
             " cannot be taken in yet: see `tulay errors` and `tulay links review`",
             golden_id,
-            Cause.POSSIBLE_DUPLICATE,
+            "possible_duplicate",
         )
         for golden_id, values in prints.items()
         for value in values
@@ -82,7 +85,7 @@ def _unclear(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str,
                 f"may be {review.title!r} ({channel.connection} {review.stream}"
                 f" {review.key}); decide with `tulay links decide {review.id}`",
                 job.golden.id,
-                Cause.UNDER_REVIEW,
+                "under_review",
             )
     return waiting
 
@@ -100,7 +103,7 @@ def _lacking(
             name = in_full(channel.entity, mapping.describe(golden.values))
             return Waiting(
                 f"{name} has no {' and no '.join(missing)} yet, which {channel.connection} needs",
-                cause=Cause.MISSING_FIELD,
+                cause="missing_field",
             )
         filled = {p: v for p, v in golden.values.items() if v is not None}
         job.values = {p: v for p, v in filled.items() if mapping.writable(p)}

@@ -30,7 +30,7 @@ def _planned(batch: Batch, channel: Channel, jobs: Sequence[Job]) -> list[tuple[
                 attempts,
                 planned.reason,
                 state="waiting",
-                cause=planned.cause,
+                cause=Cause(planned.cause),
                 waits_for=planned.waits_for,
             )
             batch.decide(job.entry, verdict)

@@ -59,6 +59,11 @@ def quarantined(
     return Verdict(reason, "held", pause(attempts), cause, _name(error))
 
 
+def held_in_doubt(attempts: int, reason: str) -> Verdict:
+    """Quarantines a create of which only a person can tell whether it has happened."""
+    return quarantined(attempts, reason, cause=Cause.IN_DOUBT)
+
+
 def failed(attempts: int, error: Exception, *, state: State | None) -> Verdict:
     """Returns the verdict after an error; `state` is what the entry is when it is tried again.
 
