@@ -10,7 +10,7 @@ from sqlalchemy import Connection as Transaction
 from hub.store.conflicts import list_conflicts
 from hub.store.reviews import open_reviews
 from hub.sync.context import Hub
-from hub.sync.entries import counted, unnamed
+from hub.sync.operate.entries import counted, unnamed
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from hub.errors import UnknownError
 from hub.store.conflicts import list_conflicts
 from hub.store.golden import load_golden
 from hub.sync.context import Hub
+from hub.sync.operate.resolve import Resolved, resolve_conflict, resolve_with_value
+from hub.sync.operate.sides import decided_of, holder_of, values_of
 from hub.sync.record_names import names_by_id, names_of
-from hub.sync.resolve import Resolved, resolve_conflict, resolve_with_value
-from hub.sync.sides import decided_of, holder_of, values_of
 from mappings.canonical.values import Scalar
 
 Number = Annotated[int, typer.Argument(help="Number of the conflict.")]

@@ -14,7 +14,7 @@ from sqlalchemy import Connection as Transaction
 
 from hub.cli.screen import complain, plain, shown
 from hub.cli.session import callback, command, group, session
-from hub.sync.entries import Entry, drop, entries, entry, retry
+from hub.sync.operate.entries import Entry, drop, entries, entry, retry
 
 EntryId = Annotated[str, typer.Argument(metavar="ENTRY", help="Id of an entry, such as push-3.")]
 

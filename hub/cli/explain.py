@@ -9,8 +9,8 @@ import typer
 
 from hub.cli.screen import Screen, shown
 from hub.cli.session import command, session
-from hub.sync.explain import Explanation, Gap, Place, Value
-from hub.sync.explain import explain as explain_record
+from hub.sync.operate.explain import Explanation, Gap, Place, Value
+from hub.sync.operate.explain import explain as explain_record
 from mappings.canonical.entities import ENTITIES
 from mappings.canonical.naming import in_full
 from mappings.canonical.values import Scalar

@@ -16,10 +16,10 @@ from hub.store.links import Link, links_by_golden
 from hub.store.merges import listing as listing_of_merges
 from hub.store.reviews import open_reviews
 from hub.sync.context import Hub
-from hub.sync.explain import find
 from hub.sync.merge.undo import undo_merge
+from hub.sync.operate.explain import find
+from hub.sync.operate.resolve import decide_review, merge_by_hand
 from hub.sync.record_names import names_by_id, names_of
-from hub.sync.resolve import decide_review, merge_by_hand
 from mappings.kit.files import nearest
 
 #: Golden records of one query.

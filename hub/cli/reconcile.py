@@ -11,8 +11,8 @@ from hub.cli.exits import FOUND
 from hub.cli.progress import progress
 from hub.cli.screen import Screen, plain, shown
 from hub.cli.session import command, session
-from hub.sync.reconcile import reconcile as compare
-from hub.sync.reconciliation import Difference, Missing, Reconciliation
+from hub.sync.operate.reconcile import reconcile as compare
+from hub.sync.operate.reconciliation import Difference, Missing, Reconciliation
 from mappings.canonical.entities import ENTITIES
 from mappings.canonical.naming import in_full
 

@@ -21,7 +21,7 @@ from hub.store.reviews import open_reviews
 from hub.store.runs import Run, recent_runs
 from hub.store.streams import StreamState, all_streams
 from hub.sync.context import Hub
-from hub.sync.entries import counted, entries, unnamed
+from hub.sync.operate.entries import counted, entries, unnamed
 
 #: Runs shown.
 _RUNS = 10

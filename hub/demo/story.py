@@ -16,9 +16,9 @@ from hub.demo.stage import Row, Stage, company_of
 from hub.demo.telling import plain, short
 from hub.demo.world import LONG_AGO
 from hub.store.conflicts import list_conflicts
-from hub.sync.reconcile import reconcile
-from hub.sync.reconciliation import Reconciliation
-from hub.sync.resolve import resolve_conflict
+from hub.sync.operate.reconcile import reconcile
+from hub.sync.operate.reconciliation import Reconciliation
+from hub.sync.operate.resolve import resolve_conflict
 
 _PHONE = "+49 30 901820"
 _ADDRESS = ("address", "zip", "city")

@@ -52,12 +52,12 @@ _WORDS = re.compile(r"\b(?:" + "|".join(BANNED) + r")\b", re.IGNORECASE)
 _QUOTED = re.compile(r"`[^`\n]*`|https?://\S+|^ *(?:>>>|\.\.\.) .*$", re.MULTILINE)
 #: Room -> private words that are still there. A number may only fall; at zero it is left out.
 REMAINING: dict[str, int] = {
-    ".": 26,
+    ".": 22,
     "connectors/hubspot": 7,
     "connectors/kit": 24,
     "connectors/memory": 26,
     "connectors/tryton": 1,
-    "hub": 11,
+    "hub": 1,
     "hub/cli": 24,
     "hub/demo": 2,
     "hub/flows": 1,
@@ -123,8 +123,8 @@ WIDE_IMPORTS: dict[str, str] = {
     "hub/sync/attempt.py": "to be split",
     "hub/sync/derive.py": "to be split",
     "hub/sync/merge/undo.py": "to be split",
-    "hub/sync/reconcile.py": "to be split",
-    "hub/sync/resolve.py": "to be split",
+    "hub/sync/operate/reconcile.py": "to be split",
+    "hub/sync/operate/resolve.py": "to be split",
     "hub/sync/storing.py": "stores in each table once, in one order",
     "hub/wiring.py": "the composition root",
     "worker/rehearsing.py": "to be split",

@@ -263,7 +263,7 @@ PLANTS = (
     Plant(
         "what a person decides about a conflict leaves no history",
         "P1",
-        "hub/sync/resolve.py",
+        "hub/sync/operate/resolve.py",
         "        self._remember(change, self.link.connection)\n",
         "        assert change is not None\n",
         ("tests/hub/sync/test_resolve.py",),

@@ -21,9 +21,9 @@ from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
 from hub.sync.ingest.read_record import Origin
 from hub.sync.ingest.sweep import sweep
+from hub.sync.operate.resolve import resolve_with_value
 from hub.sync.push.push import push
 from hub.sync.receive import receive
-from hub.sync.resolve import resolve_with_value
 from hub.sync.run import sync
 from tests.scenarios.landscape import Landscape, Place
 from tests.scenarios.simulation import World

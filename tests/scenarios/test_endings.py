@@ -15,8 +15,8 @@ from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
 from hub.sync.ingest.read_record import Origin
 from hub.sync.ingest.sweep import sweep
+from hub.sync.operate.reconcile import reconcile
 from hub.sync.push.push import push
-from hub.sync.reconcile import reconcile
 
 
 def test_a_delete_here_keeps_what_is_there_and_does_not_come_back(world):

@@ -7,7 +7,7 @@ import pytest
 from hub.flows import orders
 from hub.store import dirty, quarantine
 from hub.sync.derive import derive
-from hub.sync.resolve import resolve_conflict
+from hub.sync.operate.resolve import resolve_conflict
 
 
 def insist(system, stream, key, field, value):

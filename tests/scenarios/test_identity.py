@@ -9,9 +9,9 @@ import pytest
 
 from hub.store.links import links_by_golden
 from hub.sync.ingest.pull import pull
+from hub.sync.operate.reconcile import reconcile
+from hub.sync.operate.resolve import decide_review
 from hub.sync.push.push import push
-from hub.sync.reconcile import reconcile
-from hub.sync.resolve import decide_review
 
 ADDRESS = {"street": "Dock 1", "zip": "20095", "city": "Hamburg", "country": "DE"}
 THEIRS = {"street": "Dock 1", "postcode": "20095", "town": "Hamburg", "country": "DE"}

@@ -7,7 +7,7 @@ import pytest
 from hub.flows.settings import FlowSettings
 from hub.sync.derive import derive
 from hub.sync.ingest.pull import pull
-from hub.sync.reconcile import reconcile
+from hub.sync.operate.reconcile import reconcile
 
 
 @pytest.fixture

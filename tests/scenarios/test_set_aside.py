@@ -6,8 +6,8 @@ import pytest
 
 from hub.store import quarantine
 from hub.sync.ingest.pull import pull
+from hub.sync.operate.resolve import decide_review
 from hub.sync.push.push import push
-from hub.sync.resolve import decide_review
 
 NOWHERE = {"street": "Dock 1", "postcode": "20095", "town": "Hamburg", "country": "Atlantis"}
 

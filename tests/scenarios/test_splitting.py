@@ -15,9 +15,9 @@ from hub.store.golden import load_golden
 from hub.store.links import links_by_golden
 from hub.store.streams import all_streams, save_stream
 from hub.sync.merge.undo import undo_merge
+from hub.sync.operate.reconcile import reconcile
+from hub.sync.operate.resolve import merge_by_hand
 from hub.sync.receive import receive
-from hub.sync.reconcile import reconcile
-from hub.sync.resolve import merge_by_hand
 
 
 def two(world):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.sync.resolve import resolve_conflict, resolve_with_value
+from hub.sync.operate.resolve import resolve_conflict, resolve_with_value
 
 
 def test_a_new_customer_of_the_crm_appears_in_the_erp(world_on_each):

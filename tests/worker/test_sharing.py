@@ -13,7 +13,7 @@ from connectors.memory.connector import MemoryConnector
 from hub.store.accounts import usage
 from hub.sync.due import Work
 from hub.sync.ingest.sweep import sweep
-from hub.sync.reconcile import reconcile
+from hub.sync.operate.reconcile import reconcile
 from hub.sync.run import sync
 from worker.jobs import desk, run
 from worker.perform import perform

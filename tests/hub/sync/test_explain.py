@@ -12,8 +12,8 @@ from connectors.memory import MemorySystem
 from hub.errors import UnknownError
 from hub.settings import load_settings
 from hub.sync.context import Hub
-from hub.sync.explain import Explanation, Value, explain
-from hub.sync.resolve import resolve_with_value
+from hub.sync.operate.explain import Explanation, Value, explain
+from hub.sync.operate.resolve import resolve_with_value
 from hub.sync.run import sync
 from hub.wiring import open_hub
 

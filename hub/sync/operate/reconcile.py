@@ -20,11 +20,11 @@ from hub.store.keyset import KeySet
 from hub.store.links import Link, gone_there, links_by_golden, links_by_key, resolve_keys
 from hub.store.reviews import open_reviews
 from hub.sync.context import Channel, Connection, Hub
-from hub.sync.entries import unnamed
 from hub.sync.ingest.sweep import linked_keys
+from hub.sync.operate.entries import unnamed
+from hub.sync.operate.reconciliation import Counts, Difference, Missing, Reconciliation
 from hub.sync.progress import Progress, Silence
 from hub.sync.push.plan import is_early
-from hub.sync.reconciliation import Counts, Difference, Missing, Reconciliation
 from hub.sync.record_names import names_by_id
 from mappings.canonical.values import Scalar, Values
 from mappings.kit.errors import LensError

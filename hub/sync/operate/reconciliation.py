@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from hub.sync.entries import Entry
+from hub.sync.operate.entries import Entry
 from mappings.canonical.values import Scalar
 
 

@@ -31,8 +31,8 @@ from hub.store.reviews import Review, open_reviews, save_decision
 from hub.sync.changeset import ChangeSet
 from hub.sync.context import Hub
 from hub.sync.merge.merging import merge_golden
+from hub.sync.operate.sides import decided_of, holder_of, side_of
 from hub.sync.record_names import name_in_full
-from hub.sync.sides import decided_of, holder_of, side_of
 from mappings.canonical.values import Field, Scalar
 from mappings.kit import convert, regional
 

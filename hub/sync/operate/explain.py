@@ -20,7 +20,7 @@ from hub.store.golden import Golden, find_golden, load_golden
 from hub.store.history import HistoryRow, past
 from hub.store.links import Link, links_by_golden
 from hub.sync.context import Channel, Hub
-from hub.sync.entries import Entry, unnamed
+from hub.sync.operate.entries import Entry, unnamed
 from hub.sync.record_names import names_by_id, names_of
 from mappings.canonical.values import Entity, Scalar
 from mappings.kit.files import nearest
