@@ -12,6 +12,9 @@ from sqlalchemy import Connection, Select, func, select
 from hub.store.outbox import backlog
 from hub.store.tables import conflicts, dirty, quarantine, reviews, runs, streams
 
+#: Where an outbox entry, or a notification (inbox), can be.
+BACKLOG_STATES = ("inbox", "due", "sent", "waiting", "held")
+
 
 @dataclass(frozen=True, slots=True)
 class RunFigures:

@@ -10,6 +10,9 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from hub.model.surprise import Lately
 from hub.store.tables import runs
 
+#: What a run can be; inconsistent ones (`red`) have counts that do not add up.
+RUN_STATES = ("running", "done", "failed", "paused", "stopped", "red")
+
 #: What a run counts, and takes over from a page that was stored.
 _COUNTS = ("seen", "same", "changed", "skipped", "buried", "written", "touched", "gone")
 

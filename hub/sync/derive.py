@@ -31,6 +31,8 @@ EXPLAINED = frozenset({"sales_order"})
 _MOST_HOPS = 16
 #: Letters about chains without end.
 _CHAIN = "chain"
+#: What quarantine entries of flows are about.
+FLOW_SOURCES = (_ORDER_FLOW, _CHAIN)
 
 
 def derive(hub: Hub) -> int:

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from hub.store.accounts import usage
 from hub.store.engine import Store
 from hub.store.figures import Figures, figures
+from hub.web.zeros import Configured
 
 #: Runs are forgotten in time, so they are counted over a window, as gauges.
 _WINDOW = timedelta(days=1)
@@ -20,9 +21,10 @@ _WINDOW = timedelta(days=1)
 class Waiting(Collector):
     """Asks the database at each scrape."""
 
-    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime], configured: Configured) -> None:
         self._store = store
         self._clock = clock
+        self._configured = configured
 
     def describe(self) -> Iterable[Metric]:
         """Promises nothing, so that registering does not ask the database."""
@@ -32,8 +34,8 @@ class Waiting(Collector):
         """Yields all gauges."""
         now = self._clock()
         with self._store.read() as tx:
-            found = figures(tx, since=now - _WINDOW)
-            calls = usage(tx, now=now)
+            found = self._configured.fill(figures(tx, since=now - _WINDOW))
+            calls = self._configured.fill_calls(usage(tx, now=now))
         yield from _backlogs(found)
         yield from _calls(calls)
         yield from _runs(found)
@@ -43,10 +45,20 @@ class Waiting(Collector):
         for (connection, stream), read_at in found.read_at.items():
             ages.add_metric([connection, stream], (now - read_at).total_seconds())
         yield ages
+        yield _read(found, self._configured)
 
 
 def _gauge(name: str, text: str, labels: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, labels=labels.split())
+
+
+def _read(found: Figures, configured: Configured) -> GaugeMetricFamily:
+    """A stream that was never read has no age, and an age of 0 would be a lie: this one says so."""
+    read = _gauge("tulay_stream_read", "1: it was read completely once", "connection stream")
+    streams = dict.fromkeys((name, s) for name, all_ in configured.streams.items() for s in all_)
+    for labels in streams | dict.fromkeys(found.read_at):
+        read.add_metric(list(labels), int(labels in found.read_at))
+    return read
 
 
 def _backlogs(found: Figures) -> Iterable[Metric]:
@@ -76,8 +88,8 @@ def _calls(found: Mapping[str, tuple[int, int | None]]) -> Iterable[Metric]:
     share = _gauge("tulay_quota_used_ratio", "Part of the daily limit that is used", "connection")
     for connection, (used, daily) in found.items():
         today.add_metric([connection], used)
-        if daily:
-            share.add_metric([connection], used / daily)
+        # Of a limit that is not known, or that there is not, nothing is used.
+        share.add_metric([connection], used / daily if daily else 0)
     return today, share
 
 
@@ -95,10 +107,12 @@ def _runs(found: Figures) -> Iterable[Metric]:
     return runs, records
 
 
-def registry_of(store: Store, clock: Callable[[], datetime]) -> tuple[CollectorRegistry, Counter]:
+def registry_of(
+    store: Store, clock: Callable[[], datetime], configured: Configured | None = None
+) -> tuple[CollectorRegistry, Counter]:
     """Returns the registry of one receiver, and its counter of deliveries."""
     registry = CollectorRegistry()
-    registry.register(Waiting(store, clock))
+    registry.register(Waiting(store, clock, configured or Configured()))
     deliveries = Counter(
         "tulay_webhooks",
         "Deliveries by what became of them",

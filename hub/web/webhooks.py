@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal, get_args
 
 from prometheus_client import Counter
 from starlette.requests import ClientDisconnect, Request
@@ -25,12 +26,27 @@ from hub.web.inbox import Inbox, NotStoredError
 _PATIENCE = 15.0
 
 
+#: What becomes of a delivery to a connection whose system sends webhooks.
+_Result = Literal[
+    "stored",
+    "not stored",
+    "forged",
+    "slow",
+    "too large",
+    "not JSON",
+    "not as promised",
+    "disconnected",
+]
+#: What becomes of others.
+_WrongAddress = Literal["unknown", "no webhooks"]
+
+
 class _RefusedError(Exception):
     """The delivery is answered with this. Never leaves this module."""
 
-    def __init__(self, reason: str, status: int, error: str, todo: str) -> None:
+    def __init__(self, reason: _Result | _WrongAddress, status: int, error: str, todo: str) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason: _Result | _WrongAddress = reason
         self.answer = problem(status, error, todo)
 
 
@@ -61,6 +77,7 @@ class Webhooks:
         """Answers 202 when the nudges are stored, and else why not."""
         name = request.path_params["connection"]
         answer: Response
+        result: _Result | _WrongAddress
         known = name if name in self._doors.connectors else "unknown"
         try:
             result, answer = "stored", await self._take(request, name)
@@ -139,6 +156,15 @@ class Webhooks:
             trusted=client in self._doors.proxies,
         )
         return contract.Request(request.method, url, headers, body, datetime.now(UTC))
+
+
+def count_from_zero(counter: Counter, doors: Doors) -> None:
+    """Makes the series of all deliveries that can come exist."""
+    counter.labels("unknown", "unknown")
+    for name in doors.connectors:
+        results = get_args(_Result) if name in doors.calling else ("no webhooks",)
+        for result in results:
+            counter.labels(name, result)
 
 
 def _check_type(content_type: str) -> None:
