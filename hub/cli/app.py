@@ -43,6 +43,7 @@ _NOUNS = (
     "demo",
     "config",
     "mappings",
+    "docs",
     "version",
     "letters",
 )

@@ -15,6 +15,7 @@ import typer
 
 from connectors.kit.contract import Finding, StreamSchema
 from connectors.kit.errors import ConnectorError
+from hub.cli.completion import complete_connection
 from hub.cli.exits import FOUND
 from hub.cli.session import command, session
 from hub.settings import Settings
@@ -43,7 +44,8 @@ def register(app: typer.Typer) -> None:
     def check(
         ctx: typer.Context,
         connection: Annotated[
-            list[str] | None, typer.Argument(help="Only these connections.")
+            list[str] | None,
+            typer.Argument(help="Only these connections.", autocompletion=complete_connection),
         ] = None,
         prepare: Annotated[
             bool, typer.Option("--prepare", help="Create missing custom fields in the systems.")

@@ -10,16 +10,16 @@ import typer
 import yaml
 from sqlalchemy.engine import make_url
 
+from hub.cli.completion import complete_entity
+from hub.cli.entity_names import checked_entity
 from hub.cli.screen import plain
 from hub.cli.session import command, group, session
-from hub.errors import UnknownError
 from hub.model.policy import EntityPolicy, FieldPolicy
 from hub.settings import Settings, default_path, json_schema, resolve_policies
 from hub.settings.connections import ConnectionSettings
 from hub.settings.shape import BudgetSettings
 from hub.store.tokens import fresh_key
 from hub.wiring import entities_of, load_mappings
-from mappings.kit.files import nearest
 
 
 def register(app: typer.Typer) -> None:
@@ -38,13 +38,16 @@ def register(app: typer.Typer) -> None:
     @command(nouns)
     def policies(
         ctx: typer.Context,
-        entity: Annotated[str | None, typer.Argument(help="Only this entity.")] = None,
+        entity: Annotated[
+            str | None,
+            typer.Argument(help="Only this entity.", autocompletion=complete_entity),
+        ] = None,
     ) -> None:
         """Show the policies that hold, with connections in the place of roles."""
         settings = session(ctx).settings()
         entities = entities_of(load_mappings(settings))
-        if entity is not None and entity not in entities:
-            raise UnknownError(f"there is no entity {entity!r}{nearest(entity, entities)}")
+        if entity is not None:
+            checked_entity(entity, entities)
         found = {
             name: shown_policy(policy)
             for name, policy in resolve_policies(

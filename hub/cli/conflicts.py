@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection as Transaction
 
+from hub.cli.completion import complete_connection
 from hub.cli.screen import complain, shown
 from hub.cli.session import Session, callback, command, group, session
 from hub.errors import UnknownError
@@ -53,7 +54,12 @@ def register(app: typer.Typer) -> None:
         number: Number,
         take: Annotated[
             str | None,
-            typer.Option("--take", metavar="SYSTEM", help="The value of this system is right."),
+            typer.Option(
+                "--take",
+                metavar="SYSTEM",
+                help="The value of this system is right.",
+                autocompletion=complete_connection,
+            ),
         ] = None,
         value: Annotated[
             str | None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hub.cli.completion import complete_entity, complete_field
 from hub.cli.screen import Screen, shown
 from hub.cli.session import command, session
 from hub.sync.operate.explain import Explanation, Gap, Place, Value
@@ -22,9 +23,14 @@ def register(app: typer.Typer) -> None:
     @command(app)
     def explain(
         ctx: typer.Context,
-        entity: Annotated[str, typer.Argument(help="Such as company.")],
+        entity: Annotated[
+            str, typer.Argument(help="Such as company.", autocompletion=complete_entity)
+        ],
         key: Annotated[str, typer.Argument(help="Id, key in a system, or part of its text.")],
-        field: Annotated[str | None, typer.Argument(help="One field or branch.")] = None,
+        field: Annotated[
+            str | None,
+            typer.Argument(help="One field or branch.", autocompletion=complete_field),
+        ] = None,
     ) -> None:
         """Show where each value of a record comes from, by which policy, and what lost."""
         with session(ctx).hub() as hub:

@@ -16,6 +16,7 @@ import yaml
 
 from connectors.kit.manifest import Manifest, SettingFacts
 from connectors.kit.registry import manifests
+from hub.cli.completion import complete_system
 from hub.cli.session import command, session
 from hub.errors import SettingsError
 from hub.settings import default_path
@@ -69,7 +70,10 @@ def register(app: typer.Typer) -> None:
         system: Annotated[
             list[str] | None,
             typer.Option(
-                "--system", metavar="NAME=SYSTEM", help="A connection, such as crm=hubspot."
+                "--system",
+                metavar="NAME=SYSTEM",
+                help="A connection, such as crm=hubspot.",
+                autocompletion=complete_system,
             ),
         ] = None,
         setting: Annotated[

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection as Transaction
 
+from hub.cli.completion import complete_connection, complete_entity
+from hub.cli.entity_names import checked_entity
 from hub.cli.session import Session, callback, command, group, session
-from hub.errors import UnknownError
 from hub.store.golden import Golden, golden_by_entity, load_golden
 from hub.store.links import Link, links_by_golden
 from hub.store.merges import listing as listing_of_merges
@@ -20,14 +21,22 @@ from hub.sync.merge.undo import undo_merge
 from hub.sync.operate.explain import find
 from hub.sync.operate.resolve import decide_review, merge_by_hand
 from hub.sync.record_names import names_by_id, names_of
-from mappings.kit.files import nearest
 
 #: Golden records of one query.
 _PORTION = 500
 
-Entity = Annotated[str | None, typer.Argument(help="Only this entity, such as company.")]
+Entity = Annotated[
+    str | None,
+    typer.Argument(help="Only this entity, such as company.", autocompletion=complete_entity),
+]
+OneEntity = Annotated[str, typer.Argument(help="Such as company.", autocompletion=complete_entity)]
 Where = Annotated[
-    str | None, typer.Option("--connection", help="Only with a record in this connection.")
+    str | None,
+    typer.Option(
+        "--connection",
+        help="Only with a record in this connection.",
+        autocompletion=complete_connection,
+    ),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of rows.")]
 #: The default of --limit.
@@ -58,7 +67,7 @@ def register(app: typer.Typer) -> None:
     @command(nouns)
     def show(
         ctx: typer.Context,
-        entity: Annotated[str, typer.Argument(help="Such as company.")],
+        entity: OneEntity,
         key: Annotated[str, typer.Argument(help="Id, key in a system, or part of its text.")],
     ) -> None:
         """Show the records that one golden record stands for."""
@@ -86,14 +95,17 @@ def register(app: typer.Typer) -> None:
     @command(nouns)
     def merge(
         ctx: typer.Context,
-        entity: Annotated[str, typer.Argument(help="Such as company.")],
+        entity: OneEntity,
         winner: Annotated[str, typer.Argument(help="Id, key or text of the one that stays.")],
         loser: Annotated[str, typer.Argument(help="Id, key or text of the one that joins it.")],
     ) -> None:
         """Merge two golden records; `split` undoes it."""
         with session(ctx).hub() as hub:
             with hub.store.read() as tx:
-                ids = [find(hub, tx, _known(hub, entity), key).id for key in (winner, loser)]
+                ids = [
+                    find(hub, tx, checked_entity(entity, hub.entities), key).id
+                    for key in (winner, loser)
+                ]
                 names = names_by_id(hub, tx, ids)
             merge_by_hand(hub, entity, winner=ids[0], loser=ids[1])
         winner, loser = (names[id_] for id_ in ids)
@@ -122,12 +134,6 @@ def register(app: typer.Typer) -> None:
         loser, winner = names[done.loser], names[done.winner]
         session(ctx).screen.say(f"{loser} ({done.loser}) is separate from {winner} again")
         session(ctx).screen.note("the next sync writes what each of them lacks")
-
-
-def _known(hub: Hub, entity: str) -> str:
-    if entity not in hub.entities:
-        raise UnknownError(f"there is no entity {entity!r}{nearest(entity, hub.entities)}")
-    return entity
 
 
 def _merges(session: Session) -> None:
@@ -182,7 +188,7 @@ def _list(session: Session, entity: str | None, connection: str | None, *, limit
 def _golden(
     hub: Hub, tx: Transaction, entity: str | None
 ) -> Iterator[tuple[Golden, list[Link], str]]:
-    for name in hub.entities if entity is None else [_known(hub, entity)]:
+    for name in hub.entities if entity is None else [checked_entity(entity, hub.entities)]:
         after = ""
         while portion := golden_by_entity(tx, name, after=after, limit=_PORTION):
             after = portion[-1].id
@@ -219,7 +225,7 @@ def _places(found: list[dict[str, Any]]) -> str:
 
 def _show(session: Session, entity: str, key: str) -> None:
     with session.hub() as hub, hub.store.read() as tx:
-        golden = find(hub, tx, _known(hub, entity), key)
+        golden = find(hub, tx, checked_entity(entity, hub.entities), key)
         links = links_by_golden(tx, [golden.id]).get(golden.id, [])
         name = names_of(hub, tx, [golden])[golden.id]
     row = _row(golden, links, name)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from connectors.kit.budget import bulk
+from hub.cli.completion import complete_entity
 from hub.cli.exits import FOUND
 from hub.cli.progress import progress
 from hub.cli.screen import Screen, plain, shown
@@ -24,7 +25,10 @@ def register(app: typer.Typer) -> None:
     def reconcile(
         ctx: typer.Context,
         entity: Annotated[
-            str | None, typer.Argument(help="Only this entity, such as company.")
+            str | None,
+            typer.Argument(
+                help="Only this entity, such as company.", autocompletion=complete_entity
+            ),
         ] = None,
     ) -> None:
         """Read all systems in full and list what does not match.

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hub.cli.completion import complete_connection
 from hub.cli.session import command, session
 from hub.sync.surprises import lift
 
@@ -16,7 +17,10 @@ def register(app: typer.Typer) -> None:
     @command(app)
     def resume(
         ctx: typer.Context,
-        connection: Annotated[str, typer.Argument(help="Name of the connection.")],
+        connection: Annotated[
+            str,
+            typer.Argument(help="Name of the connection.", autocompletion=complete_connection),
+        ],
         stream: Annotated[str | None, typer.Argument(help="Only this stream of it.")] = None,
         accept: Annotated[
             bool,

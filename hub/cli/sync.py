@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from hub.cli.attention import Matter, matters, resumes
+from hub.cli.completion import complete_entity
+from hub.cli.entity_names import checked_entity
 from hub.cli.exits import CONNECTION, FOUND, UNAVAILABLE
 from hub.cli.progress import progress
 from hub.cli.screen import Screen, complain, shown
 from hub.cli.session import Session, command, session
-from hub.errors import UnknownError
 from hub.store.runs import Tally
 from hub.sync.attempt import Done, attempt, give_back, take_over
 from hub.sync.context import Hub
@@ -22,7 +23,6 @@ from hub.sync.progress import Silence
 from hub.sync.reporting import summary
 from hub.sync.run import Report
 from hub.sync.run import sync as sync_all
-from mappings.kit.files import nearest
 
 #: Seconds between two looks at what is due.
 _TICK = 1.0
@@ -35,7 +35,8 @@ def register(app: typer.Typer) -> None:
     def sync(
         ctx: typer.Context,
         entity: Annotated[
-            list[str] | None, typer.Argument(help="Read only these entities.")
+            list[str] | None,
+            typer.Argument(help="Read only these entities.", autocompletion=complete_entity),
         ] = None,
         once: Annotated[
             bool, typer.Option("--once", help="Until nothing is left to do; then end.")
@@ -49,8 +50,7 @@ def register(app: typer.Typer) -> None:
         settings = session(ctx).settings()
         with session(ctx).hub(settings) as hub:
             for name in entity or ():
-                if name not in hub.entities:
-                    raise UnknownError(f"there is no entity {name!r}{nearest(name, hub.entities)}")
+                checked_entity(name, hub.entities)
             code = _once(session(ctx), hub, entity or None)
             if once:
                 raise typer.Exit(code)

@@ -92,6 +92,10 @@ class Mapping(Protocol):
         """Returns True if the hub may write this path (mapped, and not `mode: read`)."""
         ...
 
+    def readable(self, path: str) -> bool:
+        """Returns True if edits in the remote system count: mapped, and not `mode: write`."""
+        ...
+
     def mapped(self, path: str) -> bool:
         """Returns True if this mapping covers the path at all (list items included)."""
         ...
