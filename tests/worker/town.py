@@ -182,6 +182,7 @@ class Town:
     def fork(self, role: str, **watched: Any) -> Process:
         """Starts what `tulay ROLE` is, in a moment; it can be told where to die."""
         log = self.folder / f"{role}-{len(self.started)}.log"
+        log.touch()  # the process opens it when it runs; a test may read it before
         if watched:
             watched["met"] = str(self.folder / "met")
         pid = self.nursery.ask(role=role, config=str(self.config), log=str(log), **watched)
