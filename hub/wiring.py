@@ -18,10 +18,10 @@ from hub.model.policy import EntityPolicy
 from hub.settings.connections import ConnectionSettings
 from hub.settings.loading import Settings
 from hub.settings.policies import check_policies, resolve_policies
-from hub.store.accounts import DatabaseLedger
 from hub.store.engine import Store, open_store
 from hub.store.holders import worker_name
 from hub.store.migrate import migrate
+from hub.store.rate_limits import DatabaseLedger
 from hub.sync.context import Channel, Connection, Hub
 from mappings.canonical.entities import ENTITIES
 from mappings.canonical.values import Entity
@@ -85,7 +85,7 @@ def open_hub(
         policies=policies,
         flows=settings.flows,
         limit=settings.limits.limit,
-        flips=settings.limits.reversals,
+        reversals=settings.limits.reversals,
         worker=worker,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from hub.cli.exits import BUG, code_of, message_of
+from hub.cli.exit_codes import BUG, code_of, message_of
 from hub.settings import load_settings
 from worker.service import CHILDREN, end_with_parent, log_to_stderr
 

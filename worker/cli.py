@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.session import command, session
-from worker import rehearse
+from worker import rehearse_command
 
 
 def _service() -> ModuleType:
@@ -21,7 +21,7 @@ def _service() -> ModuleType:
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    rehearse.register(app)
+    rehearse_command.register(app)
 
     @command(app)
     def serve(ctx: typer.Context) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 
-from hub.mistakes import told
+from hub.redaction import redacted
 from hub.sync.context import Hub
 from hub.sync.due import Work
-from worker.perform import perform
+from worker.execute import perform
 
 
 @dataclass
-class Desk:
+class JobContext:
     """What the jobs of this process work with."""
 
     hub: Hub | None = None
@@ -22,19 +22,19 @@ class Desk:
     ended: Callable[[], None] = lambda: None
 
 
-desk = Desk()
+job_context = JobContext()
 
 
-class MistakeError(Exception):
+class WorkFailedError(Exception):
     """A job met a mistake of ours. Its words go to Redis: they have no customer data."""
 
 
 def run(kind: str, connection: str, stream: str, slow: bool = False) -> None:
     """Does one piece of work; when somebody else has it, nothing."""
-    if desk.hub is None or desk.stop is None:
+    if job_context.hub is None or job_context.stop is None:
         raise RuntimeError("jobs run in `tulay worker`, which opens the hub; start that")
     try:
-        if perform(desk.hub, Work(kind, connection, stream, slow), desk.stop):
-            desk.ended()
+        if perform(job_context.hub, Work(kind, connection, stream, slow), job_context.stop):
+            job_context.ended()
     except Exception as error:  # noqa: BLE001 - raised again, without its words
-        raise MistakeError(told(error)) from None
+        raise WorkFailedError(redacted(error)) from None

@@ -14,7 +14,7 @@ from hub.store.engine import trouble
 from hub.sync.attempt import give_back, take_over
 from hub.sync.context import Hub
 from hub.sync.due import BySchedule, Rhythm, Work, agenda
-from worker.perform import keep_leases, perform, settle_debts
+from worker.execute import finish_interrupted_runs, keep_leases, perform
 from worker.queues import LANES, lane_of
 
 log = logging.getLogger("tulay.worker")
@@ -94,7 +94,7 @@ def loop(hub: Hub, rhythm: Rhythm, stop: Event, *, burst: bool = False) -> bool:
     beat = 0.0
     while not stop.is_set():
         try:
-            settle_debts(hub)
+            finish_interrupted_runs(hub)
             if time.monotonic() - beat > HEARTBEAT:
                 keep_leases(hub)
                 beat = time.monotonic()

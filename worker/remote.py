@@ -23,8 +23,8 @@ from hub.store.engine import trouble
 from hub.sync.attempt import give_back, take_over
 from hub.sync.context import Hub
 from hub.sync.due import BySchedule, Rhythm, Work, agenda
-from worker.jobs import desk, run
-from worker.perform import keep_leases, settle_debts
+from worker.execute import finish_interrupted_runs, keep_leases
+from worker.jobs import job_context, run
 from worker.queues import LANES, connect, lane_of, listen, queue, tell, worker_name
 from worker.signals import NUMBERS, Stop
 
@@ -178,7 +178,7 @@ def work(hub: Hub, redis_url: str, stop: Stop, *, burst: bool = False) -> None:
     """
     logging.getLogger("rq.worker").addFilter(_in_one_line)
     redis = connect(redis_url)
-    desk.hub, desk.stop, desk.ended = hub, stop, lambda: _tell(redis)
+    job_context.hub, job_context.stop, job_context.ended = hub, stop, lambda: _tell(redis)
     try:
         while not stop.is_set():
             try:
@@ -190,8 +190,8 @@ def work(hub: Hub, redis_url: str, stop: Stop, *, burst: bool = False) -> None:
             stop.wait(PAUSE)
     finally:
         give_back(hub)
-        desk.hub = desk.stop = None
-        desk.ended = lambda: None
+        job_context.hub = job_context.stop = None
+        job_context.ended = lambda: None
         redis.close()
 
 
@@ -229,7 +229,7 @@ def _beat(hub: Hub, worker: LeasedWorker, ended: Event, stop: Event) -> None:
         seconds += 1
         late += stop.is_set()
         try:
-            settle_debts(hub)
+            finish_interrupted_runs(hub)
             if seconds % HEARTBEAT == 0:
                 keep_leases(hub)
                 worker.heartbeat(HEARTBEAT * 4)

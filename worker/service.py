@@ -14,11 +14,11 @@ from threading import Thread
 import uvicorn
 
 from hub.errors import SettingsError
-from hub.mistakes import Wordless
+from hub.redaction import RedactingFormatter
 from hub.settings import Settings
 from hub.sync.context import Hub
 from hub.web.app import create_app
-from hub.web.webhooks import Doors
+from hub.web.webhooks import ReceiverConfig
 from hub.wiring import open_hub
 from worker import local, remote
 from worker.signals import Stop
@@ -45,14 +45,14 @@ def web(settings: Settings) -> None:
     """Takes webhooks in until SIGTERM or SIGINT; needs neither Redis nor the systems."""
     with _hub(settings) as hub:
         calling = (name for name, c in settings.connections.items() if c.manifest.webhooks)
-        doors = Doors(
+        receivers = ReceiverConfig(
             {name: one.connector for name, one in hub.connections.items()},
             frozenset(calling),
             public_url=settings.web.public_url,
             proxies=_PROXIES,
         )
         config = uvicorn.Config(
-            create_app(hub, doors),
+            create_app(hub, receivers),
             host=settings.web.host,
             port=settings.web.port,
             log_config=None,
@@ -129,7 +129,7 @@ def end_with_parent() -> None:
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Sends the log of this process to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Wordless("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
     # Their lines are one per request or job; ours say the same in our words.
     for name in ("httpx", "httpcore", "rq.worker", "alembic"):

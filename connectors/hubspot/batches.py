@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from connectors.hubspot.client import Json
+from connectors.hubspot.errors import refusal
 from connectors.hubspot.facts import ONCE
-from connectors.hubspot.refusals import refusal
 from connectors.kit.errors import (
     ConnectorError,
     ContractError,

@@ -11,19 +11,19 @@ from typing import Any
 import httpx
 
 from connectors.hubspot import fields, webhooks
+from connectors.hubspot.association_types import AssociationKinds
 from connectors.hubspot.client import HubSpotClient, auth_of
+from connectors.hubspot.errors import read_limits
 from connectors.hubspot.facts import ONCE, SEARCH_LANE, SEARCH_LIMIT, STREAMS, stream_names
 from connectors.hubspot.increments import StreamReader
-from connectors.hubspot.kinds import AssociationKinds
 from connectors.hubspot.records import RecordReader, next_after, objects_of
-from connectors.hubspot.refusals import read_limits
 from connectors.hubspot.writing import RecordWriter
 from connectors.kit.auth import TokenStore
 from connectors.kit.budget import Allowance, Budget
 from connectors.kit.contract import (
     FieldNeed,
     Finding,
-    Nudge,
+    Notification,
     Outcome,
     Page,
     Record,
@@ -67,7 +67,7 @@ class HubSpotConnector:
         self._fields = fields or {}
         budget.lane(SEARCH_LANE, *SEARCH_LIMIT)
         budget.learn(Allowance(requests=int(self._settings["requests_per_10s"]), per_seconds=10.0))
-        budget.understand(read_limits)
+        budget.read_limits_with(read_limits)
         self._client = HubSpotClient(
             str(self._settings["base_url"]),
             str(self._settings["api_version"]),
@@ -154,11 +154,13 @@ class HubSpotConnector:
         body = self._client.list_page(stream, after=after, properties=("hs_object_id",))
         return objects_of(body, stream), next_after(body)
 
-    def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
+    def find(self, stream: str, external_ids: Sequence[str]) -> Mapping[str, Record]:
         """Returns the records that carry these hub ids; none before `prepare`."""
         reader = self._reader(stream)
-        found = list(reader.find(once).values())
-        return {record.once: record for record in reader.records(found) if record.once}
+        found = list(reader.find(external_ids).values())
+        return {
+            record.external_id: record for record in reader.records(found) if record.external_id
+        }
 
     def write(self, stream: str, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Writes them, one outcome each in the same order."""
@@ -172,9 +174,9 @@ class HubSpotConnector:
             old_versions=bool(self._settings["webhook_old_signatures"]),
         )
 
-    def nudges(self, body: bytes) -> Sequence[Nudge]:
+    def notifications(self, body: bytes) -> Sequence[Notification]:
         """Reads a verified delivery."""
-        return webhooks.nudges(body)
+        return webhooks.notifications(body)
 
     def close(self) -> None:
         """Closes the connection. Idempotent."""

@@ -57,12 +57,12 @@ def _prepare_stream(
 ) -> Iterator[Finding]:
     present = {one["name"]: one for one in client.properties(names.name)}
     wanted = {_own(need.name): need for need in needs}
-    wanted.setdefault(ONCE, FieldNeed(names.name, ONCE, "text", "Tulay id", once=True))
+    wanted.setdefault(ONCE, FieldNeed(names.name, ONCE, "text", "Tulay id", external_id=True))
     missing = [name for name in wanted if name not in present]
     if missing:
         client.create_group(names.name, GROUP, GROUP.capitalize())
     for name, need in wanted.items():
-        unique = need.once or name == ONCE
+        unique = need.external_id or name == ONCE
         if name not in present:
             client.create_property(names.name, _new_property(name, need, unique=unique))
             yield Finding("ok", f"HubSpot: property {name} of {names.name} was created")

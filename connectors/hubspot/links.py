@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from connectors.hubspot.association_types import AssociationKinds
 from connectors.hubspot.batches import one_by_one, run_batch, texts
 from connectors.hubspot.client import HubSpotClient, Json
 from connectors.hubspot.facts import BATCH, LINES, SINGLE
-from connectors.hubspot.kinds import AssociationKinds
 from connectors.hubspot.records import RecordReader, portions
 from connectors.kit.errors import ConnectorError, RecordError, RecordRejectedError
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from connectors.hubspot.client import HubSpotClient, Json
+from connectors.hubspot.errors import ABSENT
 from connectors.hubspot.facts import (
     ASSOCIATION_BATCH,
     BATCH,
@@ -21,7 +22,6 @@ from connectors.hubspot.facts import (
     PRIMARY_TYPES,
     StreamNames,
 )
-from connectors.hubspot.refusals import ABSENT
 from connectors.kit.contract import Merge, Page, Payload, Record
 from connectors.kit.errors import ContractError, RecordError, RecordMissingError
 
@@ -195,7 +195,7 @@ class RecordReader:
             payload=payload,
             version=version,
             modified_at=modified_at,
-            once=properties.get(ONCE) or None,
+            external_id=properties.get(ONCE) or None,
         )
 
     # -- truth about some keys
@@ -239,10 +239,10 @@ class RecordReader:
             merges=[Merge(key, survivor) for key, survivor in into.items() if key not in found],
         )
 
-    def find(self, once: Sequence[str]) -> dict[str, Json]:
+    def find(self, external_ids: Sequence[str]) -> dict[str, Json]:
         """Returns the objects that carry these hub ids; none where the property does not exist."""
         try:
-            found = self.read(once, id_property=ONCE)
+            found = self.read(external_ids, id_property=ONCE)
         except RecordError:
             # HubSpot refuses a lookup by a property that does not exist.
             if self._client.has_property(self.names.name, ONCE):

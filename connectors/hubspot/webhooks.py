@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import orjson
 
 from connectors.hubspot.facts import BY_EVENT, BY_TYPE_ID, STREAMS
-from connectors.kit.contract import Nudge, Request
+from connectors.kit.contract import Notification, Request
 from connectors.kit.errors import ContractError
 from connectors.kit.signatures import genuine, recent
 
@@ -93,7 +93,7 @@ def _verify_old(request: Request, secret: str) -> bool:
     return hmac.compare_digest(wanted.encode(), given.encode())
 
 
-def nudges(body: bytes) -> list[Nudge]:
+def notifications(body: bytes) -> list[Notification]:
     """Reads a verified delivery; events about unknown streams are left out.
 
     Raises: ContractError when it is not a list of events.
@@ -104,11 +104,11 @@ def nudges(body: bytes) -> list[Nudge]:
         raise ContractError("a HubSpot webhook is not valid JSON") from error
     if not isinstance(events, list):
         raise ContractError("a HubSpot webhook is not a list of events")
-    found = [nudge for event in events for nudge in _nudges(event)]
-    return list({nudge.event_id: nudge for nudge in found}.values())
+    found = [notification for event in events for notification in _notifications(event)]
+    return list({notification.event_id: notification for notification in found}.values())
 
 
-def _nudges(event: Any) -> Iterator[Nudge]:
+def _notifications(event: Any) -> Iterator[Notification]:
     if not isinstance(event, dict) or not isinstance(event.get("subscriptionType"), str):
         raise ContractError("a HubSpot webhook has an event without subscriptionType")
     kind, _, what = event["subscriptionType"].partition(".")
@@ -120,7 +120,7 @@ def _nudges(event: Any) -> Iterator[Nudge]:
     elif what == "merge":
         yield from _merge(event, stream)
     else:
-        yield _nudge(event, stream, event.get("objectId"))
+        yield _notification(event, stream, event.get("objectId"))
 
 
 def _stream(kind: str, type_id: Any) -> str | None:
@@ -129,22 +129,22 @@ def _stream(kind: str, type_id: Any) -> str | None:
     return BY_EVENT.get(kind)
 
 
-def _merge(event: dict[str, Any], stream: str) -> Iterator[Nudge]:
+def _merge(event: dict[str, Any], stream: str) -> Iterator[Notification]:
     # quirk(hubspot): a merge may give the survivor a new id, so that the primary is merged, too.
     into = event.get("newObjectId") or event.get("primaryObjectId") or event.get("objectId")
     merged = event.get("mergedObjectIds") or []
     if not isinstance(merged, list):
         raise ContractError("a HubSpot merge event has no list of mergedObjectIds")
-    yield _nudge(event, stream, into)
-    told: dict[str, Nudge] = {}
+    yield _notification(event, stream, into)
+    told: dict[str, Notification] = {}
     for key in (event.get("primaryObjectId"), *merged):
         if key is not None and key != into:
-            nudge = _nudge(event, stream, key, into=into)
-            told.setdefault(nudge.key, nudge)
+            notification = _notification(event, stream, key, into=into)
+            told.setdefault(notification.key, notification)
     yield from told.values()
 
 
-def _ends(event: dict[str, Any], stream: str | None) -> Iterator[Nudge]:
+def _ends(event: dict[str, Any], stream: str | None) -> Iterator[Notification]:
     """Yields both ends of a changed association, where the records show it."""
     words = str(event.get("associationType") or "").upper().split("_TO_")
     others = [BY_EVENT.get(word.lower()) for word in words]
@@ -155,16 +155,18 @@ def _ends(event: dict[str, Any], stream: str | None) -> Iterator[Nudge]:
         (end, event.get("toObjectId"), start),
     ):
         if one is not None and (other is None or other in STREAMS[one].associations):
-            yield _nudge(event, one, key)
+            yield _notification(event, one, key)
 
 
-def _nudge(event: dict[str, Any], stream: str, key: Any, *, into: Any = None) -> Nudge:
+def _notification(
+    event: dict[str, Any], stream: str, key: Any, *, into: Any = None
+) -> Notification:
     if isinstance(key, bool) or not isinstance(key, int | str) or key == "":
         raise ContractError(f"a HubSpot webhook about {stream} names no record")
     # quirk(hubspot): eventId is not unique, and a second delivery may carry another one.
     facts = [event.get(name) for name in IDENTITY]
     source = orjson.dumps([facts, stream, str(key)])
-    return Nudge(
+    return Notification(
         stream=stream,
         key=str(key),
         event_id=hashlib.blake2b(source, digest_size=16).hexdigest(),

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from connectors.hubspot.association_types import AssociationKinds
 from connectors.hubspot.batches import one_by_one, run_batch, texts
 from connectors.hubspot.client import HubSpotClient, Json
 from connectors.hubspot.facts import BATCH, LINES, ONCE
-from connectors.hubspot.kinds import AssociationKinds
 from connectors.hubspot.links import LinkWriter, association_inputs
-from connectors.hubspot.overwritten import overwritten
+from connectors.hubspot.lost_updates import overwritten
 from connectors.hubspot.records import RecordReader, modified_text, same_version
-from connectors.kit.contract import Act, Create, Delete, Outcome, Update, Write
+from connectors.kit.contract import Action, Create, Delete, Outcome, Update, Write
 from connectors.kit.errors import (
     ConnectorError,
     RecordError,
@@ -53,7 +53,7 @@ class RecordWriter:
         outcomes: Outcomes = {
             n: Outcome(error=self._no_action(one))
             for n, one in enumerate(writes)
-            if isinstance(one, Act)
+            if isinstance(one, Action)
         }
         for creates in _batches(writes, Create):
             outcomes.update(_safely(self._creates, creates, raises=not outcomes))
@@ -63,9 +63,9 @@ class RecordWriter:
             outcomes.update(_safely(self._deletes, deletes, raises=not outcomes))
         return [outcomes[n] for n in range(len(writes))]
 
-    def _no_action(self, act: Act) -> ConnectorError:
+    def _no_action(self, act: Action) -> ConnectorError:
         return RecordRejectedError(
-            f"HubSpot knows no action {act.action!r} on {self._stream}",
+            f"HubSpot knows no action {act.transition!r} on {self._stream}",
             stream=self._stream,
             key=act.key,
         )
@@ -99,7 +99,7 @@ class RecordWriter:
         properties = texts({name: value for name, value in values.items() if value is not None})
         links = create.payload.get("associations") or {}
         return {
-            "properties": {**properties, ONCE: create.once},
+            "properties": {**properties, ONCE: create.external_id},
             "associations": association_inputs(self._kinds, self._stream, links),
         }
 
@@ -111,13 +111,13 @@ class RecordWriter:
         if not refused:
             return
         try:
-            found = self._reader.find([creates[n].once for n in refused])
+            found = self._reader.find([creates[n].external_id for n in refused])
         except ConnectorError as error:
             outcomes.update((n, Outcome(error=error)) for n in refused)
             return
         for n in refused:
-            if creates[n].once in found:
-                outcomes[n] = Outcome(key=found[creates[n].once]["id"])
+            if creates[n].external_id in found:
+                outcomes[n] = Outcome(key=found[creates[n].external_id]["id"])
 
     def _add_lines(self, creates: Creates, outcomes: Outcomes, *, fresh: set[int]) -> None:
         keys = {n: outcomes[n].key for n in fresh}
@@ -207,7 +207,7 @@ class RecordWriter:
         """Returns outcomes for records that do not have the expected version."""
         # quirk(hubspot): there is no If-Match; reading right before writing leaves a gap of
         # milliseconds, and what changed in it is reported afterwards (`lock: told`).
-        asked = {n: one for n, one in writes.items() if one.expected is not None}
+        asked = {n: one for n, one in writes.items() if one.if_version is not None}
         if not asked:
             return {}
         found = self._reader.read([one.key for one in asked.values()], slim=True)
@@ -216,7 +216,7 @@ class RecordWriter:
             thing = found.get(one.key)
             if thing is None:
                 outcomes[n] = Outcome(error=self._absent(one.key))
-            elif not same_version(one.expected or "", modified_text(thing, self._reader.names)):
+            elif not same_version(one.if_version or "", modified_text(thing, self._reader.names)):
                 outcomes[n] = Outcome(error=self._stale(one.key))
         return outcomes
 
@@ -258,7 +258,7 @@ def _batches(writes: Sequence[Write], kind: type[K]) -> Iterator[dict[int, K]]:
         portion: dict[int, K] = {}
         names: set[str] = set()
         for n, one in waiting.items():
-            name = one.once if isinstance(one, Create) else one.key
+            name = one.external_id if isinstance(one, Create) else one.key
             if len(portion) < BATCH and name not in names:
                 portion[n] = one
                 names.add(name)

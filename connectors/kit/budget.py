@@ -2,7 +2,7 @@
 
 Counts calls in a rolling window, which is how vendors count them: a token bucket lets twice the
 limit through when a burst follows a pause. With a ledger, all processes share the window. Knows no
-vendor; `understand` adds a reader of a vendor's headers. Bulk work gets only a share. Never
+vendor; `read_limits_with` adds a reader of a vendor's headers. Bulk work gets only a share. Never
 waits longer than its patience: it raises, so that a worker can do other work.
 """
 
@@ -197,7 +197,7 @@ class Budget:
                     return 0.0
             try:
                 if usable:
-                    self._heed(self._ledger.closed(), now)
+                    self._respect(self._ledger.closed(), now)
                     return 0.0
                 return self._refill(place, self._ledger)
             except LedgerError as error:
@@ -206,7 +206,7 @@ class Budget:
                 log.info("calls are counted by this process alone for a moment: %s", error)
                 return 0.0
 
-    def _heed(self, closed: float, asked_at: float) -> None:
+    def _respect(self, closed: float, asked_at: float) -> None:
         with self._lock:
             self._looked_at = asked_at
             self._closed_until = max(self._closed_until, asked_at + closed)
@@ -244,7 +244,7 @@ class Budget:
         )
 
     def _booked(self, place: tuple[str, bool], claim: Claim, grant: Grant, asked_at: float) -> None:
-        self._heed(grant.closed, asked_at)
+        self._respect(grant.closed, asked_at)
         with self._lock:
             known = self._slice(place)
             # Calls may have been answered while the ledger was asked: they are not reported yet.
@@ -284,7 +284,7 @@ class Budget:
             except LedgerError as error:
                 log.warning("the other processes were not told to wait: %s", error)
 
-    def understand(self, reader: Callable[[Mapping[str, str]], Allowance | None]) -> None:
+    def read_limits_with(self, reader: Callable[[Mapping[str, str]], Allowance | None]) -> None:
         """Adds a reader of a vendor's headers. Idempotent."""
         if reader not in self._readers:
             self._readers = (*self._readers, reader)

@@ -30,7 +30,7 @@ class Record:
     #: By the system's own clock, aware UTC; None when the system does not provide it.
     modified_at: datetime | None = None
     #: The hub id found in the record's external-key field, when it has one.
-    once: str | None = None
+    external_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Page:
 class Create:
     """Make a new record. `once` is the hub id that lets `find` probe for it later."""
 
-    once: str
+    external_id: str
     payload: Payload = field(repr=False)
 
 
@@ -69,7 +69,7 @@ class Update:
 
     key: str
     payload: Payload = field(repr=False)
-    expected: str | None
+    if_version: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +77,19 @@ class Delete:
     """Remove (or archive, where that is the system's way) a record."""
 
     key: str
-    expected: str | None
+    if_version: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class Action:
     """A state transition in the system's own words, such as `confirm`."""
 
     key: str
-    action: str
-    expected: str | None
+    transition: str
+    if_version: str | None
 
 
-Write = Create | Update | Delete | Act
+Write = Create | Update | Delete | Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class FieldNeed:
     type: str
     label: str
     #: The field carries `Create.once` and must be unique.
-    once: bool = False
+    external_id: bool = False
     #: What an enum may hold.
     options: tuple[str, ...] = ()
 
@@ -169,7 +169,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Nudge:
+class Notification:
     """ "Look at this key": what a webhook says. The record itself is fetched later."""
 
     stream: str
@@ -225,7 +225,7 @@ class Connector(Protocol):
         """Yields all keys cheaply, in chunks; raises rather than end early."""
         ...
 
-    def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
+    def find(self, stream: str, external_ids: Sequence[str]) -> Mapping[str, Record]:
         """Returns the records made by earlier creates with these hub ids, by hub id."""
         ...
 
@@ -241,7 +241,7 @@ class Connector(Protocol):
         """Checks in constant time that a delivery is genuine and recent; False without a secret."""
         ...
 
-    def nudges(self, body: bytes) -> Sequence[Nudge]:
+    def notifications(self, body: bytes) -> Sequence[Notification]:
         """Parses a verified delivery. Raises: ContractError when it is malformed."""
         ...
 

@@ -1,7 +1,7 @@
 """What processes that share a rate limit exchange: claims and grants. Knows no database.
 
-A process reserves a few calls at a time, makes them without asking again, and reports how many
-it made when it asks again. The keeper of the ledger decides; `hub.model.accounts` does it purely.
+A process reserves a few calls at a time, makes them without asking again, and reports how many it
+made when it asks again. The keeper of the ledger decides; `hub.model.rate_limits` does it purely.
 """
 
 from __future__ import annotations

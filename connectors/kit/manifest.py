@@ -85,7 +85,7 @@ class Manifest(_Facts):
     streams: dict[str, StreamFacts]
     settings: dict[str, SettingFacts] = {}
     limits: LimitFacts | None = None
-    #: The API can call our receiver; `verify` and `nudges` work.
+    #: The API can call our receiver; `verify` and `notifications` work.
     webhooks: bool = False
     #: The quality scale of connectors/README.md: rule -> done | todo | "exempt: why".
     quality: dict[str, str] = {}

@@ -91,7 +91,9 @@ class ContractSubject:
             pytest.fail(f"{self.stream} does not create: override `make` to put records there")
         # A second call uses new samples: e-mail addresses and the like are unique.
         first, self._made = self._made, self._made + count
-        writes = [Create(once=new_id(), payload=self.sample(n)) for n in range(first, self._made)]
+        writes = [
+            Create(external_id=new_id(), payload=self.sample(n)) for n in range(first, self._made)
+        ]
         batch = self.facts(connector).batch
         portions = [writes[at : at + batch] for at in range(0, count, batch)]
         return [key_of(one) for some in portions for one in connector.write(self.stream, some)]
@@ -100,7 +102,7 @@ class ContractSubject:
         """Changes a record; override it to do so as a user of the system."""
         if not self.facts(connector).update:
             pytest.fail(f"{self.stream} does not update: override `edit` to change a record")
-        key_of(connector.write(self.stream, [Update(key, self.patch(n), expected=None)])[0])
+        key_of(connector.write(self.stream, [Update(key, self.patch(n), if_version=None)])[0])
 
     def settle(self, connector: Connector) -> None:
         """Lets the overlap of increments pass: move the twin's clock, or sleep."""

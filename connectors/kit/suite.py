@@ -18,7 +18,7 @@ from datetime import timedelta
 import pytest
 
 from connectors.kit.contract import (
-    Act,
+    Action,
     Connector,
     Create,
     Delete,
@@ -219,7 +219,9 @@ class ConnectorContract(ContractSubject):
                 "find() must return created hub ids, no others, every time; it must not lag"
             )
             assert found[once].key == key, "find() returns another record than the one created"
-        assert self.one(connector, key).once == once, "Record.once must hold the hub id"
+        assert self.one(connector, key).external_id == once, (
+            "Record.external_id must hold the hub id"
+        )
 
     def test_second_create_with_the_same_hub_id_is_refused(self, connector: Connector) -> None:
         self.claims(connector, "create", "once")
@@ -234,9 +236,9 @@ class ConnectorContract(ContractSubject):
         self.claims(connector, "update")
         keys = self.make(connector, 2)
         writes: list[Write] = [
-            Update(keys[0], self.patch(1), expected=None),
-            Update(self.missing_key, self.patch(2), expected=None),
-            Update(keys[1], self.patch(3), expected=None),
+            Update(keys[0], self.patch(1), if_version=None),
+            Update(self.missing_key, self.patch(2), if_version=None),
+            Update(keys[1], self.patch(3), if_version=None),
         ]
         outcomes = connector.write(self.stream, writes)
         assert len(outcomes) == len(writes), "write() must return one outcome for each write"
@@ -255,7 +257,7 @@ class ConnectorContract(ContractSubject):
         key = self.make(connector, 1)[0]
         before = self.one(connector, key)
         patch = self.patch(1)
-        key_of(connector.write(self.stream, [Update(key, patch, expected=before.version)])[0])
+        key_of(connector.write(self.stream, [Update(key, patch, if_version=before.version)])[0])
         after = self.one(connector, key)
         assert self.shows(after.payload, patch), "an updated record does not show the update"
         if facts.lock == "native":
@@ -280,7 +282,7 @@ class ConnectorContract(ContractSubject):
         key = self.make(connector, 1)[0]
         version = self.one(connector, key).version
         self.edit(connector, key, 1)
-        late = connector.write(self.stream, [Update(key, self.patch(2), expected=version)])[0]
+        late = connector.write(self.stream, [Update(key, self.patch(2), if_version=version)])[0]
         assert isinstance(late.error, RecordStaleError), (
             "a stale update must end in RecordStaleError; else claim `lock: none`"
         )
@@ -293,7 +295,7 @@ class ConnectorContract(ContractSubject):
         keys = self.make(connector, 2)
         cursor = self.read(connector)[-1].cursor
         self.settle(connector)
-        key_of(connector.write(self.stream, [Delete(keys[0], expected=None)])[0])
+        key_of(connector.write(self.stream, [Delete(keys[0], if_version=None)])[0])
         assert keys[0] in connector.fetch(self.stream, keys).gone, "a deleted key must be `gone`"
         swept = {key for portion in connector.keys(self.stream) for key in portion}
         assert keys[0] not in swept, "keys() still has a deleted key"
@@ -301,7 +303,7 @@ class ConnectorContract(ContractSubject):
         if facts.deletions == "pages":
             gone = {key for page in self.read(connector, cursor) for key in page.gone}
             assert keys[0] in gone, "pages() must tell a deletion; else claim `deletions: sweep`"
-        again = connector.write(self.stream, [Delete(keys[0], expected=None)])[0]
+        again = connector.write(self.stream, [Delete(keys[0], if_version=None)])[0]
         assert again.key == keys[0] or isinstance(again.error, RecordMissingError), (
             "deleting twice must succeed or end in RecordMissingError"
         )
@@ -313,14 +315,14 @@ class ConnectorContract(ContractSubject):
         )
         key = self.make(connector, 1)[0]
         before = self.one(connector, key)
-        outcome = connector.write(self.stream, [Act(key, str(self.action), before.version)])[0]
+        outcome = connector.write(self.stream, [Action(key, str(self.action), before.version)])[0]
         key_of(outcome)
         assert self.one(connector, key).payload != before.payload, "the action changed nothing"
 
     def test_unknown_action_is_refused(self, connector: Connector) -> None:
         self.claims(connector, "actions")
         key = self.make(connector, 1)[0]
-        outcome = connector.write(self.stream, [Act(key, "no_such_action", None)])[0]
+        outcome = connector.write(self.stream, [Action(key, "no_such_action", None)])[0]
         assert isinstance(outcome.error, RecordError), (
             "an unknown action must be an Outcome with RecordRejectedError"
         )
@@ -335,9 +337,11 @@ class ConnectorContract(ContractSubject):
 
     def test_genuine_delivery_is_believed(self, connector: Connector, hook: Request) -> None:
         assert connector.verify(hook), "verify() refuses a genuine delivery"
-        nudges = connector.nudges(hook.body)
-        assert nudges, "nudges() must name what the delivery is about"
-        assert all(nudge.event_id for nudge in nudges), "every nudge needs an event_id"
+        notifications = connector.notifications(hook.body)
+        assert notifications, "notifications() must name what the delivery is about"
+        assert all(notification.event_id for notification in notifications), (
+            "every notification needs an event_id"
+        )
 
     def test_forged_delivery_is_refused(self, connector: Connector, hook: Request) -> None:
         forged = replace(hook, body=hook.body + b" ")
@@ -353,7 +357,7 @@ class ConnectorContract(ContractSubject):
     @pytest.mark.usefixtures("hook")
     def test_gibberish_breaks_the_contract(self, connector: Connector) -> None:
         with pytest.raises(ContractError):
-            connector.nudges(b"\x00 not what was promised")
+            connector.notifications(b"\x00 not what was promised")
 
     def test_delivery_without_webhooks_is_refused(self, connector: Connector) -> None:
         if self.manifest(connector).webhooks:

@@ -1,4 +1,4 @@
-"""What twins share: a settable clock, a request log, fault switches ("vices"), a loopback server.
+"""What twins share: a settable clock, a request log, fault switches, a loopback server.
 
 A twin is a local emulator of a system, answering over real HTTP. This module knows no system; it
 keeps no payloads and no secrets: the log has methods, paths and statuses only.
@@ -23,7 +23,7 @@ from typing import Any, Literal
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from connectors.kit.vices import Chances
+from connectors.kit.faults import Chances
 
 #: What can go wrong. The wording of `throttled`, `quota` and `down` is the vendor's (see `Voice`).
 #: throttled  429, not executed            lost       executed, then an error status comes back
@@ -31,13 +31,13 @@ from connectors.kit.vices import Chances
 #: down       5xx, not executed            reset      executed, connection closed in mid-body
 #: html       a proxy's page, not executed truncated  executed, complete HTTP but half the JSON
 #: slow       answers after `seconds`; comes together with any other
-ViceKind = Literal[
+HttpFault = Literal[
     "throttled", "quota", "down", "html", "lost", "timeout", "reset", "truncated", "slow"
 ]
 EXECUTED: frozenset[str] = frozenset({"lost", "timeout", "reset", "truncated"})
 STATUSES: dict[str, int] = {"throttled": 429, "quota": 403, "down": 503, "lost": 502, "html": 502}
-#: What the vices of `connectors.kit.vices` are on the line.
-LINE: dict[str, tuple[ViceKind, dict[str, Any]]] = {
+#: What the faults of `connectors.kit.faults` are on the line.
+LINE: dict[str, tuple[HttpFault, dict[str, Any]]] = {
     "throttled": ("throttled", {"retry_after": 1}),
     "abrupt": ("throttled", {}),
     "quota": ("quota", {"retry_after": 1}),
@@ -101,8 +101,8 @@ class Entry:
     path: str
     #: 0: the connection was broken on purpose.
     status: int
-    #: The vices that struck.
-    vices: tuple[str, ...] = ()
+    #: The faults that struck.
+    faults: tuple[str, ...] = ()
     #: Milliseconds from the first byte to the answer.
     took_ms: float = 0.0
 
@@ -130,10 +130,10 @@ class RequestLog:
 
 
 @dataclass(frozen=True, slots=True)
-class Vice:
+class Fault:
     """One fault switch: what happens, where, and how often."""
 
-    kind: ViceKind
+    kind: HttpFault
     #: A glob over `METHOD /path`, such as `POST */batch/create`.
     route: str = "*"
     probability: float = 1.0
@@ -160,27 +160,27 @@ class Vice:
         return bool(self.late) or self.kind in EXECUTED
 
 
-class Vices:
-    """The active vices; a seeded random generator makes a run repeatable."""
+class Faults:
+    """The active faults; a seeded random generator makes a run repeatable."""
 
     def __init__(self, seed: int = 0) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - a dice, not a secret
         self._lock = threading.Lock()
-        self._queue: list[tuple[Vice, int | None]] = []
+        self._queue: list[tuple[Fault, int | None]] = []
 
-    def add(self, kind: ViceKind, route: str = "*", **options: Any) -> None:
-        """Switches a vice on; options are the fields of `Vice`."""
-        vice = Vice(kind, route, **options)
+    def add(self, kind: HttpFault, route: str = "*", **options: Any) -> None:
+        """Switches a fault on; options are the fields of `Fault`."""
+        fault = Fault(kind, route, **options)
         with self._lock:
-            self._queue.append((vice, vice.times))
+            self._queue.append((fault, fault.times))
 
     def clear(self) -> None:
         """Switches all of them off."""
         with self._lock:
             self._queue.clear()
 
-    def misbehave(self, chances: Chances, route: str = "*", *, seed: int = 0) -> None:
-        """Switches on the HTTP form of these vices, and all others off, with a new generator."""
+    def inject_faults(self, chances: Chances, route: str = "*", *, seed: int = 0) -> None:
+        """Switches on the HTTP form of these faults, and all others off, with a new generator."""
         with self._lock:
             self._dice = random.Random(seed)  # noqa: S311 - a dice, not a secret
             self._queue.clear()
@@ -189,31 +189,31 @@ class Vices:
                 kind, options = LINE[name]
                 self.add(kind, route, probability=chance, **options)
 
-    def draw(self, method: str, path: str) -> list[Vice]:
+    def draw(self, method: str, path: str) -> list[Fault]:
         """Returns what strikes this request: all slow ones and at most one other."""
-        struck: list[Vice] = []
+        struck: list[Fault] = []
         with self._lock:
-            kept: list[tuple[Vice, int | None]] = []
-            for vice, left in self._queue:
-                if self._strikes(vice, f"{method} {path}", struck):
-                    late = self._dice.random() < 0.5 if vice.late is None else vice.late
-                    struck.append(replace(vice, late=late))
+            kept: list[tuple[Fault, int | None]] = []
+            for fault, left in self._queue:
+                if self._strikes(fault, f"{method} {path}", struck):
+                    late = self._dice.random() < 0.5 if fault.late is None else fault.late
+                    struck.append(replace(fault, late=late))
                     left = None if left is None else left - 1
                 if left != 0:
-                    kept.append((vice, left))
+                    kept.append((fault, left))
             self._queue = kept
         return struck
 
-    def _strikes(self, vice: Vice, call: str, struck: list[Vice]) -> bool:
-        if vice.kind != "slow" and any(other.kind != "slow" for other in struck):
+    def _strikes(self, fault: Fault, call: str, struck: list[Fault]) -> bool:
+        if fault.kind != "slow" and any(other.kind != "slow" for other in struck):
             return False
-        if not fnmatchcase(call, vice.route):
+        if not fnmatchcase(call, fault.route):
             return False
-        return vice.probability >= 1.0 or self._dice.random() < vice.probability
+        return fault.probability >= 1.0 or self._dice.random() < fault.probability
 
 
 #: The vendor's own words for an error status: body, content type is JSON.
-Voice = Callable[[Vice], bytes]
+Voice = Callable[[Fault], bytes]
 
 _PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
 
@@ -234,29 +234,29 @@ class _Capture:
 
 
 class Faulty:
-    """An application with vices and a request log around it."""
+    """An application with faults and a request log around it."""
 
     def __init__(
-        self, app: ASGIApp, *, clock: Clock, vices: Vices, log: RequestLog, voice: Voice
+        self, app: ASGIApp, *, clock: Clock, faults: Faults, log: RequestLog, voice: Voice
     ) -> None:
         self._app = app
         self._clock = clock
-        self._vices = vices
+        self._faults = faults
         self._log = log
         self._voice = voice
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request, with or without a vice."""
+        """Answers one request, with or without a fault."""
         if scope["type"] != "http":
             return
-        struck = self._vices.draw(scope["method"], scope["path"])
+        struck = self._faults.draw(scope["method"], scope["path"])
         noted = self._noted(scope, send, struck)
         await self._answer(struck, (scope, receive, noted))
 
-    def _noted(self, scope: Scope, send: Send, struck: list[Vice]) -> Send:
+    def _noted(self, scope: Scope, send: Send, struck: list[Fault]) -> Send:
         """Logs the response just before it is sent, and dates it by the twin's clock."""
         begun = time.perf_counter()
-        kinds = tuple(vice.kind for vice in struck)
+        kinds = tuple(fault.kind for fault in struck)
         broken = bool({"reset", "timeout"} & {*kinds})
 
         async def noted(message: Message) -> None:
@@ -270,12 +270,12 @@ class Faulty:
 
         return noted
 
-    async def _answer(self, struck: list[Vice], call: tuple[Scope, Receive, Send]) -> None:
+    async def _answer(self, struck: list[Fault], call: tuple[Scope, Receive, Send]) -> None:
         scope, receive, send = call
-        for vice in struck:
-            if vice.kind == "slow":
-                await asyncio.sleep(vice.seconds)
-        bad = next((vice for vice in struck if vice.kind != "slow"), None)
+        for fault in struck:
+            if fault.kind == "slow":
+                await asyncio.sleep(fault.seconds)
+        bad = next((fault for fault in struck if fault.kind != "slow"), None)
         if bad is None:
             await self._app(scope, receive, send)
         elif not bad.executed:
@@ -286,32 +286,32 @@ class Faulty:
             await self._app(scope, receive, capture.send)
             await self._spoil(bad, capture, (receive, send))
 
-    async def _refuse(self, vice: Vice, send: Send) -> None:
-        page = vice.kind == "html"
-        body = _PAGE if page else self._voice(vice)
+    async def _refuse(self, fault: Fault, send: Send) -> None:
+        page = fault.kind == "html"
+        body = _PAGE if page else self._voice(fault)
         kind = b"text/html; charset=utf-8" if page else b"application/json;charset=utf-8"
         headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-        if vice.retry_after is not None:
-            headers.append((b"retry-after", f"{vice.retry_after:g}".encode()))
-        await _send(send, vice.code(), headers, body)
+        if fault.retry_after is not None:
+            headers.append((b"retry-after", f"{fault.retry_after:g}".encode()))
+        await _send(send, fault.code(), headers, body)
 
-    async def _spoil(self, vice: Vice, good: _Capture, ends: tuple[Receive, Send]) -> None:
+    async def _spoil(self, fault: Fault, good: _Capture, ends: tuple[Receive, Send]) -> None:
         receive, send = ends
         half = good.body[: len(good.body) // 2]
-        if vice.kind == "timeout":
-            await _silence(receive, vice.seconds)
+        if fault.kind == "timeout":
+            await _silence(receive, fault.seconds)
             await _send(send, 504, [(b"content-type", b"text/html")], _PAGE)
-        elif vice.kind == "reset":
+        elif fault.kind == "reset":
             start = {"type": "http.response.start", "status": good.status, "headers": good.headers}
             await send(start)
             await send({"type": "http.response.body", "body": half, "more_body": True})
             # returning with a body promised and not sent closes the connection
-        elif vice.kind == "truncated":
+        elif fault.kind == "truncated":
             headers = [h for h in good.headers if h[0].lower() != b"content-length"]
             headers.append((b"content-length", str(len(half)).encode()))
             await _send(send, good.status, headers, half)
         else:
-            await self._refuse(vice, send)
+            await self._refuse(fault, send)
 
 
 async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -1,7 +1,7 @@
 """The reference connector: a small system of our own, for tests, tours and rehearsals."""
 
 from connectors.memory.connector import MemoryConnector
-from connectors.memory.shapes import StreamShape, Vices
+from connectors.memory.shapes import Faults, StreamShape
 from connectors.memory.system import MemorySystem, Written, manifest_of
 
-__all__ = ["MemoryConnector", "MemorySystem", "StreamShape", "Vices", "Written", "manifest_of"]
+__all__ = ["Faults", "MemoryConnector", "MemorySystem", "StreamShape", "Written", "manifest_of"]

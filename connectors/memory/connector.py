@@ -1,6 +1,6 @@
 """The connector of a memory system: pages, batches, cursors, errors.
 
-Every call is subject to the system's vices; it refuses what the stream does not claim.
+Every call is subject to the system's faults; it refuses what the stream does not claim.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 from connectors.kit.budget import Budget
 from connectors.kit.contract import (
-    Act,
+    Action,
     Create,
     Delete,
     FieldNeed,
     Finding,
     Merge,
-    Nudge,
+    Notification,
     Outcome,
     Page,
     Payload,
@@ -32,13 +32,13 @@ from connectors.kit.contract import (
 )
 from connectors.kit.errors import ContractError, CredentialsError, RecordError, UnavailableError
 from connectors.memory.describing import described
+from connectors.memory.faults import SLOW, FaultInjector, refused
 from connectors.memory.reading import Place, Reader, place
 from connectors.memory.rules import check_state, rejected
 from connectors.memory.system import MemorySystem
 from connectors.memory.tables import Row
-from connectors.memory.vices import SLOW, Weather, refused
 from connectors.memory.webhooks import events, genuine
-from connectors.memory.writing import Pen
+from connectors.memory.writing import RowWriter
 
 
 class MemoryConnector:
@@ -64,7 +64,7 @@ class MemoryConnector:
         self._size = int(settings.get("page") or 100)
         overlap = settings.get("overlap")
         self._overlap = 5.0 if overlap is None else float(overlap)
-        self._weather = Weather(system)
+        self._weather = FaultInjector(system)
         for stream in settings.get("streams") or ():
             if stream not in system.streams():
                 system.declare(stream)
@@ -183,17 +183,17 @@ class MemoryConnector:
             yield [row.key for row in reader.shown(rows)]
             self.system.turn_page(stream, last=last)
 
-    def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
+    def find(self, stream: str, external_ids: Sequence[str]) -> Mapping[str, Record]:
         """Returns what was created with these hub ids, followed through merges."""
         self._call()
         self._weather.reading("find")
         found: dict[str, Record] = {}
         if self.system.shape(stream).facts.once is None:
             return found
-        vices = self.system.vices
-        newest = vices.lag if vices.find_lags else 0.0
+        faults = self.system.faults
+        newest = faults.lag if faults.find_lags else 0.0
         latest = Reader(self.system, stream, size=1, overlap=newest).horizon
-        for hub_id in once:
+        for hub_id in external_ids:
             where = "WHERE stream = ? AND once = ? AND modified_at <= ? ORDER BY fate DESC"
             for row in self.system.tables.rows(where, stream, hub_id, latest):
                 there = self._survivor(stream, row.key)
@@ -216,8 +216,8 @@ class MemoryConnector:
             outcomes = [self._one(pen, stream, write) for write in writes[:happens]]
         for hook in self.system.hooks.after_write:
             hook(stream)
-        vices = self.system.vices
-        time.sleep(max(vices.slow, SLOW if self.system.strikes("slow") else 0.0))
+        faults = self.system.faults
+        time.sleep(max(faults.slow, SLOW if self.system.strikes("slow") else 0.0))
         lost = UnavailableError(f"{self.system.name} did not answer: the outcome is unknown")
         if fault in ("lost", "partial"):
             raise lost
@@ -225,10 +225,10 @@ class MemoryConnector:
             outcomes[self._weather.cut(len(outcomes))] = Outcome(error=lost)
         return outcomes
 
-    def _one(self, pen: Pen, stream: str, write: Write) -> Outcome:
+    def _one(self, pen: RowWriter, stream: str, write: Write) -> Outcome:
         told: Payload = {}
         if isinstance(write, Update):
-            told = pen.overwritten(write.key, write.payload, write.expected)
+            told = pen.overwritten(write.key, write.payload, write.if_version)
         try:
             row, op = self._applied(pen, stream, write)
         except RecordError as error:
@@ -238,29 +238,29 @@ class MemoryConnector:
             return Outcome(key=row.key)
         return Outcome(key=row.key, record=record(row), overwritten=told or None)
 
-    def _applied(self, pen: Pen, stream: str, write: Write) -> tuple[Row, str]:
+    def _applied(self, pen: RowWriter, stream: str, write: Write) -> tuple[Row, str]:
         shape = self.system.shape(stream)
-        if broken := refused(self.system.vices, stream, write):
-            self.system.has_struck("refused")
+        if broken := refused(self.system.faults, stream, write):
+            self.system.has_happened("refused")
             raise rejected(stream, getattr(write, "key", None), broken)
         match write:
-            case Create(once=once, payload=payload) if shape.facts.create:
+            case Create(external_id=once, payload=payload) if shape.facts.create:
                 new = {shape.state: shape.initial}
                 check_state(shape, new, {**new, **payload}, where=(stream, None))
                 kept = once if shape.facts.once else None
-                return pen.create(payload, once=kept, key=None), "create"
-            case Update(key=key, payload=payload, expected=expected) if shape.facts.update:
-                row = pen.live(key, expected=expected)
+                return pen.create(payload, external_id=kept, key=None), "create"
+            case Update(key=key, payload=payload, if_version=expected) if shape.facts.update:
+                row = pen.live(key, if_version=expected)
                 if expected is not None and expected != str(row.version):
                     # Without a lock the write succeeds: over values that the writer never read.
                     self.system.tables.log(stream, key, "unread")
                 old = json.loads(row.payload)
                 check_state(shape, old, {**old, **payload}, where=(stream, key))
-                return pen.change(key, payload, expected=expected), "update"
-            case Delete(key=key, expected=expected) if shape.facts.delete:
-                return pen.delete(key, expected=expected), "delete"
-            case Act(key=key, action=action, expected=expected):
-                return pen.act(key, action, expected=expected), f"act:{action}"
+                return pen.change(key, payload, if_version=expected), "update"
+            case Delete(key=key, if_version=expected) if shape.facts.delete:
+                return pen.delete(key, if_version=expected), "delete"
+            case Action(key=key, transition=action, if_version=expected):
+                return pen.act(key, action, if_version=expected), f"act:{action}"
         what = type(write).__name__.lower()
         raise rejected(stream, getattr(write, "key", None), {what: "this stream cannot do it"})
 
@@ -275,7 +275,7 @@ class MemoryConnector:
         """Returns True if the delivery has our signature and is recent."""
         return genuine(request, self._secret)
 
-    def nudges(self, body: bytes) -> Sequence[Nudge]:
+    def notifications(self, body: bytes) -> Sequence[Notification]:
         """Reads a verified delivery."""
         return events(body)
 
@@ -290,7 +290,7 @@ def record(row: Row) -> Record:
         payload=json.loads(row.payload),
         version=str(row.version),
         modified_at=datetime.fromisoformat(row.modified_at),
-        once=row.once,
+        external_id=row.once,
     )
 
 

@@ -65,7 +65,7 @@ class Reader:
 
     def shown(self, rows: list[Row]) -> list[Row]:
         """Returns those of some rows that are not hidden from us."""
-        if not self._system.vices.hidden:
+        if not self._system.faults.hidden:
             return rows
         return [row for row in rows if not self._system.hides(self._stream, row.key)]
 
@@ -78,7 +78,7 @@ class Reader:
 
     def changed(self, since: str, number: int) -> tuple[list[Row], bool]:
         """Returns rows in any state that changed after a position, oldest first."""
-        lag = timedelta(seconds=self._system.vices.lag)
+        lag = timedelta(seconds=self._system.faults.lag)
         until = min(self._until, as_text(self._system.moment() - lag))
         if lag and number == 0:
             self._note_late(max(since, until))
@@ -91,7 +91,7 @@ class Reader:
     def _note_late(self, since: str) -> None:
         where = "WHERE stream = ? AND modified_at > ? AND modified_at <= ? LIMIT 1"
         if self._system.tables.rows(where, self._stream, since, self._until):
-            self._system.has_struck("lag")
+            self._system.has_happened("lag")
 
     def after(self, row: Row) -> Place:
         """Returns the position from which a later read continues when this row was the last."""

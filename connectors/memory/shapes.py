@@ -1,4 +1,4 @@
-"""The properties of a stream of the memory system, and the system's vices: plain values.
+"""The properties of a stream of the memory system, and the system's faults: plain values.
 
 Both are kept in the system's file, so that every process sees the same. Nothing here acts.
 """
@@ -44,8 +44,8 @@ class StreamShape(BaseModel):
     initial: str = "draft"
 
 
-class Vices(BaseModel):
-    """The system's vices. Probabilities are 0..1 per call and drawn from `seed`."""
+class Faults(BaseModel):
+    """The system's faults. Probabilities are 0..1 per call and drawn from `seed`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -73,7 +73,7 @@ class Vices(BaseModel):
     slow: float = 0.0
     #: Faults for the next calls to which they apply, in this order; before any probability.
     script: tuple[Fault, ...] = ()
-    #: Active vices of `connectors.kit.vices` -> their probability.
+    #: Active faults of `connectors.kit.faults` -> their probability.
     chances: dict[str, float] = {}
     #: Seconds by which the system's clock is wrong.
     skew: float = 0.0

@@ -1,6 +1,6 @@
 """The memory system: our own CRM or ERP, which does what real ones do, on request.
 
-This is the remote system: its data, clock, versions, tombstones, merges and vices. Tests act
+This is the remote system: its data, clock, versions, tombstones, merges and faults. Tests act
 here as its users; the hub only uses `MemoryConnector`.
 """
 
@@ -17,13 +17,13 @@ from typing import Any, ClassVar
 
 from connectors.kit.contract import Payload, Request
 from connectors.kit.errors import ContractError, RecordMissingError, RecordRejectedError
+from connectors.kit.faults import Chances, chosen, journeys, luck
 from connectors.kit.manifest import Manifest, StreamFacts, read_manifest
-from connectors.kit.vices import Chances, chosen, journeys, luck
-from connectors.memory.shapes import StreamShape, Vices
+from connectors.memory.faults import faults_from
+from connectors.memory.shapes import Faults, StreamShape
 from connectors.memory.tables import Row, Tables
-from connectors.memory.vices import vices_of
 from connectors.memory.webhooks import Event, posted
-from connectors.memory.writing import Pen
+from connectors.memory.writing import RowWriter
 
 Clock = Callable[[], datetime]
 Hook = Callable[[str], None]
@@ -108,7 +108,7 @@ class MemorySystem:
         #: Calls of any kind that have reached the system through this object.
         self.calls = 0
         self.tables = Tables(str(path) if path else ":memory:")
-        self._vices: tuple[str | None, Vices] = (None, Vices())
+        self._vices: tuple[str | None, Faults] = (None, Faults())
         self._declare(streams)
 
     @classmethod
@@ -160,71 +160,71 @@ class MemorySystem:
         return whole
 
     @property
-    def vices(self) -> Vices:
-        """The system's current vices, in every process."""
+    def faults(self) -> Faults:
+        """The system's current faults, in every process."""
         text = self.tables.note("vices")
         if text != self._vices[0]:
-            self._vices = (text, Vices.model_validate_json(text) if text else Vices())
+            self._vices = (text, Faults.model_validate_json(text) if text else Faults())
         return self._vices[1]
 
-    @vices.setter
-    def vices(self, vices: Vices) -> None:
-        self.tables.remember("vices", vices.model_dump_json())
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self.tables.remember("vices", faults.model_dump_json())
 
-    def misbehave(self, vices: str | Chances = "none", /, **more: Any) -> None:
-        """Sets these vices and switches all others off; `misbehave()` switches all off.
+    def inject_faults(self, faults: str | Chances = "none", /, **more: Any) -> None:
+        """Sets these faults and switches all others off; `inject_faults()` switches all off.
 
-        `vices` are those of `connectors.kit.vices`, as `"lost:0.2,lag"`, with `seed` among `more`;
-        `more` are the fields of `Vices`. A wrong clock stays wrong: one that is corrected
-        jumps. Raises: ViceError.
+        `faults` are those of `connectors.kit.faults`, as `"lost:0.2,lag"`; `seed` is among `more`:
+        `more` are the fields of `Faults`. A wrong clock stays wrong: one that is corrected
+        jumps. Raises: FaultError.
         """
-        found = vices_of(chosen(vices), seed=int(more.get("seed", 0)))
+        found = faults_from(chosen(faults), seed=int(more.get("seed", 0)))
         with self.tables.transaction():
             self._bring_back()
-            self.vices = Vices(**{"skew": self.vices.skew, **found, **more})
+            self.faults = Faults(**{"skew": self.faults.skew, **found, **more})
 
     def roll(self, *about: object) -> float:
         """Returns the next number from 0 up to 1 of a sequence that all processes share."""
-        return luck(self.vices.seed, *about, self.tables.next("roll"))
+        return luck(self.faults.seed, *about, self.tables.next("roll"))
 
-    def strikes(self, vice: str) -> bool:
-        """Returns True if a vice strikes now."""
-        chance = self.vices.chances.get(vice, 0.0)
-        strikes = chance > 0 and self.roll(vice) < chance
+    def strikes(self, fault: str) -> bool:
+        """Returns True if a fault strikes now."""
+        chance = self.faults.chances.get(fault, 0.0)
+        strikes = chance > 0 and self.roll(fault) < chance
         if strikes:
-            self.has_struck(vice)
+            self.has_happened(fault)
         return strikes
 
-    def has_struck(self, vice: str) -> None:
-        """Counts that a vice has struck, for all processes together."""
-        self.tables.next(f"struck {vice}")
+    def has_happened(self, fault: str) -> None:
+        """Counts that a fault has struck, for all processes together."""
+        self.tables.next(f"struck {fault}")
 
     def struck(self) -> dict[str, int]:
-        """Returns vice -> how often it has struck; a clock that is wrong counts once."""
+        """Returns fault -> how often it has struck; a clock that is wrong counts once."""
         found = {name: int(n) for name, n in self.tables.notes("next struck ").items() if n != "0"}
-        return found | ({"skew": 1} if self.vices.skew else {})
+        return found | ({"skew": 1} if self.faults.skew else {})
 
     def vanished(self) -> list[tuple[str, str]]:
-        """Returns stream and key of every record that the vice `vanishing` has deleted once."""
+        """Returns stream and key of every record that the fault `vanishing` has deleted once."""
         found = [name.partition(" ") for name in self.tables.notes("vanished ")]
         return [(stream, key) for stream, _, key in found]
 
-    def forget_struck(self) -> None:
-        """Resets the count of how often vices struck."""
+    def forget_happened(self) -> None:
+        """Resets the count of how often faults struck."""
         for name in self.tables.notes("next struck "):
             self.tables.remember(f"next struck {name}", "0")
 
     def hide(self, stream: str, share: float) -> None:
         """Hides a share of a stream's records, as if a permission was revoked; 0: none."""
-        hidden = {**self.vices.hidden, stream: share}
-        self.vices = self.vices.model_copy(
+        hidden = {**self.faults.hidden, stream: share}
+        self.faults = self.faults.model_copy(
             update={"hidden": {name: part for name, part in hidden.items() if part}}
         )
 
     def hides(self, stream: str, key: str) -> bool:
         """Returns True if a record is invisible now."""
-        share = self.vices.hidden.get(stream, 0.0)
-        return share > 0 and luck(self.vices.seed, "hidden", stream, key) < share
+        share = self.faults.hidden.get(stream, 0.0)
+        return share > 0 and luck(self.faults.seed, "hidden", stream, key) < share
 
     def expire_cursors(self) -> None:
         """Expires every cursor issued so far: using one raises CursorExpiredError."""
@@ -243,12 +243,16 @@ class MemorySystem:
         payload: Mapping[str, Any] | None = None,
         *,
         key: str | None = None,
-        once: str | None = None,
+        external_id: str | None = None,
         **fields: Any,
     ) -> str:
         """Adds a record, not logged as a write of the hub; returns its key."""
         with self.tables.transaction():
-            return self.pen(stream).create({**(payload or {}), **fields}, once=once, key=key).key
+            return (
+                self.pen(stream)
+                .create({**(payload or {}), **fields}, external_id=external_id, key=key)
+                .key
+            )
 
     def edit(
         self, stream: str, key: str, patch: Mapping[str, Any] | None = None, **fields: Any
@@ -265,7 +269,7 @@ class MemorySystem:
     def merge(self, stream: str, key: str, *, into: str) -> str:
         """Merges the record `key` into another one, which keeps its own values.
 
-        Returns the survivor's key: with the vice `merged` it is a new one.
+        Returns the survivor's key: with the fault `merged` it is a new one.
         """
         with self.tables.transaction():
             return self.pen(stream).merge(key, into=into).key
@@ -279,7 +283,7 @@ class MemorySystem:
 
     def turn_page(self, stream: str, *, last: bool) -> None:
         """Applies what happens between two pages of a read, and after the last one."""
-        chances = self.vices.chances
+        chances = self.faults.chances
         if not last:
             for hook in self.hooks.between_pages:
                 hook(stream)
@@ -322,7 +326,7 @@ class MemorySystem:
     ) -> Iterator[Request]:
         """Returns what is due, as signed deliveries of up to `size` events.
 
-        What vices delay becomes due by the system's clock.
+        What faults delay becomes due by the system's clock.
         """
         while found := self.tables.told(self.now(), size):
             yield posted([Event(*one) for one in found], secret=secret, at=self.clock(), url=url)
@@ -330,7 +334,7 @@ class MemorySystem:
     def _tell(self, stream: str) -> Callable[[Row], None]:
         def tell(row: Row) -> None:
             number, now = self.tables.next("event"), self.moment()
-            for wait in journeys(self.vices.chances, self.roll, self.has_struck):
+            for wait in journeys(self.faults.chances, self.roll, self.has_happened):
                 due_at = as_text(now + timedelta(seconds=wait))
                 self.tables.tell(number, row, stream=stream, due_at=due_at)
 
@@ -370,7 +374,7 @@ class MemorySystem:
 
     def moment(self) -> datetime:
         """Returns the system's time."""
-        return self.clock() + timedelta(seconds=self.vices.skew)
+        return self.clock() + timedelta(seconds=self.faults.skew)
 
     def now(self) -> str:
         """Returns that time as text that sorts."""
@@ -381,17 +385,17 @@ class MemorySystem:
         self.calls += 1
         self.tables.next("call")
 
-    def pen(self, stream: str) -> Pen:
+    def pen(self, stream: str) -> RowWriter:
         """Returns the writer of a stream's rows."""
-        vices, at = self.vices, self.moment()
-        if vices.ties:
-            at = datetime.fromtimestamp(at.timestamp() // vices.ties * vices.ties, UTC)
-        return Pen(
+        faults, at = self.faults, self.moment()
+        if faults.ties:
+            at = datetime.fromtimestamp(at.timestamp() // faults.ties * faults.ties, UTC)
+        return RowWriter(
             self.tables,
             stream=stream,
             shape=self.shape(stream),
             now=as_text(at),
-            vices=vices,
+            faults=faults,
             tell=self._tell(stream) if self.tables.note("subscribed") else None,
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from connectors.kit.contract import Nudge, Request
+from connectors.kit.contract import Notification, Request
 from connectors.kit.errors import ContractError
 from connectors.kit.signatures import genuine as signed
 from connectors.kit.signatures import recent, sign
@@ -30,11 +30,11 @@ def genuine(request: Request, secret: str) -> bool:
     return ours and recent(sent_at, request.received_at, tolerance=_TOLERANCE)
 
 
-def events(body: bytes) -> list[Nudge]:
+def events(body: bytes) -> list[Notification]:
     """Reads a delivery. Raises: ContractError."""
     try:
         return [
-            Nudge(
+            Notification(
                 stream=str(event["stream"]),
                 key=str(event["key"]),
                 event_id=str(event["id"]),

@@ -14,16 +14,16 @@ from connectors.kit.contract import Payload
 from connectors.kit.errors import RecordMissingError, RecordStaleError
 from connectors.memory.patches import get, leaves, lost, patched, shown
 from connectors.memory.rules import as_json, check_values, next_state, rejected
-from connectors.memory.shapes import StreamShape, Vices
+from connectors.memory.shapes import Faults, StreamShape
 from connectors.memory.tables import Row, Tables
 
 #: Versions of a record that a system with `lock: told` remembers.
 _VERSIONS_KEPT = 20
-#: Way of writing -> the vice that it is.
-_VICE_OF = {"upper": "shouted", "truncate": "shortened", "round": "rounded"}
+#: Way of writing -> the fault that it is.
+_FAULT_OF = {"upper": "shouted", "truncate": "shortened", "round": "rounded"}
 
 
-class Pen:
+class RowWriter:
     """Changes rows of one stream at one moment; `tell` hears of every changed row."""
 
     def __init__(
@@ -33,57 +33,63 @@ class Pen:
         stream: str,
         shape: StreamShape,
         now: str,
-        vices: Vices | None = None,
+        faults: Faults | None = None,
         tell: Callable[[Row], None] | None = None,
     ) -> None:
         self._tables = tables
         self._stream = stream
         self._shape = shape
         self._now = now
-        self._vices = vices or Vices()
+        self._vices = faults or Faults()
         self._tell = tell
 
-    def create(self, payload: Mapping[str, Any], *, once: str | None, key: str | None) -> Row:
+    def create(
+        self, payload: Mapping[str, Any], *, external_id: str | None, key: str | None
+    ) -> Row:
         """Adds a record. Raises: RecordRejectedError."""
         whole = patched({}, payload, lists=self._shape.lists)
         if self._shape.acts and get(whole, self._shape.state) is None:
             whole[self._shape.state] = self._shape.initial
-        self._check_once(once)
+        self._check_external_id(external_id)
         number = self._tables.next(f"number {self._stream}")
-        row = Row(key or str(number), number, "", 0, "", once, "live", None)
+        row = Row(key or str(number), number, "", 0, "", external_id, "live", None)
         return self._save(row, whole, key=None)
 
-    def change(self, key: str, patch: Mapping[str, Any], *, expected: str | None = None) -> Row:
+    def change(self, key: str, patch: Mapping[str, Any], *, if_version: str | None = None) -> Row:
         """Patches a record. Raises: RecordMissingError, RecordRejectedError, RecordStaleError."""
-        row = self.live(key, expected=expected)
+        row = self.live(key, if_version=if_version)
         whole = patched(json.loads(row.payload), patch, lists=self._shape.lists)
         if self._shape.facts.lock == "told":
             self._tables.keep(self._stream, row, most=_VERSIONS_KEPT)
         return self._save(row, whole, key=key)
 
-    def overwritten(self, key: str, patch: Mapping[str, Any], expected: str | None) -> Payload:
+    def overwritten(self, key: str, patch: Mapping[str, Any], if_version: str | None) -> Payload:
         """Returns what a patch of that version would replace unread, where the system tells it."""
         row = self._tables.row(self._stream, key)
-        if self._shape.facts.lock != "told" or row is None or expected in (None, str(row.version)):
+        if (
+            self._shape.facts.lock != "told"
+            or row is None
+            or if_version in (None, str(row.version))
+        ):
             return {}
-        past = self._tables.kept(self._stream, key, str(expected))
+        past = self._tables.kept(self._stream, key, str(if_version))
         return {} if past is None else lost(json.loads(past), json.loads(row.payload), patch)
 
-    def act(self, key: str, action: str, *, expected: str | None = None) -> Row:
+    def act(self, key: str, action: str, *, if_version: str | None = None) -> Row:
         """Moves a record to another state. Raises: as `change`."""
-        row = self.live(key, expected=expected)
+        row = self.live(key, if_version=if_version)
         payload: Payload = json.loads(row.payload)
         state = next_state(self._shape, payload, action, where=(self._stream, key))
         return self._save(row, {**payload, self._shape.state: state}, key=key)
 
-    def delete(self, key: str, *, expected: str | None = None) -> Row:
+    def delete(self, key: str, *, if_version: str | None = None) -> Row:
         """Leaves a tombstone. Raises: RecordMissingError, RecordStaleError."""
-        return self._put(replace(self.live(key, expected=expected), fate="gone"))
+        return self._put(replace(self.live(key, if_version=if_version), fate="gone"))
 
     def merge(self, key: str, *, into: str) -> Row:
         """Makes a record live on as another one, which counts as changed; returns the survivor.
 
-        With the vice `merged` both live on as a third record, which has the values of `into`.
+        With the fault `merged` both live on as a third record, which has the values of `into`.
         """
         loser, winner = self.live(key), self.live(into)
         if not self._vices.merged:
@@ -110,7 +116,7 @@ class Pen:
         self._check_unique(row, json.loads(row.payload), key=key)
         return self._put(replace(row, fate="live"))
 
-    def live(self, key: str, *, expected: str | None = None) -> Row:
+    def live(self, key: str, *, if_version: str | None = None) -> Row:
         """Returns a record that is there and, where the stream locks, has the expected version."""
         row = self._tables.row(self._stream, key)
         if row is None or row.fate != "live":
@@ -118,7 +124,7 @@ class Pen:
             message = f"{self._stream} {key} {what}; fetch it to learn what became of it"
             raise RecordMissingError(message, stream=self._stream, key=key)
         locks = self._shape.facts.lock == "native"
-        if locks and expected is not None and expected != str(row.version):
+        if locks and if_version is not None and if_version != str(row.version):
             message = f"{self._stream} {key} changed since it was read; read it again"
             raise RecordStaleError(message, stream=self._stream, key=key)
         return row
@@ -135,8 +141,8 @@ class Pen:
 
     def _note_ways(self, ways: Mapping[str, str], given: Payload, kept: Payload) -> None:
         changed = [way for path, way in ways.items() if get(given, path) != get(kept, path)]
-        for vice in {_VICE_OF.get(way.partition(":")[0]) for way in changed} - {None}:
-            self._tables.next(f"struck {vice}")
+        for fault in {_FAULT_OF.get(way.partition(":")[0]) for way in changed} - {None}:
+            self._tables.next(f"struck {fault}")
 
     def _common_ways(self, payload: Payload) -> dict[str, str]:
         ways = self._vices.ways
@@ -166,7 +172,7 @@ class Pen:
             self._tell(newer)
         return newer
 
-    def _check_once(self, once: str | None) -> None:
+    def _check_external_id(self, once: str | None) -> None:
         if once is None or not self._shape.once_unique:
             return
         where = "WHERE stream = ? AND once = ? AND fate = 'live'"

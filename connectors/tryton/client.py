@@ -26,7 +26,7 @@ from connectors.kit.errors import (
     UnavailableError,
 )
 from connectors.kit.http import Http, Reply, read_json
-from connectors.tryton.turns import lock_path, turn
+from connectors.tryton.write_lock import lock_path, turn
 
 #: Time-out of a call; Tryton itself gives up reading after 60 s.
 TIMEOUT = httpx.Timeout(90.0, connect=5.0)

@@ -12,7 +12,7 @@ from connectors.kit.budget import Budget
 from connectors.kit.contract import (
     FieldNeed,
     Finding,
-    Nudge,
+    Notification,
     Outcome,
     Page,
     Record,
@@ -25,7 +25,7 @@ from connectors.tryton.client import Account, TrytonClient
 from connectors.tryton.reading import PAGE, Reader
 from connectors.tryton.schema import describe
 from connectors.tryton.streams import STREAMS, Stream
-from connectors.tryton.writes import Writer
+from connectors.tryton.writer import Writer
 
 #: Release series that the connector is tested with.
 TRIED = ("8.2",)
@@ -134,9 +134,9 @@ class TrytonConnector:
         """Yields all keys in chunks."""
         return self._reader.keys(self._stream(stream))
 
-    def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
+    def find(self, stream: str, external_ids: Sequence[str]) -> Mapping[str, Record]:
         """Returns the records that earlier creates with these hub ids have made."""
-        return self._reader.find(self._stream(stream), once)
+        return self._reader.find(self._stream(stream), external_ids)
 
     def write(self, stream: str, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Writes them, one outcome each in the same order."""
@@ -146,7 +146,7 @@ class TrytonConnector:
         """Returns False: Tryton sends no webhooks."""
         return False
 
-    def nudges(self, body: bytes) -> Sequence[Nudge]:
+    def notifications(self, body: bytes) -> Sequence[Notification]:
         """Raises: Tryton sends no webhooks."""
         raise ContractError("Tryton sends no webhooks; this delivery is not from it")
 

@@ -89,10 +89,10 @@ def _folded(row: Mapping[str, Any]) -> str:
     return " ".join(str(row.get("name") or "").casefold().split())
 
 
-def new_phones(values: Values, once: str | None) -> list[Values]:
+def new_phones(values: Values, external_id: str | None) -> list[Values]:
     """Takes the phones out of a new contact's values and returns them as rows of their own."""
     shared = {name: values.get(name) for name in ("party", "name")}
-    comment = f"tulay-phone:{once}" if once else None
+    comment = f"tulay-phone:{external_id}" if external_id else None
     return [{**shared, "comment": comment, **phone} for phone in added(values.pop("phones", ()))]
 
 

@@ -87,15 +87,15 @@ class Reader:
                 return
             after = found[-1]
 
-    def find(self, stream: Stream, once: Sequence[str]) -> Mapping[str, Record]:
+    def find(self, stream: Stream, external_ids: Sequence[str]) -> Mapping[str, Record]:
         """Returns the records that carry one of these hub ids; the oldest when several do."""
-        if not stream.once or not once:
+        if not stream.once or not external_ids:
             return {}
-        rows = self._rows(stream, [*stream.scope, _carries(stream, once)])
+        rows = self._rows(stream, [*stream.scope, _carries(stream, external_ids)])
         found: dict[str, Record] = {}
         for record in self._records(stream, rows):
-            if record.once is not None and record.once in once:
-                found.setdefault(record.once, record)
+            if record.external_id is not None and record.external_id in external_ids:
+                found.setdefault(record.external_id, record)
         return found
 
     def rows(self, stream: Stream, keys: Sequence[str]) -> dict[str, Row]:
@@ -212,12 +212,12 @@ def make_record(stream: Stream, row: Row, sales: Mapping[str, str]) -> Record:
         payload=stream.payload(row, sales),
         version=make_version(covered),
         modified_at=last_moment(each for _, each in covered),
-        once=stream.once_of(row),
+        external_id=stream.external_id_of(row),
     )
 
 
-def _carries(stream: Stream, once: Sequence[str]) -> Domain:
-    marks = [f"{MARK}{each}" for each in once]
+def _carries(stream: Stream, external_id: Sequence[str]) -> Domain:
+    marks = [f"{MARK}{each}" for each in external_id]
     if stream.once == "identifiers":
         return ["identifiers.code", "in", marks]
     ends = [[stream.once, "like", f"% {_literal(mark)}"] for mark in marks]

@@ -34,7 +34,7 @@ from connectors.kit.guard import end, guarded
 from connectors.tryton import seed
 from connectors.tryton.client import Account, TrytonClient
 from connectors.tryton.seed import MODULES, Seed
-from connectors.tryton.turns import lock_path
+from connectors.tryton.write_lock import lock_path
 
 DATABASE = "tulay"
 #: Environment variable: the folder with another Tryton's programs, such as that of a virtual

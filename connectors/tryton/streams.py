@@ -165,7 +165,7 @@ class Stream:
             self.finish(Draft(row, payload, sales))
         return payload
 
-    def once_of(self, row: Row) -> str | None:
+    def external_id_of(self, row: Row) -> str | None:
         """Returns the hub id that the record carries, when it does."""
         match self.once:
             case "identifiers":

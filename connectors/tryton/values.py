@@ -115,13 +115,13 @@ _WRITERS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def marked(text: str | None, once: str) -> str:
+def marked(text: str | None, external_id: str) -> str:
     """Adds a hub id to a text.
 
     >>> marked(None, "7"), marked("PO 12", "7")
     ('tulay:7', 'PO 12 tulay:7')
     """
-    return f"{text} {MARK}{once}" if text else f"{MARK}{once}"
+    return f"{text} {MARK}{external_id}" if text else f"{MARK}{external_id}"
 
 
 def unmarked(text: str | None) -> tuple[str | None, str | None]:

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.exits import epilog
+from hub.cli.exit_codes import epilog
 from hub.cli.screen import complain
 from hub.cli.session import Root, callback, markup
 

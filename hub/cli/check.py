@@ -16,7 +16,7 @@ import typer
 from connectors.kit.contract import Finding, StreamSchema
 from connectors.kit.errors import ConnectorError
 from hub.cli.completion import complete_connection
-from hub.cli.exits import FOUND
+from hub.cli.exit_codes import FOUND
 from hub.cli.session import command, session
 from hub.settings import Settings
 from hub.sync.context import Channel, Connection, Hub

@@ -106,7 +106,7 @@ def shown_policy(policy: EntityPolicy) -> dict[str, Any]:
     """Returns a policy in the words of tulay.yaml."""
     return {
         "create": sorted(policy.create),
-        **({} if policy.adopt is None else {"import": sorted(policy.adopt)}),
+        **({} if policy.imports is None else {"import": sorted(policy.imports)}),
         "delete": policy.delete,
         "default": _field(policy.fields.get("", FieldPolicy())),
         "fields": {path: _field(one) for path, one in policy.fields.items() if path},
@@ -116,9 +116,9 @@ def shown_policy(policy: EntityPolicy) -> dict[str, Any]:
 def _field(policy: FieldPolicy) -> dict[str, Any]:
     said: dict[str, Any] = {
         "owner": "any" if policy.owners is None else sorted(policy.owners),
-        "on_conflict": policy.both,
-        "on_first_match": policy.first,
-        "when_blank": policy.blank,
+        "on_conflict": policy.on_conflict,
+        "on_first_match": policy.on_first_match,
+        "when_blank": policy.when_blank,
     }
     return said if policy.unit is None else {**said, "unit": policy.unit}
 

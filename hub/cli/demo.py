@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.exits import FOUND
+from hub.cli.exit_codes import FOUND
 from hub.cli.progress import progress
 from hub.cli.session import command, session
 from hub.cli.termination import on_sigterm
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
         Exit code 1 when something differs at the end.
         """
         # Starting the systems is slow to import; no other command should pay for it.
-        from hub.demo.play import play
+        from hub.demo.start import play
 
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)  # who reads a pipe waits for every line

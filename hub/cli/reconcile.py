@@ -8,7 +8,7 @@ import typer
 
 from connectors.kit.budget import bulk
 from hub.cli.completion import complete_entity
-from hub.cli.exits import FOUND
+from hub.cli.exit_codes import FOUND
 from hub.cli.progress import progress
 from hub.cli.screen import Screen, plain, shown
 from hub.cli.session import command, session

@@ -8,7 +8,7 @@ import typer
 
 from hub.cli.completion import complete_connection
 from hub.cli.session import command, session
-from hub.sync.surprises import lift
+from hub.sync.change_limits import lift
 
 
 def register(app: typer.Typer) -> None:

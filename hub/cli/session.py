@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 import typer
 from typer.core import TyperGroup
 
-from hub.cli import exits
+from hub.cli import exit_codes
 from hub.cli.screen import Screen, complain
 
 if TYPE_CHECKING:  # loaded by the commands that need them: half of the start-up time
@@ -133,8 +133,10 @@ class Root(TyperGroup):
             asked = isinstance(ctx.obj, Session) and ctx.obj.debug
             if asked:
                 traceback.print_exc(file=sys.stderr)
-            code = exits.code_of(error)
-            complain(exits.message_of(error), "note" if code == exits.STOPPED else "error")
+            code = exit_codes.code_of(error)
+            complain(
+                exit_codes.message_of(error), "note" if code == exit_codes.STOPPED else "error"
+            )
             raise typer.Exit(code) from error
 
 

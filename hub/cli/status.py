@@ -10,13 +10,13 @@ from typing import Any
 import typer
 
 from hub.cli.errors import document
-from hub.cli.exits import FOUND
+from hub.cli.exit_codes import FOUND
 from hub.cli.screen import Screen, ago
 from hub.cli.session import command, session
 from hub.store import outbox
-from hub.store.accounts import usage
 from hub.store.conflicts import list_conflicts
 from hub.store.connections import ConnectionState, connection_states
+from hub.store.rate_limits import usage
 from hub.store.reviews import open_reviews
 from hub.store.runs import Run, recent_runs
 from hub.store.streams import StreamState, all_streams

@@ -11,7 +11,7 @@ import typer
 from hub.cli.attention import Matter, matters, resumes
 from hub.cli.completion import complete_entity
 from hub.cli.entity_names import checked_entity
-from hub.cli.exits import CONNECTION, FOUND, UNAVAILABLE
+from hub.cli.exit_codes import CONNECTION, FOUND, UNAVAILABLE
 from hub.cli.progress import progress
 from hub.cli.screen import Screen, complain, shown
 from hub.cli.session import Session, command, session

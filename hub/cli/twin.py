@@ -1,4 +1,4 @@
-"""`tulay twin SYSTEM`: a local stand-in for a system, to try things out without an account."""
+"""`tulay twin SYSTEM`: a local emulator of a system, to try things out without an account."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
+from connectors.kit.faults import FaultError, parse
 from connectors.kit.registry import Found, RegistryError, adopt, catalogue
-from connectors.kit.vices import ViceError, parse
+from hub.cli.screen import complain
 from hub.cli.session import Session, command, session
 from hub.cli.termination import end_quietly, on_sigterm
 from hub.errors import SettingsError, UnknownError
 from hub.settings import connector_folders
 from mappings.kit.files import nearest
 
-#: What one may need to speak to a stand-in, as its attributes. The HubSpot twin signs its webhooks
+#: What one may need to speak to an emulator, as its attributes. The HubSpot twin signs its webhooks
 #: with its client secret: the `webhook_secret` of the connection.
 _ACCESS = ("token", "client_secret", "developer_key", "database", "login", "password")
 
@@ -33,15 +34,19 @@ def register(app: typer.Typer) -> None:
         port: Annotated[int, typer.Option("--port", min=0, help="0: any free one.")] = 0,
         seed: Annotated[int, typer.Option("--seed", help="Other figure, other data.")] = 0,
         records: Annotated[int, typer.Option("--records", min=0, help="Companies in it.")] = 0,
-        vices: Annotated[
-            str, typer.Option("--vices", help="How it misbehaves, by the seed: all, lost,lag:1 ...")
+        faults: Annotated[
+            str, typer.Option("--faults", help="Faults, by the seed: all, lost,lag:1 ...")
         ] = "none",
+        old_faults: Annotated[str | None, typer.Option("--vices", hidden=True)] = None,
     ) -> None:
-        """Run a local stand-in for a system until Ctrl-C."""
+        """Run a local emulator of a system until Ctrl-C."""
+        if old_faults is not None:
+            complain("--vices is called --faults now; it goes with the next release", "note")
+            faults = old_faults
         options: dict[str, int | str] = {"port": port, "seed": seed, "records": records}
         # Ended politely, a twin that is a process of its own ends too.
         with on_sigterm(end_quietly):
-            _run(session(ctx), system, {**options, "vices": vices})
+            _run(session(ctx), system, {**options, "faults": faults})
 
 
 def _run(current: Session, system: str, options: Mapping[str, int | str]) -> None:
@@ -49,7 +54,7 @@ def _run(current: Session, system: str, options: Mapping[str, int | str]) -> Non
     running = _start(_found(current, system), options)
     try:
         screen = current.screen
-        # Throw-away credentials of a stand-in on loopback: not secrets.
+        # Throw-away credentials of an emulator on loopback: not secrets.
         access = {name: value for name in _ACCESS if (value := getattr(running, name, None))}
         screen.document({"system": system, "url": running.url, **access})
         screen.say(f"{system} answers at {running.url}")
@@ -82,10 +87,10 @@ def _start(one: Found, options: Mapping[str, int | str]) -> Any:
         raise SettingsError(f"{one.folder}: the twin cannot be loaded: {error}") from error
     taken = inspect.signature(start).parameters
     try:
-        if "vices" not in taken and parse(str(options["vices"])):
+        if "faults" not in taken and parse(str(options["faults"])):
             raise SettingsError(
-                f"the stand-in of {one.manifest.system} has no vices; leave them out"
+                f"the emulator of {one.manifest.system} has no faults; leave out --faults"
             )
         return start(**{key: value for key, value in options.items() if key in taken})
-    except ViceError as error:
-        raise SettingsError(f"--vices: {error}") from error
+    except FaultError as error:
+        raise SettingsError(f"--faults: {error}") from error

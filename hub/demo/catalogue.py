@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.hubspot.twin.places import PRODUCTS
+from connectors.hubspot.twin.geography import PRODUCTS
 from connectors.tryton.articles import ARTICLES
 
 #: Articles that are made to order.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hub.demo.world import World
+from hub.demo.systems import World
 from hub.store import links as stored
 from hub.store.golden import Golden, golden_by_entity
 from hub.store.links import links_by_golden

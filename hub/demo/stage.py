@@ -10,8 +10,8 @@ from typing import Any
 from connectors.kit.errors import UnavailableError
 from hub.demo.catalogue import MADE
 from hub.demo.figures import everyone
-from hub.demo.telling import Telling, short
-from hub.demo.world import World
+from hub.demo.narration import Narration, short
+from hub.demo.systems import World
 from hub.errors import SettingsError
 from hub.sync.run import Report, sync
 
@@ -25,12 +25,12 @@ class Stage:
     """The world, and the voice that tells what happens in it."""
 
     world: World
-    telling: Telling
+    narration: Narration
     today: date
 
     def sync(self) -> Report:
         """Brings both sides together. Raises: UnavailableError when something stands still."""
-        with self.telling.drawn() as progress:
+        with self.narration.drawn() as progress:
             report = sync(self.world.hub, progress=progress)
         if report.failed or report.paused or not report.quiet:
             stuck = "; ".join(f"{k}: {v}" for k, v in (report.failed | report.paused).items())
@@ -95,7 +95,7 @@ class Stage:
             ("products", crm.count("products"), office.count("product.product")),
             ("deals and orders", crm.count("deals"), office.count("sale.sale")),
         ]
-        self.telling.show(["", "HubSpot", "Tryton"], rows)
+        self.narration.show(["", "HubSpot", "Tryton"], rows)
 
     def show_deals(self, deals: Sequence[Row]) -> None:
         """Shows what became of deals, as the CRM says it."""
@@ -106,7 +106,7 @@ class Stage:
             state = values.get("tulay_order_state") or "waits"
             number = values.get("tulay_order_number")
             rows.append((short(name, 34), values["amount"], number, state))
-        self.telling.show(["deal of", "amount", "order", "the ERP says"], rows)
+        self.narration.show(["deal of", "amount", "order", "the ERP says"], rows)
 
     def show_balances(self) -> None:
         """Shows what customers owe, as the CRM says it."""
@@ -116,7 +116,7 @@ class Stage:
             for row in self.world.crm.objects("companies")
             if float((values := row["properties"]).get("tulay_invoiced") or 0)
         ]
-        self.telling.show(["customer in HubSpot", "invoiced", "open", "overdue"], rows)
+        self.narration.show(["customer in HubSpot", "invoiced", "open", "overdue"], rows)
 
 
 def company_of(deal: Row) -> str:

@@ -12,9 +12,9 @@ from hub.demo import customers, figures
 from hub.demo.catalogue import RAISED
 from hub.demo.customers import Known
 from hub.demo.figures import Figures
+from hub.demo.narration import plain, short
 from hub.demo.stage import Row, Stage, company_of
-from hub.demo.telling import plain, short
-from hub.demo.world import LONG_AGO
+from hub.demo.systems import LONG_AGO
 from hub.store.conflicts import list_conflicts
 from hub.sync.operate.reconcile import reconcile
 from hub.sync.operate.reconciliation import Reconciliation
@@ -62,7 +62,7 @@ class Story:
 
     def _two_systems(self) -> None:
         stage, crm = self.stage, self.stage.world.crm
-        stage.telling.step("Two systems, each with a life of its own")
+        stage.narration.step("Two systems, each with a life of its own")
         self._deals = stage.worth_winning(self.cast.deals)
         waiting = company_of(self._deals[-1])
         self._forget_address(waiting)
@@ -78,11 +78,11 @@ class Story:
         self._enter(known, own)
         stage.show_counts()
         names = {row["id"]: row["properties"]["name"] for row in companies}
-        stage.telling.say(
+        stage.narration.say(
             f"{len(known)} customers are in both, written differently; {len(own)} are in Tryton"
             " alone. For example:"
         )
-        stage.telling.show(
+        stage.narration.show(
             ["HubSpot", "Tryton", "the same by"],
             [(short(names[one.key]), short(one.erp.name), one.by) for one in _one_of_each(known)],
         )
@@ -101,11 +101,11 @@ class Story:
 
     def _first_sync(self) -> None:
         stage = self.stage
-        stage.telling.step("The first sync: known customers are recognised, others travel")
+        stage.narration.step("The first sync: known customers are recognised, others travel")
         report = stage.sync()
         self.figures.matched_not_duplicated = figures.matched(stage.world, self._twice)
         stage.show_counts()
-        stage.telling.say(
+        stage.narration.say(
             f"{self.figures.matched_not_duplicated} of the {len(self._twice)} customers in both"
             f" were recognised and not doubled. {report.written} records were written. Prices are"
             f" the ERP's: HubSpot has the new ones of {' and '.join(sorted(RAISED))}."
@@ -113,13 +113,13 @@ class Story:
 
     def _deals_are_won(self) -> None:
         stage = self.stage
-        stage.telling.step(f"{len(self._deals)} deals are won in HubSpot")
+        stage.narration.step(f"{len(self._deals)} deals are won in HubSpot")
         for deal in self._deals:
             stage.world.crm.edit("deals", deal["id"], dealstage="closedwon")
         stage.sync()
         stage.show_deals(self._deals)
         self._count_orders()
-        stage.telling.say(
+        stage.narration.say(
             f"Tryton has {self.figures.orders} confirmed orders. What is made to order is planned"
             f" already: {self.figures.productions} productions."
         )
@@ -130,19 +130,19 @@ class Story:
 
     def _what_was_missing(self) -> None:
         stage, crm = self.stage, self.stage.world.crm
-        stage.telling.step("One deal waits, is completed, and goes on by itself")
+        stage.narration.step("One deal waits, is completed, and goes on by itself")
         for note in crm.objects("notes"):
-            stage.telling.say(f"Note in HubSpot: {plain(note['properties']['hs_note_body'])}")
+            stage.narration.say(f"Note in HubSpot: {plain(note['properties']['hs_note_body'])}")
         crm.edit("companies", company_of(self._deals[-1]), **self._address)
         street, code, city = (self._address[name] for name in _ADDRESS)
-        stage.telling.say(f"A salesperson fills in {street}, {code} {city}; the next sync:")
+        stage.narration.say(f"A salesperson fills in {street}, {code} {city}; the next sync:")
         stage.sync()
         self._count_orders()
         stage.show_deals(self._deals[-1:])
 
     def _work_in_the_erp(self) -> None:
         stage, office = self.stage, self.stage.world.office
-        stage.telling.step("A day in the ERP: make, ship, bill, get paid")
+        stage.narration.step("A day in the ERP: make, ship, bill, get paid")
         sales = list(office.sales(stage.orders()).values())
         half = len(sales) // 2
         done, begun = sales[:half], sales[half : half + 2]
@@ -152,7 +152,7 @@ class Story:
         shipments = office.ship(done)
         bills = office.bill(done[1:], stage.today)
         office.get_paid(bills[0])
-        stage.telling.say(
+        stage.narration.say(
             f"In Tryton {productions} productions are done and {running} have begun,"
             f" {shipments} deliveries have left, {len(late) + len(bills)} invoices are posted."
             " One is paid; one is old and overdue. After the next sync HubSpot says:"
@@ -162,18 +162,18 @@ class Story:
         stage.show_deals(self._deals)
         stage.show_balances()
         tasks = {row["properties"]["hs_task_subject"] for row in stage.world.crm.objects("tasks")}
-        stage.telling.show(["new tasks of the salespeople"], [(task,) for task in sorted(tasks)])
+        stage.narration.show(["new tasks of the salespeople"], [(task,) for task in sorted(tasks)])
 
     def _both_edit(self) -> None:
         stage, office = self.stage, self.stage.world.office
-        stage.telling.step("One customer is edited on both sides")
+        stage.narration.step("One customer is edited on both sides")
         key, party = self._shortest()
         values = stage.company(key)
         name = values["name"]
         stage.world.crm.edit("companies", key, name=f"{name} Group", phone=_PHONE)
         office.rename(party, f"{name} Europe")
         office.write_email(party, f"accounts@{values['domain']}")
-        stage.telling.say(
+        stage.narration.say(
             f"{name}: HubSpot gets another name and telephone, Tryton another name and e-mail."
             " After the next sync both have the new telephone and e-mail, and the name waits for"
             " a person:"
@@ -197,17 +197,17 @@ class Story:
             ("telephone", crm["phone"], erp.get("phone")),
             ("e-mail", crm["tulay_email"], erp.get("email")),
         ]
-        self.stage.telling.show(
+        self.stage.narration.show(
             ["", "HubSpot", "Tryton"], [(what, short(a, 33), short(b, 33)) for what, a, b in rows]
         )
 
     def _decide(self) -> None:
-        hub, telling = self.stage.world.hub, self.stage.telling
+        hub, narration = self.stage.world.hub, self.stage.narration
         with hub.store.read() as tx:
             found = list_conflicts(tx)
         self.figures.conflicts = len(found)
         for one in found:
-            telling.say(
+            narration.say(
                 f"Conflict {one.id} about {one.path}: the hub has {one.ours!r},"
                 f" {one.connection} has {one.theirs!r}. A person takes the value of"
                 f" {one.connection}."
@@ -216,12 +216,12 @@ class Story:
 
     def _compare(self) -> None:
         stage = self.stage
-        stage.telling.step("All records of both sides are compared, field by field")
-        with stage.telling.drawn() as progress:
+        stage.narration.step("All records of both sides are compared, field by field")
+        with stage.narration.drawn() as progress:
             found = reconcile(stage.world.hub, progress=progress)
         self.figures.differences = len(found.different) + len(found.missing)
         self.figures.links = figures.count_links(stage.world.hub)
-        stage.telling.show(
+        stage.narration.show(
             ["", "linked records", "equal pairs", "differences"],
             [
                 (name, count, found.by_entity.get(name, 0), _differing(found, name))
@@ -231,19 +231,19 @@ class Story:
         self._complain(found)
         report = stage.sync()
         self.figures.writes_second_run = report.written
-        stage.telling.say(
+        stage.narration.say(
             f"{self.figures.differences} differences. Synced once more: {report.written} records"
             " were written."
         )
 
     def _complain(self, found: Reconciliation) -> None:
         for one in found.different[:_LISTED]:
-            self.stage.telling.say(
+            self.stage.narration.say(
                 f"{one.entity} {one.title!r} in {one.connection}: {one.path} is {one.shown!r}, the"
                 f" hub has {one.golden!r}"
             )
         for gap in found.missing[:_LISTED]:
-            self.stage.telling.say(f"{gap.entity} {gap.title!r}, {gap.connection}: {gap.reason}")
+            self.stage.narration.say(f"{gap.entity} {gap.title!r}, {gap.connection}: {gap.reason}")
 
 
 def _one_of_each(known: list[Known]) -> list[Known]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from hub.model.policy import EntityPolicy, FieldPolicy, item_of
 from hub.model.state import LinkState
-from hub.model.want import agree
+from hub.model.wanted import agree
 from mappings.canonical.values import Scalar, States, Values
 
 Cell = tuple[str, ...]
@@ -21,14 +21,14 @@ Tuple = tuple[Scalar, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class RecordContext:
     """Where, when and how a record was seen."""
 
     connection: str
     #: By the system's clock; only used by the policy "latest".
     modified_at: datetime | None = None
     #: The record meets its golden record for the first time.
-    first: bool = False
+    is_first: bool = False
     #: The hub made it and the answer was lost: where it differs, it is only written differently.
     created: bool = False
 
@@ -47,7 +47,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
+class FieldConflict:
     """Both sides changed a field and policy will not choose."""
 
     path: str
@@ -64,7 +64,7 @@ class Observation:
     #: Golden values to set; None removes.
     golden: Values = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
-    clashes: list[Clash] = field(default_factory=list)
+    conflicts: list[FieldConflict] = field(default_factory=list)
     #: Paths whose open conflict is over.
     settled: set[str] = field(default_factory=set)
     #: Something about the record was new.
@@ -74,7 +74,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Baseline:
     """What a sighting is judged against."""
 
     golden: Mapping[str, Scalar]
@@ -87,47 +87,53 @@ class Ground:
     changed_at: Callable[[str], datetime | None] = lambda _path: None
 
 
-def observe(ground: Ground, values: Mapping[str, Scalar], sighting: Sighting) -> Observation:
+def observe(
+    baseline: Baseline, values: Mapping[str, Scalar], context: RecordContext
+) -> Observation:
     """Returns what a record with these values means for its link and its golden record.
 
     >>> link = LinkState({"name": "ACME"})
     >>> found = observe(
-    ...     Ground({"name": "ACME"}, link, EntityPolicy()), {"name": "Acme SE"}, Sighting("crm")
+    ...     Baseline({"name": "ACME"}, link, EntityPolicy()),
+    ...     {"name": "Acme SE"},
+    ...     RecordContext("crm"),
     ... )
     >>> found.golden, found.link.seen
     ({'name': 'Acme SE'}, {'name': 'Acme SE'})
     """
-    ground = replace(ground, link=agree(ground.golden, ground.link))
-    result = Observation(ground.link.copy())
-    for cell in _changed_cells(ground, values):
+    baseline = replace(baseline, link=agree(baseline.golden, baseline.link))
+    result = Observation(baseline.link.copy())
+    for cell in _changed_cells(baseline, values):
         result.news = True
-        _observe_cell(cell, tuple(values.get(p) for p in cell), ground, sighting, result)
-    _remove_orphans(ground, values, result)
+        _observe_cell(cell, tuple(values.get(p) for p in cell), baseline, context, result)
+    _remove_orphans(baseline, values, result)
     result.settled.update(
         path
-        for path in ground.conflicts
+        for path in baseline.conflicts
         if (path in values or "[" in path)
-        and values.get(path) == result.golden.get(path, ground.golden.get(path))
+        and values.get(path) == result.golden.get(path, baseline.golden.get(path))
     )
     return result
 
 
-def _changed_cells(ground: Ground, values: Mapping[str, Scalar]) -> Iterable[Cell]:
-    seen = ground.link.seen
+def _changed_cells(baseline: Baseline, values: Mapping[str, Scalar]) -> Iterable[Cell]:
+    seen = baseline.link.seen
     # A path that is gone from the record matters only inside lists: there the item was removed.
     paths = (*values, *(p for p in seen if p not in values and "[" in p))
     done: set[str] = set()
     for path in paths:
         if values.get(path) == seen.get(path) or path in done:
             continue
-        cell = _cell(path, paths, ground, values)
+        cell = _cell(path, paths, baseline, values)
         done.update(cell)
         yield cell
 
 
-def _cell(path: str, paths: tuple[str, ...], ground: Ground, values: Mapping[str, Scalar]) -> Cell:
+def _cell(
+    path: str, paths: tuple[str, ...], baseline: Baseline, values: Mapping[str, Scalar]
+) -> Cell:
     """The paths that are decided together with this one: its unit, or its item when removed."""
-    policy, link = ground.policy, ground.link
+    policy, link = baseline.policy, baseline.link
     unit = policy.unit_of(path)
     if unit is not None:
         return tuple(p for p in paths if policy.unit_of(p) == unit)
@@ -139,30 +145,30 @@ def _cell(path: str, paths: tuple[str, ...], ground: Ground, values: Mapping[str
     item_paths = tuple(p for p in paths if p.startswith(item) and policy.unit_of(p) is None)
     known = any(p in link.seen or link.agreed_at(p) is not None for p in item_paths)
     theirs = any(values.get(p) is not None for p in item_paths)
-    ours = any(ground.golden.get(p) is not None for p in item_paths)
+    ours = any(baseline.golden.get(p) is not None for p in item_paths)
     return (path,) if (theirs and ours) or not known else item_paths
 
 
-def _remove_orphans(ground: Ground, values: Mapping[str, Scalar], result: Observation) -> None:
+def _remove_orphans(baseline: Baseline, values: Mapping[str, Scalar], result: Observation) -> None:
     """A removed item takes along what this connection never knew of it."""
     for item in {item_of(p) for p, new in result.golden.items() if new is None} - {None}:
         if any(new is not None and p.startswith(str(item)) for p, new in values.items()):
             continue
-        for path, old in ground.golden.items():
-            unknown = ground.link.agreed_at(path) is None and path not in ground.link.seen
+        for path, old in baseline.golden.items():
+            unknown = baseline.link.agreed_at(path) is None and path not in baseline.link.seen
             if unknown and old is not None and path.startswith(str(item)):
                 result.golden[path] = None
                 result.changes.append(Change(path, old, None, "taken", "its item was removed"))
 
 
 def _observe_cell(
-    cell: Cell, theirs: Tuple, ground: Ground, sighting: Sighting, result: Observation
+    cell: Cell, theirs: Tuple, baseline: Baseline, context: RecordContext, result: Observation
 ) -> None:
-    link = ground.link
-    golden = tuple(ground.golden.get(p) for p in cell)
+    link = baseline.link
+    golden = tuple(baseline.golden.get(p) for p in cell)
     agreed = tuple(link.agreed_at(p) for p in cell)
     shown = tuple(link.shown_at(p) for p in cell)
-    verdict, why = _judge(cell, ground, sighting, values=(theirs, golden, agreed, shown))
+    verdict, why = _judge(cell, baseline, context, values=(theirs, golden, agreed, shown))
     told = _meant(theirs, agreed, shown) if verdict == "take" else theirs
     agrees = verdict in ("same", "take")
     for i, path in enumerate(cell):
@@ -173,7 +179,7 @@ def _observe_cell(
             shown=theirs[i] if agrees else shown[i],
         )
     if verdict in ("same", "back", "take"):
-        result.settled.update(p for p in cell if p in ground.conflicts)
+        result.settled.update(p for p in cell if p in baseline.conflicts)
     if verdict == "take":
         both = golden != agreed
         for path, old, new in zip(cell, golden, told, strict=True):
@@ -190,8 +196,8 @@ def _observe_cell(
             if ours != new:
                 result.changes.append(Change(path, new, ours, "superseded", why))
     elif verdict == "ask":
-        result.clashes += [
-            Clash(path, base, ours, new)
+        result.conflicts += [
+            FieldConflict(path, base, ours, new)
             for path, base, ours, new in zip(cell, agreed, golden, theirs, strict=True)
             if ours != new
         ]
@@ -214,30 +220,34 @@ Verdict = Literal["back", "same", "take", "repair", "ask"]
 
 
 def _judge(
-    cell: Cell, ground: Ground, sighting: Sighting, *, values: tuple[Tuple, Tuple, Tuple, Tuple]
+    cell: Cell,
+    baseline: Baseline,
+    context: RecordContext,
+    *,
+    values: tuple[Tuple, Tuple, Tuple, Tuple],
 ) -> tuple[Verdict, str]:
     theirs, golden, agreed, shown = values
-    policy = ground.policy.of(cell[0])
+    policy = baseline.policy.of(cell[0])
     if theirs == shown:
         return "back", ""
     if theirs == golden:
         return "same", ""
-    if any(p in ground.conflicts for p in cell):
+    if any(p in baseline.conflicts for p in cell):
         return "ask", ""
-    if policy.blank == "keep" and all(v is None for v in theirs):
+    if policy.when_blank == "keep" and all(v is None for v in theirs):
         return "repair", "blank: keep"
     # A blank waits to be filled, unless somebody blanked it on purpose.
-    fillable = all(v is None for v in golden) and (policy.blank == "keep" or golden == agreed)
-    may_set = all(ground.policy.of(p).may_set(sighting.connection) for p in cell)
+    fillable = all(v is None for v in golden) and (policy.when_blank == "keep" or golden == agreed)
+    may_set = all(baseline.policy.of(p).may_set(context.connection) for p in cell)
     if not may_set and not (fillable and policy.owners):
         return "repair", f"owner: {', '.join(sorted(policy.owners or ())) or 'the hub'}"
-    if ground.states is not None and cell == (ground.states.path,):
-        known = _judge_state(ground.states, theirs[0], golden[0], agreed[0])
+    if baseline.states is not None and cell == (baseline.states.path,):
+        known = _judge_state(baseline.states, theirs[0], golden[0], agreed[0])
         if known is not None:
             return known
     if golden == agreed or fillable:
         return "take", "only this side changed"
-    return _choose(cell, ground, sighting, policy)
+    return _choose(cell, baseline, context, policy)
 
 
 def _judge_state(
@@ -257,17 +267,17 @@ def _judge_state(
 
 
 def _choose(
-    cell: Cell, ground: Ground, sighting: Sighting, policy: FieldPolicy
+    cell: Cell, baseline: Baseline, context: RecordContext, policy: FieldPolicy
 ) -> tuple[Verdict, str]:
     """Both sides changed: the policy decides, or a person."""
-    name = "first" if sighting.first else "both"
-    if sighting.created:
+    name = "first" if context.is_first else "both"
+    if context.created:
         return "repair", f"{name}: created by the hub"
-    rule = policy.first if sighting.first else policy.both
+    rule = policy.on_first_match if context.is_first else policy.on_conflict
     if rule == "ask":
         return "ask", ""
     if rule == "latest":
-        known = [t for p in cell if (t := ground.changed_at(p)) is not None]
-        later = sighting.modified_at is not None and all(sighting.modified_at > t for t in known)
+        known = [t for p in cell if (t := baseline.changed_at(p)) is not None]
+        later = context.modified_at is not None and all(context.modified_at > t for t in known)
         return ("take" if later else "repair"), f"{name}: latest"
-    return ("take" if rule == sighting.connection else "repair"), f"{name}: {rule}"
+    return ("take" if rule == context.connection else "repair"), f"{name}: {rule}"

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 #: Ask a person, take the later one, or the name of the connection that wins.
-Both = str
+ConflictRule = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class FieldPolicy:
     #: Connections that may set it; None: everybody; empty: only the hub's own flows.
     owners: frozenset[str] | None = None
     #: When both sides changed it: "ask", "latest" or a connection's name.
-    both: Both = "ask"
+    on_conflict: ConflictRule = "ask"
     #: When two records meet for the first time and differ: as `both`.
-    first: Both = "ask"
+    on_first_match: ConflictRule = "ask"
     #: A blank overwrites only with "write".
-    blank: Literal["keep", "write"] = "keep"
+    when_blank: Literal["keep", "write"] = "keep"
     #: Fields of the same unit are decided together: never a street from here and a city from there.
     unit: str | None = None
 
@@ -47,7 +47,7 @@ class EntityPolicy:
     #: Connections in which the hub may create records of this entity.
     create: frozenset[str] = frozenset()
     #: Connections whose unlinked records become golden records; None: all.
-    adopt: frozenset[str] | None = None
+    imports: frozenset[str] | None = None
     #: What a deletion in one connection does to the others.
     delete: Literal["keep", "propagate"] = "keep"
 
@@ -86,7 +86,7 @@ class EntityPolicy:
 
 def _in_list(policy: FieldPolicy) -> FieldPolicy:
     # An item that vanished from a list was removed by somebody: that is news, not a blank.
-    return replace(policy, blank="write")
+    return replace(policy, when_blank="write")
 
 
 def item_of(path: str) -> str | None:

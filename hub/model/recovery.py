@@ -33,7 +33,7 @@ class Refresh:
 
 
 @dataclass(frozen=True, slots=True)
-class Bury:
+class Quarantine:
     """Set this item aside with its reason; the others go on."""
 
 
@@ -52,7 +52,7 @@ class Halt:
     """Nobody knows what this is: end the run, loudly."""
 
 
-Recovery = Retry | Refresh | Bury | Pause | Restart | Halt
+Recovery = Retry | Refresh | Quarantine | Pause | Restart | Halt
 
 _FIRST_PAUSE = timedelta(seconds=5)
 _LONGEST_PAUSE = timedelta(hours=1)
@@ -76,7 +76,7 @@ def recovery(error: Exception, *, attempts: int) -> Recovery:
         case RecordStaleError() | RecordMissingError():
             return Refresh()
         case RecordError() | LensError() | LinkError():
-            return Bury()
+            return Quarantine()
         case ContractError():
             return Pause()
         case ConnectorError():

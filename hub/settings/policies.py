@@ -171,11 +171,11 @@ def _said(block: FieldPolicyText | None, cast: _Cast, *, path: str, own: bool) -
         # [] is "only the hub"; roles that nobody plays are "everybody".
         said["owners"] = frozenset(owners) if owners or not words else None
     if block.on_conflict is not None:
-        said["both"] = cast.choice(block.on_conflict, own=own)
+        said["on_conflict"] = cast.choice(block.on_conflict, own=own)
     if block.on_first_match is not None:
-        said["first"] = cast.choice(block.on_first_match, own=own)
+        said["on_first_match"] = cast.choice(block.on_first_match, own=own)
     if block.when_blank is not None:
-        said["blank"] = block.when_blank
+        said["when_blank"] = block.when_blank
     if block.unit is not None:
         named = block.unit if isinstance(block.unit, str) else path
         said["unit"] = named if block.unit else None
@@ -207,7 +207,7 @@ def _resolved(
     return EntityPolicy(
         fields={path: FieldPolicy(**_inherited(path, said)) for path in said},
         create=frozenset(create),
-        adopt=adopt,
+        imports=adopt,
         delete="propagate" if delete == "propagate" else "keep",
     )
 

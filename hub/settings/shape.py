@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from hub.flows.settings import FlowSettings
-from hub.model.surprise import Limit
+from hub.model.change_limits import ChangeLimit
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -86,9 +86,9 @@ class Limits(Strict):
     )
 
     @property
-    def limit(self) -> Limit:
+    def limit(self) -> ChangeLimit:
         """The same as the sync core knows it."""
-        return Limit(self.share, self.records, self.window, self.window_share)
+        return ChangeLimit(self.share, self.records, self.window, self.window_share)
 
 
 class Web(Strict):

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 from connectors.memory import MemorySystem
 from connectors.memory.tables import Row
-from hub.simulation.emulators import Costume, tag_of, word
-from hub.simulation.history import Act, Ledger, Typed
+from hub.simulation.emulators import Emulator, tag_of, word
+from hub.simulation.history import History, HistoryEvent, TypedValue
 from hub.simulation.workload import Step
 from hub.store.links import Link
 from mappings.canonical.values import Values
@@ -34,7 +34,7 @@ class Company:
 
     systems: Mapping[str, MemorySystem]
     #: connection -> stream -> costume
-    costumes: Mapping[str, Mapping[str, Costume]]
+    emulators: Mapping[str, Mapping[str, Emulator]]
     #: (connection, entity) -> thing -> key
     keys: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     #: Things that people made on more than one side, deleted or merged.
@@ -42,11 +42,11 @@ class Company:
     meddled: set[str] = field(default_factory=set)
     merged: set[str] = field(default_factory=set)
 
-    def costume(self, connection: str, entity: str) -> Costume | None:
+    def emulator(self, connection: str, entity: str) -> Emulator | None:
         """Returns the costume of an entity in a connection."""
-        for costume in self.costumes.get(connection, {}).values():
-            if costume.entity.name == entity and costume.tag is not None:
-                return costume
+        for emulator in self.emulators.get(connection, {}).values():
+            if emulator.entity.name == entity and emulator.tag is not None:
+                return emulator
         return None
 
     def key(self, connection: str, entity: str, thing: str) -> str | None:
@@ -63,18 +63,18 @@ class Company:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class TypedWord:
     """What one step has changed."""
 
-    costume: Costume
+    emulator: Emulator
     key: str
     thing: str
 
 
-class Crew:
+class WorkloadRunner:
     """The people."""
 
-    def __init__(self, company: Company, ledger: Ledger, known: Known, *, first: int) -> None:
+    def __init__(self, company: Company, ledger: History, known: Known, *, first: int) -> None:
         self._company, self._ledger, self._known = company, ledger, known
         #: Steps up to this number are the population.
         self._first = first
@@ -82,7 +82,7 @@ class Crew:
         #: Told of each value that was typed: (line of the ledger, what).
         self._count = 0
         self._told: list[str] = []
-        self.listeners: list[Callable[[int, Typed, float], None]] = []
+        self.listeners: list[Callable[[int, TypedValue, float], None]] = []
 
     def take_count(self) -> int:
         """Returns how many changes were made since this was last asked."""
@@ -98,7 +98,7 @@ class Crew:
         """From now on steps are changes of the day."""
         self._first = number
 
-    def burst(self, steps: Iterable[Step], *, closed: str | None = None) -> list[Spoken]:
+    def burst(self, steps: Iterable[Step], *, closed: str | None = None) -> list[TypedWord]:
         """Carries steps out, one after the other; returns what has changed.
 
         `closed`: the connection that the hub is just writing to; where there is no lock, nobody
@@ -107,7 +107,7 @@ class Crew:
         todo = [step for step in steps if not self._shut(step, closed)]
         self._read_links(todo)
         self._told = []
-        done: list[Spoken] = []
+        done: list[TypedWord] = []
         for step in todo:
             system = self._company.systems[step.side]
             with system.tables.transaction():
@@ -117,16 +117,16 @@ class Crew:
     def _shut(self, step: Step, closed: str | None) -> bool:
         if step.side != closed:
             return False
-        costumes = self._company.costumes[step.side].values()
-        return any(costume.shape.facts.lock == "none" for costume in costumes)
+        emulators = self._company.emulators[step.side].values()
+        return any(emulator.shape.facts.lock == "none" for emulator in emulators)
 
     def _read_links(self, steps: Sequence[Step]) -> None:
         wanted: dict[tuple[str, str], list[str]] = {}
         for step in steps:
-            costume = self._company.costume(step.side, step.entity)
+            emulator = self._company.emulator(step.side, step.entity)
             key = self._company.key(step.side, step.entity, step.thing)
-            if costume is not None and key is not None and step.verb != "create":
-                wanted.setdefault((step.side, costume.stream), []).append(key)
+            if emulator is not None and key is not None and step.verb != "create":
+                wanted.setdefault((step.side, emulator.stream), []).append(key)
         self._links = {}
         for (side, stream), keys in wanted.items():
             found = self._known(side, stream, keys)
@@ -134,35 +134,35 @@ class Crew:
 
     # --- what they do ---------------------------------------------------------------------------
 
-    def _create(self, step: Step) -> list[Spoken]:
-        costume = self._company.costume(step.side, step.entity)
-        if costume is None or self._company.key(step.side, step.entity, step.thing):
+    def _create(self, step: Step) -> list[TypedWord]:
+        emulator = self._company.emulator(step.side, step.entity)
+        if emulator is None or self._company.key(step.side, step.entity, step.thing):
             return []
-        values = self._new_values(costume, step)
-        return [] if values is None else self._make(costume, step, step.thing, values)
+        values = self._new_values(emulator, step)
+        return [] if values is None else self._make(emulator, step, step.thing, values)
 
-    def _new_values(self, costume: Costume, step: Step) -> Values | None:
+    def _new_values(self, emulator: Emulator, step: Step) -> Values | None:
         values: Values = {}
-        for index, path in enumerate(costume.typed):
+        for index, path in enumerate(emulator.typed):
             if (step.pick >> index) & 1 or path in _ALWAYS:
-                values[path] = self._word(costume, path, step, index)
-        if costume.entity.name == "opportunity":
+                values[path] = self._word(emulator, path, step, index)
+        if emulator.entity.name == "opportunity":
             values |= {"stage": "open", "currency": "EUR", "close_date": "2026-03-31"}
-        if costume.entity.name == "sales_order":
+        if emulator.entity.name == "sales_order":
             values |= {"description": step.thing.upper(), "currency": "EUR"}
         if step.other:
-            for path, entity in costume.entity.references().items():
-                if entity != "company" or path not in costume.spoken.columns.by_path:
+            for path, entity in emulator.entity.references().items():
+                if entity != "company" or path not in emulator.spoken.columns.by_path:
                     continue
                 parent = self._company.key(step.side, "company", step.other)
                 if parent is None:
                     return None  # whoever writes this down does not know the company yet
                 values[path] = parent
-        values |= self._lines(costume, step)
-        return {p: v for p, v in values.items() if p in costume.typed or costume.can_say(p, v)}
+        values |= self._lines(emulator, step)
+        return {p: v for p, v in values.items() if p in emulator.typed or emulator.can_say(p, v)}
 
-    def _lines(self, costume: Costume, step: Step) -> Values:
-        if "lines" not in costume.spoken.lists:
+    def _lines(self, emulator: Emulator, step: Step) -> Values:
+        if "lines" not in emulator.spoken.lists:
             return {}
         articles = self._company.keys.get((step.side, "product"), {})
         names = list(articles) if len(articles) < 50 else list(articles)[:50]
@@ -175,102 +175,104 @@ class Crew:
                 f"lines[{key}].quantity": str(1 + step.pick % 9),
                 f"lines[{key}].unit_price": "10.5",
             }
-        return {p: v for p, v in values.items() if _mapped(costume, p)}
+        return {p: v for p, v in values.items() if _mapped(emulator, p)}
 
-    def _edit(self, step: Step) -> list[Spoken]:
-        costume, row = self._look(step)
-        if costume is None or row is None or not costume.typed:
+    def _edit(self, step: Step) -> list[TypedWord]:
+        emulator, row = self._look(step)
+        if emulator is None or row is None or not emulator.typed:
             return []
-        paths = costume.typed if step.verb == "edit" else self._common(step)
+        paths = emulator.typed if step.verb == "edit" else self._common(step)
         if not paths:
             return []
         path = paths[step.pick % len(paths)]
-        return self._write(costume, step, row, {path: self._word(costume, path, step, 0)})
+        return self._write(emulator, step, row, {path: self._word(emulator, path, step, 0)})
 
     def _common(self, step: Step) -> list[str]:
         """Fields that people of all sides may type into."""
-        costumes = [self._company.costume(side, step.entity) for side in self._company.systems]
-        there = [costume.typed for costume in costumes if costume is not None]
+        emulators = [self._company.emulator(side, step.entity) for side in self._company.systems]
+        there = [emulator.typed for emulator in emulators if emulator is not None]
         return [path for path in there[0] if all(path in typed for typed in there)]
 
-    def _blank(self, step: Step) -> list[Spoken]:
-        costume, row = self._look(step)
-        optional = [p for p in (costume.typed if costume else ()) if p not in ("name", "last_name")]
-        if costume is None or row is None or not optional:
+    def _blank(self, step: Step) -> list[TypedWord]:
+        emulator, row = self._look(step)
+        optional = [
+            p for p in (emulator.typed if emulator else ()) if p not in ("name", "last_name")
+        ]
+        if emulator is None or row is None or not optional:
             return []
-        return self._write(costume, step, row, {optional[step.pick % len(optional)]: None})
+        return self._write(emulator, step, row, {optional[step.pick % len(optional)]: None})
 
-    def _delete(self, step: Step) -> list[Spoken]:
-        costume, row = self._look(step)
-        if costume is None or row is None:
+    def _delete(self, step: Step) -> list[TypedWord]:
+        emulator, row = self._look(step)
+        if emulator is None or row is None:
             return []
         self._company.meddled.add(step.thing)
-        gone = self._company.systems[step.side].pen(costume.stream).delete(row.key)
+        gone = self._company.systems[step.side].pen(emulator.stream).delete(row.key)
         self._company.leave(step.side, step.entity, step.thing)
-        self._note_end("delete", costume, step, row, at=self._at(step, gone))
-        return [Spoken(costume, row.key, step.thing)]
+        self._note_end("delete", emulator, step, row, at=self._at(step, gone))
+        return [TypedWord(emulator, row.key, step.thing)]
 
-    def _merge(self, step: Step) -> list[Spoken]:
-        costume, row = self._look(step)
+    def _merge(self, step: Step) -> list[TypedWord]:
+        emulator, row = self._look(step)
         into = self._company.key(step.side, step.entity, step.other)
-        if costume is None or row is None or into is None:
+        if emulator is None or row is None or into is None:
             return []
         system = self._company.systems[step.side]
-        survivor = system.row(costume.stream, into)
+        survivor = system.row(emulator.stream, into)
         if survivor is None or survivor.fate != "live":
             return []
         self._company.meddled |= {step.thing, step.other}
         self._company.merged |= {step.thing, step.other}
-        merged = system.pen(costume.stream).merge(row.key, into=into)
+        merged = system.pen(emulator.stream).merge(row.key, into=into)
         lives = merged.key
         self._company.leave(step.side, step.entity, step.thing)
-        self._note_end("merge", costume, step, row, at=self._at(step, merged))
+        self._note_end("merge", emulator, step, row, at=self._at(step, merged))
         if lives != into:  # both live on as a third record
             self._company.leave(step.side, step.entity, step.other)
             self._company.enter(step.side, step.entity, step.other, lives)
-            self._ledger.moved((step.side, costume.stream, into), lives)
-        return [Spoken(costume, row.key, step.thing), Spoken(costume, lives, step.other)]
+            self._ledger.moved((step.side, emulator.stream, into), lives)
+        return [TypedWord(emulator, row.key, step.thing), TypedWord(emulator, lives, step.other)]
 
-    def _win(self, step: Step) -> list[Spoken]:
-        costume, row = self._look(step)
-        if costume is None or row is None or "stage" not in costume.spoken.columns.by_path:
+    def _win(self, step: Step) -> list[TypedWord]:
+        emulator, row = self._look(step)
+        if emulator is None or row is None or "stage" not in emulator.spoken.columns.by_path:
             return []
-        if costume.at(json.loads(row.payload), "stage") == "won":
+        if emulator.at(json.loads(row.payload), "stage") == "won":
             return []
-        return self._write(costume, step, row, {"stage": "won"})
+        return self._write(emulator, step, row, {"stage": "won"})
 
-    def _handle(self, step: Step) -> list[Spoken]:
+    def _handle(self, step: Step) -> list[TypedWord]:
         """Numbers an order, moves it on, ships it, bills it, books the payment: one at a time."""
-        costume, row = self._look(step)
-        if costume is None or row is None:
+        emulator, row = self._look(step)
+        if emulator is None or row is None:
             return []
-        shows = costume.read(json.loads(row.payload))
+        shows = emulator.read(json.loads(row.payload))
         if shows.get("number") is None:
-            return self._write(costume, step, row, self._numbered(costume, step))
+            return self._write(emulator, step, row, self._numbered(emulator, step))
         for entity, letter in (
             ("production_order", "m"),
             ("shipment", "v"),
             ("invoice", "i"),
             ("payment", "z"),
         ):
-            paper = self._company.costume(step.side, entity)
+            paper = self._company.emulator(step.side, entity)
             thing = letter + step.thing
             if paper is not None and self._company.key(step.side, entity, thing) is None:
                 return self._make(paper, step, thing, self._paper(paper, step, shows, row.key))
         moves = {"state": "done", "shipment_state": "shipped", "invoice_state": "paid"}
-        moved: Values = {p: v for p, v in moves.items() if _mapped(costume, p)}
+        moved: Values = {p: v for p, v in moves.items() if _mapped(emulator, p)}
         if shows.get("state") not in ("confirmed", "processing"):
             return []
-        return self._write(costume, step, row, moved)
+        return self._write(emulator, step, row, moved)
 
-    def _numbered(self, costume: Costume, step: Step) -> Values:
+    def _numbered(self, emulator: Emulator, step: Step) -> Values:
         values: Values = {"number": tag_of("text", step.thing)}
         for index, path in enumerate(("untaxed", "tax", "total")):
-            if _mapped(costume, path):
+            if _mapped(emulator, path):
                 values[path] = word("decimal", step.number * _WORDS + index)
         return values
 
-    def _paper(self, paper: Costume, step: Step, order: Values, key: str) -> Values:
+    def _paper(self, paper: Emulator, step: Step, order: Values, key: str) -> Values:
         """A document about an order."""
         number = step.number * _WORDS
         invoice = self._company.key(step.side, "invoice", "i" + step.thing)
@@ -292,7 +294,7 @@ class Crew:
         }
 
     #: Verb of a step -> how people do it.
-    _ACTS: ClassVar[Mapping[str, Callable[[Crew, Step], list[Spoken]]]] = {
+    _ACTS: ClassVar[Mapping[str, Callable[[WorkloadRunner, Step], list[TypedWord]]]] = {
         "create": _create,
         "edit": _edit,
         "quarrel": _edit,
@@ -305,45 +307,49 @@ class Crew:
 
     # --- how it is done -------------------------------------------------------------------------
 
-    def _look(self, step: Step) -> tuple[Costume | None, Row | None]:
-        costume = self._company.costume(step.side, step.entity)
+    def _look(self, step: Step) -> tuple[Emulator | None, Row | None]:
+        emulator = self._company.emulator(step.side, step.entity)
         key = self._company.key(step.side, step.entity, step.thing)
-        if costume is None or key is None:
+        if emulator is None or key is None:
             return None, None
-        row = self._company.systems[step.side].row(costume.stream, key)
-        return costume, row if row is not None and row.fate == "live" else None
+        row = self._company.systems[step.side].row(emulator.stream, key)
+        return emulator, row if row is not None and row.fate == "live" else None
 
-    def _word(self, costume: Costume, path: str, step: Step, index: int) -> str:
-        kind = costume.entity.fields[path].kind
+    def _word(self, emulator: Emulator, path: str, step: Step, index: int) -> str:
+        kind = emulator.entity.fields[path].kind
         return word(kind, step.number * _WORDS + index)
 
-    def _make(self, costume: Costume, step: Step, thing: str, values: Values) -> list[Spoken]:
-        assert costume.tag is not None
-        named = {**values, costume.tag: tag_of(costume.entity.fields[costume.tag].kind, thing)}
+    def _make(self, emulator: Emulator, step: Step, thing: str, values: Values) -> list[TypedWord]:
+        assert emulator.tag is not None
+        named = {**values, emulator.tag: tag_of(emulator.entity.fields[emulator.tag].kind, thing)}
         if thing.startswith("o"):  # never made by people
             return []
         system = self._company.systems[step.side]
-        row = system.pen(costume.stream).create(costume.payload(named), once=None, key=None)
-        others = (c for (c, e) in self._company.keys if e == costume.entity.name and c != step.side)
-        if any(self._company.key(c, costume.entity.name, thing) for c in others):
+        row = system.pen(emulator.stream).create(
+            emulator.payload(named), external_id=None, key=None
+        )
+        others = (
+            c for (c, e) in self._company.keys if e == emulator.entity.name and c != step.side
+        )
+        if any(self._company.key(c, emulator.entity.name, thing) for c in others):
             self._company.shared.add(thing)
-        self._company.enter(step.side, costume.entity.name, thing, row.key)
-        self._note(costume, step, row, thing=thing, values=values, before={})
-        return [Spoken(costume, row.key, thing)]
+        self._company.enter(step.side, emulator.entity.name, thing, row.key)
+        self._note(emulator, step, row, thing=thing, values=values, before={})
+        return [TypedWord(emulator, row.key, thing)]
 
-    def _write(self, costume: Costume, step: Step, row: Row, values: Values) -> list[Spoken]:
+    def _write(self, emulator: Emulator, step: Step, row: Row, values: Values) -> list[TypedWord]:
         before: dict[str, Any] = json.loads(row.payload)
-        patch = costume.patch(values, before)
+        patch = emulator.patch(values, before)
         if not patch:
             return []
         system = self._company.systems[step.side]
-        after = system.pen(costume.stream).change(row.key, patch)
-        self._note(costume, step, after, thing=step.thing, values=values, before=before)
-        return [Spoken(costume, row.key, step.thing)]
+        after = system.pen(emulator.stream).change(row.key, patch)
+        self._note(emulator, step, after, thing=step.thing, values=values, before=before)
+        return [TypedWord(emulator, row.key, step.thing)]
 
     def _note(
         self,
-        costume: Costume,
+        emulator: Emulator,
         step: Step,
         row: Row,
         *,
@@ -352,21 +358,23 @@ class Crew:
         before: Mapping[str, Any],
     ) -> None:
         number, at = step.number - self._first, self._at(step, row)
-        self._ledger.act(Act(number, at, step.verb, thing, step.side, costume.stream, row.key))
+        self._ledger.act(
+            HistoryEvent(number, at, step.verb, thing, step.side, emulator.stream, row.key)
+        )
         self._count += 1
         said = ", ".join(f"{p} = {'blank' if v is None else v}" for p, v in values.items())
-        self._told.append(f"{step.side}: {step.verb} {costume.stream} {row.key} ({thing}): {said}")
-        link = self._links.get((step.side, costume.stream, row.key))
+        self._told.append(f"{step.side}: {step.verb} {emulator.stream} {row.key} ({thing}): {said}")
+        link = self._links.get((step.side, emulator.stream, row.key))
         for path, value in values.items():
-            if costume.mapping.references.get(path) or "[" in path or not _counts(costume, path):
+            if emulator.mapping.references.get(path) or "[" in path or not _counts(emulator, path):
                 continue
-            old = costume.at(before, path) if before else None
+            old = emulator.at(before, path) if before else None
             read = old is None or (link is not None and link.state.seen_at(path) == old)
-            typed = Typed(
-                *(number, thing, step.side, costume.stream, row.key, path),
-                value=costume.shows(path, value),
+            typed = TypedValue(
+                *(number, thing, step.side, emulator.stream, row.key, path),
+                value=emulator.shows(path, value),
                 unread=not read,
-                unique=path in costume.typed and value is not None,
+                unique=path in emulator.typed and value is not None,
             )
             line = self._ledger.typed(typed)
             for listener in self.listeners:
@@ -375,33 +383,35 @@ class Crew:
     def _at(self, step: Step, row: Row) -> float:
         return happened_at(self._company.systems[step.side], row)
 
-    def _note_end(self, verb: str, costume: Costume, step: Step, row: Row, *, at: float) -> None:
-        link = self._links.get((step.side, costume.stream, row.key))
+    def _note_end(self, verb: str, emulator: Emulator, step: Step, row: Row, *, at: float) -> None:
+        link = self._links.get((step.side, emulator.stream, row.key))
         read = link is not None and link.version == str(row.version)
         number, newest = step.number - self._first, self._company.systems[step.side].newest
         said = verb if read else f"{verb} unread"
         self._count += 1
         what = f" into {step.other}" if verb == "merge" else ""
-        self._told.append(f"{step.side}: {verb} {costume.stream} {row.key} ({step.thing}){what}")
-        where = (step.side, costume.stream, row.key)
-        self._ledger.act(Act(number, at, said, step.thing, *where, newest(costume.stream)))
+        self._told.append(f"{step.side}: {verb} {emulator.stream} {row.key} ({step.thing}){what}")
+        where = (step.side, emulator.stream, row.key)
+        self._ledger.act(
+            HistoryEvent(number, at, said, step.thing, *where, newest(emulator.stream))
+        )
 
 
-def _counts(costume: Costume, path: str) -> bool:
+def _counts(emulator: Emulator, path: str) -> bool:
     """Says whether what is typed there counts: a field of the mapping that the hub reads."""
-    column = costume.spoken.columns.by_path.get(path)
-    return column is not None and costume.mapping.mapped(path)
+    column = emulator.spoken.columns.by_path.get(path)
+    return column is not None and emulator.mapping.mapped(path)
 
 
-def _mapped(costume: Costume, path: str) -> bool:
+def _mapped(emulator: Emulator, path: str) -> bool:
     name, bracket, rest = path.partition("[")
     if bracket:
         leaf = rest.rpartition("].")[2]
-        items = costume.spoken.lists.get(name)
+        items = emulator.spoken.lists.get(name)
         return items is not None and leaf in items.columns.by_path
-    return path in costume.spoken.columns.by_path
+    return path in emulator.spoken.columns.by_path
 
 
 def happened_at(system: MemorySystem, row: Row) -> float:
     """Returns when a row has changed, in seconds since the epoch, by a clock that is right."""
-    return datetime.fromisoformat(row.modified_at).timestamp() - system.vices.skew
+    return datetime.fromisoformat(row.modified_at).timestamp() - system.faults.skew

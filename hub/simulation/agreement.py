@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from hub.model.policy import item_of
-from hub.simulation.emulators import Costume
+from hub.simulation.emulators import Emulator
 from hub.simulation.play import Finding
 from hub.simulation.stage import Stage
 from hub.store import audit, quarantine
@@ -33,7 +33,7 @@ class Waiting:
     """What waits for a person or a parent, and so excuses a difference."""
 
     #: (connection, golden id)
-    wishes: dict[tuple[str, str], str] = field(default_factory=dict)
+    entries: dict[tuple[str, str], str] = field(default_factory=dict)
     #: (connection, stream, key)
     records: set[tuple[str, str, str]] = field(default_factory=set)
     #: Golden id -> connections that refuse it, so that a person must act.
@@ -48,38 +48,38 @@ def waiting(stage: Stage) -> Waiting:
             if entry.kind == "pull":
                 found.records.add((entry.source, entry.stream, entry.key))
                 continue
-            found.wishes[entry.source, entry.key] = f"{entry.state}: {entry.reason}"
+            found.entries[entry.source, entry.key] = f"{entry.state}: {entry.reason}"
             if entry.state == "held":
                 found.refused.setdefault(entry.key, set()).add(entry.source)
         for review in open_reviews(tx):
             found.records.add((review.connection, review.stream, review.key))
             for golden_id in review.candidates:
-                found.wishes[review.connection, golden_id] = "under review"
+                found.entries[review.connection, golden_id] = "under review"
     return found
 
 
 def disagreements(stage: Stage, excuses: Waiting) -> Iterator[Finding]:
     """Yields every record that does not show what it should, or is not what the hub thinks."""
-    for connection, costumes in stage.company.costumes.items():
-        for costume in costumes.values():
+    for connection, emulators in stage.company.emulators.items():
+        for emulator in emulators.values():
             after = ""
             while True:
                 with stage.store.read() as tx:
                     links = audit.living_links(
-                        tx, connection, costume.stream, after=after, limit=_PORTION
+                        tx, connection, emulator.stream, after=after, limit=_PORTION
                     )
                 if not links:
                     break
                 after = max(links)
-                yield from _Portion(stage, costume, links, excuses).findings()
+                yield from _Portion(stage, emulator, links, excuses).findings()
 
 
 class _Portion:
     def __init__(
-        self, stage: Stage, costume: Costume, links: Mapping[str, Link], excuses: Waiting
+        self, stage: Stage, emulator: Emulator, links: Mapping[str, Link], excuses: Waiting
     ) -> None:
-        self.stage, self.costume, self.links, self.excuses = stage, costume, links, excuses
-        self.policy = stage.plot.policies[costume.entity.name]
+        self.stage, self.emulator, self.links, self.excuses = stage, emulator, links, excuses
+        self.policy = stage.plot.policies[emulator.entity.name]
         self.payloads = self._read()
         ids = [str(link.golden_id) for link in links.values()]
         with stage.store.read() as tx:
@@ -90,42 +90,42 @@ class _Portion:
 
     def _read(self) -> dict[str, dict[str, object]]:
         """Reads the living records over there: key -> payload."""
-        system = self.stage.company.systems[self.costume.connection]
+        system = self.stage.company.systems[self.emulator.connection]
         found = {}
         for key in self.links:
-            row = system.row(self.costume.stream, key)
+            row = system.row(self.emulator.stream, key)
             if row is not None and row.fate == "live":
                 found[key] = json.loads(row.payload)
         return found
 
     def _keys(self, tx: Connection) -> dict[str, str]:
         """Returns golden id -> key over there, of everything that is referred to."""
-        references = self.costume.mapping.references
+        references = self.emulator.mapping.references
         targets = {
             str(value): references[declared]
             for golden in self.golden.values()
             for path, value in golden.values.items()
             if value is not None and (declared := declared_path(path)) in references
         }
-        return keys_of(tx, self.costume.connection, targets)
+        return keys_of(tx, self.emulator.connection, targets)
 
     def _meanings(self, tx: Connection) -> dict[tuple[str, str], str | None]:
         """Returns (stream, key) -> golden id of what the records over there refer to."""
-        references, asked = self.costume.mapping.references, set()
+        references, asked = self.emulator.mapping.references, set()
         for payload in self.payloads.values() if references else ():
             try:
-                shows = self.costume.read(payload)
+                shows = self.emulator.read(payload)
             except LensError:
                 continue  # told below
             for path, value in shows.items():
                 stream = references.get(declared_path(path))
                 if stream is not None and value is not None:
                     asked.add((stream, str(value)))
-        return resolve_keys(tx, self.costume.connection, asked)
+        return resolve_keys(tx, self.emulator.connection, asked)
 
     def findings(self) -> Iterator[Finding]:
         """Yields what is wrong with these records."""
-        where = f"{self.costume.connection} {self.costume.stream}"
+        where = f"{self.emulator.connection} {self.emulator.stream}"
         for key, link in sorted(self.links.items()):
             golden, payload = self.golden.get(str(link.golden_id)), self.payloads.get(key)
             if payload is None:
@@ -139,25 +139,25 @@ class _Portion:
         return (
             golden.merged_into is not None
             or golden.deleted_at is not None
-            or (link.connection, golden.id) in self.excuses.wishes
+            or (link.connection, golden.id) in self.excuses.entries
             or (link.connection, link.stream, link.key) in self.excuses.records
         )
 
     def _compare(
         self, where: str, payload: dict[str, object], *, link: Link, golden: Golden
     ) -> Iterator[Finding]:
-        costume = self.costume
+        emulator = self.emulator
         try:
-            shows = costume.read(payload)
+            shows = emulator.read(payload)
             told = self._told(link, golden, shows)
-            after = costume.rewritten(payload, costume.mapping.write(told, payload))
+            after = emulator.rewritten(payload, emulator.mapping.write(told, payload))
         except LensError as error:
             yield Finding("P6", f"{where} cannot be translated: {error.path}")
             return
         if after == payload:
             return
-        should = costume.read(after)
-        thing = costume.thing(shows)
+        should = emulator.read(after)
+        thing = emulator.thing(shows)
         for path in dict.fromkeys((*shows, *should)):
             if shows.get(path) != should.get(path):
                 promise = "P12" if should.get(path) is None else "P3"
@@ -174,11 +174,11 @@ class _Portion:
             value = golden.values.get(path)
             if path in conflicts or self.policy.unit_of(path) in units or path.startswith(torn):
                 continue
-            if not self.costume.mapping.writable(path):
+            if not self.emulator.mapping.writable(path):
                 continue
             if value is None and self._keeps(path, golden):
                 continue
-            stream = self.costume.mapping.references.get(declared_path(path))
+            stream = self.emulator.mapping.references.get(declared_path(path))
             if stream is not None:
                 if self._means(stream, shows.get(path), value):
                     continue
@@ -195,7 +195,7 @@ class _Portion:
 
     def _keeps(self, path: str, golden: Golden) -> bool:
         own = self.policy.of(path)
-        if own.blank != "keep":
+        if own.when_blank != "keep":
             return False
         filled = own.unit is not None and any(
             v is not None and self.policy.unit_of(p) == own.unit for p, v in golden.values.items()
@@ -222,7 +222,7 @@ def absent(stage: Stage, excuses: Waiting) -> Iterator[Finding]:
                     channel = connection.channel_for(entity, golden.values)
                     if channel is None or not channel.facts.create or golden.id in links:
                         continue
-                    if (connection.name, golden.id) in excuses.wishes:
+                    if (connection.name, golden.id) in excuses.entries:
                         continue
                     if all(_filled(golden.values, path) for path in channel.mapping.requires):
                         title = channel.mapping.describe(golden.values)

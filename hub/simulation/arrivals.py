@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from connectors.memory import MemorySystem
 from hub.model.policy import EntityPolicy
 from hub.simulation.acting import Company, happened_at
-from hub.simulation.emulators import Costume
-from hub.simulation.history import Ledger, Typed
+from hub.simulation.emulators import Emulator
+from hub.simulation.history import History, TypedValue
 from mappings.canonical.values import Scalar
 from mappings.kit.errors import LensError
 
@@ -66,11 +66,11 @@ class _Flight:
     missing: set[str]
 
 
-class Watch:
+class ArrivalWatch:
     """Sees what the hub writes."""
 
     def __init__(
-        self, company: Company, ledger: Ledger, policies: Mapping[str, EntityPolicy]
+        self, company: Company, ledger: History, policies: Mapping[str, EntityPolicy]
     ) -> None:
         self._company, self._ledger, self._policies = company, ledger, policies
         self._flights: dict[str, dict[str, _Flight]] = {}
@@ -84,11 +84,11 @@ class Watch:
         """How many things have a value that has not arrived."""
         return len(self._flights)
 
-    def typed(self, line: int, one: Typed, at: float) -> None:
+    def typed(self, line: int, one: TypedValue, at: float) -> None:
         """A value was typed: it is on its way to all who may show it."""
         if one.number <= 0 or one.value is None:
             return
-        entity = self._company.costumes[one.connection][one.stream].entity.name
+        entity = self._company.emulators[one.connection][one.stream].entity.name
         policy = self._policies.get(entity)
         flights = self._flights.get(one.thing, {})
         flights.pop(one.path, None)
@@ -98,8 +98,8 @@ class Watch:
             name
             for name in self._company.systems
             if name != one.connection
-            and (costume := self._company.costume(name, entity)) is not None
-            and costume.mapping.writable(one.path)
+            and (emulator := self._company.emulator(name, entity)) is not None
+            and emulator.mapping.writable(one.path)
         }
         if missing:
             flights[one.path] = _Flight(line, one.value, at, missing)
@@ -121,32 +121,32 @@ class Watch:
 
     def thing(self, name: str, stream: str, key: str) -> str | None:
         """Returns which thing a record is."""
-        costume, row = self._company.costumes[name].get(stream), None
-        if costume is not None:
+        emulator, row = self._company.emulators[name].get(stream), None
+        if emulator is not None:
             row = self._company.systems[name].row(stream, key)
-        if costume is None or row is None:
+        if emulator is None or row is None:
             return None
         try:
-            return costume.thing(costume.read(json.loads(row.payload)))
+            return emulator.thing(emulator.read(json.loads(row.payload)))
         except LensError:
             return None
 
     def _arrived(self, name: str, system: MemorySystem, stream: str, *, key: str) -> None:
-        costume = self._company.costumes[name].get(stream)
+        emulator = self._company.emulators[name].get(stream)
         row = system.row(stream, key)
-        if costume is None or row is None or row.fate != "live":
+        if emulator is None or row is None or row.fate != "live":
             return
         try:
-            values = costume.read(json.loads(row.payload))
+            values = emulator.read(json.loads(row.payload))
         except LensError:
             return  # the verdict will find it set aside
-        thing = costume.thing(values)
+        thing = emulator.thing(values)
         if thing is None:
             return
-        self._company.enter(name, costume.entity.name, thing, key)
+        self._company.enter(name, emulator.entity.name, thing, key)
         flights = self._flights.get(thing)
         if flights:
-            self._land(flights, name, costume, values, at=happened_at(system, row))
+            self._land(flights, name, emulator, values, at=happened_at(system, row))
             if not flights:
                 del self._flights[thing]
 
@@ -154,7 +154,7 @@ class Watch:
         self,
         flights: dict[str, _Flight],
         name: str,
-        costume: Costume,
+        emulator: Emulator,
         values: Mapping[str, Scalar],
         *,
         at: float,
@@ -162,7 +162,7 @@ class Watch:
         for path, flight in list(flights.items()):
             if name not in flight.missing or path not in values:
                 continue
-            if values[path] == costume.shows(path, flight.value):
+            if values[path] == emulator.shows(path, flight.value):
                 self.latency.add(max(at - flight.at, 0.0))
                 flight.missing.discard(name)
                 if not flight.missing:

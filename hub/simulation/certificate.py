@@ -23,7 +23,7 @@ PROMISES: Mapping[str, str] = {
 }
 #: Promises that are broken when another one is: what is skipped, overwritten or forgotten is lost.
 _SEEN_BY = {"P5": "P1", "P7": "P1", "P11": "P1"}
-#: Promises that nothing has tried to break unless one of these vices has struck.
+#: Promises that nothing has tried to break unless one of these faults has struck.
 _TRIED_BY = {
     "P5": ("cursor", "kill", "lost", "timeout", "reset", "truncated", "duplicated", "delayed"),
     "P7": ("stale", "reordered", "delayed", "kill", "moving"),
@@ -37,7 +37,7 @@ class Certificate:
     """What is printed; `document` is its JSON."""
 
     seed: int
-    vices: Sequence[str]
+    faults: Sequence[str]
     workers: int
     database: str
     queues: str
@@ -81,13 +81,13 @@ class Certificate:
 
     @property
     def promises(self) -> dict[str, str]:
-        """Returns promise -> kept, broken, or not tried: none of the vices that try it struck."""
+        """Returns promise -> kept, broken, or not tried: none of the faults that try it struck."""
         return {name: self._state(name) for name in PROMISES}
 
     def _state(self, name: str) -> str:
         if name in self.broken or _SEEN_BY.get(name) in self.broken:
             return "broken"
-        tried = name not in _TRIED_BY or any(self.struck.get(vice) for vice in _TRIED_BY[name])
+        tried = name not in _TRIED_BY or any(self.struck.get(fault) for fault in _TRIED_BY[name])
         return "kept" if tried else "not tried"
 
     def document(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class Certificate:
             "quota": dict(self.quota),
             "latency": dict(self.latency),
             "seed": self.seed,
-            "vices": list(self.vices),
+            "vices": list(self.faults),
             "struck": dict(self.struck),
             "workers": self.workers,
             "database": self.database,

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from hub.simulation.agreement import Waiting, absent, disagreements, waiting
 from hub.simulation.checks import made_twice
-from hub.simulation.emulators import Costume
-from hub.simulation.history import Ledger, Typed
+from hub.simulation.emulators import Emulator
+from hub.simulation.history import History, TypedValue
 from hub.simulation.play import Finding, Play
 from hub.simulation.stage import Stage
 from hub.store import audit
@@ -28,7 +28,7 @@ _MOST = 50
 
 
 @dataclass
-class Verdict:
+class CheckResult:
     """What became of the changes."""
 
     findings: list[Finding] = field(default_factory=list)
@@ -46,11 +46,11 @@ class Verdict:
             self.more += 1
 
 
-def judged(play: Play) -> Verdict:
+def judged(play: Play) -> CheckResult:
     """Returns the verdict about a performance that has come to rest; it may go on and be judged
     once more."""
     stage, ledger = play.stage, play.ledger
-    verdict = Verdict()
+    verdict = CheckResult()
     ledger.judge_anew()
     for finding in play.findings:
         verdict.add(finding)
@@ -80,11 +80,13 @@ def judged(play: Play) -> Verdict:
 class _Accounts:
     """Finds what became of words."""
 
-    def __init__(self, stage: Stage, ledger: Ledger, excuses: Waiting, verdict: Verdict) -> None:
+    def __init__(
+        self, stage: Stage, ledger: History, excuses: Waiting, verdict: CheckResult
+    ) -> None:
         self.stage, self.ledger, self.excuses, self.verdict = stage, ledger, excuses, verdict
         self.gaps = ledger.gaps()
 
-    def settle(self, portion: Sequence[Sequence[Typed]]) -> None:
+    def settle(self, portion: Sequence[Sequence[TypedValue]]) -> None:
         """Judges what was typed into some records of one stream."""
         connection, stream, _ = portion[0][0].spot
         keys = [lines[0].key for lines in portion]
@@ -108,9 +110,9 @@ class _Accounts:
         self.ledger.judge(fates)
 
     def _record(
-        self, lines: Sequence[Typed], known: Known, ending: str | None
+        self, lines: Sequence[TypedValue], known: Known, ending: str | None
     ) -> Iterator[tuple[int, str]]:
-        later: dict[str, Typed] = {}
+        later: dict[str, TypedValue] = {}
         for line in reversed(lines):
             fate = self._fate(line, known, later.get(line.path), ending)
             later[line.path] = line
@@ -122,7 +124,9 @@ class _Accounts:
                 self.verdict.add(Finding("P1", what, (line.thing,)))
             yield line.number, fate
 
-    def _fate(self, line: Typed, known: Known, later: Typed | None, ending: str | None) -> str:
+    def _fate(
+        self, line: TypedValue, known: Known, later: TypedValue | None, ending: str | None
+    ) -> str:
         golden, said = known.golden, (line.path, line.value)
         if line.reached:
             return PROPAGATED
@@ -152,14 +156,14 @@ class Known:
     history: set[audit.Said]
     disputed: set[audit.Said]
 
-    def moved_on(self, line: Typed) -> bool:
+    def moved_on(self, line: TypedValue) -> bool:
         """Says whether a state or a blank was overtaken: history knows that the field changed."""
         if line.value is None and self.golden is not None:
             return True  # a blank that policy does not keep; whether it is filled again is seen
         return any(path == line.path for path, _ in self.history)
 
 
-def _risen(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
+def _risen(stage: Stage, ledger: History) -> Iterator[Finding]:
     """What people deleted stays deleted."""
     for connection, stream, key, thing, newest in ledger.ended():
         with stage.store.read() as tx:
@@ -180,13 +184,13 @@ def _risen(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
                 yield Finding("P8", what, (thing,))
 
 
-def _believed(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
+def _believed(stage: Stage, ledger: History) -> Iterator[Finding]:
     """A deletion that the hub believed in has happened: nobody concludes it from half a reading."""
     ended = {(connection, key) for connection, _, key, *_ in ledger.ended()}
     for connection, system in stage.company.systems.items():
         ended |= {(connection, key) for _, key in system.vanished()}
     with stage.store.read() as tx:
-        for golden_id, connection, key in audit.believed_gone(tx):
+        for golden_id, connection, key in audit.presumed_deleted(tx):
             if (connection, key) in ended:
                 continue
             golden = load_golden(tx, [golden_id]).get(golden_id)
@@ -215,12 +219,12 @@ def _unwritten(stage: Stage) -> Iterator[Finding]:
             yield Finding("P3", what)
 
 
-def _doubles(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
+def _doubles(stage: Stage, ledger: History) -> Iterator[Finding]:
     """Things that are there twice, although people made them once there."""
-    for connection, costumes in stage.company.costumes.items():
-        for costume in costumes.values():
-            yield from _twice_made(stage, connection, costume)
-            ledger.tags(_tags(stage, connection, costume))
+    for connection, emulators in stage.company.emulators.items():
+        for emulator in emulators.values():
+            yield from _twice_made(stage, connection, emulator)
+            ledger.tags(_tags(stage, connection, emulator))
     for connection, stream, thing, number, keys in ledger.doubles():
         if thing in stage.company.shared or thing in stage.company.meddled:
             continue
@@ -228,23 +232,23 @@ def _doubles(stage: Stage, ledger: Ledger) -> Iterator[Finding]:
         yield Finding("P2", what, (thing,))
 
 
-def _twice_made(stage: Stage, connection: str, costume: Costume) -> Iterator[Finding]:
+def _twice_made(stage: Stage, connection: str, emulator: Emulator) -> Iterator[Finding]:
     system = stage.company.systems[connection]
-    for twins in made_twice({connection: system}, [costume.stream]):
-        first = system.row(costume.stream, twins.keys.partition(",")[0])
-        thing = costume.thing(costume.read(json.loads(first.payload))) if first else None
+    for twins in made_twice({connection: system}, [emulator.stream]):
+        first = system.row(emulator.stream, twins.keys.partition(",")[0])
+        thing = emulator.thing(emulator.read(json.loads(first.payload))) if first else None
         yield Finding("P2", str(twins), (thing,) if thing else ())
 
 
-def _tags(stage: Stage, connection: str, costume: Costume) -> Iterator[tuple[str, str, str, str]]:
+def _tags(stage: Stage, connection: str, emulator: Emulator) -> Iterator[tuple[str, str, str, str]]:
     system, after = stage.company.systems[connection], 0
     where = "WHERE stream = ? AND fate = 'live' AND number > ? ORDER BY number LIMIT ?"
-    while rows := system.tables.rows(where, costume.stream, after, _PORTION):
+    while rows := system.tables.rows(where, emulator.stream, after, _PORTION):
         after = rows[-1].number
         for row in rows:
             try:
-                thing = costume.thing(costume.read(json.loads(row.payload)))
+                thing = emulator.thing(emulator.read(json.loads(row.payload)))
             except LensError:
                 continue  # set aside by the hub as well, and counted there
             if thing is not None:
-                yield connection, costume.stream, thing, row.key
+                yield connection, emulator.stream, thing, row.key

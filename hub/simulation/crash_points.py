@@ -24,7 +24,7 @@ class KilledError(BaseException):
     """The process has died here: nothing in it may catch this."""
 
 
-class Life:
+class CrashPoints:
     """The life of one process: it can be interrupted at its points, and it can end."""
 
     def __init__(self) -> None:
@@ -51,10 +51,10 @@ class Life:
             act()
 
 
-class MortalStore(Store):
+class CrashingStore(Store):
     """The real store, seen by a process that may die before or after any commit."""
 
-    def __init__(self, engine: Engine, life: Life) -> None:
+    def __init__(self, engine: Engine, life: CrashPoints) -> None:
         super().__init__(engine)
         self.life = life
 
@@ -67,10 +67,10 @@ class MortalStore(Store):
         self.life.point()
 
 
-class Line:
+class CrashingConnector:
     """The line to a system: the memory connector, seen by a process that may die."""
 
-    def __init__(self, connector: MemoryConnector, life: Life) -> None:
+    def __init__(self, connector: MemoryConnector, life: CrashPoints) -> None:
         self.connector, self.life = connector, life
 
     def meet(self) -> None:
@@ -107,8 +107,8 @@ class Line:
     def fetch(self, stream: str, keys: Sequence[str]) -> Page:
         return self._call(self.connector.fetch, stream, keys)
 
-    def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
-        return self._call(self.connector.find, stream, once)
+    def find(self, stream: str, external_ids: Sequence[str]) -> Mapping[str, Record]:
+        return self._call(self.connector.find, stream, external_ids)
 
     def write(self, stream: str, writes: Sequence[Write]) -> Sequence[Outcome]:
         return self._call(self.connector.write, stream, writes)

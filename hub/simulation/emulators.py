@@ -24,7 +24,7 @@ from mappings.kit.table import TableMapping
 
 #: What people type as often as they like, no two values alike.
 TYPED_KINDS = frozenset(("text", "decimal", "email", "phone"))
-#: How systems write down what they are given: vice -> ways.
+#: How systems write down what they are given: fault -> ways.
 _HABITS = {
     "shouted": ("upper",),
     "shortened": ("truncate:9", "truncate:12"),
@@ -34,7 +34,7 @@ _THING = re.compile(r"([a-z]+\d+)(?:[.@]|$)")
 
 
 @dataclass(frozen=True, eq=False)
-class Costume:
+class Emulator:
     """One stream of one stand-in, and how people there speak."""
 
     connection: str
@@ -146,31 +146,31 @@ def word(kind: str, number: int) -> str:
             return f"{number}Abcdefgh"
 
 
-def wardrobe(
+def emulators_for(
     connection: str,
     mappings: Sequence[StreamMapping],
     facts: Mapping[str, StreamFacts],
     *,
     tags: Mapping[str, str | None],
-    habits: Iterable[str],
+    data_faults: Iterable[str],
     chance: random.Random,
-) -> dict[str, Costume]:
+) -> dict[str, Emulator]:
     """Returns the costumes of one stand-in: stream -> costume."""
     found = {}
-    habits = tuple(habits)
+    data_faults = tuple(data_faults)
     for mapping in mappings:
         if not isinstance(mapping, TableMapping):
             continue
         spoken = _spoken(mapping)
         tag = tags.get(mapping.entity.name)
         typed = typed_paths(mapping, tag)
-        ways = _ways(mapping, typed, habits, chance)
+        ways = _ways(mapping, typed, data_faults, chance)
         raw = {_plain(mapping.columns.by_path[path]): way for path, way in ways.items()}
         machine = _machine(mapping)
         # A create that is repeated blindly must show: as two records, not as a refusal.
         shape = StreamShape(facts=facts[mapping.stream], ways=raw, once_unique=False, **machine)
         kept = tag if tag and _spells(spoken, tag, "c1") else None
-        found[mapping.stream] = Costume(
+        found[mapping.stream] = Emulator(
             connection, mapping.stream, mapping, spoken, shape, kept, typed, ways
         )
     return found
@@ -251,7 +251,7 @@ def _plain(column: Column) -> str:
 
 
 def _ways(
-    mapping: TableMapping, typed: Sequence[str], habits: Sequence[str], chance: random.Random
+    mapping: TableMapping, typed: Sequence[str], data_faults: Sequence[str], chance: random.Random
 ) -> dict[str, str]:
     """Draws how this system writes some fields down: path -> way."""
     ways: dict[str, str] = {}
@@ -259,7 +259,7 @@ def _ways(
         column, declared = mapping.columns.by_path[path], mapping.entity.fields[path]
         possible = [
             way
-            for habit in habits
+            for habit in data_faults
             for way in _HABITS.get(habit, ())
             if (habit == "rounded") == (declared.kind == "decimal")
             and declared.kind in ("text", "decimal")
@@ -275,14 +275,14 @@ def _machine(mapping: TableMapping) -> dict[str, Any]:
     """Returns the state machine of a stream, in its system's words."""
     states = mapping.entity.states
     column = mapping.columns.by_path.get(states.path) if states else None
-    if states is None or column is None or not mapping.acts or column.field.listed:
+    if states is None or column is None or not mapping.actions or column.field.listed:
         return {}
 
     def raw(state: str) -> str:
         return str(column.lens.put(state, None))
 
     acts: dict[str, dict[str, str]] = {}
-    for goal, action in mapping.acts.items():
+    for goal, action in mapping.actions.items():
         ways = acts.setdefault(action, {})
         for start, follows in states.follows.items():
             if goal in follows:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hub.model.surprise import surprising
+from hub.model.change_limits import exceeds_limit
 from hub.simulation.stage import Stage
 from hub.store.links import count_links, links_by_key
 from hub.store.streams import StreamState, stream_state
+from hub.sync.change_limits import lift
 from hub.sync.ingest.sweep import linked_keys
-from hub.sync.surprises import lift
 
 #: Share of its records that a system does not show.
 _SHARE = 0.6
@@ -72,7 +72,7 @@ def _hide(stage: Stage, pick: int) -> Hidden | None:
             known = count_links(tx, name, stream)
         if state.paused_at is not None or state.accepted or state.read_at is None:
             continue
-        if not surprising(int(known * _SHARE), known, stage.hub.limit):
+        if not exceeds_limit(int(known * _SHARE), known, stage.hub.limit):
             continue
         system.hide(stream, _SHARE)
         keys = [
@@ -83,7 +83,7 @@ def _hide(stage: Stage, pick: int) -> Hidden | None:
             and (row := system.row(stream, key)) is not None
             and row.fate == "live"
         ]
-        if surprising(len(keys), known, stage.hub.limit):
+        if exceeds_limit(len(keys), known, stage.hub.limit):
             return Hidden(name, stream, keys)
         system.hide(stream, 0.0)
     return None

@@ -38,7 +38,7 @@ Spot = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class HistoryEvent:
     """One thing a person did: a change."""
 
     #: Rising; 0 and below for the population that was there before.
@@ -56,7 +56,7 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
+class TypedValue:
     """One value that a person typed."""
 
     number: int
@@ -80,7 +80,7 @@ class Typed:
         return self.connection, self.stream, self.key
 
 
-class Ledger:
+class History:
     """The lines of one rehearsal."""
 
     def __init__(self, path: Path) -> None:
@@ -91,11 +91,11 @@ class Ledger:
         self._reached: list[tuple[int]] = []
         self._last = 0
 
-    def act(self, act: Act) -> None:
+    def act(self, act: HistoryEvent) -> None:
         """Notes that somebody did something."""
         self._acts.append((*astuple(act), None))
 
-    def typed(self, one: Typed) -> int:
+    def typed(self, one: TypedValue) -> int:
         """Notes a typed value; returns the number of its line."""
         self._last += 1
         value = orjson.dumps(one.value).decode()
@@ -130,7 +130,7 @@ class Ledger:
 
     # --- for the verdict ------------------------------------------------------------------------
 
-    def by_record(self, portion: int) -> Iterator[list[list[Typed]]]:
+    def by_record(self, portion: int) -> Iterator[list[list[TypedValue]]]:
         """Yields what was typed record by record, oldest first; so many records at a time."""
         self.flush()
         self._db.execute(
@@ -141,7 +141,7 @@ class Ledger:
             "SELECT number, thing, connection, stream, key, path, value, unread, unique_, id,"
             " reached FROM typed ORDER BY connection, stream, key, id"
         )
-        records: list[list[Typed]] = []
+        records: list[list[TypedValue]] = []
         for spot, lines in groupby(map(_line, rows), key=lambda one: one.spot):
             if records and (len(records) >= portion or records[0][0].spot[:2] != spot[:2]):
                 yield records
@@ -239,7 +239,7 @@ class Ledger:
         )
         return [(width * n, found.get(n, 0)) for n in range(parts)]
 
-    def history(self, things: Iterable[str]) -> list[tuple[Act, list[Typed]]]:
+    def history(self, things: Iterable[str]) -> list[tuple[HistoryEvent, list[TypedValue]]]:
         """Returns everything that people did with some things, oldest first."""
         self.flush()
         found = []
@@ -250,7 +250,7 @@ class Ledger:
                 (thing,),
             )
             for row in rows.fetchall():
-                act = Act(*row)
+                act = HistoryEvent(*row)
                 typed = self._db.execute(
                     "SELECT number, thing, connection, stream, key, path, value, unread, unique_,"
                     " id, reached FROM typed WHERE number = ? AND thing = ?",
@@ -272,7 +272,7 @@ class Ledger:
             " GROUP BY 1, 2, 3 HAVING count(*) > 1"
         )
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> History:
         return self
 
     def __exit__(
@@ -285,9 +285,9 @@ class Ledger:
         self._db.close()
 
 
-def _line(row: Sequence[object]) -> Typed:
+def _line(row: Sequence[object]) -> TypedValue:
     number, thing, connection, stream, key, path, value, unread, unique, line, reached = row
-    return Typed(
+    return TypedValue(
         int(str(number)),
         str(thing),
         str(connection),

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from connectors.kit.vices import Chances
-from hub.simulation.checker import Verdict, judged
-from hub.simulation.history import Ledger
+from connectors.kit.faults import Chances
+from hub.simulation.checker import CheckResult, judged
+from hub.simulation.history import History
 from hub.simulation.plan import Op, Plan, Scene
 from hub.simulation.play import Play
 from hub.simulation.rest import read_anew, rest
-from hub.simulation.stage import Plot, Stage
-from hub.simulation.workload import Day
+from hub.simulation.stage import Setup, Stage
+from hub.simulation.workload import Workload
 from hub.store.engine import Store
 
 #: A working day, in seconds.
@@ -24,14 +24,14 @@ _LUNCHES = 5
 
 
 @dataclass(frozen=True)
-class Order:
+class SimulationSpec:
     """What to rehearse."""
 
-    plot: Plot
+    plot: Setup
     seed: int
     changes: int
     #: Vice -> chance.
-    vices: Chances
+    faults: Chances
     #: As the person wrote it.
     asked: str = "all"
     #: The settings are a file of the user's, not the shipped pair.
@@ -39,64 +39,64 @@ class Order:
     #: Where it is played, in words of the command and without passwords.
     places: tuple[str, ...] = ()
 
-    def without(self, vices: Iterable[str]) -> Order:
-        """Returns the order without some vices."""
-        left = {name: chance for name, chance in self.vices.items() if name not in vices}
-        return replace(self, vices=left)
+    def without(self, faults: Iterable[str]) -> SimulationSpec:
+        """Returns the order without some faults."""
+        left = {name: chance for name, chance in self.faults.items() if name not in faults}
+        return replace(self, faults=left)
 
 
 @dataclass
-class Performance:
+class SimulationResult:
     """How it went."""
 
     play: Play
-    verdict: Verdict
+    verdict: CheckResult
     #: Scenes that were played.
     scenes: int
     seconds: float
 
 
-def day_of(order: Order, stage: Stage) -> Day:
+def day_of(order: SimulationSpec, stage: Stage) -> Workload:
     """Returns the day that an order means."""
     pace = DAY / max(order.changes, 1)
-    return Day(order.seed, stage.cast(), order.changes, pace=min(pace, 3.0))
+    return Workload(order.seed, stage.cast(), order.changes, pace=min(pace, 3.0))
 
 
-def page_of(order: Order) -> int:
+def page_of(order: SimulationSpec) -> int:
     """Returns how many records a page has: on a small day, too, a reading takes several."""
     return min(max(_people(order) // 4, 4), 100)
 
 
-def _people(order: Order) -> int:
+def _people(order: SimulationSpec) -> int:
     return max(order.changes // 25, 12)
 
 
-def plan_of(order: Order, stage: Stage, day: Day) -> Plan:
+def plan_of(order: SimulationSpec, stage: Stage, day: Workload) -> Plan:
     """Returns the plan of the scenes."""
     streams = {name: tuple(c.channels) for name, c in stage.hub.connections.items()}
     people = _people(order)
     # Large enough that work comes in batches, small enough that few runs are a surprise.
     largest = max(6, min(max(people // 2, 120), order.changes // 10, 4000))
     rhythm = max(order.changes * 2 // (largest * _LUNCHES), 4)
-    return Plan(order.seed, day, streams, order.vices, largest, rhythm)
+    return Plan(order.seed, day, streams, order.faults, largest, rhythm)
 
 
 def perform(
-    order: Order,
+    order: SimulationSpec,
     store: Store,
     folder: Path,
     *,
-    ledger: Ledger,
+    ledger: History,
     chosen: Callable[[Iterable[Scene]], Iterator[Scene]] | None = None,
     tell: Callable[[str], None] | None = None,
     advance: Callable[[int], None] = lambda _count: None,
-) -> Performance:
+) -> SimulationResult:
     """Plays an order on an empty store and an empty ledger, which the caller closes.
 
     `chosen` leaves out parts of the story.
     """
     began = time.monotonic()
-    stage = Stage(order.plot, folder, store, order.seed, order.vices, page=page_of(order))
+    stage = Stage(order.plot, folder, store, order.seed, order.faults, page=page_of(order))
     play = Play(stage, ledger, tell)
     day = day_of(order, stage)
     play.populate(day.population())
@@ -115,7 +115,7 @@ def perform(
             break
     play.day_ends()
     end(play)
-    return Performance(play, judged(play), number, time.monotonic() - began)
+    return SimulationResult(play, judged(play), number, time.monotonic() - began)
 
 
 def _broken(play: Play) -> bool:
@@ -125,7 +125,7 @@ def _broken(play: Play) -> bool:
 
 def end(play: Play) -> None:
     """People go home, faults end, what was on its way arrives."""
-    play.stage.good_behaviour()
+    play.stage.clear_faults()
     if play.endless:
         return
     while play.late:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hub.simulation.faults import frequency, scripted
-from hub.simulation.workload import Day, Step
+from hub.simulation.workload import Step, Workload
 
 #: Which call of a piece of work goes wrong, and points (commits and calls) at which a process dies.
 _CALLS = (0, 0, 0, 1, 1, 2, 3, 5, 8, 20)
@@ -26,8 +26,8 @@ class Op:
     connection: str = ""
     stream: str = ""
     fault: str | None = None
-    #: The vice that makes this fault.
-    vice: str = ""
+    #: The fault that makes this fault.
+    fault_name: str = ""
     #: Which call of it goes wrong; which stream startles the hub.
     after: int = 0
     #: The process dies when it comes to this point.
@@ -56,30 +56,30 @@ class Plan:
     """Draws the scenes."""
 
     seed: int
-    day: Day
+    day: Workload
     #: connection -> streams, parents first
     streams: Mapping[str, Sequence[str]]
-    vices: Mapping[str, float]
+    faults: Mapping[str, float]
     #: Most steps of one scene: more would be a surprise that the hub does not obey.
     largest: int
     #: Scenes between two lunches.
     rhythm: int = 40
-    #: (vice, fault) -> weight: what work that only reads, and work that writes, may meet.
+    #: (fault, fault) -> weight: what work that only reads, and work that writes, may meet.
     _reading: dict[tuple[str, str], float] = field(init=False)
     _writing: dict[tuple[str, str], float] = field(init=False)
 
     def __post_init__(self) -> None:
         self._writing = {}
-        for (vice, fault), weight in scripted(self.vices).items():
-            self._writing[vice, fault] = weight
+        for (fault_name, fault), weight in scripted(self.faults).items():
+            self._writing[fault_name, fault] = weight
             if fault == "read":
-                self._writing[vice, "find"] = weight
+                self._writing[fault_name, "find"] = weight
         self._reading = {
-            (vice, fault): weight
-            for (vice, fault), weight in self._writing.items()
+            (fault_name, fault): weight
+            for (fault_name, fault), weight in self._writing.items()
             if fault in ("rate", "curt", "read")
         }
-        self._often = frequency(self.vices)
+        self._often = frequency(self.faults)
 
     def scenes(self) -> Iterator[Scene]:
         """Yields scenes without end."""
@@ -117,11 +117,11 @@ class Plan:
         found += [Op("drain", name) for name in self.streams if chance.random() < 0.7]
         found += [Op("derive")] if chance.random() < 0.7 else []
         found += [Op("push", name) for name in self.streams if chance.random() < 0.8]
-        if chance.random() < self.vices.get("stale", 0.0):
+        if chance.random() < self.faults.get("stale", 0.0):
             name = chance.choice(list(self.streams))
             stream = chance.choice(list(self.streams[name]))
             found.append(Op(chance.choice(["delay", "arrive"]), name, stream))
-        if chance.random() < self.vices.get("surprise", 0.0):
+        if chance.random() < self.faults.get("surprise", 0.0):
             found.append(Op("surprise", after=chance.randrange(1 << 16)))
         if chance.random() < 0.5:
             chance.shuffle(found)
@@ -134,9 +134,9 @@ class Plan:
         writing = op.kind in ("push", "again")
         faults = self._writing if writing else self._reading
         if faults and chance.random() < min((0.6 if writing else 0.25) * self._often, 0.95):
-            ((vice, fault),) = chance.choices(list(faults), list(faults.values()))
-            op = replace(op, fault=fault, vice=vice, after=chance.choice(_CALLS))
-        if chance.random() < self.vices.get("kill", 0.0):
+            ((fault_name, fault),) = chance.choices(list(faults), list(faults.values()))
+            op = replace(op, fault=fault, fault_name=fault_name, after=chance.choice(_CALLS))
+        if chance.random() < self.faults.get("kill", 0.0):
             op = replace(op, dies=chance.choice(_LIVES), found_dead=chance.random() < 0.85)
         if chance.random() < 0.2:
             at = chance.randrange(12)

@@ -14,18 +14,18 @@ from typing import ClassVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from connectors.kit.contract import Nudge, Page
+from connectors.kit.contract import Notification, Page
 from connectors.kit.errors import ConnectorError
-from connectors.kit.vices import journeys
+from connectors.kit.faults import journeys
 from connectors.memory import MemoryConnector
 from connectors.memory.reading import Place
 from connectors.memory.system import as_text
 from hub.errors import DecisionError, HubError
-from hub.simulation.acting import Crew, Spoken
-from hub.simulation.arrivals import Watch
+from hub.simulation.acting import TypedWord, WorkloadRunner
+from hub.simulation.arrivals import ArrivalWatch
 from hub.simulation.crash_points import KilledError
 from hub.simulation.hidden_records import Sweep, startle
-from hub.simulation.history import Ledger
+from hub.simulation.history import History
 from hub.simulation.plan import Op, Scene
 from hub.simulation.stage import EndlessError, Stage, Trouble
 from hub.simulation.workload import Step
@@ -61,7 +61,7 @@ DEFECTS = (
     ValueError,
 )
 #: Of the changes of systems that send webhooks, this share is told by one.
-_NUDGED = 0.15
+_NOTIFIED = 0.15
 #: Seconds after which a write that failed is tried once more.
 _PAUSE = 60.0
 
@@ -89,11 +89,11 @@ class Play:
     """One performance."""
 
     stage: Stage
-    ledger: Ledger
+    ledger: History
     #: Told what happens, line by line; None: nobody listens.
     tell: Callable[[str], None] | None = None
     findings: list[Finding] = field(default_factory=list)
-    #: What went wrong on purpose: vice or fault -> how often.
+    #: What went wrong on purpose: fault or fault -> how often.
     struck: Counter[str] = field(default_factory=Counter)
     #: Runs that paused and asked, because they would have changed too much.
     surprises: int = 0
@@ -105,12 +105,12 @@ class Play:
 
     def __post_init__(self) -> None:
         stage = self.stage
-        self.crew = Crew(stage.company, self.ledger, stage.known, first=1 << 60)
-        self.watch = Watch(stage.company, self.ledger, stage.plot.policies)
+        self.crew = WorkloadRunner(stage.company, self.ledger, stage.known, first=1 << 60)
+        self.watch = ArrivalWatch(stage.company, self.ledger, stage.plot.policies)
         self.crew.listeners.append(self.watch.typed)
         self.late: list[tuple[str, str, Page]] = []
         #: When each is due, whom it is from, and what it says.
-        self.delayed: list[tuple[datetime, str, Nudge]] = []
+        self.delayed: list[tuple[datetime, str, Notification]] = []
         self.events = self.changes = 0
         #: Seconds of the day on the rehearsal's clock.
         self.length = 0.0
@@ -123,8 +123,8 @@ class Play:
         self.struck.clear()
         for system in self.stage.company.systems.values():
             system.forget_calls()
-            system.forget_struck()
-        self.stage.misbehave()
+            system.forget_happened()
+        self.stage.inject_faults()
 
     def day_ends(self) -> None:
         """Notes how long the day was; the last webhooks arrive."""
@@ -153,8 +153,8 @@ class Play:
         self.changes = 0
         return last
 
-    def _type(self, steps: Iterable[Step], *, aside: bool) -> list[Spoken]:
-        done: list[Spoken] = []
+    def _type(self, steps: Iterable[Step], *, aside: bool) -> list[TypedWord]:
+        done: list[TypedWord] = []
         steps = list(steps)
         for step in steps:
             self.stage.clock.pass_by(step.pause)
@@ -178,36 +178,36 @@ class Play:
         self.watch.look()
         self.decide()
 
-    def _send_webhooks(self, done: Iterable[Spoken], luck: random.Random) -> None:
+    def _send_webhooks(self, done: Iterable[TypedWord], luck: random.Random) -> None:
         for spoken in done:
-            name, stream = spoken.costume.connection, spoken.costume.stream
+            name, stream = spoken.emulator.connection, spoken.emulator.stream
             if not self.stage.plot.settings.connections[name].manifest.webhooks:
                 continue
-            if luck.random() > _NUDGED:
+            if luck.random() > _NOTIFIED:
                 continue
             self.events += 1
-            nudge = Nudge(stream, spoken.key, f"event-{self.events}")
-            waits = journeys(self.stage.vices, lambda _name: luck.random(), self._has_struck)
+            notification = Notification(stream, spoken.key, f"event-{self.events}")
+            waits = journeys(self.stage.faults, lambda _name: luck.random(), self._has_struck)
             now = self.stage.clock()
-            self.delayed += [(now + timedelta(seconds=wait), name, nudge) for wait in waits]
+            self.delayed += [(now + timedelta(seconds=wait), name, notification) for wait in waits]
         self._deliver()
 
-    def _has_struck(self, vice: str) -> None:
-        self.struck[vice] += 1
+    def _has_struck(self, fault: str) -> None:
+        self.struck[fault] += 1
 
     def _deliver(self, *, everything: bool = False) -> None:
         """Brings the webhooks that are due, in the order in which they arrive."""
         now = self.stage.clock()
-        told: dict[str, list[Nudge]] = {}
-        later: list[tuple[datetime, str, Nudge]] = []
-        for due, name, nudge in sorted(self.delayed, key=lambda one: one[0]):
+        told: dict[str, list[Notification]] = {}
+        later: list[tuple[datetime, str, Notification]] = []
+        for due, name, notification in sorted(self.delayed, key=lambda one: one[0]):
             if everything or due <= now:
-                told.setdefault(name, []).append(nudge)
+                told.setdefault(name, []).append(notification)
             else:
-                later.append((due, name, nudge))
+                later.append((due, name, notification))
         self.delayed = later
-        for name, nudges in told.items():
-            receive(self.stage.hub, name, nudges)
+        for name, notifications in told.items():
+            receive(self.stage.hub, name, notifications)
 
     # --- the hub --------------------------------------------------------------------------------
 
@@ -241,7 +241,7 @@ class Play:
             self._rise(found_dead=True)
         finally:
             if stage.mend(fault=op.fault):
-                self.struck[op.vice] += 1
+                self.struck[op.fault_name] += 1
             stage.life.expect(None, None)
             self.writing = None
 
@@ -353,7 +353,7 @@ class Play:
 
     def decide(self, *, most: float = 0.8) -> None:
         """Somebody looks at what was paused, and decides most conflicts."""
-        self.surprises += accept_surprises(self.stage.hub)
+        self.surprises += accept_changes(self.stage.hub)
         hub = self.stage.hub
         with hub.store.read() as tx:
             waiting = list_conflicts(tx)
@@ -367,7 +367,7 @@ class Play:
                 continue  # decided together with another one, or its record is gone
 
 
-def accept_surprises(hub: Hub) -> int:
+def accept_changes(hub: Hub) -> int:
     """Lets every paused stream and connection go on; returns how many there were."""
     free = {"paused_at": None, "reason": None}
     with hub.store.begin() as tx:

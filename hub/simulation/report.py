@@ -114,11 +114,11 @@ def _bars(bars: Sequence[tuple[str, int]], unit: str) -> str:
         )
         if index % every == 0:
             drawn.append(f'<text x="{x:.1f}" y="{_HEIGHT - 8}">{escape(name)}</text>')
-    ground = _HEIGHT - _BELOW
+    baseline = _HEIGHT - _BELOW
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(unit)}">'
-        f'<line x1="{_LEFT}" y1="{ground}" x2="{_WIDTH}" y2="{ground}"/>'
-        f'<text x="0" y="20">{most:,}</text><text x="0" y="{ground}">0</text>'
+        f'<line x1="{_LEFT}" y1="{baseline}" x2="{_WIDTH}" y2="{baseline}"/>'
+        f'<text x="0" y="20">{most:,}</text><text x="0" y="{baseline}">0</text>'
         + "".join(drawn)
         + "</svg>"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hub.simulation.checks import echoes
-from hub.simulation.play import DEFECTS, Finding, Play, accept_surprises, broke_down
+from hub.simulation.play import DEFECTS, Finding, Play, accept_changes, broke_down
 from hub.simulation.stage import EndlessError
 from hub.store import quarantine
 from hub.store.streams import save_stream
@@ -20,12 +20,12 @@ def rest(play: Play) -> None:
     play.say("everybody rests")
     stage = play.stage
     if stage.vicious:
-        stage.misbehave(resting=True)
+        stage.inject_faults(resting=True)
     try:
         _come_to_rest(play)
     finally:
         if stage.vicious:
-            stage.misbehave()
+            stage.inject_faults()
 
 
 def _come_to_rest(play: Play) -> None:
@@ -58,7 +58,7 @@ def _until_quiet(play: Play) -> Report | None:
         report = _round(play)
         if report is None:
             return None
-        paused = accept_surprises(play.stage.hub)
+        paused = accept_changes(play.stage.hub)
         play.surprises += paused
         if report.quiet and not paused:
             return report

@@ -17,12 +17,12 @@ from hub.settings.loading import Settings
 from hub.simulation.certificate import Certificate
 from hub.simulation.checker import CONFLICT, LOST, OVERWRITTEN, PROPAGATED, SUPERSEDED, WAITING
 from hub.simulation.faults import TOGETHER
-from hub.simulation.history import Act, Ledger, Typed
-from hub.simulation.perform import DAY, Order, Performance, day_of, perform, plan_of
+from hub.simulation.history import History, HistoryEvent, TypedValue
+from hub.simulation.perform import DAY, SimulationResult, SimulationSpec, day_of, perform, plan_of
 from hub.simulation.plan import Scene
 from hub.simulation.play import Finding, Play
 from hub.simulation.rest import left_over
-from hub.simulation.shrink import about, beats_of, scenes_of, shrunk
+from hub.simulation.shrink import about, scenes_of, script_of, shrunk
 from hub.simulation.stage import Stage
 from hub.store.engine import open_store
 from hub.store.migrate import migrate
@@ -39,7 +39,7 @@ Advance = Callable[[int], None]
 
 
 def rehearse(
-    order: Order,
+    order: SimulationSpec,
     *,
     database: str | None,
     advance: Advance = lambda _count: None,
@@ -52,7 +52,7 @@ def rehearse(
         with (
             scratch_database(database, folder) as url,
             closing(open_store(url)) as store,
-            Ledger(folder / "ledger") as ledger,
+            History(folder / "ledger") as ledger,
         ):
             migrate(store)
             done = perform(order, store, folder, ledger=ledger, advance=advance)
@@ -71,7 +71,12 @@ def _kind(url: str) -> str:
 
 
 def certified(
-    order: Order, play: Play, done: Performance, *, database: str, queues: str = "no Redis"
+    order: SimulationSpec,
+    play: Play,
+    done: SimulationResult,
+    *,
+    database: str,
+    queues: str = "no Redis",
 ) -> Certificate:
     """Returns the certificate of a performance."""
     verdict, stage = done.verdict, play.stage
@@ -85,7 +90,7 @@ def certified(
     latency = play.watch.latency
     return Certificate(
         seed=order.seed,
-        vices=tuple(order.vices),
+        faults=tuple(order.faults),
         workers=1,
         database=database,
         queues=queues,
@@ -118,14 +123,14 @@ def certified(
 
 
 def struck(play: Play) -> dict[str, int]:
-    """Returns vice -> how often it struck, as planned and at the systems themselves."""
+    """Returns fault -> how often it struck, as planned and at the systems themselves."""
     found = play.struck.copy()
     for system in play.stage.company.systems.values():
         found.update(system.struck())
     return dict(found.most_common())
 
 
-def command_of(order: Order) -> str:
+def command_of(order: SimulationSpec) -> str:
     """Returns the command that repeats a rehearsal."""
     words = ["tulay", "rehearse"]
     path = order.plot.settings.path
@@ -151,7 +156,7 @@ def _quota(settings: Settings, calls: dict[str, int], length: float) -> dict[str
 # --- what went wrong ---------------------------------------------------------------------------
 
 
-def shortest_story(order: Order, done: Performance, *, seconds: float) -> list[str]:
+def shortest_story(order: SimulationSpec, done: SimulationResult, *, seconds: float) -> list[str]:
     """Returns the shortest history that breaks the same promise; empty when none was found."""
     until = time.monotonic() + seconds
     kinds = {finding.kind for finding in done.verdict.findings}
@@ -161,7 +166,7 @@ def shortest_story(order: Order, done: Performance, *, seconds: float) -> list[s
         with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
             folder = Path(name)
             address = f"sqlite:///{folder / 'hub.db'}"
-            with closing(open_store(address)) as store, Ledger(folder / "ledger") as ledger:
+            with closing(open_store(address)) as store, History(folder / "ledger") as ledger:
                 store.create()
                 again = perform(
                     order,
@@ -173,7 +178,7 @@ def shortest_story(order: Order, done: Performance, *, seconds: float) -> list[s
                 )
                 return again.verdict.findings
 
-    beats = beats_of(_scenes(order, done.scenes, done.play.stage))
+    beats = script_of(_scenes(order, done.scenes, done.play.stage))
     if things:
         beats = about(beats, things)
     if len(beats) > _LONGEST:
@@ -191,7 +196,7 @@ def shortest_story(order: Order, done: Performance, *, seconds: float) -> list[s
     return [*_pointed(lines, first), *(f"WRONG: {one.what}" for one in findings[:5])]
 
 
-def _scenes(order: Order, number: int, stage: Stage) -> Iterator[Scene]:
+def _scenes(order: SimulationSpec, number: int, stage: Stage) -> Iterator[Scene]:
     """Draws the scenes that were played once more."""
     day = day_of(order, stage)
     for _ in day.population():
@@ -214,6 +219,6 @@ def told(play: Play, findings: list[Finding]) -> list[str]:
     return [*lines[-_LINES:], *(f"WRONG: {one.what}" for one in findings[:5])]
 
 
-def _sentence(act: Act, typed: list[Typed]) -> str:
+def _sentence(act: HistoryEvent, typed: list[TypedValue]) -> str:
     words = ", ".join(f"{one.path} = {one.value}" for one in typed)
     return f"{act.connection}: {act.verb} {act.stream} {act.key} ({act.thing}): {words}"

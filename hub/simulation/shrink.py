@@ -19,7 +19,7 @@ Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class ScriptStep:
     """The smallest part of a story: a step, a piece of work, or a lunch."""
 
     scene: int
@@ -28,20 +28,20 @@ class Beat:
     luck: int = 0
 
 
-def beats_of(scenes: Iterable[Scene]) -> list[Beat]:
+def script_of(scenes: Iterable[Scene]) -> list[ScriptStep]:
     """Takes scenes apart."""
-    found: list[Beat] = []
+    found: list[ScriptStep] = []
     for scene in scenes:
-        found += [Beat(scene.number, step=step, luck=scene.luck) for step in scene.steps]
-        found += [Beat(scene.number, op=op, luck=scene.luck) for op in scene.ops]
+        found += [ScriptStep(scene.number, step=step, luck=scene.luck) for step in scene.steps]
+        found += [ScriptStep(scene.number, op=op, luck=scene.luck) for op in scene.ops]
         if scene.lunch:
-            found.append(Beat(scene.number))
+            found.append(ScriptStep(scene.number))
     return found
 
 
-def scenes_of(beats: Iterable[Beat]) -> Iterator[Scene]:
+def scenes_of(beats: Iterable[ScriptStep]) -> Iterator[Scene]:
     """Puts beats together again, scene by scene."""
-    gathered: dict[int, list[Beat]] = {}
+    gathered: dict[int, list[ScriptStep]] = {}
     for beat in beats:
         gathered.setdefault(beat.scene, []).append(beat)
     for number, parts in gathered.items():
@@ -54,11 +54,11 @@ def scenes_of(beats: Iterable[Beat]) -> Iterator[Scene]:
         )
 
 
-def about(beats: Sequence[Beat], things: Iterable[str]) -> list[Beat]:
+def about(beats: Sequence[ScriptStep], things: Iterable[str]) -> list[ScriptStep]:
     """Keeps the steps that touch some things; the hub's work stays.
 
     >>> from hub.simulation.workload import Step
-    >>> steps = [Beat(1, Step(n, "edit", "company", f"c{n}", "crm")) for n in (1, 2)]
+    >>> steps = [ScriptStep(1, Step(n, "edit", "company", f"c{n}", "crm")) for n in (1, 2)]
     >>> [beat.step.thing for beat in about(steps, ["c2"])]
     ['c2']
     """
@@ -79,13 +79,13 @@ def about(beats: Sequence[Beat], things: Iterable[str]) -> list[Beat]:
 
 
 def shrunk(
-    beats: Sequence[Beat], fails: Callable[[Sequence[Beat]], bool], *, until: float
-) -> list[Beat]:
+    beats: Sequence[ScriptStep], fails: Callable[[Sequence[ScriptStep]], bool], *, until: float
+) -> list[ScriptStep]:
     """Returns the shortest list it can find before the time is up that still fails.
 
     `until` is a time of the monotonic clock.
 
-    >>> beats = [Beat(n) for n in range(20)]
+    >>> beats = [ScriptStep(n) for n in range(20)]
     >>> found = shrunk(beats, lambda some: beats[7] in some, until=time.monotonic() + 60)
     >>> [beat.scene for beat in found]
     [7]
@@ -120,8 +120,8 @@ def fewest(
 
 
 def _calmed(
-    beats: list[Beat], fails: Callable[[Sequence[Beat]], bool], *, until: float
-) -> list[Beat]:
+    beats: list[ScriptStep], fails: Callable[[Sequence[ScriptStep]], bool], *, until: float
+) -> list[ScriptStep]:
     """Takes away the faults and deaths that it does not need."""
     for i, beat in enumerate(beats):
         op = beat.op

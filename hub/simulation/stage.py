@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connectors.kit.vices import Chances
+from connectors.kit.faults import Chances
 from connectors.memory import MemoryConnector, MemorySystem
 from hub.model.policy import EntityPolicy
 from hub.settings.connections import ConnectionSettings
 from hub.settings.loading import Settings
 from hub.simulation.acting import Company
-from hub.simulation.crash_points import Life, Line, MortalStore
-from hub.simulation.emulators import Costume, tags_of, wardrobe
+from hub.simulation.crash_points import CrashingConnector, CrashingStore, CrashPoints
+from hub.simulation.emulators import Emulator, emulators_for, tags_of
 from hub.simulation.faults import of_systems
 from hub.simulation.workload import Cast
 from hub.store.engine import Store
@@ -75,7 +75,7 @@ class WallClock(Clock):
 
 
 @dataclass(frozen=True)
-class Plot:
+class Setup:
     """Settings, and what follows from them: read once."""
 
     settings: Settings
@@ -84,7 +84,7 @@ class Plot:
     policies: Mapping[str, EntityPolicy]
 
     @classmethod
-    def of(cls, settings: Settings) -> Plot:
+    def of(cls, settings: Settings) -> Setup:
         """Reads mappings and policies. Raises: SettingsError."""
         return cls(settings, *read_words(settings))
 
@@ -93,10 +93,10 @@ class EndlessError(Exception):
     """A piece of work goes on and on: it would never come to an end."""
 
 
-class Wire(Line):
+class FaultyConnector(CrashingConnector):
     """The line to a stand-in: calls take time, and one of them may go wrong."""
 
-    def __init__(self, connector: MemoryConnector, life: Life, stage: Stage) -> None:
+    def __init__(self, connector: MemoryConnector, life: CrashPoints, stage: Stage) -> None:
         super().__init__(connector, life)
         self._stage = stage
 
@@ -119,11 +119,11 @@ class Trouble:
 class Stage:
     """Stand-ins, clock and hub."""
 
-    plot: Plot
+    plot: Setup
     folder: Path
     store: Store
     seed: int
-    vices: Chances
+    faults: Chances
     clock: Clock = field(default_factory=Clock)
     trouble: Trouble = field(default_factory=Trouble)
     #: Records in one page.
@@ -133,23 +133,23 @@ class Stage:
         chance = random.Random(f"{self.seed} stage")  # noqa: S311 - repeatable, not secret
         found = [m for ms in self.plot.mappings.values() for m in ms]
         tags = tags_of(self.plot.entities, found)
-        costumes: dict[str, dict[str, Costume]] = {}
+        emulators: dict[str, dict[str, Emulator]] = {}
         systems: dict[str, MemorySystem] = {}
         for name, one in self.plot.settings.connections.items():
-            costumes[name] = wardrobe(
+            emulators[name] = emulators_for(
                 name,
                 self.plot.mappings[one.system],
                 one.manifest.streams,
                 tags=tags,
-                habits=self.vices,
+                data_faults=self.faults,
                 chance=chance,
             )
             systems[name] = self._system(one, len(systems))
-            for stream, costume in costumes[name].items():
-                systems[name].declare(stream, costume.shape)
-        self.company = Company(systems, costumes)
+            for stream, emulator in emulators[name].items():
+                systems[name].declare(stream, emulator.shape)
+        self.company = Company(systems, emulators)
         self.processes = 0
-        #: Whether vices are on.
+        #: Whether faults are on.
         self.vicious = False
         self._patience = 0
         self._chance = random.Random(f"{self.seed} calls")  # noqa: S311
@@ -160,27 +160,27 @@ class Stage:
         path = self.folder / f"{one.name}.system"
         system = MemorySystem(one.name, streams={}, path=path, clock=self.clock)
         # Clocks are wrong and coarse from the beginning: one that changes its ways jumps back.
-        clock = {name: c for name, c in self.vices.items() if name in ("skew", "ties")}
-        system.misbehave(clock, seed=self.seed + number)
+        clock = {name: c for name, c in self.faults.items() if name in ("skew", "ties")}
+        system.inject_faults(clock, seed=self.seed + number)
         return system
 
     # --- the hub --------------------------------------------------------------------------------
 
-    def process(self) -> tuple[Life, Hub]:
+    def process(self) -> tuple[CrashPoints, Hub]:
         """Starts a process with a hub of its own."""
         self.processes += 1
-        life, ids = Life(), random.Random(f"{self.seed} {self.processes}")  # noqa: S311
+        life, ids = CrashPoints(), random.Random(f"{self.seed} {self.processes}")  # noqa: S311
         settings = self.plot.settings
         connections = {}
         for name, one in settings.connections.items():
             speaks = MemoryConnector.of(self.company.systems[name], page=self.page, overlap=OVERLAP)
-            wire = Wire(speaks, life, self)
+            wire = FaultyConnector(speaks, life, self)
             channels = channels_of(one, wire, self.plot.mappings[one.system])
             connections[name] = Connection(name, one.system, one.role, wire, channels)
         number = self.processes
         born = iter(range(1, 1 << 60))
         hub = Hub(
-            store=MortalStore(self.store.engine, life),
+            store=CrashingStore(self.store.engine, life),
             connections=connections,
             entities=self.plot.entities,
             policies=self.plot.policies,
@@ -202,16 +202,16 @@ class Stage:
         self._patience -= 1
         if self._patience < 0:
             raise EndlessError(f"does not come to an end; {system.name} was called all the time")
-        slow = self.planned and self._chance.random() < self.vices.get("slow", 0.0)
+        slow = self.planned and self._chance.random() < self.faults.get("slow", 0.0)
         if slow:
-            system.has_struck("slow")
+            system.has_happened("slow")
         self.clock.pass_by(_SLOW_CALL if slow else _CALL)
         if self.trouble.fault is None or self.trouble.system != system.name:
             return
         self.trouble.after -= 1
         if self.trouble.after < 0:
             script, self.trouble.fault = (self.trouble.fault,), None
-            system.vices = system.vices.model_copy(update={"script": script})
+            system.faults = system.faults.model_copy(update={"script": script})
 
     def begin_work(self, *, whole: bool = False) -> None:
         """A piece of work (or a `whole` round) begins: it has calls as befits so many records."""
@@ -221,9 +221,9 @@ class Stage:
     def mend(self, *, fault: str | None) -> bool:
         """Ends the trouble; says whether the fault that was planned has struck."""
         system = self.company.systems.get(self.trouble.system)
-        waiting = system is not None and bool(system.vices.script)
+        waiting = system is not None and bool(system.faults.script)
         if system is not None and waiting:
-            system.vices = system.vices.model_copy(update={"script": ()})
+            system.faults = system.faults.model_copy(update={"script": ()})
         struck = fault is not None and self.trouble.fault is None and not waiting
         self.trouble = Trouble()
         return struck
@@ -233,21 +233,21 @@ class Stage:
         """Says whether faults of the line are planned call by call: in one process."""
         return not isinstance(self.clock, WallClock)
 
-    def misbehave(self, *, resting: bool = False) -> None:
-        """Turns the vices on, in every process; while all rest, nobody deletes anything."""
+    def inject_faults(self, *, resting: bool = False) -> None:
+        """Turns the faults on, in every process; while all rest, nobody deletes anything."""
         self.vicious = True
-        chances = of_systems(self.vices, planned=self.planned)
+        chances = of_systems(self.faults, planned=self.planned)
         if resting:
             chances.pop("vanishing", None)
         for number, system in enumerate(self.company.systems.values()):
-            system.misbehave(chances, seed=self.seed + number, retry_after=_RETRY_AFTER)
+            system.inject_faults(chances, seed=self.seed + number, retry_after=_RETRY_AFTER)
 
-    def good_behaviour(self) -> None:
-        """Ends all vices; only what a rule forbids stays forbidden."""
+    def clear_faults(self) -> None:
+        """Ends all faults; only what a rule forbids stays forbidden."""
         self.vicious = False
-        rules = {name: chance for name, chance in self.vices.items() if name == "refused"}
+        rules = {name: chance for name, chance in self.faults.items() if name == "refused"}
         for number, system in enumerate(self.company.systems.values()):
-            system.misbehave(rules, seed=self.seed + number)
+            system.inject_faults(rules, seed=self.seed + number)
 
     def known(self, connection: str, stream: str, keys: Sequence[str]) -> Mapping[str, Link]:
         """Returns what the hub has of some records."""
@@ -259,15 +259,15 @@ class Stage:
         makers: dict[str, list[str]] = {}
         typists: dict[str, list[str]] = {}
         desks: dict[str, list[str]] = {}
-        for name, costumes in self.company.costumes.items():
-            for costume in costumes.values():
-                entity = costume.entity.name
-                adopt = self.plot.policies[entity].adopt
-                if costume.tag is None:
+        for name, emulators in self.company.emulators.items():
+            for emulator in emulators.values():
+                entity = emulator.entity.name
+                adopt = self.plot.policies[entity].imports
+                if emulator.tag is None:
                     continue
-                if costume.typed:
+                if emulator.typed:
                     typists.setdefault(entity, []).append(name)
-                if costume.mapping.adopt and (adopt is None or name in adopt):
+                if emulator.mapping.imports and (adopt is None or name in adopt):
                     makers.setdefault(entity, []).append(name)
                     desks.setdefault(entity, []).append(name)
         return Cast(makers, typists, desks)

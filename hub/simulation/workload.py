@@ -75,7 +75,7 @@ class Cast:
 
 
 @dataclass
-class Day:
+class Workload:
     """Draws the population and the steps of a day."""
 
     seed: int
@@ -224,7 +224,7 @@ class Day:
         yield self._step(chance, "handle", "sales_order", thing, chance.choice(list(sides)))
 
     #: Verb -> how its steps are drawn.
-    _DRAWN: ClassVar[Mapping[str, Callable[[Day, random.Random], Iterator[Step]]]] = {
+    _DRAWN: ClassVar[Mapping[str, Callable[[Workload, random.Random], Iterator[Step]]]] = {
         "edit": _edit_some,
         "create": _create_some,
         "quarrel": _quarrel_some,

@@ -81,7 +81,7 @@ _UNWRITTEN = select(links.c.connection, links.c.stream, links.c.key).where(
 )
 
 
-def believed_gone(tx: Connection) -> list[tuple[str, str, str]]:
+def presumed_deleted(tx: Connection) -> list[tuple[str, str, str]]:
     """Returns golden id, connection and key of every deletion that the hub has ever noted."""
     query = select(history.c.golden_id, history.c.connection, history.c.old).where(
         history.c.path == "(record)", history.c.new.is_(None)

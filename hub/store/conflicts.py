@@ -62,13 +62,13 @@ _OF_LINKS = among(conflicts.c.link_id, "_ids")
 _OPEN_PATHS = select(conflicts.c.link_id, conflicts.c.path).where(_OF_LINKS, _OPEN)
 
 
-def contested(tx: Connection, connection: str, stream: str) -> set[str]:
+def links_in_conflict(tx: Connection, connection: str, stream: str) -> set[str]:
     """Returns the keys of the records of a stream that have an open conflict."""
     given = {"_connection": connection, "_stream": stream}
-    return set(tx.execute(_CONTESTED, given).scalars())
+    return set(tx.execute(_LINKS_IN_CONFLICT, given).scalars())
 
 
-_CONTESTED = (
+_LINKS_IN_CONFLICT = (
     select(links.c.key)
     .join(conflicts, conflicts.c.link_id == links.c.id)
     .where(

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from hub.model.fights import DECIDED, Flip
+from hub.model.oscillation import DECIDED, Reversal
 from hub.store.engine import among
 from hub.store.tables import history
 from mappings.canonical.values import Scalar
@@ -52,20 +52,20 @@ def past(tx: Connection, golden_id: str, path: str | None = None) -> list[Histor
     return [HistoryRow(*row) for row in tx.execute(query)]
 
 
-def flips(
+def reversals(
     tx: Connection, golden_ids: Iterable[str], *, since: datetime
-) -> dict[tuple[str, str], list[Flip]]:
+) -> dict[tuple[str, str], list[Reversal]]:
     """Returns (golden id, path) -> how it changed since then, oldest first."""
     rows = tx.execute(_SINCE, {"_ids": golden_ids, "_since": since})
-    return flips_of(HistoryRow(*row) for row in rows)
+    return reversals_of(HistoryRow(*row) for row in rows)
 
 
 _SINCE = _ALL.where(among(history.c.golden_id, "_ids"), history.c.at >= bindparam("_since"))
 
 
-def flips_of(rows: Iterable[HistoryRow]) -> dict[tuple[str, str], list[Flip]]:
+def reversals_of(rows: Iterable[HistoryRow]) -> dict[tuple[str, str], list[Reversal]]:
     """Returns (golden id, path) -> the flips in these rows of history."""
-    found: dict[tuple[str, str], list[Flip]] = {}
+    found: dict[tuple[str, str], list[Reversal]] = {}
     taken: dict[tuple[str, str], HistoryRow] = {}
     for row in rows:
         place = (row.golden_id, row.path)
@@ -75,7 +75,7 @@ def flips_of(rows: Iterable[HistoryRow]) -> dict[tuple[str, str], list[Flip]]:
         elif before is not None and (row.old, row.new) == (before.old, before.new):
             continue  # the loser of the change that was just counted
         found.setdefault(place, []).append(
-            Flip(
+            Reversal(
                 row.connection,
                 overruled=row.decision == "superseded",
                 decided=row.why.startswith(DECIDED),

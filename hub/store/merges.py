@@ -28,7 +28,7 @@ class Merged:
     undone_at: datetime | None
 
 
-def told(
+def reported(
     tx: Connection, connection: str, stream: str, into: Iterable[str]
 ) -> list[tuple[str, str]]:
     """Returns (key, into) of merges into these records that wait in the inbox."""

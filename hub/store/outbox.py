@@ -25,7 +25,7 @@ LEASE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class OutboxEntry:
     """That a golden record is wanted in a connection."""
 
     id: int
@@ -33,13 +33,13 @@ class Wish:
     entity: str
     golden_id: str
     state: str
-    wish: int
+    generation: int
     attempts: int
     #: The values of a write whose outcome is unknown.
     sent: Values | None = field(default=None, repr=False)
 
 
-def enqueue(tx: Connection, wishes: Collection[tuple[str, str, str]], *, now: datetime) -> None:
+def enqueue(tx: Connection, entries: Collection[tuple[str, str, str]], *, now: datetime) -> None:
     """Notes (connection, entity, golden id) as wanted; entries for the same one fold together."""
     rows = [
         {
@@ -52,11 +52,11 @@ def enqueue(tx: Connection, wishes: Collection[tuple[str, str, str]], *, now: da
             "attempts": 0,
             "first_at": now,
         }
-        for connection, entity, golden_id in dict.fromkeys(wishes)
+        for connection, entity, golden_id in dict.fromkeys(entries)
     ]
     fold(tx, _enqueueing(tx.dialect.name), rows, key=["connection", "golden_id"])
     if rows:
-        quarantine.enqueued_again(tx, list(dict.fromkeys(wishes)))
+        quarantine.enqueued_again(tx, list(dict.fromkeys(entries)))
 
 
 @cache
@@ -80,7 +80,7 @@ def lease(
     worker: str,
     now: datetime,
     limit: int,
-) -> list[Wish]:
+) -> list[OutboxEntry]:
     """Takes due wishes of the first entity (in the given order) that has some, for this worker.
 
     Parents come first because entities are given parents first. Leases of the dead run out.
@@ -90,14 +90,16 @@ def lease(
     for entity in entities:
         if entity not in present:
             continue
-        rows = tx.execute(_WISHES_DUE, {**given, "_entity": entity, "_limit": limit})
+        rows = tx.execute(_ENTRIES_DUE, {**given, "_entity": entity, "_limit": limit})
         found = [
-            Wish(r.id, r.connection, r.entity, r.golden_id, r.state, r.wish, r.attempts, r.sent)
+            OutboxEntry(
+                r.id, r.connection, r.entity, r.golden_id, r.state, r.wish, r.attempts, r.sent
+            )
             for r in rows
         ]
         if found:
             taken = {"leased_by": worker, "leased_until": now + LEASE}
-            tx.execute(CHANGE_WISHES, {"_ids": [w.id for w in found], **taken})
+            tx.execute(CHANGE_ENTRIES, {"_ids": [w.id for w in found], **taken})
             return found
     return []
 
@@ -109,7 +111,7 @@ _FREE_AND_DUE = and_(
     or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < bindparam("_now")),
 )
 _ENTITIES_DUE = select(outbox.c.entity).where(_FREE_AND_DUE).distinct()
-_WISHES_DUE = (
+_ENTRIES_DUE = (
     select(outbox)
     .where(_FREE_AND_DUE, outbox.c.entity == bindparam("_entity"))
     .order_by(outbox.c.id)
@@ -117,21 +119,21 @@ _WISHES_DUE = (
     .with_for_update(skip_locked=True)
 )
 #: Changes some wishes: what is to be set is given beside `_ids`.
-CHANGE_WISHES = update(outbox).where(among(outbox.c.id, "_ids"))
+CHANGE_ENTRIES = update(outbox).where(among(outbox.c.id, "_ids"))
 #: Changes one wish: what is to be set is given beside `_id`.
-CHANGE_WISH = update(outbox).where(outbox.c.id == bindparam("_id"))
+CHANGE_ENTRY = update(outbox).where(outbox.c.id == bindparam("_id"))
 #: The wishes of a connection for some golden records.
 ABOUT = (outbox.c.connection == bindparam("_connection"), among(outbox.c.golden_id, "_ids"))
 _UNLEASED = {"leased_by": None, "leased_until": None}
 
 
-def complete(tx: Connection, wishes: Iterable[Wish]) -> None:
+def complete(tx: Connection, entries: Iterable[OutboxEntry]) -> None:
     """Clears entries, but not those that were enqueued again in the meantime."""
-    rows = [{"_id": wish.id, "_wish": wish.wish} for wish in wishes]
+    rows = [{"_id": entry.id, "_wish": entry.generation} for entry in entries]
     if rows:
         tx.execute(_COMPLETE, rows)
         ids = [row["_id"] for row in rows]
-        tx.execute(CHANGE_WISHES, {"_ids": ids, **_UNLEASED, "state": "due", "sent": None})
+        tx.execute(CHANGE_ENTRIES, {"_ids": ids, **_UNLEASED, "state": "due", "sent": None})
         quarantine.resolve_writes(tx, ids)
 
 
@@ -144,7 +146,7 @@ _COMPLETE = delete(outbox).where(
 class Postponed:
     """An entry that could not be written now."""
 
-    wish: Wish
+    entry: OutboxEntry
     #: due (again later) | waiting or held (in quarantine); None leaves it as it is stored.
     state: str | None
     due_at: datetime
@@ -168,22 +170,22 @@ def postpone(tx: Connection, postponed: Sequence[Postponed], *, now: datetime) -
         return
     states = {"due": "due", "waiting": "due", "held": "held"}
     rows = [
-        {**_released(one), "_wish": one.wish.wish, "_state": states[str(one.state)]}
+        {**_released(one), "_wish": one.entry.generation, "_state": states[str(one.state)]}
         for one in decided
     ]
     tx.execute(_POSTPONE_AS, rows)
-    quarantine.resolve_writes(tx, [one.wish.id for one in decided if one.state == "due"])
+    quarantine.resolve_writes(tx, [one.entry.id for one in decided if one.state == "due"])
     quarantine.put_writes(tx, [_problem(one, now) for one in decided if one.state != "due"])
 
 
 def _released(one: Postponed) -> dict[str, Any]:
-    return {"_id": one.wish.id, "due_at": one.due_at, **_UNLEASED}
+    return {"_id": one.entry.id, "due_at": one.due_at, **_UNLEASED}
 
 
 def _problem(one: Postponed, now: datetime) -> dict[str, Any]:
     given = {
-        "id": one.wish.id,
-        "wish": one.wish.wish,
+        "id": one.entry.id,
+        "wish": one.entry.generation,
         "state": one.state,
         "cause": one.cause.value,
         "reason": one.reason,
@@ -194,15 +196,15 @@ def _problem(one: Postponed, now: datetime) -> dict[str, Any]:
     return {f"_{name}": value for name, value in given.items()}
 
 
-_POSTPONE = CHANGE_WISH.values(attempts=outbox.c.attempts + 1)
+_POSTPONE = CHANGE_ENTRY.values(attempts=outbox.c.attempts + 1)
 _POSTPONE_AS = _POSTPONE.values(
     state=case((outbox.c.wish > bindparam("_wish"), "due"), else_=bindparam("_state"))
 )
 
 
-def release(tx: Connection, wishes: Sequence[Wish]) -> None:
+def release(tx: Connection, entries: Sequence[OutboxEntry]) -> None:
     """Gives leases back untouched."""
-    tx.execute(CHANGE_WISHES, {"_ids": [w.id for w in wishes], **_UNLEASED})
+    tx.execute(CHANGE_ENTRIES, {"_ids": [w.id for w in entries], **_UNLEASED})
 
 
 def resume_held(tx: Connection, connection: str, *, now: datetime) -> None:
@@ -265,8 +267,8 @@ _DUE_IN = select(func.count()).select_from(outbox).where(_FREE_AND_DUE)
 
 def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
     """Returns how many nudges, wishes and derivations could be worked on now."""
-    nudges, wishes, derivations = map(int, tx.execute(_DUE_COUNTS, {"_now": now}).one())
-    return nudges, wishes, derivations
+    notifications, entries, derivations = map(int, tx.execute(_DUE_COUNTS, {"_now": now}).one())
+    return notifications, entries, derivations
 
 
 _DUE_COUNTS = select(

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from hub.model.surprise import Lately
+from hub.model.change_limits import RecentChanges
 from hub.store.tables import runs
 
 #: What a run can be; inconsistent ones (`red`) have counts that do not add up.
@@ -39,7 +39,7 @@ class Tally:
     #: Key -> changed | gone, of those touched since the last copy.
     recent: dict[str, str] = field(default_factory=dict)
     #: What was touched within the limit's time, in all runs.
-    lately: Lately = field(default_factory=Lately)
+    lately: RecentChanges = field(default_factory=RecentChanges)
 
     def touch(self, key: str, what: str = "changed") -> None:
         """Counts a known record that has changed, or is gone."""

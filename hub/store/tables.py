@@ -363,7 +363,7 @@ accounts = Table(
     "accounts",
     metadata,
     Column("connection", String(80), primary_key=True),
-    #: Calls given to processes that may still be in somebody's window: see hub.model.accounts.
+    #: Calls given to processes that may still be in somebody's window: see hub.model.rate_limits.
     Column("blocks", Json, nullable=False),
     #: Nobody calls before this: the system said so.
     Column("closed_until", Instant),

@@ -8,12 +8,12 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from hub.store import quarantine
 from hub.store.engine import among
-from hub.store.outbox import ABOUT, CHANGE_WISH, CHANGE_WISHES
+from hub.store.outbox import ABOUT, CHANGE_ENTRIES, CHANGE_ENTRY
 from hub.store.tables import golden, outbox
 from mappings.canonical.values import Values
 
 
-def mark_sent(
+def mark_in_flight(
     tx: Connection, *, creates: Mapping[int, Values], updates: Mapping[int, Values]
 ) -> None:
     """Writes down the intention to write {wish id: values}, before the network is touched.
@@ -21,15 +21,15 @@ def mark_sent(
     A create has the state `sent` until its outcome is known: it must not simply be repeated.
     """
     for values, state in ((creates, {"state": "sent"}), (updates, {})):
-        rows = [{"_id": wish, "sent": sent, **state} for wish, sent in values.items()]
+        rows = [{"_id": entry, "sent": sent, **state} for entry, sent in values.items()]
         if rows:
-            tx.execute(CHANGE_WISH, rows)
+            tx.execute(CHANGE_ENTRY, rows)
     quarantine.resolve_writes(tx, creates)
 
 
-def mark_unsent(tx: Connection, ids: Iterable[int]) -> None:
+def mark_not_sent(tx: Connection, ids: Iterable[int]) -> None:
     """Takes the intention back: the system said that nothing has happened."""
-    tx.execute(CHANGE_WISHES, {"_ids": ids, "state": "due", "sent": None})
+    tx.execute(CHANGE_ENTRIES, {"_ids": ids, "state": "due", "sent": None})
 
 
 def updates(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
@@ -42,12 +42,12 @@ _SENT = select(outbox.c.golden_id, outbox.c.sent).where(outbox.c.sent.is_not(Non
 _UPDATES = _SENT.where(*ABOUT, outbox.c.state != "sent")
 
 
-def heard_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> None:
+def confirm(tx: Connection, connection: str, golden_ids: Iterable[str]) -> None:
     """Forgets updates of these records: they were seen since."""
-    tx.execute(_HEARD_OF, {"_connection": connection, "_ids": golden_ids})
+    tx.execute(_CONFIRM, {"_connection": connection, "_ids": golden_ids})
 
 
-_HEARD_OF = update(outbox).where(*ABOUT, outbox.c.state != "sent").values(sent=None)
+_CONFIRM = update(outbox).where(*ABOUT, outbox.c.state != "sent").values(sent=None)
 
 
 def creates(tx: Connection, connection: str, entity: str) -> dict[str, Values]:
@@ -99,10 +99,10 @@ def inherit(
         sent = {p: value for p, value in row.sent.items() if p in given}
         theirs = found.get((connection, winner))
         if theirs is None:
-            tx.execute(CHANGE_WISH, [{"_id": row.id, "golden_id": winner, "sent": sent or None}])
+            tx.execute(CHANGE_ENTRY, [{"_id": row.id, "golden_id": winner, "sent": sent or None}])
             quarantine.resolve_writes(tx, [row.id])
         elif sent and theirs.state != "sent":
-            tx.execute(CHANGE_WISH, [{"_id": theirs.id, "sent": {**sent, **(theirs.sent or {})}}])
+            tx.execute(CHANGE_ENTRY, [{"_id": theirs.id, "sent": {**sent, **(theirs.sent or {})}}])
 
 
 # By connection, too: only both together have an index.

@@ -110,10 +110,10 @@ def waiting(tx: Connection, *, now: datetime) -> Waiting:
         quarantine.c.state == "waiting",
         quarantine.c.next_attempt_at <= now,
     )
-    soiled = tx.execute(select(dirty.c.golden_id).limit(1)).first() is not None
+    dirty_marks = tx.execute(select(dirty.c.golden_id).limit(1)).first() is not None
     return Waiting(
         told=frozenset((connection, stream) for connection, stream in tx.execute(told)),
         fetch=frozenset((connection, stream) for connection, stream in tx.execute(fetch)),
         push=frozenset(tx.execute(wished.distinct()).scalars()),
-        derive=soiled or tx.execute(flows.limit(1)).first() is not None,
+        derive=dirty_marks or tx.execute(flows.limit(1)).first() is not None,
     )

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection as Transaction
 
 from hub.model.matching import Fingerprint, fingerprints
-from hub.model.observe import Change, Clash
+from hub.model.observe import Change, FieldConflict
 from hub.store.golden import Golden, load_golden
 from hub.store.history import HistoryRow
 from hub.store.inbox import InboxEntry
@@ -194,7 +194,7 @@ class ChangeSet:
         self._effects.history += [_history_row(golden_id, change, **about) for change in changes]
 
     def conflicts_found(
-        self, link: Link, found: Iterable[Clash], reason: str | None = None
+        self, link: Link, found: Iterable[FieldConflict], reason: str | None = None
     ) -> None:
         """Conflicts that a person must decide; a reason when it is not that both changed."""
         self._effects.conflicts += [(link, one, reason) for one in found]
@@ -287,7 +287,7 @@ def _interested(hub: Hub, golden: Golden, changed: Mapping[str, Scalar] | None) 
         if (
             changed is None
             or any(channel.mapping.writable(path) for path in changed)
-            or (channel.mapping.acts and channel.entity.states)
+            or (channel.mapping.actions and channel.entity.states)
         ):
             found.append(name)
     return found

@@ -15,8 +15,8 @@ from connectors.kit.contract import Connector
 from connectors.kit.manifest import StreamFacts
 from hub.errors import UnknownError
 from hub.flows.settings import FlowSettings
+from hub.model.change_limits import ChangeLimit
 from hub.model.policy import EntityPolicy
-from hub.model.surprise import Limit
 from hub.store.engine import Store
 from mappings.canonical.values import Entity, Scalar
 from mappings.kit.mapping import Mapping as StreamMapping
@@ -85,9 +85,9 @@ class Hub:
     entities: Mapping[str, Entity]
     policies: Mapping[str, EntityPolicy]
     flows: FlowSettings
-    limit: Limit = field(default_factory=Limit)
+    limit: ChangeLimit = field(default_factory=ChangeLimit)
     #: A field that flips more often in an hour is paused; 0: never.
-    flips: int = 10
+    reversals: int = 10
     #: Who holds leases: unique per process.
     worker: str = "worker"
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

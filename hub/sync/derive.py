@@ -13,7 +13,7 @@ from hub.flows.facts import Blocked, Derived, Fact
 from hub.model.causes import Cause
 from hub.model.observe import Change
 from hub.model.recovery import pause
-from hub.model.want import forward
+from hub.model.wanted import forward
 from hub.store import dirty, merges, quarantine
 from hub.store.engine import lock_identities
 from hub.store.golden import Golden, golden_by_entity, load_golden

@@ -21,11 +21,11 @@ from hub.store.links import count_links
 from hub.store.quarantine import Cause, Problem, QuarantineEntry
 from hub.store.runs import Tally, save_run, start_run
 from hub.store.streams import StreamState, stream_state
+from hub.sync.change_limits import ChangeLimitError, acceptance_is_used, guard
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.ingest.page import ingest
 from hub.sync.pauses import pause_connection, pause_stream
 from hub.sync.progress import Progress, Silence
-from hub.sync.surprises import SurpriseError, accepted_has_happened, guard
 
 #: Parents that ask for their own parents: deeper than any model of orders goes.
 _DEPTH = 8
@@ -103,7 +103,7 @@ class _Drain:
                 now = self.hub.clock()
                 save_run(tx, tally, state=state, finished_at=now, reason=reason)
                 if state == "done":
-                    accepted_has_happened(tx, tally.connection, tally.stream, kind="drain")
+                    acceptance_is_used(tx, tally.connection, tally.stream, kind="drain")
 
     # --- working --------------------------------------------------------------------------------
 
@@ -191,13 +191,13 @@ class _Drain:
             counted = tally.copy()
             ingest(self.hub, tx, channel, page=page, tally=counted)
             guard(self.hub, counted, known=known, accepted=state.accepted)
-            self._bury(tx, channel, refused, tally=counted)
+            self._quarantine(tx, channel, refused, tally=counted)
             done(tx)
             return counted
 
         try:
             tally.become(self.hub.store.transact(work))
-        except SurpriseError as surprise:
+        except ChangeLimitError as surprise:
             self.surprises[channel.stream] = str(surprise)
             pause_stream(self.hub, channel, str(surprise))
         else:
@@ -209,7 +209,7 @@ class _Drain:
                 self.known[stream] = count_links(tx, self.source.name, stream)
         return self.known[stream]
 
-    def _bury(
+    def _quarantine(
         self, tx: Transaction, channel: Channel, refused: Mapping[str, RecordError], *, tally: Tally
     ) -> None:
         now = self.hub.clock()

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from connectors.kit.contract import Nudge
+from connectors.kit.contract import Notification
 from connectors.kit.errors import ContractError
 from hub.store import inbox
 from hub.store.connections import save_connection
@@ -19,13 +19,17 @@ _LONGEST = {"stream": 80, "key": 200, "merged_into": 200}
 _EVENT_ID = 120
 
 
-def receive(hub: Hub, connection: str, nudges: Sequence[Nudge]) -> None:
+def receive(hub: Hub, connection: str, notifications: Sequence[Notification]) -> None:
     """Stores what a webhook told us; after it returns, not even a power cut loses it.
 
     Raises: UnknownError, ContractError.
     """
     hub.connection(connection)
-    note(hub.store, [entry_of(connection, nudge) for nudge in nudges], now=hub.clock())
+    note(
+        hub.store,
+        [entry_of(connection, notification) for notification in notifications],
+        now=hub.clock(),
+    )
 
 
 def note(store: Store, entries: Sequence[InboxEntry], *, now: datetime) -> None:
@@ -36,13 +40,17 @@ def note(store: Store, entries: Sequence[InboxEntry], *, now: datetime) -> None:
             save_connection(tx, connection, heard_at=now)
 
 
-def entry_of(connection: str, nudge: Nudge) -> InboxEntry:
+def entry_of(connection: str, notification: Notification) -> InboxEntry:
     """Returns the entry of the inbox for a nudge. Raises: ContractError when it cannot be one.
 
-    >>> entry_of("crm", Nudge("companies", "7", "e1")).key
+    >>> entry_of("crm", Notification("companies", "7", "e1")).key
     '7'
     """
-    named = {"stream": nudge.stream, "key": nudge.key, "merged_into": nudge.into}
+    named = {
+        "stream": notification.stream,
+        "key": notification.key,
+        "merged_into": notification.into,
+    }
     for name, value in named.items():
         longest = _LONGEST[name]
         if value is not None and not _storable(value, longest):
@@ -50,12 +58,14 @@ def entry_of(connection: str, nudge: Nudge) -> InboxEntry:
                 f"a delivery to {connection} names a {name} that is no text of 1 to {longest}"
                 " characters; see that the sender is what it should be"
             )
-    event_id = nudge.event_id
+    event_id = notification.event_id
     if not _storable(event_id, _EVENT_ID):
         # Only compared, never shown: any text will do, as long as the same one stays the same.
         digest = hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()
         event_id = f"sha256:{digest}"
-    return InboxEntry(connection, nudge.stream, nudge.key, event_id, nudge.into)
+    return InboxEntry(
+        connection, notification.stream, notification.key, event_id, notification.into
+    )
 
 
 def _storable(text: object, longest: int) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection as Transaction
 
-from hub.model.observe import Clash
+from hub.model.observe import FieldConflict
 from hub.store import dirty, history, inbox, outbox, quarantine, unheard
 from hub.store.conflicts import NewConflict, close_all, open_conflicts
 from hub.store.fingerprints import change_fingerprints
@@ -20,7 +20,7 @@ from hub.store.golden import Golden, add_golden, change_golden
 from hub.store.history import HistoryRow
 from hub.store.inbox import InboxEntry
 from hub.store.links import Link, add_links, change_links, links_by_key, vacate_primary
-from hub.store.outbox import Postponed, Wish
+from hub.store.outbox import OutboxEntry, Postponed
 from hub.store.quarantine import Problem
 from hub.store.references import change_references
 from hub.store.reviews import Question, ask_review, drop_reviews
@@ -54,7 +54,7 @@ class Effects:
     references: dict[str, dict[str, str]] = field(default_factory=dict)
     history: list[HistoryRow] = field(default_factory=list)
     #: With the reason, when it is not that both sides changed the field.
-    conflicts: list[tuple[Link, Clash, str | None]] = field(default_factory=list)
+    conflicts: list[tuple[Link, FieldConflict, str | None]] = field(default_factory=list)
     #: Link id -> paths whose conflict is over by itself.
     settled: dict[int, set[str]] = field(default_factory=dict)
     quarantined: dict[RecordId, Problem] = field(default_factory=dict)
@@ -86,7 +86,7 @@ def store_effects(tx: Transaction, effects: Effects) -> None:
     history.add(tx, effects.history)
     _store_quarantine(tx, effects)
     for connection, golden_ids in effects.confirmed.items():
-        unheard.heard_of(tx, connection, golden_ids)
+        unheard.confirm(tx, connection, golden_ids)
     if effects.entries:
         outbox.enqueue(tx, effects.entries, now=effects.now)
     if effects.notifications:
@@ -102,8 +102,8 @@ def store_outcomes(
     tx: Transaction,
     *,
     not_sent: Iterable[int],
-    verdicts: Sequence[tuple[Wish, Verdict]],
-    complete: Iterable[Wish],
+    verdicts: Sequence[tuple[OutboxEntry, Verdict]],
+    complete: Iterable[OutboxEntry],
     explained: Iterable[str],
     now: datetime,
 ) -> None:
@@ -113,7 +113,7 @@ def store_outcomes(
     """
     numbers = list(not_sent)
     if numbers:
-        unheard.mark_unsent(tx, numbers)
+        unheard.mark_not_sent(tx, numbers)
     postponed = [
         Postponed(
             entry,
@@ -186,7 +186,7 @@ def _number_links(tx: Transaction, links: Iterable[Link]) -> None:
             by_key[key].id = stored.id
 
 
-def _conflict(link: Link, found: Clash) -> NewConflict:
+def _conflict(link: Link, found: FieldConflict) -> NewConflict:
     return NewConflict(
         str(link.golden_id),
         link.id or 0,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection as Transaction
 
 from hub.store import quarantine
-from hub.store.conflicts import contested
+from hub.store.conflicts import links_in_conflict
 from hub.store.quarantine import Pending
 from hub.store.reviews import Review, open_reviews
 from hub.sync.context import Channel
@@ -25,7 +25,7 @@ def unsettled_keys(
     found: set[str] = set()
     # A conflict may be over because of what happened elsewhere.
     if pending.conflicts:
-        found |= contested(tx, connection, stream)
+        found |= links_in_conflict(tx, connection, stream)
     # A quarantined record may show again what it showed before.
     if pending.quarantine:
         found |= quarantine.quarantined_keys(tx, "pull", connection, stream=stream, keys=keys)

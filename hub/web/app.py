@@ -18,22 +18,22 @@ from hub.web.answers import broken, refused
 from hub.web.health import Health
 from hub.web.inbox import Inbox
 from hub.web.metrics import registry_of
-from hub.web.webhooks import Doors, Webhooks, count_from_zero
+from hub.web.webhooks import ReceiverConfig, Webhooks, count_from_zero
 from hub.web.zeros import Configured
 
 log = logging.getLogger("tulay.access")
 
 
-def create_app(hub: Hub, doors: Doors) -> Starlette:
+def create_app(hub: Hub, receivers: ReceiverConfig) -> Starlette:
     """Returns the ASGI application that takes webhooks in and tells how we are."""
     registry, deliveries = registry_of(hub.store, hub.clock, Configured.of(hub))
-    count_from_zero(deliveries, doors)
+    count_from_zero(deliveries, receivers)
     health = Health(hub.store, registry)
     app = Starlette(
         routes=[
             Route(
                 "/webhooks/{connection}",
-                Webhooks(doors, inbox_of(hub.store, hub), deliveries).__call__,
+                Webhooks(receivers, inbox_of(hub.store, hub), deliveries).__call__,
                 methods=["POST"],
             ),
             Route("/healthz", health.alive),

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from hub.store.accounts import usage
 from hub.store.engine import Store
 from hub.store.figures import Figures, figures
+from hub.store.rate_limits import usage
 from hub.web.zeros import Configured
 
 #: Runs are forgotten in time, so they are counted over a window, as gauges.

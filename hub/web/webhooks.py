@@ -51,7 +51,7 @@ class _RefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class Doors:
+class ReceiverConfig:
     """Who may call us, and how."""
 
     #: Every connection.
@@ -68,8 +68,8 @@ class Doors:
 class Webhooks:
     """Takes deliveries in."""
 
-    def __init__(self, doors: Doors, inbox: Inbox, counter: Counter) -> None:
-        self._doors = doors
+    def __init__(self, receivers: ReceiverConfig, inbox: Inbox, counter: Counter) -> None:
+        self._doors = receivers
         self._inbox = inbox
         self._counter = counter
 
@@ -102,8 +102,8 @@ class Webhooks:
             )
         # Last: whoever cannot sign learns nothing else, and what is too large is told so.
         _check_type(request.headers.get("content-type", ""))
-        nudges = _nudges(connector, body)
-        rows = [_row(name, nudge) for nudge in nudges]
+        notifications = _notifications(connector, body)
+        rows = [_row(name, notification) for notification in notifications]
         if rows:
             await self._inbox.put(rows)
         return JSONResponse({"accepted": len(rows)}, 202)
@@ -158,11 +158,11 @@ class Webhooks:
         return contract.Request(request.method, url, headers, body, datetime.now(UTC))
 
 
-def count_from_zero(counter: Counter, doors: Doors) -> None:
+def count_from_zero(counter: Counter, receivers: ReceiverConfig) -> None:
     """Makes the series of all deliveries that can come exist."""
     counter.labels("unknown", "unknown")
-    for name in doors.connectors:
-        results = get_args(_Result) if name in doors.calling else ("no webhooks",)
+    for name in receivers.connectors:
+        results = get_args(_Result) if name in receivers.calling else ("no webhooks",)
         for result in results:
             counter.labels(name, result)
 
@@ -175,21 +175,21 @@ def _check_type(content_type: str) -> None:
         )
 
 
-def _nudges(connector: Connector, body: bytes) -> list[contract.Nudge]:
+def _notifications(connector: Connector, body: bytes) -> list[contract.Notification]:
     todo = "send what the system's documentation promises"
     try:
         json.loads(body)
     except (ValueError, RecursionError) as error:
         raise _RefusedError("not JSON", 400, "the body is not JSON", todo) from error
     try:
-        return list(connector.nudges(body))
+        return list(connector.notifications(body))
     except ContractError as error:
         raise _RefusedError("not as promised", 400, str(error), todo) from error
 
 
-def _row(name: str, nudge: contract.Nudge) -> InboxEntry:
+def _row(name: str, notification: contract.Notification) -> InboxEntry:
     try:
-        return entry_of(name, nudge)
+        return entry_of(name, notification)
     except ContractError as error:
         raise _RefusedError(
             "not as promised", 400, str(error), "send what the system's documentation promises"

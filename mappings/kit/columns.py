@@ -110,7 +110,7 @@ class Making:
     def _name(self, name: str, declared: Declared | DeclaredList) -> None:
         self.names.setdefault(name, declared.source.place(*declared.location))
 
-    def preset(self, place: Path, source: Source) -> None:
+    def defaults(self, place: Path, source: Source) -> None:
         """Notes a field that new records get, for checks."""
         self.names.setdefault(place.name, source.place("defaults", place.text))
 

@@ -97,25 +97,25 @@ def compiled(stream: Stream, about: Known) -> TableMapping:
     _check_head(stream, entity)
     making = Making(about, entity)
     columns = making.columns(stream.fields, Place(entity.fields))
-    for text in stream.preset:
-        making.preset(_path(text, stream), stream.source)
+    for text in stream.defaults:
+        making.defaults(_path(text, stream), stream.source)
     lists = {name: making.items(name, items) for name, items in stream.lists.items()}
     mapping = TableMapping(
         system=stream.system,
         stream=stream.stream,
         entity=entity,
         fingerprint=_fingerprint(stream, entity),
-        adopt=stream.adopt,
+        imports=stream.imports,
         constants=dict(stream.constants),
         requires=tuple(stream.requires),
-        acts=dict(stream.acts),
+        actions=dict(stream.actions),
         references=dict(making.references),
         custom_fields=tuple(making.custom_fields),
         names=dict(making.names),
         declared_at=stream.source.place("stream"),
         columns=columns,
         lists=lists,
-        preset=tuple((giver(_path(p, stream)), raw) for p, raw in stream.preset.items()),
+        defaults=tuple((giver(_path(p, stream)), raw) for p, raw in stream.defaults.items()),
     )
     for path in stream.requires:
         if not mapping.writable(path):
@@ -141,7 +141,7 @@ def _check_head(stream: Stream, entity: Entity) -> None:
             hint = nearest(str(value), field.options)
             raise stream.source.error(f"{value!r} is no {path}{hint}", "constants", path)
     states = entity.fields[entity.states.path].options if entity.states else ()
-    for state in stream.acts:
+    for state in stream.actions:
         if state not in states:
             hint = nearest(state, states)
             raise stream.source.error(
@@ -155,8 +155,8 @@ def _fingerprint(stream: Stream, entity: Entity) -> str:
 
     meaning = {
         "meaning": MEANING,
-        "stream": [stream.system, stream.stream, stream.entity, stream.adopt],
-        "head": [stream.constants, stream.preset, stream.requires, stream.acts],
+        "stream": [stream.system, stream.stream, stream.entity, stream.imports],
+        "head": [stream.constants, stream.defaults, stream.requires, stream.actions],
         "fields": specs(stream.fields),
         "lists": {n: [i.field, i.key, specs(i.fields)] for n, i in stream.lists.items()},
         "kinds": {p: [f.kind, f.options] for p, f in entity.fields.items()},

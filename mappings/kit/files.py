@@ -78,11 +78,11 @@ class Stream:
     entity: str
     #: The file that was laid on last, for errors about the whole.
     source: Source
-    adopt: bool = True
+    imports: bool = True
     constants: dict[str, Scalar] = dataclasses.field(default_factory=dict)
-    preset: dict[str, Scalar] = dataclasses.field(default_factory=dict)
+    defaults: dict[str, Scalar] = dataclasses.field(default_factory=dict)
     requires: list[str] = dataclasses.field(default_factory=list)
-    acts: dict[str, str] = dataclasses.field(default_factory=dict)
+    actions: dict[str, str] = dataclasses.field(default_factory=dict)
     fields: dict[str, Declared] = dataclasses.field(default_factory=dict)
     lists: dict[str, DeclaredList] = dataclasses.field(default_factory=dict)
 
@@ -167,12 +167,12 @@ def _laid(source: Source, spec: MappingFile, *, system: str, known: Mapping[str,
 
 def _lay_head(stream: Stream, spec: MappingFile) -> None:
     if spec.imports is not None:
-        stream.adopt = spec.imports
+        stream.imports = spec.imports
     if spec.requires is not None:
         stream.requires = spec.requires
     stream.constants = {**stream.constants, **spec.constants}
-    stream.preset = {**stream.preset, **spec.defaults}
-    stream.acts = {**stream.acts, **spec.actions}
+    stream.defaults = {**stream.defaults, **spec.defaults}
+    stream.actions = {**stream.actions, **spec.actions}
 
 
 def _lay_fields(

@@ -49,14 +49,14 @@ class Mapping(Protocol):
     #: Changes whenever the mapping's meaning may have changed.
     fingerprint: str
     #: False: records of the system that the hub did not write are not imported.
-    adopt: bool
+    imports: bool
     #: Values every record of this stream has (`kind: task`): added by `read`, ignored by `write`;
     #: a golden record with other values does not belong into this stream.
     constants: Values
     #: Canonical paths without which a record cannot be created in the system.
     requires: tuple[str, ...]
     #: State -> action of `Act` that reaches it, for entities with a state machine.
-    acts: ReadOnly[str, str]
+    actions: ReadOnly[str, str]
     #: Declared reference paths -> stream of this system that they point into.
     references: ReadOnly[str, str]
     #: Fields of the system that `prepare` must create.

@@ -22,10 +22,10 @@ class TableMapping:
     stream: str
     entity: Entity
     fingerprint: str
-    adopt: bool
+    imports: bool
     constants: Values
     requires: tuple[str, ...]
-    acts: Mapping[str, str]
+    actions: Mapping[str, str]
     references: Mapping[str, str]
     custom_fields: tuple[CustomField, ...]
     names: Mapping[str, str]
@@ -33,7 +33,7 @@ class TableMapping:
     columns: Columns = field(repr=False)
     lists: Mapping[str, ItemList] = field(repr=False)
     #: What every new record gets in the system.
-    preset: tuple[tuple[Give, Scalar], ...] = field(repr=False)
+    defaults: tuple[tuple[Give, Scalar], ...] = field(repr=False)
 
     def read(self, payload: Mapping[str, Any]) -> Values:
         """Translates a whole record; see the protocol. Raises: LensError."""
@@ -57,7 +57,7 @@ class TableMapping:
         """
         draft = Draft(current)
         if current is None:
-            for give, raw in self.preset:
+            for give, raw in self.defaults:
                 give(draft, raw)
         self.columns.write(values, draft)
         for name, given in self._by_item(values).items():

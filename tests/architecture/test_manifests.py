@@ -35,7 +35,7 @@ def test_every_connector_folder_is_found() -> None:
     assert folders == set(SYSTEMS), "a folder with a connector has no manifest.yaml, or the reverse"
 
 
-def test_every_quality_claim_is_a_rule_of_the_scale(manifest: Manifest) -> None:
+def test_every_quality_claim_is_a_known_rule(manifest: Manifest) -> None:
     rules = RULE.findall((CONNECTORS / "README.md").read_text(encoding="utf-8"))
     assert len(rules) == len(set(rules)) == 16
     assert set(manifest.quality) <= set(rules), "see the scale in connectors/README.md"
@@ -50,7 +50,7 @@ def test_a_bronze_rule_is_claimed_or_explained(manifest: Manifest) -> None:
     assert [rule for rule in bronze if manifest.quality.get(rule, "todo") == "todo"] == []
 
 
-def test_the_connector_is_there_and_speaks_the_contract(manifest: Manifest) -> None:
+def test_the_connector_implements_the_contract(manifest: Manifest) -> None:
     found = loaded(manifest.connector)
     assert isinstance(found, type)
     missing = [name for name in vars(Connector) if name[0] != "_" and not hasattr(found, name)]

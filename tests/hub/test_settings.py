@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hub.errors import SettingsError, UnknownError
-from hub.model.surprise import Limit
+from hub.model.change_limits import ChangeLimit
 from hub.settings import Settings, json_schema, load_settings
 
 SECRET = "pa55-w0rd-that-nobody-may-see"
@@ -55,7 +55,7 @@ def test_a_file_says_it_all(tmp_path: Path) -> None:
     assert settings.schedules.pull_every("crm", "companies") == timedelta(minutes=90)
     assert settings.schedules.pull_every("crm", "deals") == timedelta(minutes=5)
     assert settings.limits.limit.records == 10
-    assert settings.limits.limit.within == timedelta(minutes=30)
+    assert settings.limits.limit.window == timedelta(minutes=30)
     assert settings.web.public_url == "https://tulay.example.com"
     assert not settings.flows.thank_you
     assert settings.flows.figures
@@ -66,7 +66,7 @@ def test_defaults_suffice(tmp_path: Path) -> None:
     assert settings.database == f"sqlite:///{tmp_path / 'tulay.db'}"
     assert settings.redis_url is None
     assert settings.schedules.sweep == timedelta(hours=24)
-    assert settings.limits.limit == Limit()
+    assert settings.limits.limit == ChangeLimit()
     assert settings.web.port == 8420
 
 

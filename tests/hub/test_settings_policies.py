@@ -36,18 +36,21 @@ def test_shipped_policies_name_only_fields_that_exist() -> None:
 def test_customers_are_everybodys(tmp_path: Path) -> None:
     company = resolved(tmp_path, BOTH)["company"]
     assert company.create == {"crm", "erp"}
-    assert company.adopt is None
+    assert company.imports is None
     assert company.of("name").owners is None
-    assert (company.of("name").both, company.of("name").first) == ("ask", "crm")
-    assert (company.of("address.city").first, company.unit_of("address.city")) == ("erp", "address")
-    assert company.of("tax_id").first == "erp"
+    assert (company.of("name").on_conflict, company.of("name").on_first_match) == ("ask", "crm")
+    assert (company.of("address.city").on_first_match, company.unit_of("address.city")) == (
+        "erp",
+        "address",
+    )
+    assert company.of("tax_id").on_first_match == "erp"
     assert company.of("figures.invoiced").owners == frozenset()
 
 
 def test_the_erp_leads_orders_and_the_crm_deals(tmp_path: Path) -> None:
     policies = resolved(tmp_path, BOTH)
     order, deal = policies["sales_order"], policies["opportunity"]
-    assert (order.create, order.adopt) == ({"crm", "erp"}, {"erp"})
+    assert (order.create, order.imports) == ({"crm", "erp"}, {"erp"})
     assert order.of("state").owners == {"erp"}
     assert order.of("lines[A-1].quantity").owners == {"erp"}
     assert deal.create == frozenset()
@@ -55,7 +58,7 @@ def test_the_erp_leads_orders_and_the_crm_deals(tmp_path: Path) -> None:
     assert deal.of("order_number").owners == frozenset()
     assert policies["invoice"].create == {"crm"}
     assert policies["payment"].create == frozenset()
-    assert policies["activity"].adopt == frozenset()
+    assert policies["activity"].imports == frozenset()
     assert policies["activity"].of("status").owners == {"crm"}
     assert policies["activity"].of("body").owners == frozenset()
 
@@ -76,10 +79,10 @@ def test_ones_own_words_are_laid_over_field_by_field(tmp_path: Path) -> None:
     company, order = policies["company"], policies["sales_order"]
     assert (company.create, company.delete) == ({"erp"}, "propagate")
     phone = company.of("phone")
-    assert (phone.both, phone.first, phone.blank) == ("latest", "crm", "write")
+    assert (phone.on_conflict, phone.on_first_match, phone.when_blank) == ("latest", "crm", "write")
     city = company.of("address.city")
-    assert (city.both, city.first, city.unit) == ("erp", "erp", "address")
-    assert company.of("address.street").both == "ask"
+    assert (city.on_conflict, city.on_first_match, city.unit) == ("erp", "erp", "address")
+    assert company.of("address.street").on_conflict == "ask"
     assert company.of("tax_id").owners == {"erp"}
     assert order.of("lines[A].unit_price").owners is None
     assert order.of("lines[A].quantity").owners == {"crm"}
@@ -94,7 +97,7 @@ def test_a_role_means_everybody_who_plays_it(tmp_path: Path) -> None:
     )
     policies = resolved(tmp_path, text)
     assert policies["product"].of("price").owners == {"north", "south"}
-    assert policies["company"].of("tax_id").first == "north"
+    assert policies["company"].of("tax_id").on_first_match == "north"
     assert policies["company"].create == {"sales", "north", "south"}
 
 
@@ -102,7 +105,7 @@ def test_a_role_that_nobody_plays_leaves_the_field_to_all(tmp_path: Path) -> Non
     text = "connections: {a: {system: memory, role: crm}, b: {system: memory, role: crm}}\n"
     policies = resolved(tmp_path, text)
     assert policies["product"].of("price").owners is None
-    assert policies["company"].of("tax_id").first == "ask"
+    assert policies["company"].of("tax_id").on_first_match == "ask"
     assert policies["company"].of("figures.invoiced").owners == frozenset()
 
 

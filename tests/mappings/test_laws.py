@@ -196,7 +196,7 @@ def test_an_empty_record_reads_as_blanks(mapping: TableMapping) -> None:
 
 
 @every
-def test_every_reference_names_a_stream_of_the_right_entity(mapping: TableMapping) -> None:
+def test_references_name_streams_of_their_entity(mapping: TableMapping) -> None:
     entities = {m.stream: m.entity.name for m in MAPPINGS if m.system == mapping.system}
     targets = mapping.entity.references()
     for path, stream in mapping.references.items():
@@ -221,7 +221,7 @@ CONVERTERS = [
 
 @pytest.mark.parametrize("canonical", CONVERTERS, ids=lambda c: c.__name__)
 @given(raw=st.text(max_size=30) | st.from_regex(r"[+ 0-9.eE/-]{1,15}", fullmatch=True))
-def test_a_canonical_form_is_its_own_canonical_form(canonical: Any, raw: str) -> None:
+def test_canonical_forms_are_stable(canonical: Any, raw: str) -> None:
     try:
         once = canonical(raw)
     except ValueError:
@@ -230,12 +230,12 @@ def test_a_canonical_form_is_its_own_canonical_form(canonical: Any, raw: str) ->
 
 
 @given(raw=st.text(max_size=20), region=st.sampled_from(["DE", "AT", "CH", "GR", "US", "PH"]))
-def test_what_depends_on_a_country_settles_within_it(raw: str, region: str) -> None:
+def test_country_dependent_values_settle(raw: str, region: str) -> None:
     for canonical in (regional.phone, regional.region, regional.tax_id):
         once = canonical(raw, region)
         assert once is None or canonical(once, region) == once
 
 
-def test_every_country_is_known_by_the_name_we_write() -> None:
+def test_every_written_country_name_is_read() -> None:
     for code in regional._codes():
         assert regional.country(regional.country_name(code)) == code

@@ -38,7 +38,7 @@ def test_what_means_the_same_keeps_its_spelling() -> None:
     assert COMPANY.write({"domain": "acme.de"}, there) == {"properties": {"domain": "acme.de"}}
 
 
-def test_a_country_is_written_by_name_or_as_the_code_it_was() -> None:
+def test_a_country_keeps_its_name_or_code() -> None:
     assert COMPANY.write({"address.country": "FR"}, company(country="Germany")) == {
         "properties": {"country": "France"}
     }
@@ -47,27 +47,27 @@ def test_a_country_is_written_by_name_or_as_the_code_it_was() -> None:
     }
 
 
-def test_a_national_phone_is_read_by_the_new_country() -> None:
+def test_a_national_phone_follows_the_country() -> None:
     there = company(phone="030 1234567", country="Germany")
     patch = COMPANY.write({"phone": "+49301234567", "address.country": "AT"}, there)
     assert patch == {"properties": {"country": "Austria", "phone": "+49301234567"}}
 
 
-def test_an_unknown_country_sets_the_record_aside_without_naming_it() -> None:
+def test_an_unknown_country_is_refused_unnamed() -> None:
     with pytest.raises(LensError) as caught:
         COMPANY.read(company(country="Middle Earth"))
     assert caught.value.path == "address.country"
     assert "Middle" not in str(caught.value)
 
 
-def test_junk_in_a_match_key_is_a_blank_and_stays_there() -> None:
+def test_junk_in_a_match_key_reads_as_blank() -> None:
     there = company(domain="n/a", tulay_email="none")
     values = COMPANY.read(there)
     assert (values["domain"], values["email"]) == (None, None)
     assert COMPANY.write({"domain": None, "email": None}, there) == {}
 
 
-def test_an_unexpected_shape_sets_the_record_aside() -> None:
+def test_an_unexpected_shape_is_refused() -> None:
     for payload in ({"properties": "text"}, company(name={"first": "x"})):  # type: ignore[arg-type]
         with pytest.raises(LensError):
             COMPANY.read(payload)
@@ -103,7 +103,7 @@ def test_a_new_record_gets_what_every_new_one_has() -> None:
     assert patch == {"properties": {"hs_task_type": "TODO", "hs_task_subject": "Call"}}
 
 
-def test_the_primary_association_is_written_as_a_list_of_one() -> None:
+def test_the_primary_association_is_a_list_of_one() -> None:
     there = {"properties": {}, "associations": {"companies": ["1", "2"]}}
     assert CONTACT.write({"company": "1"}, there) == {}
     assert CONTACT.write({"company": "2"}, there) == {"associations": {"companies": ["2"]}}
@@ -145,7 +145,7 @@ PARTY_THERE = {
 }
 
 
-def test_items_of_a_party_are_found_changed_added_and_removed() -> None:
+def test_party_items_change_come_and_go() -> None:
     changed = PARTY.write({"email": "office@acme.example", "phone": "+4930123456"}, PARTY_THERE)
     assert changed == {
         "contact_mechanisms": [
@@ -165,7 +165,7 @@ def test_a_street_of_several_lines_stays_one() -> None:
     }
 
 
-def test_an_address_is_one_item_and_its_country_a_record() -> None:
+def test_an_address_item_refers_to_its_country() -> None:
     new = PARTY.write(
         {"address.city": "Bonn", "address.country": "DE", "address.region": "x"}, None
     )
@@ -192,7 +192,7 @@ def identifiers(*items: tuple[str, str | None, str]) -> dict[str, Any]:
     return {"identifiers": [{"id": i, "type": kind, "code": code} for i, kind, code in items]}
 
 
-def test_a_register_number_and_our_own_key_are_no_tax_id() -> None:
+def test_other_numbers_are_no_tax_id() -> None:
     assert PARTY.read(PARTY_THERE)["tax_id"] is None
     assert PARTY.write({"tax_id": "DE136695976"}, PARTY_THERE) == {
         "identifiers": [{"type": "eu_vat", "code": "DE136695976"}]
@@ -215,9 +215,7 @@ def test_the_european_vat_number_comes_first() -> None:
         (None, "T4711", None),
     ],
 )
-def test_a_tax_id_is_written_under_a_type_that_accepts_it(
-    now: str | None, code: str, kind: str | None
-) -> None:
+def test_a_tax_id_gets_a_type_that_accepts_it(now: str | None, code: str, kind: str | None) -> None:
     patch = PARTY.write({"tax_id": code}, identifiers(("9", now, "NL8")))
     assert patch == {"identifiers": [{"id": "9", "type": kind, "code": code}]}
 
@@ -245,7 +243,7 @@ def test_a_line_is_changed_by_its_key() -> None:
     }
 
 
-def test_a_line_of_which_nothing_is_left_is_removed() -> None:
+def test_an_empty_line_is_removed() -> None:
     gone = {"product": None, "quantity": None, "unit_price": None}
     values = {f"lines[WID-1#2].{path}": value for path, value in gone.items()}
     assert SALE.write(values, SALE_THERE) == {"lines": [{"id": "12", "remove": True}]}
@@ -262,7 +260,7 @@ def test_a_new_line_gets_its_key() -> None:
     assert again == {"lines": [{"quantity": "4", "product": {"code": "WID-1"}}]}
 
 
-def test_a_new_line_known_by_its_name_gets_no_article_number() -> None:
+def test_a_line_known_by_name_gets_no_number() -> None:
     values = {"lines[Freight].name": "Freight", "lines[Freight].quantity": "1"}
     assert DEAL.write(values, None)["line_items"] == [
         {"properties": {"name": "Freight", "quantity": "1"}}
@@ -275,7 +273,7 @@ def test_an_item_without_a_key_goes_by_its_id() -> None:
 
 
 def test_states_move_by_acts() -> None:
-    assert SALE.acts == {"quoted": "quote", "confirmed": "confirm", "cancelled": "cancel"}
+    assert SALE.actions == {"quoted": "quote", "confirmed": "confirm", "cancelled": "cancel"}
     assert not SALE.writable("state")
     assert SALE.references["lines[].product"] == "product.product"
     assert SALE.requires == ("company",)
@@ -300,7 +298,7 @@ def test_every_field_read_has_a_line() -> None:
     assert {"line_items.properties.hs_sku", "line_items.properties.name"} <= DEAL.names.keys()
 
 
-def test_fields_to_be_created_have_a_type_and_a_label() -> None:
+def test_custom_fields_have_a_type_and_a_label() -> None:
     wanted = {field.name: (field.type, field.label) for field in COMPANY.custom_fields}
     assert wanted["tulay_open_orders"] == ("integer", "Open orders")
     assert wanted["tulay_invoiced"] == ("number", "Invoiced")
@@ -313,7 +311,7 @@ def test_a_record_has_a_name_for_people() -> None:
     assert SALE.describe({}) == "Order (no number)"
 
 
-def test_a_date_is_cut_off_in_the_zone_the_file_names(tmp_path: Any) -> None:
+def test_a_date_is_taken_in_the_files_zone(tmp_path: Any) -> None:
     (tmp_path / "hubspot").mkdir()
     (tmp_path / "hubspot" / "deal.yaml").write_text(
         "entity: opportunity\nstream: deals\nextends: true\nfields:\n"
@@ -331,7 +329,7 @@ def test_a_date_is_cut_off_in_the_zone_the_file_names(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("unknown", "expected"), [("keep", "Middle Earth"), ("blank", None)], ids=["keep", "blank"]
 )
-def test_a_file_says_what_becomes_of_unknown_values(
+def test_a_file_decides_about_unknown_values(
     tmp_path: Any, unknown: str, expected: str | None
 ) -> None:
     (tmp_path / "acme").mkdir()

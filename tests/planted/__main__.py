@@ -5,7 +5,8 @@
     python -m tests.planted --suite [NAME]   the whole fast suite instead of the named tests
     python -m tests.planted --list           the table
 
-Ends with 1 when one is not caught, with 2 when the tests fail without any. Nothing of the tree itself is changed.
+Ends with 1 when one is not caught, with 2 when the tests fail without any. Nothing of the tree
+itself is changed.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ FAST = (
     "tests/scenarios/test_values.py",
     "tests/scenarios/test_identity.py",
     "tests/scenarios/test_endings.py",
-    "tests/scenarios/test_places.py",
+    "tests/scenarios/test_secondary_links.py",
     "tests/scenarios/test_trouble.py",
-    "tests/scenarios/test_unanswered.py",
+    "tests/scenarios/test_lost_answers.py",
     "tests/hub/web",
     "tests/hub/store",
     "tests/hub/sync",

@@ -19,8 +19,8 @@ PLANTS = (
         """    if theirs == shown:
         return "back", ""
 """,
-        """    known = [t for p in cell if (t := ground.changed_at(p)) is not None]
-    if sighting.modified_at is not None and any(sighting.modified_at <= t for t in known):
+        """    known = [t for p in cell if (t := baseline.changed_at(p)) is not None]
+    if context.modified_at is not None and any(context.modified_at <= t for t in known):
         return "repair", "older"
     if theirs == shown:
         return "back", ""
@@ -32,17 +32,19 @@ PLANTS = (
         "P1",
         "hub/model/observe.py",
         '    if rule == "latest":\n',
-        '    if rule == "latest" or sighting.modified_at is not None:\n',
-        (f"{_OBSERVE}::test_no_clock_decides_but_where_policy_says_latest",),
+        '    if rule == "latest" or context.modified_at is not None:\n',
+        (f"{_OBSERVE}::test_clocks_only_decide_for_latest",),
     ),
     Plant(
         "where a person should be asked, the later clock wins",
         "P1",
         "hub/model/observe.py",
         '    if rule == "ask":\n        return "ask", ""\n    if',
-        '    if rule == "ask" and sighting.modified_at is None:\n        return "ask", ""\n'
-        '    rule = "latest" if rule == "ask" else rule\n    if',
-        (f"{_OBSERVE}::test_no_clock_decides_but_where_policy_says_latest",),
+        """    if rule == "ask" and context.modified_at is None:
+        return "ask", ""
+    rule = "latest" if rule == "ask" else rule
+    if""",
+        (f"{_OBSERVE}::test_clocks_only_decide_for_latest",),
     ),
     Plant(
         "a record older than the golden value is not observed",
@@ -77,43 +79,49 @@ PLANTS = (
     Plant(
         "what a system shows is agreed on instead of what was written",
         "P4",
-        "hub/model/want.py",
-        "        after.put(path, seen=back, agreed=value, shown=back)\n    return after\n\n\n"
-        "def settle_unheard",
-        "        after.put(path, seen=back, agreed=back, shown=back)\n    return after\n\n\n"
-        "def settle_unheard",
-        ("tests/hub/model/test_want.py", _MODEL),
+        "hub/model/wanted.py",
+        """        after.put(path, seen=back, agreed=value, shown=back)
+    return after
+
+
+def settle_in_doubt""",
+        """        after.put(path, seen=back, agreed=back, shown=back)
+    return after
+
+
+def settle_in_doubt""",
+        ("tests/hub/model/test_wanted.py", _MODEL),
     ),
     Plant(
         "only golden and agreed are compared when writing",
         "P3",
-        "hub/model/want.py",
+        "hub/model/wanted.py",
         "        if value == link.agreed_at(path) and link.seen.get(path) == link.shown_at(path):\n",
         "        if value == link.agreed_at(path):\n",
-        ("tests/hub/model/test_want.py", _MODEL),
+        ("tests/hub/model/test_wanted.py", _MODEL),
     ),
     Plant(
         "a blank overwrites",
         "P12",
         "hub/model/observe.py",
-        '    if policy.blank == "keep" and all(v is None for v in theirs):\n',
-        '    if policy.blank == "never" and all(v is None for v in theirs):\n',
+        '    if policy.when_blank == "keep" and all(v is None for v in theirs):\n',
+        '    if policy.when_blank == "never" and all(v is None for v in theirs):\n',
         (_OBSERVE, f"{_VALUES}::test_an_emptied_field_is_filled_again"),
     ),
     Plant(
         "a blank is written",
         "P12",
-        "hub/model/want.py",
+        "hub/model/wanted.py",
         "        if value is None and (blank_there or kept):\n",
         "        if value is None and blank_there:\n",
-        ("tests/hub/model/test_want.py",),
+        ("tests/hub/model/test_wanted.py",),
     ),
     Plant(
         "the shipped default lets a blank overwrite",
         "P12",
         "hub/model/policy.py",
-        '    blank: Literal["keep", "write"] = "keep"\n',
-        '    blank: Literal["keep", "write"] = "write"\n',
+        '    when_blank: Literal["keep", "write"] = "keep"\n',
+        '    when_blank: Literal["keep", "write"] = "write"\n',
         ("tests/hub/model/test_observe.py", _VALUES),
     ),
     Plant(
@@ -136,8 +144,8 @@ PLANTS = (
         "the named winner is the loser",
         "P1",
         "hub/model/observe.py",
-        'return ("take" if rule == sighting.connection else "repair"), f"{name}: {rule}"',
-        'return ("take" if rule != sighting.connection else "repair"), f"{name}: {rule}"',
+        'return ("take" if rule == context.connection else "repair"), f"{name}: {rule}"',
+        'return ("take" if rule != context.connection else "repair"), f"{name}: {rule}"',
         (_OBSERVE, _VALUES),
     ),
     Plant(
@@ -152,9 +160,11 @@ PLANTS = (
         "a field in conflict is taken from its connection",
         "P1",
         "hub/model/observe.py",
-        '    if any(p in ground.conflicts for p in cell):\n        return "ask", ""\n',
+        """    if any(p in baseline.conflicts for p in cell):
+        return "ask", ""
+""",
         "",
-        (f"{_OBSERVE}::test_a_disputed_field_is_not_taken_even_where_policy_would",),
+        (f"{_OBSERVE}::test_a_conflict_overrides_the_policy",),
     ),
     Plant(
         "a unit is torn",
@@ -183,10 +193,10 @@ PLANTS = (
     Plant(
         "a flow moves a state backwards",
         "P3",
-        "hub/model/want.py",
+        "hub/model/wanted.py",
         "    return old == new or states.route(str(old), str(new)) is not None\n",
         "    return old != new or states.route(str(old), str(new)) is not None\n",
-        ("hub/model/want.py", "tests/hub/model/test_want.py"),
+        ("hub/model/wanted.py", "tests/hub/model/test_wanted.py"),
     ),
     Plant(
         "a match links although something contradicts",
@@ -216,9 +226,9 @@ PLANTS = (
         "our own id in a record is not looked at",
         "P2",
         "hub/sync/ingest/identity.py",
-        "    _by_once(tx, channel, read, found=found)\n",
+        "    _by_external_id(tx, channel, read, found=found)\n",
         "",
-        (_DEFECTS, "tests/scenarios/test_unanswered.py"),
+        (_DEFECTS, "tests/scenarios/test_lost_answers.py"),
     ),
     Plant(
         "a new record that may be gone takes the place of the other one",
@@ -226,7 +236,7 @@ PLANTS = (
         "hub/sync/ingest/linking.py",
         "        elif link is not None and context.origin.may_be_old and link.gone_at is not None:\n",
         "        elif link is not None and context.origin.may_be_old and not link.gone_at:\n",
-        ("tests/scenarios/test_places.py",),
+        ("tests/scenarios/test_secondary_links.py",),
     ),
     Plant(
         "a record comes to a thing whose place is taken, and wants it",

@@ -168,10 +168,10 @@ PLANTS = (
     Plant(
         "a surprise is obeyed",
         "P9",
-        "hub/model/surprise.py",
+        "hub/model/change_limits.py",
         "    return touched > limit.records and touched > limit.share * known",
         "    return touched > limit.records * 1_000_000 and touched > limit.share * known",
-        (_ENDINGS, "tests/hub/model/test_surprise.py"),
+        (_ENDINGS, "tests/hub/model/test_change_limits.py"),
     ),
     Plant(
         "a pull is not guarded against surprises",
@@ -217,30 +217,34 @@ PLANTS = (
     Plant(
         "a flood of small runs is not noticed",
         "P9",
-        "hub/sync/surprises.py",
-        "    if flooding(tally.lately, known, limit):\n",
-        "    if flooding(tally.lately, known, limit) and tally.touched > limit.records:\n",
-        ("tests/scenarios/test_floods.py::test_a_flood_of_deletions_one_by_one_is_stopped",),
+        "hub/sync/change_limits.py",
+        "    if exceeds_window_limit(tally.lately, known, limit):\n",
+        "    if exceeds_window_limit(tally.lately, known, limit) and tally.recent_changes > limit.records:\n",
+        ("tests/scenarios/test_change_limits.py::test_a_flood_of_deletions_one_by_one_is_stopped",),
     ),
     Plant(
         "an accepted flood is asked about again",
         "P9",
-        "hub/sync/surprises.py",
-        "        touched.forget(tx, connection, stream, whats=_SEEN)\n        return\n",
-        "        touched.note(tx, connection, stream, tally.recent, now=hub.clock())\n        return\n",
+        "hub/sync/change_limits.py",
+        """        recent_changes.forget(tx, connection, stream, whats=_SEEN)
+        return
+""",
+        """        recent_changes.note(tx, connection, stream, tally.recent, now=hub.clock())
+        return
+""",
         (
-            "tests/scenarios/test_floods.py"
+            "tests/scenarios/test_change_limits.py"
             "::test_a_flood_of_changes_is_stopped_and_a_person_who_looked_is_asked_once",
         ),
     ),
     Plant(
         "what the hub deletes elsewhere is not measured",
         "P9",
-        "hub/sync/surprises.py",
-        "        if not surprising(wanted + lately, known, hub.limit):\n",
-        "        if not surprising(lately, known, hub.limit):\n",
+        "hub/sync/change_limits.py",
+        "        if not exceeds_limit(wanted + lately, known, hub.limit):\n",
+        "        if not exceeds_limit(lately, known, hub.limit):\n",
         (
-            "tests/scenarios/test_floods.py"
+            "tests/scenarios/test_change_limits.py"
             "::test_deletions_that_would_empty_the_other_side_wait_for_a_person",
         ),
     ),

@@ -7,7 +7,7 @@ from tests.planted.plant import Plant
 _DEFECTS = "tests/scenarios/test_convergence_defects.py"
 _PROMISES = "tests/scenarios/test_convergence_promises.py"
 _TROUBLE = "tests/scenarios/test_trouble.py"
-_UNANSWERED = "tests/scenarios/test_unanswered.py"
+_UNANSWERED = "tests/scenarios/test_lost_answers.py"
 _VALUES = "tests/scenarios/test_values.py"
 _CRASHES = "tests/scenarios/test_crashes.py"
 _QUEUES = "tests/hub/store/test_queues.py"
@@ -81,7 +81,7 @@ PLANTS = (
         "hub/sync/push/in_doubt.py",
         "    into = merges.survivors(tx, merged).values() if merged else ()\n",
         "    into = merges.survivors(tx, merged).values() if not merged else ()\n",
-        ("tests/scenarios/test_merged_unheard.py",),
+        ("tests/scenarios/test_merged_in_doubt.py",),
     ),
     Plant(
         "a merge forgets a create that nobody has heard of",
@@ -89,7 +89,7 @@ PLANTS = (
         "hub/store/outbox.py",
         '    outbox.c.golden_id == bindparam("_id"),\n    outbox.c.state != "sent",\n',
         '    outbox.c.golden_id == bindparam("_id"),\n',
-        ("tests/scenarios/test_merged_unheard.py",),
+        ("tests/scenarios/test_merged_in_doubt.py",),
     ),
     Plant(
         "what was sent is not remembered when a record has changed since",
@@ -97,7 +97,7 @@ PLANTS = (
         "hub/sync/ingest/identity.py",
         "    unmet = [i for i, survivor in alive.items() if i != survivor or i not in taken]\n",
         "    unmet = [i for i, survivor in alive.items() if i != survivor]\n",
-        ("tests/scenarios/test_merged_unheard.py",),
+        ("tests/scenarios/test_merged_in_doubt.py",),
     ),
     Plant(
         "what a probe has found and nobody can take in is created again",
@@ -147,7 +147,7 @@ def _recognise""",
         return  # not""",
         """    if not link.is_primary and link.gone_at:
         return  # not""",
-        ("tests/scenarios/test_places.py",),
+        ("tests/scenarios/test_secondary_links.py",),
     ),
     Plant(
         "a wish that was renewed makes a sent create forget that it was sent",
@@ -248,10 +248,10 @@ def _recognise""",
     Plant(
         "a field in conflict is written",
         "P1",
-        "hub/model/want.py",
+        "hub/model/wanted.py",
         "        if path in conflicts or policy.unit_of(path) in units or path.startswith(torn):\n",
         "        if policy.unit_of(path) in units or path.startswith(torn):\n",
-        ("tests/hub/model/test_want.py", _VALUES),
+        ("tests/hub/model/test_wanted.py", _VALUES),
     ),
     Plant(
         "the writer does not ask which fields are in conflict",
@@ -284,12 +284,12 @@ def _recognise""",
     Plant(
         "everything is written, wanted or not",
         "P4",
-        "hub/model/want.py",
+        "hub/model/wanted.py",
         """        if value == link.agreed_at(path) and link.seen.get(path) == link.shown_at(path):
             continue
 """,
         "",
-        ("tests/hub/model/test_want.py", _VALUES),
+        ("tests/hub/model/test_wanted.py", _VALUES),
     ),
     Plant(
         "a further record keeps the next one from the place of the one that is gone",
@@ -297,25 +297,23 @@ def _recognise""",
         "hub/sync/ingest/identity.py",
         "        if link.stream == channel.stream and link.gone_at is None and link.is_primary\n",
         "        if link.stream == channel.stream and link.gone_at is None\n",
-        ("tests/scenarios/test_places.py",),
+        ("tests/scenarios/test_secondary_links.py",),
     ),
     Plant(
         "a further record does not take the place of one that is deleted",
         "P3",
         "hub/sync/ingest/deletions.py",
-        """            if heir is not None:
-                hand_over""",
-        """            if heir is not None and heir.is_primary:
-                hand_over""",
-        ("tests/scenarios/test_places.py",),
+        "            if next_primary is not None:\n                hand_over",
+        "            if next_primary is not None and next_primary.is_primary:\n                hand_over",
+        ("tests/scenarios/test_secondary_links.py",),
     ),
     Plant(
         "who deletes one of two records has deleted the thing",
         "P8",
         "hub/sync/ingest/deletions.py",
-        'policy.delete == "propagate" and link.is_primary and heir is None',
+        'policy.delete == "propagate" and link.is_primary and next_primary is None',
         'policy.delete == "propagate" and link.is_primary',
-        ("tests/scenarios/test_places.py",),
+        ("tests/scenarios/test_secondary_links.py",),
     ),
     Plant(
         "what is restored is not written to although nothing else is",
@@ -323,7 +321,7 @@ def _recognise""",
         "hub/sync/ingest/observing.py",
         "    if restored and not link.is_primary:\n",
         "    if restored and link.is_primary:\n",
-        ("tests/scenarios/test_places.py",),
+        ("tests/scenarios/test_secondary_links.py",),
     ),
     Plant(
         "a push that makes itself due again never ends",
@@ -353,8 +351,8 @@ def _recognise""",
         "every deletion is propagated",
         "P8",
         "hub/sync/ingest/deletions.py",
-        '    propagate = policy.delete == "propagate" and link.is_primary and heir is None\n',
-        '    propagate = policy.delete != "never" and link.is_primary and heir is None\n',
+        '    propagate = policy.delete == "propagate" and link.is_primary and next_primary is None\n',
+        '    propagate = policy.delete != "never" and link.is_primary and next_primary is None\n',
         ("tests/scenarios/test_endings.py",),
     ),
     Plant(
@@ -381,7 +379,7 @@ def _recognise""",
         "hub/sync/unfinished.py",
         "        keys = quarantine.matching(tx, channel.connection, channel.stream, prints)\n",
         "        keys = quarantine.matching(tx, channel.connection, channel.stream, ())\n",
-        ("tests/scenarios/test_set_aside.py",),
+        ("tests/scenarios/test_quarantine.py",),
     ),
     Plant(
         "the survivor of a merge takes nobody's place",
@@ -395,8 +393,8 @@ def _recognise""",
         "an act expects the version that the link knows",
         "P1",
         "hub/sync/push/actions.py",
-        "    return Act(job.link.key, actions[0], known.version)\n",
-        "    return Act(job.link.key, actions[0], job.link.version if known else None)\n",
+        "    return Action(job.link.key, actions[0], known.version)\n",
+        "    return Action(job.link.key, actions[0], job.link.version if known else None)\n",
         ("tests/scenarios/test_convergence_defects.py",),
     ),
 )

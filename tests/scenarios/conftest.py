@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from connectors.kit.manifest import Manifest, StreamFacts
 from connectors.memory import MemoryConnector, MemorySystem, manifest_of
 from hub.flows.settings import FlowSettings
-from hub.model.surprise import Limit
+from hub.model.change_limits import ChangeLimit
 from hub.settings.connections import ConnectionSettings
 from hub.settings.policies import resolve_policies
 from hub.settings.shape import EntityPolicyText
@@ -114,7 +114,7 @@ class World:
         self.extra: list[Path] = [MAPPINGS]
         #: Streams that are mapped: the fewer, the faster.
         self.streams = {"companies", "parties"}
-        self.limit = Limit()
+        self.limit = ChangeLimit()
         self.flows = FlowSettings()
         #: Wraps each connector, when a test wants to stand between.
         self.wrap: Callable[[Any], Any] = lambda connector: connector

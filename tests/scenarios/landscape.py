@@ -13,8 +13,8 @@ from typing import Any
 from connectors.kit.manifest import StreamFacts
 from connectors.memory import StreamShape
 from connectors.memory.patches import get, shown
+from hub.model.change_limits import ChangeLimit
 from hub.model.policy import EntityPolicy, FieldPolicy
-from hub.model.surprise import Limit
 from mappings.canonical.values import Entity, Field, Scalar, Values
 from mappings.kit.convert import decimal
 from mappings.kit.mapping import CustomField
@@ -103,10 +103,10 @@ class SheetMapping:
     entity: Entity
     references: Mapping[str, str]
     fingerprint: str = "1"
-    adopt: bool = True
+    imports: bool = True
     constants: Values = field(default_factory=dict)
     requires: tuple[str, ...] = ("code",)
-    acts: Mapping[str, str] = field(default_factory=dict)
+    actions: Mapping[str, str] = field(default_factory=dict)
     custom_fields: tuple[CustomField, ...] = ()
     names: Mapping[str, int] = field(default_factory=dict)
 
@@ -160,7 +160,7 @@ class Landscape:
     streams: Mapping[str, Entity] = field(default_factory=lambda: STREAMS)
     #: Stream -> what people type in it.
     typed: Mapping[str, Sequence[str]] = field(default_factory=lambda: TYPED)
-    limit: Limit = field(default_factory=Limit)
+    limit: ChangeLimit = field(default_factory=ChangeLimit)
 
     @property
     def entities(self) -> dict[str, Entity]:
@@ -205,12 +205,12 @@ def _policy(names: list[str], chance: random.Random) -> EntityPolicy:
         owners = chance.choice([None, None, None, frozenset(names[:1]), frozenset(names[1:])])
         return FieldPolicy(
             owners=owners,
-            both=chance.choice(["ask", "latest", *names]),
-            first=chance.choice(["ask", "latest", *names]),
-            blank=chance.choice(["keep", "keep", "write"]),
+            on_conflict=chance.choice(["ask", "latest", *names]),
+            on_first_match=chance.choice(["ask", "latest", *names]),
+            when_blank=chance.choice(["keep", "keep", "write"]),
         )
 
-    sure = FieldPolicy(both=names[0], first=names[0])
+    sure = FieldPolicy(on_conflict=names[0], on_first_match=names[0])
     unit = chance.choice([None, "address"])
     fields = {
         "": choose(),

@@ -13,12 +13,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from connectors.kit.contract import Nudge, Page
+from connectors.kit.contract import Notification, Page
 from connectors.kit.errors import ConnectorError
 from connectors.memory import MemoryConnector, MemorySystem
 from connectors.memory.patches import get
 from hub.flows.settings import FlowSettings
-from hub.simulation.crash_points import KilledError, Life, Line, MortalStore
+from hub.simulation.crash_points import CrashingConnector, CrashingStore, CrashPoints, KilledError
 from hub.store.links import links_by_key
 from hub.store.runs import Tally
 from hub.sync.context import Channel, Connection, Hub
@@ -100,7 +100,7 @@ class World:
             "merge": self._merge,
             "wait": self._wait,
             "expire": self._expire,
-            "nudge": self._nudge,
+            "nudge": self._notification,
             "read": self._read,
             "apply": self._apply,
             "pull": self._pull,
@@ -119,14 +119,14 @@ class World:
         system = MemorySystem(
             place.name, streams={s: place.shape(s) for s in self.landscape.streams}, clock=clock
         )
-        system.misbehave(lag=place.lag)
+        system.inject_faults(lag=place.lag)
         return system
 
-    def process(self) -> tuple[Life, Hub]:
+    def process(self) -> tuple[CrashPoints, Hub]:
         """Starts a process with a hub of its own."""
         self.processes += 1
-        life, ids = Life(), random.Random(self.processes)
-        store = MortalStore(self.engine, life)
+        life, ids = CrashPoints(), random.Random(self.processes)
+        store = CrashingStore(self.engine, life)
         connections = {name: self._connection(name, life) for name in self.places}
         hub = Hub(
             store=store,
@@ -149,9 +149,9 @@ class World:
     def _pass_by(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
-    def _connection(self, name: str, life: Life) -> Connection:
+    def _connection(self, name: str, life: CrashPoints) -> Connection:
         place = self.places[name]
-        connector = Line(MemoryConnector.of(self.systems[name], page=place.page), life)
+        connector = CrashingConnector(MemoryConnector.of(self.systems[name], page=place.page), life)
         channels = {
             stream: Channel(name, stream, connector, self.mapping(name, stream), place.facts)
             for stream in self.landscape.streams
@@ -174,7 +174,9 @@ class World:
         self.life.expect(step.dies, None if inner is None else (inner[0], self._aside(inner[1])))
         system = self.systems[self._name(step)]
         if step.fault:
-            system.misbehave(lag=self.places[system.name].lag, script=(step.fault,), seed=step.pick)
+            system.inject_faults(
+                lag=self.places[system.name].lag, script=(step.fault,), seed=step.pick
+            )
             self.story.append(f"  (the line to {system.name} will break: {step.fault})")
         try:
             self._happen(step, self.hub)
@@ -184,7 +186,7 @@ class World:
         finally:
             self.life.expect(None, None)
             self.writing = None
-            system.misbehave(lag=self.places[system.name].lag)
+            system.inject_faults(lag=self.places[system.name].lag)
 
     def _aside(self, step: Step) -> Callable[[], None]:
         def act() -> None:
@@ -361,7 +363,7 @@ class World:
 
     # --- the far side's messages, and old news ---------------------------------------------------
 
-    def _nudge(self, step: Step, hub: Hub) -> None:
+    def _notification(self, step: Step, hub: Hub) -> None:
         name, stream = self._name(step), self._stream(step)
         keys = [row.key for row in self.systems[name].tables.rows("WHERE stream = ?", stream)]
         if not keys:
@@ -369,8 +371,8 @@ class World:
         key = keys[step.pick % len(keys)]
         row = self.systems[name].row(stream, key)
         into = row.survivor if row else None
-        nudge = Nudge(stream, key, f"event-{step.what % 40}", into)
-        receive(hub, name, [nudge, nudge] if step.pick % 2 else [nudge])
+        notification = Notification(stream, key, f"event-{step.what % 40}", into)
+        receive(hub, name, [notification, notification] if step.pick % 2 else [notification])
         self.story.append(f"{name}: nudges {stream} {key}")
 
     def _read(self, step: Step, _hub: Hub) -> None:
@@ -429,7 +431,7 @@ class World:
         """People stop typing, faults stop, what was on its way arrives, leases run out."""
         self.story.append("all is calm")
         for system in self.systems.values():
-            system.misbehave()
+            system.inject_faults()
         while self.late:
             self._apply(Step("apply", 0, 0, 0, 0), self.hub)
         self.now += timedelta(hours=2)

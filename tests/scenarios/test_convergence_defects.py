@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.kit.contract import Nudge, Page
+from connectors.kit.contract import Notification, Page
 from connectors.kit.errors import UnavailableError
 from connectors.memory import MemoryConnector
 from hub.model.policy import EntityPolicy, FieldPolicy
@@ -45,7 +45,7 @@ def test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_words(world:
     sync(world.hub)
     crm.edit("companies", key, name="Acme Works")
     pull(world.hub, "crm", "companies")
-    erp.misbehave(script=("lost",))
+    erp.inject_faults(script=("lost",))
     with pytest.raises(UnavailableError):
         push(world.hub, "erp")
     later(world)
@@ -85,7 +85,7 @@ def test_a_late_page_does_not_bring_back_what_was_gone_before_it_was_known(world
     key = crm.create("companies", code="c1", name="Acme")
     page = next(iter(MemoryConnector.of(crm).pages("companies", None)))
     crm.delete("companies", key)
-    receive(world.hub, "crm", [Nudge("companies", key, "e1")])
+    receive(world.hub, "crm", [Notification("companies", key, "e1")])
     drain(world.hub, "crm")
     _arrives_late(world, page)
     sync(world.hub)
@@ -120,7 +120,7 @@ def test_a_record_we_made_and_merged_before_we_heard_of_it_is_no_third_thing(wor
     sync(world.hub)
     second = crm.create("companies", code="c2", name="Acme Ltd")
     pull(world.hub, "crm", "companies")
-    erp.misbehave(script=("lost",))
+    erp.inject_faults(script=("lost",))
     with pytest.raises(UnavailableError):
         push(world.hub, "erp")
     crm.merge("companies", first, into=second)
@@ -133,7 +133,7 @@ def test_a_record_we_made_and_merged_before_we_heard_of_it_is_no_third_thing(wor
 
 
 def test_nothing_is_written_over_words_that_could_not_be_taken_in_yet(world: World) -> None:
-    wins = EntityPolicy({"": FieldPolicy(both="crm")}, ASK.create)
+    wins = EntityPolicy({"": FieldPolicy(on_conflict="crm")}, ASK.create)
     world.hub.policies = {"company": ASK, "contact": wins}
     crm, erp = world.systems["crm"], world.systems["erp"]
     company = crm.create("companies", code="c1")
@@ -154,7 +154,7 @@ def test_a_field_blanked_in_a_record_that_we_just_made_is_filled_again(world: Wo
     crm, erp = world.systems["crm"], world.systems["erp"]
     crm.create("companies", code="c1", name="Acme")
     pull(world.hub, "crm", "companies")
-    erp.misbehave(script=("lost",))
+    erp.inject_faults(script=("lost",))
     with pytest.raises(UnavailableError):
         push(world.hub, "erp")
     erp.edit("companies", "1", name=None)
@@ -168,7 +168,7 @@ def test_an_incomplete_sweep_deletes_nothing(world: World) -> None:
     for number in range(3):
         crm.create("companies", code=f"c{number}")
     sync(world.hub)
-    crm.misbehave(script=("read",))
+    crm.inject_faults(script=("read",))
     with pytest.raises(UnavailableError):
         sweep(world.hub, "crm", "companies")
     assert all(link.gone_at is None for link in remember(world).links)
@@ -280,12 +280,15 @@ def test_a_lost_create_without_a_hub_id_is_not_taken_for_a_strangers_spelling(
         Place("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
         Place("erp", {"name": "upper", "price": "round:0"}, plain, offset=0.0, page=100, lag=0.0),
     )
-    policies = {"company": EntityPolicy({"": FieldPolicy(first="erp")}, ASK.create), "contact": ASK}
+    policies = {
+        "company": EntityPolicy({"": FieldPolicy(on_first_match="erp")}, ASK.create),
+        "contact": ASK,
+    }
     world = World(Landscape(places, policies), store.engine, kept=kept)
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", name="Acme", price="2.25", phone="1")
     pull(world.hub, "crm", "companies")
-    erp.misbehave(script=("lost",))
+    erp.inject_faults(script=("lost",))
     with pytest.raises(UnavailableError):
         push(world.hub, "erp")
     erp.edit("companies", "1", phone="2")
@@ -307,7 +310,7 @@ def wide(fresh_store: Callable[[], Store]) -> WideWorld:
     places = tuple(
         WidePlace(name, {}, FACTS, offset=0.0, page=100, lag=0.0) for name in ("crm", "erp")
     )
-    figures = FieldPolicy(owners=frozenset(), blank="write")
+    figures = FieldPolicy(owners=frozenset(), when_blank="write")
     policy = EntityPolicy({"figures": figures}, ASK.create, delete="propagate")
     policies = dict.fromkeys(("company", "contact", "sales_order"), policy)
     return WideWorld(WideLandscape(places, policies), store.engine, kept=kept)
@@ -353,7 +356,7 @@ def test_a_step_is_taken_although_words_were_typed_and_taken_back(wide: WideWorl
     later(wide)
     sync(wide.hub)
     assert erp.get("orders", "1")["state"] == "cancelled"
-    assert remember(wide).wishes == {}
+    assert remember(wide).entries == {}
 
 
 def test_what_a_third_value_overrules_stays_in_history(world: World) -> None:
@@ -421,7 +424,7 @@ def test_what_we_made_is_not_made_again_while_it_waits_for_its_new_parent(
     crm, erp = world.systems["crm"], world.systems["erp"]
     crm.create("contacts", code="p1", name="Ann")
     pull(world.hub, "crm", "contacts")
-    erp.misbehave(script=("lost",))
+    erp.inject_faults(script=("lost",))
     with pytest.raises(UnavailableError):
         push(world.hub, "erp")
     company = erp.create("companies", code="c1")
@@ -430,4 +433,4 @@ def test_what_we_made_is_not_made_again_while_it_waits_for_its_new_parent(
     push(world.hub, "erp")
     sync(world.hub)
     assert len(erp.records("contacts")) == len(crm.records("contacts")) == 1
-    assert remember(world).wishes == remember(world).letters == {}
+    assert remember(world).entries == remember(world).letters == {}

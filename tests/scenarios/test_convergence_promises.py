@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import Engine
 
-from connectors.kit.contract import Nudge, Page
+from connectors.kit.contract import Notification, Page
 from connectors.kit.errors import UnavailableError
 from hub.simulation.crash_points import KilledError
 from hub.store import history
@@ -51,7 +51,7 @@ def test_nudges_and_intents_survive_a_power_cut(world: World) -> None:
     crm, erp = world.systems["crm"], world.systems["erp"]
     crm.create("companies", code="c1", name="Acme")
     store = world.hub.store = WatchedStore(world.engine)
-    receive(world.hub, "crm", [Nudge("companies", "1", "e1")])
+    receive(world.hub, "crm", [Notification("companies", "1", "e1")])
     assert store.durable == [True]
     drain(world.hub, "crm")
     before: list[bool] = []
@@ -73,12 +73,12 @@ def test_a_nudge_that_comes_in_while_others_are_followed_is_followed_too(
         page = fetch(stream, keys)
         monkeypatch.undo()
         crm.edit("companies", key, name="Gamma")
-        receive(world.colleague, "crm", [Nudge("companies", key, "e2")])
+        receive(world.colleague, "crm", [Notification("companies", key, "e2")])
         return page
 
     monkeypatch.setattr(line, "fetch", fetch_and_edit)
     crm.edit("companies", key, name="Beta")
-    receive(world.hub, "crm", [Nudge("companies", key, "e1")])
+    receive(world.hub, "crm", [Notification("companies", key, "e1")])
     drain(world.hub, "crm")
     assert [golden.values["name"] for golden in remember(world).golden.values()] == ["Gamma"]
 
@@ -111,7 +111,7 @@ def test_a_read_that_cannot_explain_its_counts_is_red(
     monkeypatch.setattr("hub.sync.drain.ingest", miscounting)
     world.systems["crm"].create("companies", code="c1")
     pull(world.hub, "crm", "companies")
-    receive(world.hub, "crm", [Nudge("companies", "1", "e1")])
+    receive(world.hub, "crm", [Notification("companies", "1", "e1")])
     drain(world.hub, "crm")
     with world.hub.store.read() as tx:
         states = {run.kind: run.state for run in recent_runs(tx)}
@@ -125,7 +125,7 @@ def test_a_create_without_an_answer_is_looked_for_before_it_is_repeated(
     crm, erp = world.systems["crm"], world.systems["erp"]
     crm.create("companies", code="c1", name="Acme")
     pull(world.hub, "crm", "companies")
-    erp.misbehave(script=(fault,))
+    erp.inject_faults(script=(fault,))
     with suppress(UnavailableError):
         push(world.hub, "erp")
     happened = len(erp.records("companies"))
@@ -139,7 +139,7 @@ def test_a_create_without_an_answer_is_looked_for_before_it_is_repeated(
     assert len(erp.records("companies")) == 1
     found = remember(world)
     assert {n.connection for n in found.links if n.gone_at is None} == {"crm", "erp"}
-    assert found.wishes == {}
+    assert found.entries == {}
 
 
 def test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated(world: World) -> None:
@@ -161,7 +161,7 @@ def test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated(wor
     push(world.hub, "erp")
     assert attempts == []
     assert {n.connection for n in remember(world).links} == {"crm", "erp"}
-    assert remember(world).wishes == {}
+    assert remember(world).entries == {}
 
 
 @pytest.mark.parametrize("lock", ["native", "none"])
@@ -196,13 +196,13 @@ def test_what_a_connection_has_told_us_itself_is_not_wanted_there(world: World) 
     later(world)
     crm.edit("companies", key, name="Beta")
     pull(world.hub, "crm", "companies")
-    assert {connection for connection, _ in remember(world).wishes} == {"erp"}
+    assert {connection for connection, _ in remember(world).entries} == {"erp"}
     sync(world.hub)
     for system in (crm, erp):
         system.expire_cursors()
         later(world)
         pull(world.hub, system.name, "companies")
-    assert remember(world).wishes == {}
+    assert remember(world).entries == {}
 
 
 def test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it(world: World) -> None:

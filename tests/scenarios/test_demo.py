@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.demo.world import check_installed
+from hub.demo.systems import check_installed
 from hub.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]

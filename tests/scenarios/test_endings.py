@@ -139,7 +139,7 @@ def test_a_sweep_that_breaks_off_deletes_nothing(world):
     world.erp.delete("parties", list(world.erp.records("parties"))[-1])
 
     def break_off(stream):
-        world.erp.misbehave(script=("read",))
+        world.erp.inject_faults(script=("read",))
 
     world.erp.hooks.between_pages.append(break_off)
     with pytest.raises(UnavailableError):
@@ -202,7 +202,7 @@ def test_not_even_a_part_of_a_surprising_sweep_is_believed(many):
 
 
 def test_a_surprising_number_of_nudged_deletions_waits_for_a_person(many):
-    from connectors.kit.contract import Nudge
+    from connectors.kit.contract import Notification
     from hub.sync.drain import drain
     from hub.sync.receive import receive
 
@@ -211,7 +211,7 @@ def test_a_surprising_number_of_nudged_deletions_waits_for_a_person(many):
     keys = list(world.crm.records("companies"))[:60]
     for key in keys:
         world.crm.delete("companies", key)
-    receive(world.hub, "crm", [Nudge("companies", key, f"e{key}") for key in keys])
+    receive(world.hub, "crm", [Notification("companies", key, f"e{key}") for key in keys])
     drain(world.hub, "crm")
     world.sync()
     assert len(world.erp.records("parties")) >= 50
@@ -296,7 +296,7 @@ def test_a_third_record_that_is_read_before_its_merge_is_told_takes_the_place(wo
     _, other = world.customer(name="Bolt", domain="bolt.example")
     # The ERP tells deletions and merges only to those who ask for a record that is missing.
     world.only_sweeps()
-    world.erp.misbehave("merged")
+    world.erp.inject_faults("merged")
     third = world.erp.merge("parties", other, into=party)
     pull(world.hub, "erp", "parties")
     sweep(world.hub, "erp", "parties")
@@ -313,7 +313,7 @@ def test_what_a_third_record_lacks_is_written_when_it_takes_the_place(world):
     world.only_sweeps()
     other = world.erp.create("parties", title="Nobody has read this")
     world.erp.edit("parties", party, title="Typed and merged away")
-    world.erp.misbehave("merged")
+    world.erp.inject_faults("merged")
     third = world.erp.merge("parties", other, into=party)
     pull(world.hub, "erp", "parties")
     push(world.hub, "erp")

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from connectors.kit.contract import Nudge
+from connectors.kit.contract import Notification
 from connectors.kit.errors import UnavailableError
-from connectors.memory import Vices
+from connectors.memory import Faults
 from hub.model.causes import Cause
 from hub.store import leases, outbox, quarantine
 from hub.store.holders import worker_name
@@ -69,9 +69,9 @@ def test_a_system_that_was_down_at_first(world: World) -> None:
         name = {"code": f"W-{number}", "name": f"Widget {number}"}
         world.erp.create("articles", {**name, "list_price": "30"})
         world.crm.create("products", sku=f"W-{number}", name=f"Widget {number}", price="30")
-    world.crm.vices = Vices(down=True)
+    world.crm.faults = Faults(down=True)
     assert list(sync(world.hub).failed) == ["crm"]
-    world.crm.vices = Vices()
+    world.crm.faults = Faults()
     world.clock.later(minutes=1)
     report = sync(world.hub, entities=["company"])
     assert len(world.crm.records("products")) == 15
@@ -103,7 +103,7 @@ def test_one_entity_beside_a_webhook(world: World) -> None:
     sync(world.hub, entities=["company"])
     person = world.crm.create("contacts", last="Lee", email="lee@acme.example", company=company)
     world.erp.create("people", {"family": "Lee", "mail": "lee@acme.example", "party": party})
-    receive(world.hub, "crm", [Nudge("contacts", person, "e1")])
+    receive(world.hub, "crm", [Notification("contacts", person, "e1")])
     world.clock.later(minutes=1)
     report = sync(world.hub, entities=["company"])
     assert report.unread == {"erp": ("people",)}
@@ -158,7 +158,7 @@ def test_what_cannot_go_on_is_not_tried_without_end(world: World) -> None:
     world.quiet()
     with world.store.begin() as tx:
         save_stream(tx, "crm", "companies", paused_at=world.clock(), reason="look")
-    receive(world.hub, "crm", [Nudge("companies", company, "e1")])
+    receive(world.hub, "crm", [Notification("companies", company, "e1")])
     ready = agenda(world.hub, BySchedule(ALWAYS), world.clock()).ready
     assert Work("drain", "crm") not in ready
     with world.store.begin() as tx:

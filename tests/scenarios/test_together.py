@@ -7,7 +7,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from connectors.kit.contract import Nudge
+from connectors.kit.contract import Notification
 from hub.store.golden import load_golden
 from hub.sync.derive import derive
 from hub.sync.drain import drain
@@ -46,7 +46,7 @@ def newcomers(world, count=40):
 def test_a_pull_and_a_drain_bring_the_same_new_records(world_on_postgresql):
     world = world_on_postgresql
     keys = newcomers(world)
-    receive(world.hub, "crm", [Nudge("companies", key, f"e{key}") for key in keys])
+    receive(world.hub, "crm", [Notification("companies", key, f"e{key}") for key in keys])
     other = world.another_worker()
     wrong = at_once(lambda: pull(world.hub, "crm", "companies"), lambda: drain(other, "crm"))
     assert wrong == []
@@ -171,7 +171,7 @@ def test_news_between_reading_a_link_and_its_lock_stays_the_newest(
 
     def meanwhile():
         world.crm.edit("companies", company, name="Acme SE")
-        receive(other, "crm", [Nudge("companies", company, "event")])
+        receive(other, "crm", [Notification("companies", company, "event")])
         drain(other, "crm")
 
     before_the_lock(meanwhile)
@@ -192,7 +192,7 @@ def test_a_record_that_is_gone_meanwhile_is_gone(world_on_postgresql, before_the
 
     def meanwhile():
         world.crm.delete("companies", company)
-        receive(other, "crm", [Nudge("companies", company, "event")])
+        receive(other, "crm", [Notification("companies", company, "event")])
         drain(other, "crm")
 
     before_the_lock(meanwhile)

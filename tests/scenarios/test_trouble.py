@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.kit.contract import Nudge
+from connectors.kit.contract import Notification
 from connectors.kit.errors import (
     CredentialsError,
     RecordRejectedError,
@@ -33,13 +33,13 @@ class Between:
 
 def test_the_erp_is_down_for_an_hour(world):
     company, _party = world.customer()
-    world.erp.misbehave(down=True)
+    world.erp.inject_faults(down=True)
     world.crm.edit("companies", company, name="Acme SE")
     world.crm.create("companies", name="Zenith", domain="zenith.example")
     for _ in range(6):
         world.clock.later(minutes=10)
         assert list(world.sync().failed) == ["erp"]
-    world.erp.misbehave()
+    world.erp.inject_faults()
     world.agree()
     assert world.titles() == ["Acme SE", "Zenith"]
 
@@ -47,7 +47,7 @@ def test_the_erp_is_down_for_an_hour(world):
 def test_a_rate_limit_is_waited_for(world):
     world.crm.create("companies", name="Acme", domain="acme.example")
     pull(world.hub, "crm", "companies")
-    world.erp.misbehave(script=("rate",), retry_after=120.0)
+    world.erp.inject_faults(script=("rate",), retry_after=120.0)
     with pytest.raises(UnavailableError):
         push(world.hub, "erp")
     world.clock.later(seconds=60)
@@ -67,9 +67,9 @@ def test_a_refused_record_stops_itself_only_and_goes_through_when_corrected(worl
     world.crm.create("companies", name="Zenith", domain="zenith.example")
     world.quiet()
     assert world.titles() == ["Taken", "Zenith"]
-    (wish,) = world.set_aside("erp")
-    assert (wish.state, wish.error) == ("held", "RecordRejectedError")
-    assert "vat" in wish.reason
+    (entry,) = world.set_aside("erp")
+    assert (entry.state, entry.error) == ("held", "RecordRejectedError")
+    assert "vat" in entry.reason
     world.agree()
     world.crm.edit("companies", bad, tax_id="DE129273398")
     world.agree()
@@ -92,10 +92,10 @@ def test_a_buried_write_can_be_replayed(world):
     world.erp.declare("parties", required=("branch",))
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.quiet()
-    (wish,) = world.set_aside("erp")
+    (entry,) = world.set_aside("erp")
     world.erp.declare("parties", required=())
     with world.store.begin() as tx:
-        assert quarantine.retry(tx, [wish.id], now=world.clock()) == 1
+        assert quarantine.retry(tx, [entry.id], now=world.clock()) == 1
     push(world.hub, "erp")
     assert world.titles() == ["Acme"]
     assert world.set_aside() == []
@@ -226,7 +226,7 @@ def test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer(world):
     from hub.sync.ingest.read_record import Origin
 
     channel = world.hub.connection("crm").channel("companies")
-    world.crm.misbehave(ties=60.0)
+    world.crm.inject_faults(ties=60.0)
     world.crm.edit("companies", company, name="Acme AG")
     old = channel.connector.fetch("companies", [company])
     world.crm.edit("companies", company, name="Acme SE")
@@ -310,8 +310,8 @@ def test_somebody_who_fights_every_write_is_shown_to_a_person(world):
         lambda stream: world.erp.edit("parties", party, noise=next(count))
     )
     world.sync()
-    (wish,) = world.set_aside("erp")
-    assert "changed again each time" in wish.reason
+    (entry,) = world.set_aside("erp")
+    assert "changed again each time" in entry.reason
     assert next(count) < 20
 
 
@@ -321,14 +321,14 @@ def test_somebody_who_fights_every_write_is_shown_to_a_person(world):
 def test_a_nudge_is_followed_at_once_and_a_second_one_costs_nothing(world):
     company, _party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
-    nudge = Nudge("companies", company, "e1")
-    receive(world.hub, "crm", [nudge, nudge])
-    receive(world.hub, "crm", [nudge])
+    notification = Notification("companies", company, "e1")
+    receive(world.hub, "crm", [notification, notification])
+    receive(world.hub, "crm", [notification])
     assert world.backlog()["crm", "inbox"] == 1
     tally = drain(world.hub, "crm")
     assert (tally.seen, tally.changed) == (1, 1)
     assert tally.adds_up
-    receive(world.hub, "crm", [Nudge("companies", company, "e2")])
+    receive(world.hub, "crm", [Notification("companies", company, "e2")])
     assert drain(world.hub, "crm").changed == 0
     push(world.hub, "erp")
     assert world.titles() == ["Acme SE"]
@@ -337,12 +337,12 @@ def test_a_nudge_is_followed_at_once_and_a_second_one_costs_nothing(world):
 def test_nudges_about_unknown_streams_and_keys_do_no_harm(world):
     company, _ = world.customer()
     world.crm.delete("companies", company)
-    nudges = [
-        Nudge("unheard_of", "1", "e1"),
-        Nudge("companies", "4711", "e2"),
-        Nudge("companies", company, "e3"),
+    notifications = [
+        Notification("unheard_of", "1", "e1"),
+        Notification("companies", "4711", "e2"),
+        Notification("companies", company, "e3"),
     ]
-    receive(world.hub, "crm", nudges)
+    receive(world.hub, "crm", notifications)
     assert drain(world.hub, "crm").adds_up
     assert ("crm", "inbox") not in world.backlog()
     world.agree()
@@ -353,7 +353,7 @@ def test_a_nudge_that_tells_of_a_merge_is_followed(world):
     first, _ = world.customer()
     second, _ = world.customer(name="Zenith", domain="zenith.example")
     world.crm.merge("companies", second, into=first)
-    receive(world.hub, "crm", [Nudge("companies", second, "e1", into=first)])
+    receive(world.hub, "crm", [Notification("companies", second, "e1", into=first)])
     drain(world.hub, "crm")
     assert len(world.golden("company")) == 1
     world.agree()
@@ -362,12 +362,12 @@ def test_a_nudge_that_tells_of_a_merge_is_followed(world):
 def test_a_nudge_that_cannot_be_followed_waits_while_the_system_is_down(world):
     company, _ = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
-    receive(world.hub, "crm", [Nudge("companies", company, "e1")])
-    world.crm.misbehave(down=True)
+    receive(world.hub, "crm", [Notification("companies", company, "e1")])
+    world.crm.inject_faults(down=True)
     with pytest.raises(UnavailableError):
         drain(world.hub, "crm")
     assert world.backlog()["crm", "inbox"] == 1
-    world.crm.misbehave()
+    world.crm.inject_faults()
     assert drain(world.hub, "crm").changed == 1
 
 
@@ -381,7 +381,10 @@ def test_a_nudge_for_an_impossible_key_stops_itself_only(world):
 
     world.restart(wrap=lambda connector: Between(connector, fetch=refuse))
     world.crm.edit("companies", company, name="Acme SE")
-    bad, good = Nudge("companies", "not a key", "e1"), Nudge("companies", company, "e2")
+    bad, good = (
+        Notification("companies", "not a key", "e1"),
+        Notification("companies", company, "e2"),
+    )
     receive(world.hub, "crm", [bad, good])
     tally = drain(world.hub, "crm")
     assert (tally.changed, tally.buried) == (1, 1)
@@ -394,7 +397,7 @@ def test_a_nudge_for_an_impossible_key_stops_itself_only(world):
 def test_what_was_drained_is_counted_in_a_run(world):
     company, _ = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
-    receive(world.hub, "crm", [Nudge("companies", company, "e1")])
+    receive(world.hub, "crm", [Notification("companies", company, "e1")])
     drain(world.hub, "crm")
     run = world.runs()[0]
     assert (run.kind, run.stream, run.state) == ("drain", "companies", "done")
@@ -432,13 +435,13 @@ def test_flows_wait_until_every_side_was_read_once(world, open_a_shop):
     with world.store.begin() as tx:
         tx.execute(tables.streams.delete())
         dirty.mark(tx, [g.id for g in world.golden("opportunity")], now=world.clock())
-    world.erp.misbehave(down=True)
+    world.erp.inject_faults(down=True)
     world.crm.forget_writes()
     assert list(world.sync().failed) == ["erp"]
     assert not world.crm.writes
     with world.store.read() as tx:
         assert dirty.due(tx, limit=9)[0]
-    world.erp.misbehave()
+    world.erp.inject_faults()
     world.agree()
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from connectors.kit.errors import ConnectorError
 from hub.errors import HubError
 from hub.model.policy import EntityPolicy, item_of
-from hub.model.want import route_actions
+from hub.model.wanted import route_actions
 from hub.simulation.checks import echoes, forget_writes, made_twice, repeated
 from hub.store import audit, quarantine, tables
 from hub.store.engine import Store
@@ -109,7 +109,7 @@ class Memory:
     disputed: set[Scalar] = field(default_factory=set)
     history: set[Scalar] = field(default_factory=set)
     #: (connection, golden id) -> state and reason of a wish
-    wishes: dict[tuple[str, str], str] = field(default_factory=dict)
+    entries: dict[tuple[str, str], str] = field(default_factory=dict)
     letters: dict[tuple[str, str, str], str] = field(default_factory=dict)
     reviews: set[tuple[str, str, str]] = field(default_factory=set)
     runs: dict[str, int] = field(default_factory=dict)
@@ -127,10 +127,10 @@ def remember(world: World) -> Memory:
         for row in tx.execute(select(tables.history)):
             found.history |= {row.old, row.new}
         for row in tx.execute(select(tables.outbox)):
-            found.wishes[row.connection, row.golden_id] = row.state
+            found.entries[row.connection, row.golden_id] = row.state
         for entry in quarantine.listing(tx):
             if entry.kind == "push":
-                found.wishes[entry.source, entry.key] = f"{entry.state}: {entry.reason}"
+                found.entries[entry.source, entry.key] = f"{entry.state}: {entry.reason}"
             else:
                 found.letters[entry.source, entry.stream, entry.key] = (
                     f"{entry.state}: {entry.reason}"
@@ -198,7 +198,7 @@ def _different(before: Memory, after: Memory) -> Iterator[str]:
 
 def _excused(world: World, memory: Memory, link: Link, golden: Golden) -> set[str] | None:
     """Paths that wait for a person; None: the whole record does."""
-    state = memory.wishes.get((link.connection, golden.id), "")
+    state = memory.entries.get((link.connection, golden.id), "")
     if state.startswith(("waiting", "held")) or golden.merged_into or golden.deleted_at:
         return None
     if (link.connection, link.stream, link.key) in memory.letters:
@@ -250,12 +250,12 @@ def _cannot_follow(mapping: Any, path: str, there: Scalar, ours: Scalar) -> bool
     return (
         states is not None
         and path == states.path
-        and not route_actions(states, there, ours, mapping.acts)
+        and not route_actions(states, there, ours, mapping.actions)
     )
 
 
 def _blank(policy: EntityPolicy, path: str, ours: Scalar) -> bool:
-    return ours is None and policy.of(path).blank == "keep"
+    return ours is None and policy.of(path).when_blank == "keep"
 
 
 def _twice(world: World, memory: Memory) -> Iterator[str]:
@@ -303,7 +303,7 @@ def code_of(golden: Golden) -> Scalar:
 
 def _missing(world: World, memory: Memory) -> Iterator[str]:
     """What nobody deleted or merged is there once in every system."""
-    waiting = {code_of(memory.golden[g]) for (_, g) in memory.wishes}
+    waiting = {code_of(memory.golden[g]) for (_, g) in memory.entries}
     for stream in world.landscape.streams:
         there = {
             name: {r["code"] for r in system.records(stream).values()}
@@ -405,7 +405,7 @@ def _invented(world: World, memory: Memory) -> Iterator[str]:
 
 def _left(world: World, memory: Memory) -> Iterator[str]:
     """Nothing is left over but what waits for a parent that cannot come."""
-    for (name, golden_id), state in memory.wishes.items():
+    for (name, golden_id), state in memory.entries.items():
         golden = memory.golden[golden_id]
         parent = str(golden.values.get("company"))
         reachable = any(

@@ -17,8 +17,8 @@ from connectors.kit.manifest import StreamFacts
 from connectors.memory import StreamShape
 from connectors.memory.patches import shown
 from connectors.memory.system import default_shape
+from hub.model.change_limits import ChangeLimit
 from hub.model.policy import EntityPolicy, FieldPolicy
-from hub.model.surprise import Limit
 from mappings.canonical.sales_order import SALES_ORDER
 from mappings.canonical.values import Entity, Field, Scalar, States, Values
 from mappings.kit.convert import decimal
@@ -171,7 +171,7 @@ def draw_wide(chance: random.Random) -> WideLandscape:
         for stream, paths in OPTIONAL.items()
         if chance.random() < 0.15
     }
-    limit = chance.choice([Limit(), Limit(), Limit(share=0.2, records=2)])
+    limit = chance.choice([ChangeLimit(), ChangeLimit(), ChangeLimit(share=0.2, records=2)])
     return WideLandscape(places, policies, dropped=dropped, limit=limit)
 
 
@@ -205,12 +205,12 @@ def _policy(names: list[str], chance: random.Random) -> EntityPolicy:
         owners = chance.choice([None, None, None, frozenset(names[:1]), frozenset(names[1:])])
         return FieldPolicy(
             owners=owners,
-            both=chance.choice(["ask", "latest", *names]),
-            first=chance.choice(["ask", "latest", *names]),
-            blank=chance.choice(["keep", "keep", "write"]),
+            on_conflict=chance.choice(["ask", "latest", *names]),
+            on_first_match=chance.choice(["ask", "latest", *names]),
+            when_blank=chance.choice(["keep", "keep", "write"]),
         )
 
-    sure = FieldPolicy(both=names[0], first=names[0])
+    sure = FieldPolicy(on_conflict=names[0], on_first_match=names[0])
     unit = chance.choice([None, "address"])
     return EntityPolicy(
         {
@@ -224,7 +224,7 @@ def _policy(names: list[str], chance: random.Random) -> EntityPolicy:
             "company": sure,
             "state": sure,
             "production_state": FieldPolicy(owners=frozenset()),
-            "figures": FieldPolicy(owners=frozenset(), blank="write"),
+            "figures": FieldPolicy(owners=frozenset(), when_blank="write"),
         },
         create=frozenset(names),
         delete=chance.choice(["keep", "keep", "propagate"]),

@@ -196,8 +196,8 @@ def test_nothing_that_was_written_betrays_a_secret_or_a_customer(stage: Stage) -
     (key,) = stage.erp.records("companies")
     # A mistake in a connector that quotes its customer; a value that the ERP refuses; lost answers.
     stage.erp.declare("companies", required=("name", "street"))
-    stage.crm.vices.add("html", "POST */batch/*", times=2)
-    stage.crm.vices.add("truncated", "GET *", times=2)
+    stage.crm.faults.add("html", "POST */batch/*", times=2)
+    stage.crm.faults.add("truncated", "GET *", times=2)
     stage.erp.edit("companies", key, phone="+4915755501235")
     stage.crm.edit("companies", first, name="Kanarienvogel Bruch AG")
     stage.until(lambda: "ValueError" in stage.log() and b"ValueError" in dumped(stage.redis_url))

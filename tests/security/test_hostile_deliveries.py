@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from connectors.kit import signatures
 from hub.store.engine import Store
-from tests.security.hall import (
+from tests.security.receivers import (
     SECRET,
     Letter,
     app_over,

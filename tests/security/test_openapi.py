@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hub.store.engine import open_store
 from hub.store.migrate import migrate
 from hub.web.openapi import DOCUMENT
-from tests.security.hall import app_over
+from tests.security.receivers import app_over
 
 
 def test_every_answer_is_as_documented(database_url: str) -> None:

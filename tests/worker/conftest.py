@@ -18,10 +18,10 @@ from connectors.memory.system import MemorySystem
 from hub.settings import Settings, load_settings
 from hub.sync.context import Hub
 from hub.wiring import open_hub
-from tests.worker.nursing import Forked, Nursery
-from tests.worker.places import ROOT, SECRET, free_port
-from tests.worker.servers import MortalPostgres, MortalRedis
-from tests.worker.town import Town
+from tests.worker.fork_client import Forked, ForkServer
+from tests.worker.installation import Installation
+from tests.worker.ports import ROOT, SECRET, free_port
+from tests.worker.servers import CrashablePostgres, CrashableRedis
 
 _MAPPING = """
 entity: company
@@ -84,11 +84,11 @@ class Shop:
         self.started.append(process)
         return process
 
-    def fork(self, nursery: Nursery, role: str) -> Forked:
+    def fork(self, fork_server: ForkServer, role: str) -> Forked:
         """Starts what `tulay ROLE` is, in a moment."""
         log = self.folder / f"{role}-{len(self.started)}.log"
-        pid = nursery.ask(role=role, config=str(self.folder / "tulay.yaml"), log=str(log))
-        forked = Forked(nursery, pid)
+        pid = fork_server.ask(role=role, config=str(self.folder / "tulay.yaml"), log=str(log))
+        forked = Forked(fork_server, pid)
         self.started.append(forked)
         return forked
 
@@ -133,22 +133,22 @@ def shop(shops: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch) -> Shop:
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
+def fork_server() -> Iterator[ForkServer]:
     """Makes processes of Tulay in a moment."""
-    opened = Nursery()
+    opened = ForkServer()
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def towns(tmp_path: Path, nursery: Nursery) -> Iterator[Callable[..., Town]]:
+def towns(tmp_path: Path, fork_server: ForkServer) -> Iterator[Callable[..., Installation]]:
     """Makes towns; ends what runs in them."""
-    made: list[Town] = []
+    made: list[Installation] = []
 
-    def make(**options: Any) -> Town:
+    def make(**options: Any) -> Installation:
         folder = tmp_path / f"town{len(made)}"
         folder.mkdir()
-        made.append(Town(folder, nursery, **options))
+        made.append(Installation(folder, fork_server, **options))
         return made[-1]
 
     yield make
@@ -158,7 +158,7 @@ def towns(tmp_path: Path, nursery: Nursery) -> Iterator[Callable[..., Town]]:
 
 
 @pytest.fixture
-def town(towns: Callable[..., Town]) -> Town:
+def town(towns: Callable[..., Installation]) -> Installation:
     """A town on SQLite without Redis."""
     return towns()
 
@@ -170,7 +170,7 @@ def servers(postgresql_url: str, redis_url: str) -> dict[str, str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def either(request: pytest.FixtureRequest, towns: Callable[..., Town]) -> Town:
+def either(request: pytest.FixtureRequest, towns: Callable[..., Installation]) -> Installation:
     """A town on SQLite, and one on PostgreSQL with Redis between its workers."""
     if request.param == "sqlite":
         return towns()
@@ -178,16 +178,16 @@ def either(request: pytest.FixtureRequest, towns: Callable[..., Town]) -> Town:
 
 
 @pytest.fixture(scope="module")
-def mortal_redis() -> Iterator[MortalRedis]:
+def crashable_redis() -> Iterator[CrashableRedis]:
     """A Redis that may be killed; the test starts it again."""
-    server = MortalRedis()
+    server = CrashableRedis()
     yield server
     server.kill()
 
 
 @pytest.fixture
-def mortal_postgres() -> Iterator[MortalPostgres]:
+def crashable_postgres() -> Iterator[CrashablePostgres]:
     """A PostgreSQL that may be killed; the test starts it again."""
-    server = MortalPostgres()
+    server = CrashablePostgres()
     yield server
     server.close()

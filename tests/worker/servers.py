@@ -14,10 +14,10 @@ from typing import Any
 import redis
 from sqlalchemy import make_url
 
-from tests.worker.places import free_port
+from tests.worker.ports import free_port
 
 
-class MortalRedis:
+class CrashableRedis:
     """A Valkey at a fixed address that keeps nothing."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class MortalRedis:
         self._process.wait()
 
 
-class MortalPostgres:
+class CrashablePostgres:
     """A PostgreSQL cluster of its own, on a Unix socket."""
 
     def __init__(self) -> None:

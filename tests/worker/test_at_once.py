@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 
 from connectors.memory.system import Written
-from tests.worker.nursing import children
-from tests.worker.places import free_port
-from tests.worker.town import Town
+from tests.worker.fork_client import children
+from tests.worker.installation import Installation
+from tests.worker.ports import free_port
 
-Towns = Callable[..., Town]
+Towns = Callable[..., Installation]
 
 
-def test_the_same_delivery_to_two_receivers_is_one_row_and_one_look(either: Town) -> None:
+def test_the_same_delivery_to_two_receivers_is_one_row_and_one_look(either: Installation) -> None:
     town = either
     town.settle(3, known=1)
     town.pull = "1h"  # from the first read on, only webhooks tell what is new
@@ -53,10 +53,10 @@ def test_the_same_delivery_to_two_receivers_is_one_row_and_one_look(either: Town
     town.settled()
 
 
-def test_two_workers_on_one_record(either: Town) -> None:
+def test_two_workers_on_one_record(either: Installation) -> None:
     town = either
     town.settle(1, known=0)
-    town.erp.misbehave(slow=0.3)
+    town.erp.inject_faults(slow=0.3)
     roles = ["worker"] * 3 + (["scheduler"] if town.redis_url is not None else [])
     for role in roles:
         town.fork(role)
@@ -66,15 +66,15 @@ def test_two_workers_on_one_record(either: Town) -> None:
         town.erp.edit("companies", "1", city=f"B{number}")
         town.until(lambda: town.quiet)
     assert len(town.erp.records("companies")) == len(town.crm.records("companies")) == 1
-    town.erp.misbehave()
+    town.erp.inject_faults()
     town.end()
     town.settled()
 
 
-def test_sigterm_in_the_middle_of_a_batch_ends_in_order(either: Town) -> None:
+def test_sigterm_in_the_middle_of_a_batch_ends_in_order(either: Installation) -> None:
     town = either
     town.settle(110, known=0)
-    town.erp.misbehave(slow=1)
+    town.erp.inject_faults(slow=1)
     if town.redis_url is not None:
         town.fork("scheduler")
     worker = town.fork("worker")
@@ -90,16 +90,18 @@ def test_sigterm_in_the_middle_of_a_batch_ends_in_order(either: Town) -> None:
     assert town.rows(held) == []
     assert town.rows("SELECT * FROM runs WHERE state = 'running'") == []
     assert 0 < len(town.erp.records("companies")) <= 110
-    town.erp.misbehave()
+    town.erp.inject_faults()
     town.fork("worker")
     town.until(lambda: town.quiet)
     town.end()
     town.settled()
 
 
-def test_a_second_serve_on_one_database_helps_and_says_that_the_port_is_taken(town: Town) -> None:
+def test_a_second_serve_on_one_database_helps_and_says_that_the_port_is_taken(
+    town: Installation,
+) -> None:
     town.settle(20, known=5)
-    town.erp.misbehave(slow=0.1)
+    town.erp.inject_faults(slow=0.1)
     town.fork("serve")
     town.until(lambda: town.ask("/readyz") == 200)
     second = town.fork("serve")
@@ -110,7 +112,7 @@ def test_a_second_serve_on_one_database_helps_and_says_that_the_port_is_taken(to
     os.kill(town.started[0].pid, 9)  # the first one dies: the second one's receivers take over
     town.until(lambda: town.ask("/readyz") == 200)
     town.found(town.crm, "new")
-    town.erp.misbehave()
+    town.erp.inject_faults()
     town.until(lambda: town.quiet)
     town.end(second)
     assert town.mistakes() == []

@@ -23,9 +23,9 @@ from hub.sync.context import Hub
 from hub.sync.due import BySchedule, Work, agenda
 from hub.sync.ingest.pull import pull
 from hub.wiring import open_hub
-from tests.worker.town import Town
+from tests.worker.installation import Installation
 from worker import local
-from worker.perform import perform
+from worker.execute import perform
 from worker.queues import lane_of
 
 SECOND = timedelta(seconds=1)
@@ -52,7 +52,7 @@ def test_everything_is_read_first(hub: Hub, shop: Any, due: Callable[..., list[s
     assert [lane_of(w) for w in works] == ["bulk", "bulk", "live"]
 
 
-def test_what_refers_to_others_is_first_read_after_them(town: Town) -> None:
+def test_what_refers_to_others_is_first_read_after_them(town: Installation) -> None:
     # Else it would be set aside, count as read, and be made a second time from the other side.
     settings = load_settings(town.config, environ=town.environ)
     hub = open_hub(settings)
@@ -96,9 +96,9 @@ def test_streams_are_due_by_schedule_and_sweeps_after(
 
 
 def test_nudges_and_paused_connections(hub: Hub, due: Callable[..., list[str]]) -> None:
-    nudge = InboxEntry("crm", "companies", "1", "e")
+    notification = InboxEntry("crm", "companies", "1", "e")
     with hub.store.begin() as tx:
-        inbox.receive(tx, [nudge], now=hub.clock())
+        inbox.receive(tx, [notification], now=hub.clock())
     assert due()[0] == "drain crm"
     with hub.store.begin() as tx:
         save_connection(tx, "crm", paused_at=hub.clock(), reason="token revoked")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.worker.town import Town
+from tests.worker.installation import Installation
 
 _SIZE = 6_000_000
 
@@ -27,7 +27,7 @@ class SmallDisk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def fill(self, _: Town) -> None:
+    def fill(self, _: Installation) -> None:
         """Leaves no room."""
         with (self.folder / "ballast").open("wb", buffering=0) as file:
             try:
@@ -36,7 +36,7 @@ class SmallDisk:
             except OSError:
                 pass
 
-    def make_room(self, _: Town) -> None:
+    def vacate_primary(self, _: Installation) -> None:
         """Gives the room back."""
         (self.folder / "ballast").unlink()
 
@@ -47,15 +47,15 @@ class ShortFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def _limit(self, town: Town, most: int) -> None:
+    def _limit(self, town: Installation, most: int) -> None:
         for process in town.started:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
-    def fill(self, town: Town) -> None:
+    def fill(self, town: Installation) -> None:
         """Leaves no room."""
         self._limit(town, 4096)
 
-    def make_room(self, town: Town) -> None:
+    def vacate_primary(self, town: Installation) -> None:
         """Gives the room back."""
         self._limit(town, resource.RLIM_INFINITY)
 
@@ -76,7 +76,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk |
 
 
 def test_a_full_disk_loses_nothing(towns: Any, disk: SmallDisk | ShortFiles) -> None:
-    town: Town = towns(database=f"sqlite:///{disk.folder}/tulay.db")
+    town: Installation = towns(database=f"sqlite:///{disk.folder}/tulay.db")
     town.settle(10, known=4)
     town.fork("web")
     worker = town.fork("worker")
@@ -92,7 +92,7 @@ def test_a_full_disk_loses_nothing(towns: Any, disk: SmallDisk | ShortFiles) -> 
     accepted = {row.event_id for row in town.rows("SELECT event_id FROM inbox")}
     assert len(accepted) <= answers.count(202)  # some may have been looked at
     assert town.ask("/healthz") == 200
-    disk.make_room(town)
+    disk.vacate_primary(town)
     town.until(lambda: town.call("crm", "companies", "1", event="room") == 202)
     town.until(lambda: town.quiet)
     assert worker.poll() is None

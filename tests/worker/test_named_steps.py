@@ -15,12 +15,12 @@ from itertools import count
 
 import pytest
 
-from tests.worker.nursing import Process
-from tests.worker.town import Town
+from tests.worker.fork_client import Process
+from tests.worker.installation import Installation
 
-Towns = Callable[..., Town]
+Towns = Callable[..., Installation]
 #: What people do.
-Day = Callable[[Town, Iterator[int]], None]
+Day = Callable[[Installation, Iterator[int]], None]
 LONG = os.environ.get("TULAY_LONG") == "1"
 #: What is one insert and one answer on either: see README.md.
 ENGINES = ["sqlite", "postgresql"] if LONG else ["sqlite"]
@@ -34,14 +34,14 @@ def commits(words: str, place: str) -> dict[str, str]:
 
 START = {
     **commits("tables made", "start"),
-    **commits("leases prolonged", "perform.keep_leases"),
+    **commits("leases prolonged", "execute.keep_leases"),
     **commits("tidied up", "attempt._tidy"),
 }
 FIRST_WRITE = commits("fields prepared over there", "custom_fields.prepare_once")
 PULL = {
     **commits("work taken", "attempt._take"),
     **commits("stream leased or given back", "stream_run.run_stream"),
-    **commits("calls counted", "accounts.DatabaseLedger._change"),
+    **commits("calls counted", "rate_limits.DatabaseLedger._change"),
     "page read": "prefetch.ahead.read: pages",
     **commits("page stored", "pull._stored"),
     **commits("whole read noted", "pull.pull.work"),
@@ -110,7 +110,7 @@ GROUPS = (START, FIRST_WRITE, *USE_CASES.values(), RECEIVE, END)
 ALL = {step for steps in GROUPS for step in steps.values()}
 
 
-def edits(town: Town, names: Iterator[int]) -> None:
+def edits(town: Installation, names: Iterator[int]) -> None:
     """Some changes on both sides."""
     number = next(names)
     town.crm.edit("companies", "1", industry=f"Seen by {number}")
@@ -118,7 +118,7 @@ def edits(town: Town, names: Iterator[int]) -> None:
     town.edit(random.Random(number))
 
 
-def a_day(town: Town, names: Iterator[int]) -> None:
+def a_day(town: Installation, names: Iterator[int]) -> None:
     """New companies on both sides, some changes on both sides."""
     number = next(names)
     for system in (town.crm, town.erp):
@@ -135,7 +135,7 @@ def day_for(step: str) -> tuple[Day, int]:
 
 
 def killed_at(
-    town: Town, role: str, step: str, *, nth: int = 1, busy: Callable[[int], object] = bool
+    town: Installation, role: str, step: str, *, nth: int = 1, busy: Callable[[int], object] = bool
 ) -> None:
     """A life that ends at a step, which it must reach; meanwhile others are busy."""
     life, moments = town.fork(role, dies_at=step, nth=nth), count(1)
@@ -148,13 +148,13 @@ def killed_at(
     assert life.poll() == -9, f"{step}: {life.poll()}\n{town.log()[-3000:]}"
 
 
-def killed(town: Town, life: Process) -> None:
+def killed(town: Installation, life: Process) -> None:
     """A life that ends at its step after what a test has just done to it."""
     town.until(lambda: life.poll() is not None)
     assert life.poll() == -9
 
 
-def settled(town: Town, count: int, *, known: int) -> None:
+def settled(town: Installation, count: int, *, known: int) -> None:
     """A town that was in sync before anything happens."""
     town.settle(count, known=known)
     first = town.fork("worker")
@@ -162,7 +162,7 @@ def settled(town: Town, count: int, *, known: int) -> None:
     town.end(first)
 
 
-def working(town: Town, names: Iterator[int], step: str) -> Callable[[int], object]:
+def working(town: Installation, names: Iterator[int], step: str) -> Callable[[int], object]:
     """Makes days and webhooks go on while a test waits for a step."""
     day, often = day_for(step)
 
@@ -176,19 +176,19 @@ def working(town: Town, names: Iterator[int], step: str) -> Callable[[int], obje
     return work
 
 
-def scheduler_of(town: Town) -> None:
+def scheduler_of(town: Installation) -> None:
     if town.redis_url is not None:
         town.fork("scheduler")
 
 
-def finished(town: Town) -> None:
+def finished(town: Installation) -> None:
     """A worker that nobody kills does the rest; then the verdict."""
     town.found(town.crm, "last")
     town.fork("worker")
     judged(town)
 
 
-def judged(town: Town) -> None:
+def judged(town: Installation) -> None:
     """The verdict, after everything has come to rest."""
     town.until(lambda: town.quiet)
     town.end()
@@ -196,7 +196,7 @@ def judged(town: Town) -> None:
     town.settled()
 
 
-def test_the_list_of_steps_is_complete(town: Town) -> None:
+def test_the_list_of_steps_is_complete(town: Installation) -> None:
     names = count()
     town.settle(3, known=2)
     web, worker = town.fork("web", dies_at=""), town.fork("worker", dies_at="")
@@ -213,7 +213,7 @@ def test_the_list_of_steps_is_complete(town: Town) -> None:
     town.settled()
 
 
-def test_killed_at_each_step_of_starting(town: Town) -> None:
+def test_killed_at_each_step_of_starting(town: Installation) -> None:
     # Nobody is known at first: tidying up and the first write are in different threads.
     for step in START.values():
         killed_at(town, "worker", step)
@@ -224,7 +224,7 @@ def test_killed_at_each_step_of_starting(town: Town) -> None:
 
 
 @pytest.mark.parametrize("use_case", USE_CASES)
-def test_killed_at_each_step_in_turn(town: Town, use_case: str) -> None:
+def test_killed_at_each_step_in_turn(town: Installation, use_case: str) -> None:
     killed_in_turn(town, USE_CASES[use_case])
 
 
@@ -235,7 +235,7 @@ def test_killed_at_the_steps_over_redis(
     killed_in_turn(towns(**servers), steps)
 
 
-def killed_in_turn(town: Town, steps: Mapping[str, str]) -> None:
+def killed_in_turn(town: Installation, steps: Mapping[str, str]) -> None:
     names = count()
     scheduler_of(town)
     settled(town, 4, known=2)
@@ -247,7 +247,7 @@ def killed_in_turn(town: Town, steps: Mapping[str, str]) -> None:
 
 
 @pytest.mark.parametrize("either", ENGINES, indirect=True)
-def test_killed_at_each_step_of_receiving(either: Town) -> None:
+def test_killed_at_each_step_of_receiving(either: Installation) -> None:
     town, names = either, count()
     town.settle(2, known=2)
     with_pull(town, "1h")  # from the first read on, only webhooks tell what is new
@@ -271,7 +271,7 @@ def test_killed_at_each_step_of_receiving(either: Town) -> None:
     judged(town)
 
 
-def test_killed_while_clearing_up_after_a_kill(town: Town) -> None:
+def test_killed_while_clearing_up_after_a_kill(town: Installation) -> None:
     names = count()
     settled(town, 3, known=1)
     for step, first in AFTERMATH.values():
@@ -285,13 +285,13 @@ def test_killed_while_clearing_up_after_a_kill(town: Town) -> None:
     finished(town)
 
 
-def with_pull(town: Town, often: str) -> None:
+def with_pull(town: Installation, often: str) -> None:
     """From the next process on, streams are read so often."""
     town.pull = often
     town.write()
 
 
-def test_killed_while_ending(town: Town) -> None:
+def test_killed_while_ending(town: Installation) -> None:
     town.settle(3, known=1)
     names = count()
     for step in END.values():
@@ -303,9 +303,9 @@ def test_killed_while_ending(town: Town) -> None:
     finished(town)
 
 
-def test_killed_while_work_is_broken_off(town: Town) -> None:
+def test_killed_while_work_is_broken_off(town: Installation) -> None:
     town.settle(1, known=1)
-    town.erp.misbehave(slow=1)
+    town.erp.inject_faults(slow=1)
     for number, step in enumerate(STOPPED.values()):
         town.found(town.crm, f"new{number}")
         life = town.fork("worker", dies_at=step)
@@ -313,7 +313,7 @@ def test_killed_while_work_is_broken_off(town: Town) -> None:
         town.until(lambda sent=sent: town.rows(sent))
         life.send_signal(15)
         killed(town, life)
-    town.erp.misbehave()
+    town.erp.inject_faults()
     finished(town)
 
 
@@ -324,7 +324,7 @@ def _alone() -> Mapping[str, tuple[str, int]]:
 
 @pytest.mark.skipif(not LONG, reason="a minute or more: TULAY_LONG=1")
 @pytest.mark.parametrize("words", _alone() if LONG else ["-"])
-def test_killed_at_one_step(either: Town, words: str) -> None:
+def test_killed_at_one_step(either: Installation, words: str) -> None:
     step, nth = _alone()[words]
     town, names = either, count()
     scheduler_of(town)

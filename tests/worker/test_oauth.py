@@ -16,7 +16,7 @@ import pytest
 from connectors.hubspot.twin import Twin, start
 from connectors.memory.system import MemorySystem
 from hub.store.tokens import fresh_key
-from tests.worker.nursing import Forked, Nursery
+from tests.worker.fork_client import Forked, ForkServer
 
 ROOT = Path(__file__).parents[2]
 LIFETIME = 5
@@ -25,8 +25,8 @@ LIFETIME = 5
 class Office:
     """HubSpot by OAuth and a memory ERP, with workers as processes."""
 
-    def __init__(self, folder: Path, twin: Twin, nursery: Nursery) -> None:
-        self.folder, self.twin, self.nursery = folder, twin, nursery
+    def __init__(self, folder: Path, twin: Twin, fork_server: ForkServer) -> None:
+        self.folder, self.twin, self.fork_server = folder, twin, fork_server
         self.erp = MemorySystem("erp", path=folder / "erp.db")
         self.first = twin.tokens.refresh
         self.environ = {
@@ -66,8 +66,8 @@ schedules: {{pull: 1h, sweep: 24h, streams: {{crm.notes: 1s}}}}
         """Starts what `tulay worker` is, in a moment."""
         config, log = self.folder / "tulay.yaml", self.folder / f"{len(self.started)}.log"
         born = {"role": "worker", "config": str(config), "log": str(log)}
-        pid = self.nursery.ask(**born, environ=dict(self.environ))
-        self.started.append(Forked(self.nursery, pid))
+        pid = self.fork_server.ask(**born, environ=dict(self.environ))
+        self.started.append(Forked(self.fork_server, pid))
 
     def command(self) -> subprocess.Popen[bytes]:
         """Starts `tulay worker`."""
@@ -100,10 +100,10 @@ schedules: {{pull: 1h, sweep: 24h, streams: {{crm.notes: 1s}}}}
 
 
 @pytest.fixture
-def office(tmp_path: Path, nursery: Nursery) -> Iterator[Office]:
+def office(tmp_path: Path, fork_server: ForkServer) -> Iterator[Office]:
     twin = start()
     twin.tokens.rotate, twin.tokens.lifetime = True, LIFETIME
-    made = Office(tmp_path, twin, nursery)
+    made = Office(tmp_path, twin, fork_server)
     yield made
     for one in made.started:
         one.send_signal(signal.SIGKILL)

@@ -14,8 +14,8 @@ import httpx
 from connectors.memory.webhooks import delivery
 from hub.store import leases
 from hub.store.streams import lease_stream
-from tests.worker.nursing import Nursery, children
-from tests.worker.town import Town
+from tests.worker.fork_client import ForkServer, children
+from tests.worker.installation import Installation
 
 
 def runs(pid: int) -> bool:
@@ -95,7 +95,7 @@ def test_children_end_with_a_killed_parent_and_the_next_start_takes_over(shop: A
     assert len(shop.erp.records("companies")) == 30
 
 
-def test_a_worker_killed_in_the_middle_of_a_read_is_followed_at_once(town: Town) -> None:
+def test_a_worker_killed_in_the_middle_of_a_read_is_followed_at_once(town: Installation) -> None:
     town.settle(30, known=3)
     worker = town.fork("worker", dies_at="pull._stored: committed")
     town.until(lambda: worker.poll() is not None)
@@ -108,21 +108,21 @@ def test_a_worker_killed_in_the_middle_of_a_read_is_followed_at_once(town: Town)
     town.settled()
 
 
-def test_leases_of_a_killed_worker_are_free_at_once(shop: Any, nursery: Nursery) -> None:
+def test_leases_of_a_killed_worker_are_free_at_once(shop: Any, fork_server: ForkServer) -> None:
     hub = shop.hub()
     place, pid = hub.worker.rpartition(":")[0].rpartition(":")[0], 2**22 - 3
     with hub.store.begin() as tx:
         lease_stream(tx, "crm", "companies", worker=f"{place}:{pid}:1", now=hub.clock())
     hub.close()
     shop.crm.create("companies", name="ACME")
-    shop.fork(nursery, "worker")
+    shop.fork(fork_server, "worker")
     shop.until(lambda: shop.names(shop.erp) == {"ACME"})
 
 
-def test_receivers_need_no_redis(shops: Callable[..., Any], nursery: Nursery) -> None:
+def test_receivers_need_no_redis(shops: Callable[..., Any], fork_server: ForkServer) -> None:
     shop = shops(redis_url="redis://127.0.0.1:1/0")
     key = shop.crm.create("companies", name="ACME")
-    web = shop.fork(nursery, "web")
+    web = shop.fork(fork_server, "web")
     shop.until(lambda: ask(shop, "/readyz") == 200)
     assert deliver(shop, key) == 202
     web.send_signal(signal.SIGTERM)

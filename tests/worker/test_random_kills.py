@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from tests.worker.nursing import Process, children
-from tests.worker.town import Town
+from tests.worker.fork_client import Process, children
+from tests.worker.installation import Installation
 
 LONG = os.environ.get("TULAY_LONG") == "1"
 SEEDS = range(1, 21) if LONG else range(1, 2)
 KILLS, COMPANIES = (12, 300) if LONG else (2, 60)
 
-Towns = Callable[..., Town]
+Towns = Callable[..., Installation]
 
 
 class Served:
     """`tulay serve`: its processes; the parent starts the children again, we start the parent."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: Installation) -> None:
         self.town = town
         #: The commands themselves take some seconds each to start: at leisure only.
         self.start = town.run if LONG else town.fork
@@ -44,7 +44,7 @@ class Served:
 class Apart:
     """Web, scheduler and three workers, each started again by whoever watches them."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: Installation) -> None:
         self.town = town
         self.start = town.run if LONG else town.fork
         roles = ("web", "scheduler", "worker", "worker", "worker")
@@ -62,7 +62,9 @@ class Apart:
         ]
 
 
-def life_goes_on(town: Town, chance: random.Random, undelivered: list[tuple[Any, str]]) -> None:
+def life_goes_on(
+    town: Installation, chance: random.Random, undelivered: list[tuple[Any, str]]
+) -> None:
     """Somebody edits, somebody founds; what was not accepted is delivered again."""
     if chance.random() < 0.3:
         town.found(chance.choice((town.crm, town.erp)), f"new{town.said}x{chance.random()}")
@@ -72,7 +74,7 @@ def life_goes_on(town: Town, chance: random.Random, undelivered: list[tuple[Any,
     ]
 
 
-def killed_at_random(town: Town, product: Served | Apart, seed: int) -> None:
+def killed_at_random(town: Installation, product: Served | Apart, seed: int) -> None:
     """The story: a first sync that is killed half-way, then a day with kills; then the verdict."""
     chance, undelivered = random.Random(seed), list[tuple[Any, str]]()
     before = len(town.erp.records("companies"))
@@ -95,21 +97,21 @@ def killed_at_random(town: Town, product: Served | Apart, seed: int) -> None:
         return not undelivered
 
     town.until(delivered, 120)
-    town.systems["erp"].misbehave()
+    town.systems["erp"].inject_faults()
     town.until(lambda: town.quiet, 120)
     town.end()
     assert town.mistakes() == []
     town.settled()
 
 
-def moments(town: Town, chance: random.Random) -> Iterator[int]:
+def moments(town: Installation, chance: random.Random) -> Iterator[int]:
     """Some moments, until the next kill."""
     for number in range(chance.randrange(2, 12)):
         yield number
         town.wait(chance.random() * 0.2)
 
 
-def gone(town: Town, pid: int) -> bool:
+def gone(town: Installation, pid: int) -> bool:
     """Says whether a process has ended, whoever its parent is."""
     if any(process.pid == pid for process in town.started):
         return all(p.poll() is not None for p in town.started if p.pid == pid)
@@ -120,14 +122,14 @@ def gone(town: Town, pid: int) -> bool:
         return True
 
 
-def populated(town: Town) -> Town:
+def populated(town: Installation) -> Installation:
     town.settle(COMPANIES, known=COMPANIES // 5)
-    town.erp.misbehave(slow=0.1)
+    town.erp.inject_faults(slow=0.1)
     return town
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_serve_on_sqlite(town: Town, seed: int) -> None:
+def test_serve_on_sqlite(town: Installation, seed: int) -> None:
     populated(town)
     killed_at_random(town, Served(town), seed)
 

@@ -11,15 +11,15 @@ import pytest
 import redis
 
 from hub.simulation.faults import chosen
-from hub.simulation.perform import Order
+from hub.simulation.perform import SimulationSpec
 from hub.simulation.run import command_of
 from hub.simulation.shipped import settings_for
-from hub.simulation.stage import Plot
+from hub.simulation.stage import Setup
 from hub.sync.due import Work
 from worker import queues
-from worker.rehearse import places_of
-from worker.rehearsing import rehearse
+from worker.rehearse_command import places_of
 from worker.remote import enqueue
+from worker.simulation import rehearse
 
 
 def test_real_processes_keep_every_promise_and_leave_redis_as_it_was(
@@ -28,15 +28,15 @@ def test_real_processes_keep_every_promise_and_leave_redis_as_it_was(
     client: Any = redis.Redis.from_url(redis_url)
     client.set("somebody else's", "1")
     settings, _ = settings_for(None, tmp_path)
-    vices = "all,down:0.02,lost:0.02,kill"
-    order = Order(Plot.of(settings), 1, 150, chosen(vices), vices)
+    faults = "all,down:0.02,lost:0.02,kill"
+    order = SimulationSpec(Setup.of(settings), 1, 150, chosen(faults), faults)
     certificate = rehearse(order, workers=2, database=None, redis_url=redis_url)
     assert certificate.broken == {}
     assert certificate.changes >= 150
     everywhere = {"skew", "ties", "lag", "shortened", "rounded"}
-    assert everywhere <= set(certificate.struck) <= set(certificate.vices)
+    assert everywhere <= set(certificate.struck) <= set(certificate.faults)
     assert certificate.struck["kill"] > 0
-    assert "stale" not in certificate.vices
+    assert "stale" not in certificate.faults
     assert certificate.workers == 2
     assert client.keys("*") == [b"somebody else's"]
     client.close()
@@ -49,7 +49,7 @@ def test_the_command_that_repeats_it_says_where_and_no_password(tmp_path: Path) 
         database="postgresql://me:s3cr3t@db:5432/x?sslpassword=s3cr3t&sslmode=require",
         redis_url="redis://:s3@cr3t@cache:6379/1",
     )
-    command = command_of(Order(Plot.of(settings), 7, 10, {}, "none", places=places))
+    command = command_of(SimulationSpec(Setup.of(settings), 7, 10, {}, "none", places=places))
     assert "cr3t" not in command
     assert shlex.split(command)[2:] == [
         *("--seed", "7", "--changes", "10", "--faults", "none", "--workers", "4"),

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.worker.servers import MortalPostgres, MortalRedis
-from tests.worker.town import Town
+from tests.worker.installation import Installation
+from tests.worker.servers import CrashablePostgres, CrashableRedis
 
-Towns = Callable[..., Town]
+Towns = Callable[..., Installation]
 
 
-def in_sync(town: Town) -> None:
+def in_sync(town: Installation) -> None:
     """Web, scheduler and two workers, and everything has arrived."""
     town.settle(20, known=8)
     for role in ("web", "scheduler", "worker", "worker"):
@@ -24,7 +24,7 @@ def in_sync(town: Town) -> None:
     town.until(lambda: town.ask("/readyz") == 200)
 
 
-def busy(town: Town, seed: int, edits: int = 8) -> None:
+def busy(town: Installation, seed: int, edits: int = 8) -> None:
     """Changes on both sides, each told by a webhook that is accepted."""
     chance = random.Random(seed)
     for number in range(edits):
@@ -32,7 +32,7 @@ def busy(town: Town, seed: int, edits: int = 8) -> None:
         assert town.call(*town.edit(chance), event=f"e{seed}-{number}") == 202
 
 
-def judged(town: Town) -> None:
+def judged(town: Installation) -> None:
     """All processes are still there, end in order, and have lost nothing."""
     town.until(lambda: town.quiet)
     assert [process.poll() for process in town.started] == [None] * len(town.started)
@@ -43,76 +43,76 @@ def judged(town: Town) -> None:
 
 
 def test_redis_is_flushed_killed_and_started_again(
-    towns: Towns, postgresql_url: str, mortal_redis: MortalRedis
+    towns: Towns, postgresql_url: str, crashable_redis: CrashableRedis
 ) -> None:
-    town = towns(database=postgresql_url, redis_url=mortal_redis.url)
-    town.crm.misbehave(slow=0.2)
+    town = towns(database=postgresql_url, redis_url=crashable_redis.url)
+    town.crm.inject_faults(slow=0.2)
     in_sync(town)
     for seed in range(2):
         busy(town, seed)
-        mortal_redis.flush()
-    mortal_redis.kill()
+        crashable_redis.flush()
+    crashable_redis.kill()
     # Receivers need no Redis.
     busy(town, 7)
     assert town.ask("/readyz") == 200
-    mortal_redis.start()
+    crashable_redis.start()
     judged(town)
     lines = town.log().count("Redis does not answer") + town.log().count("could not connect")
     assert lines < 40
 
 
 def test_workers_end_in_order_while_redis_is_away(
-    towns: Towns, postgresql_url: str, mortal_redis: MortalRedis
+    towns: Towns, postgresql_url: str, crashable_redis: CrashableRedis
 ) -> None:
-    town = towns(database=postgresql_url, redis_url=mortal_redis.url)
+    town = towns(database=postgresql_url, redis_url=crashable_redis.url)
     in_sync(town)
-    mortal_redis.kill()
+    crashable_redis.kill()
     try:
         town.end()
         assert {process.poll() for process in town.started} == {0}
         assert town.mistakes() == []
     finally:
-        mortal_redis.start()
+        crashable_redis.start()
 
 
 def test_workers_that_start_before_redis_wait_for_it(
-    towns: Towns, postgresql_url: str, mortal_redis: MortalRedis
+    towns: Towns, postgresql_url: str, crashable_redis: CrashableRedis
 ) -> None:
-    town = towns(database=postgresql_url, redis_url=mortal_redis.url)
+    town = towns(database=postgresql_url, redis_url=crashable_redis.url)
     town.settle(3, known=1)
-    mortal_redis.kill()
+    crashable_redis.kill()
     try:
         for role in ("scheduler", "worker"):
             town.fork(role)
         town.until(lambda: town.log().count("Redis does not answer") >= 2)
     finally:
-        mortal_redis.start()
+        crashable_redis.start()
     judged(town)
 
 
 @pytest.mark.parametrize("over_redis", [True, False])
 def test_postgresql_is_killed_and_started_again(
-    towns: Towns, mortal_postgres: MortalPostgres, over_redis: bool, request: Any
+    towns: Towns, crashable_postgres: CrashablePostgres, over_redis: bool, request: Any
 ) -> None:
     redis_url = request.getfixturevalue("redis_url") if over_redis else None
-    town = towns(database=mortal_postgres.url, redis_url=redis_url)
+    town = towns(database=crashable_postgres.url, redis_url=redis_url)
     town.settle(20, known=8)
     for role in ("web", "worker", "worker", *(["scheduler"] if over_redis else [])):
         town.fork(role)
     town.until(lambda: town.quiet)
-    town.erp.misbehave(slow=0.5)  # so that it happens in the middle of a batch
+    town.erp.inject_faults(slow=0.5)  # so that it happens in the middle of a batch
     numbers = count()
     for _ in range(2):
         busy(town, next(numbers), edits=3)
-        mortal_postgres.kill()
+        crashable_postgres.kill()
         assert town.ask("/healthz") == 200
         assert town.ask("/readyz") == 503
         refused = [town.call("crm", "companies", "1", event=f"r{next(numbers)}") for _ in range(3)]
         assert refused == [503, 503, 503]
         assert town.ask("/metrics") == 503
-        mortal_postgres.start()
+        crashable_postgres.start()
         town.until(lambda: town.ask("/readyz") == 200)
-    town.erp.misbehave()
+    town.erp.inject_faults()
     judged(town)
     # What it says while the database is away is one line each time it asks, not fifty.
     assert len(town.log().splitlines()) < 200

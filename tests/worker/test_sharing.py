@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import text
 
 from connectors.memory.connector import MemoryConnector
-from hub.store.accounts import usage
+from hub.store.rate_limits import usage
 from hub.sync.due import Work
 from hub.sync.ingest.sweep import sweep
 from hub.sync.operate.reconcile import reconcile
 from hub.sync.run import sync
-from worker.jobs import desk, run
-from worker.perform import perform
+from worker.execute import perform
+from worker.jobs import job_context, run
 
 
 @pytest.mark.parametrize("slow", [True, False])
@@ -27,9 +27,9 @@ def test_slow_work_calls_in_the_lane_of_bulk_work(shop: Any, slow: bool, by: str
     if by == "itself":
         assert perform(hub, Work("pull", "crm", "companies", slow=slow), Event())
     else:
-        desk.hub, desk.stop = hub, Event()
+        job_context.hub, job_context.stop = hub, Event()
         run("pull", "crm", "companies", slow)
-        desk.hub = desk.stop = None
+        job_context.hub = job_context.stop = None
     with hub.store.read() as tx:
         (blocks,) = tx.execute(text("SELECT blocks FROM accounts")).scalars()
     assert f'"default",{str(slow).lower()},' in blocks

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.worker.places import ROOT
+from tests.worker.ports import ROOT
 from worker.signals import Stop
 
 

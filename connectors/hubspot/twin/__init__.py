@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from connectors.hubspot.twin.account import Settings
 from connectors.hubspot.twin.control import TOKEN, Twin, build
+from connectors.kit.faults import Chances
 from connectors.kit.twin import Clock
-from connectors.kit.vices import Chances
 
 __all__ = ["Settings", "Twin", "serve", "start"]
 
@@ -23,13 +23,13 @@ def start(
     token: str = TOKEN,
     won: int = 0,
     settings: Settings | None = None,
-    vices: str | Chances = "none",
+    faults: str | Chances = "none",
     clock: Clock | None = None,
 ) -> Twin:
     """Starts a twin in a background thread, with `records` seeded companies and their belongings.
 
-    `won` of the deals are closed won; `vices` as `Twin.misbehave` takes them. The same seed and
-    numbers give the same data, and the same calls the same misfortunes. Raises: ViceError.
+    `won` of the deals are closed won; `faults` as `Twin.inject_faults` takes. The same seed and
+    numbers give the same data, and the same calls the same misfortunes. Raises: FaultError.
     """
     twin = build(
         seed=seed,
@@ -37,7 +37,7 @@ def start(
         token=token,
         won=won,
         settings=settings,
-        vices=vices,
+        faults=faults,
         clock=clock,
     )
     return twin.open(port)

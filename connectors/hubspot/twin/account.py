@@ -11,19 +11,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.hubspot.twin.habits import Habits, told_apart
-from connectors.hubspot.twin.links import Links, LinkTypes
-from connectors.hubspot.twin.pipelines import Pipeline, fresh_pipelines
-from connectors.hubspot.twin.records import API, UI, Change, Label, Record, Source
-from connectors.hubspot.twin.refusals import (
+from connectors.hubspot.twin.association_store import Links, LinkTypes
+from connectors.hubspot.twin.data_faults import DataFaults, told_apart
+from connectors.hubspot.twin.error_bodies import (
     Issue,
     Refusal,
     conflict,
     invalid_values,
     required,
 )
+from connectors.hubspot.twin.pipelines import Pipeline, fresh_pipelines
+from connectors.hubspot.twin.records import API, UI, Change, Label, Record, Source
 from connectors.hubspot.twin.schema import Kind, Property
-from connectors.hubspot.twin.shelves import Shelves
+from connectors.hubspot.twin.storage import ObjectStore
 from connectors.hubspot.twin.values import accept, as_text, iso
 from connectors.kit.twin import Clock
 
@@ -72,14 +72,14 @@ class Settings:
 Drafts = list[tuple[Record, Sequence[Label]]]
 
 
-class Account(Shelves):
+class Account(ObjectStore):
     """All data of one HubSpot account."""
 
     def __init__(self, clock: Clock, settings: Settings | None = None) -> None:
         super().__init__()
         self.clock = clock
         self.settings = settings or Settings()
-        self.habits = Habits()
+        self.data_faults = DataFaults()
         #: Called with a type's name when another page of it is about to be read.
         self.between_pages: list[Callable[[str], object]] = []
         self.lock = threading.RLock()
@@ -109,9 +109,9 @@ class Account(Shelves):
             if issue is None and prop is not None and text is not None:
                 text, issue = accept(prop, text, self._allowed(prop, (kind, given, record)))
             if text is not None and prop is not None and issue is None:
-                text = self.habits.written(prop, text)
+                text = self.data_faults.written(prop, text)
                 if source.type == API.type:
-                    issue = self.habits.rule(prop, text, told_apart(given, record))
+                    issue = self.data_faults.rule(prop, text, told_apart(given, record))
             if issue is not None:
                 issues.append(issue)
             values[name] = text
@@ -271,24 +271,24 @@ class Account(Shelves):
 
     def _now(self) -> int:
         """Returns the time that a change carries."""
-        return self.habits.stamp(self.clock.ms())
+        return self.data_faults.stamp(self.clock.ms())
 
     def turn_page(self, kind: Kind) -> None:
         """Lets happen what happens between two pages of a read."""
         self.bring_back()
         for hook in self.between_pages:
             hook(kind.name)
-        dice = self.habits.dice
+        dice = self.data_faults.dice
         if dice.strikes("moving") and (record := self._anyone(kind, "moved")):
             self._lag(record, dict(record.values))
             record.updated = max(self._now(), record.updated + 1)
         if dice.strikes("vanishing") and (record := self._anyone(kind, "away")):
             self.archive(record, source=UI)
-            self.habits.away.append(record)
+            self.data_faults.away.append(record)
 
     def bring_back(self) -> None:
         """Takes those that were away for a moment out of the bin again."""
-        away, self.habits.away = self.habits.away, []
+        away, self.data_faults.away = self.data_faults.away, []
         for record in away:
             if record.archived is not None:
                 with suppress(Refusal):  # another record has taken its unique value: it stays there
@@ -296,7 +296,7 @@ class Account(Shelves):
 
     def _anyone(self, kind: Kind, name: str) -> Record | None:
         records = list(self.live(kind))
-        return records[int(self.habits.dice.roll(name) * len(records))] if records else None
+        return records[int(self.data_faults.dice.roll(name) * len(records))] if records else None
 
     def archive(self, record: Record, *, source: Source = API) -> None:
         """Puts a record into the bin."""

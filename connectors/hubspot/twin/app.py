@@ -23,8 +23,8 @@ from connectors.hubspot.twin import (
 )
 from connectors.hubspot.twin.account import Account
 from connectors.hubspot.twin.calls import Call, Reply
+from connectors.hubspot.twin.error_bodies import Refusal, missing
 from connectors.hubspot.twin.limits import Limits
-from connectors.hubspot.twin.refusals import Refusal, missing
 from connectors.hubspot.twin.search import search
 from connectors.hubspot.twin.tokens import Tokens
 from connectors.hubspot.twin.webhooks import Webhooks
@@ -112,7 +112,7 @@ _FAMILIES: list[tuple[tuple[str, ...], list[Row]]] = [
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class TwinApp:
     """Everything that stands between a request and the data."""
 
     account: Account

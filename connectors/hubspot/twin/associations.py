@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from connectors.hubspot.twin.association_store import CUSTOM, LinkType
 from connectors.hubspot.twin.calls import (
     Call,
     Reply,
@@ -13,10 +14,9 @@ from connectors.hubspot.twin.calls import (
     text_field,
     whole_number,
 )
-from connectors.hubspot.twin.links import CUSTOM, LinkType
+from connectors.hubspot.twin.error_bodies import Refusal, invalid, missing
 from connectors.hubspot.twin.objects import Row, labels_of
 from connectors.hubspot.twin.records import Label, Record
-from connectors.hubspot.twin.refusals import Refusal, invalid, missing
 from connectors.hubspot.twin.render import View, show
 from connectors.hubspot.twin.schema import Kind
 

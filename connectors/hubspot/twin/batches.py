@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from connectors.hubspot.twin.calls import Call, Reply, batch_reply, text_field
+from connectors.hubspot.twin.error_bodies import Refusal, invalid, missing_rows, throttled
 from connectors.hubspot.twin.objects import Row, drafts_of, properties_of
 from connectors.hubspot.twin.records import Record
-from connectors.hubspot.twin.refusals import Refusal, invalid, missing_rows, throttled
 from connectors.hubspot.twin.render import View, show, written
 
 TRACE = "objectWriteTraceId"
@@ -63,7 +63,7 @@ def _each(
         for row in inputs:
             check(row)
     for row in inputs:
-        fate = call.account.habits.row() if traced else "done"
+        fate = call.account.data_faults.row() if traced else "done"
         try:
             if fate == "refused":
                 raise _put_off()
@@ -82,7 +82,7 @@ def _each(
 
 
 def _put_off() -> Refusal:
-    """Refuses one row of a batch for now, as the vice `partial` does."""
+    """Refuses one row of a batch for now, as the fault `partial` does."""
     return throttled("TEN_SECONDLY_ROLLING", "You have reached your ten_secondly_rolling limit.")
 
 
@@ -136,7 +136,7 @@ def batch_update(call: Call) -> Reply:
     results: list[Row] = []
     errors: list[Row] = []
     for row, record in known:
-        fate = account.habits.row() if traced else "done"
+        fate = account.data_faults.row() if traced else "done"
         try:
             if fate == "refused":
                 raise _put_off()

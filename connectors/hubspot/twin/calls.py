@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from connectors.hubspot.twin.account import Account
-from connectors.hubspot.twin.refusals import invalid, lacking
+from connectors.hubspot.twin.error_bodies import invalid, lacking
 from connectors.hubspot.twin.schema import Kind
 from connectors.hubspot.twin.shapes import check_shape
 from connectors.hubspot.twin.values import iso

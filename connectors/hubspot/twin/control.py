@@ -1,4 +1,4 @@
-"""The twin as tests and the command line hold it: start, stop, clock, vices, log and the data."""
+"""The twin as tests and the command line hold it: start, stop, clock, faults, log and the data."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 import orjson
 
 from connectors.hubspot.twin.account import UI, Account, Drafts, Settings
-from connectors.hubspot.twin.app import Front
-from connectors.hubspot.twin.habits import KNOWN, LAG_MS
+from connectors.hubspot.twin.app import TwinApp
+from connectors.hubspot.twin.data_faults import KNOWN, LAG_MS
+from connectors.hubspot.twin.error_bodies import Refusal, throttled
 from connectors.hubspot.twin.limits import Limits
 from connectors.hubspot.twin.records import Record
-from connectors.hubspot.twin.refusals import Refusal, throttled
 from connectors.hubspot.twin.schema import Kind
 from connectors.hubspot.twin.seed import seed_account
 from connectors.hubspot.twin.tokens import Tokens
 from connectors.hubspot.twin.values import iso
 from connectors.hubspot.twin.webhooks import Webhooks
-from connectors.kit.twin import Clock, Faulty, RequestLog, Server, Vice, Vices
-from connectors.kit.vices import Chances, chosen, only, skew
+from connectors.kit.faults import Chances, chosen, only, skew
+from connectors.kit.twin import Clock, Fault, Faults, Faulty, RequestLog, Server
 
 #: The bearer token that is let in when no other is named; there is nothing here to protect.
 TOKEN = "twin-token"  # noqa: S105
-#: What a 429 says, by the `detail` of the vice.
+#: What a 429 says, by the `detail` of the fault.
 _POLICIES = {
     "": ("TEN_SECONDLY_ROLLING", "You have reached your ten_secondly_rolling limit."),
     "search": ("SECONDLY", "You have reached your secondly limit."),
@@ -32,19 +32,19 @@ _POLICIES = {
 }
 
 
-def voice(vice: Vice) -> bytes:
+def voice(fault: Fault) -> bytes:
     """Returns HubSpot's words for a fault."""
-    if vice.kind == "throttled":
-        refusal = throttled(*_POLICIES.get(vice.detail, _POLICIES[""]))
-    elif vice.kind == "quota" and not vice.detail:
+    if fault.kind == "throttled":
+        refusal = throttled(*_POLICIES.get(fault.detail, _POLICIES[""]))
+    elif fault.kind == "quota" and not fault.detail:
         # A quota that answers 403 says in its body that it is a limit, like one that answers 429.
         refusal = throttled(*_POLICIES["daily"])
-    elif vice.kind == "quota":
+    elif fault.kind == "quota":
         message = "This app hasn't been granted all required scopes to make this call."
-        errors = [{"message": message, "context": {"requiredGranularScopes": [vice.detail]}}]
+        errors = [{"message": message, "context": {"requiredGranularScopes": [fault.detail]}}]
         refusal = Refusal(403, message, "MISSING_SCOPES", errors=errors)
     else:
-        refusal = Refusal(vice.code(), "internal error", "INTERNAL_ERROR")
+        refusal = Refusal(fault.code(), "internal error", "INTERNAL_ERROR")
     return orjson.dumps(refusal.body())
 
 
@@ -60,7 +60,7 @@ class Twin:
         clock: Clock | None = None,
     ) -> None:
         self.clock = clock or Clock()
-        self.vices = Vices(seed)
+        self.faults = Faults(seed)
         self.log = RequestLog()
         self.account = Account(self.clock, settings)
         self.settings = self.account.settings
@@ -72,9 +72,9 @@ class Twin:
         self.webhooks = Webhooks(self.account, self.client_secret)
         self.account.webhooks = self.webhooks
         self.account.listeners.append(self.webhooks.hear)
-        front = Front(self.account, self.tokens, self.limits, self.webhooks, self.developer_key)
+        front = TwinApp(self.account, self.tokens, self.limits, self.webhooks, self.developer_key)
         self._app = Faulty(
-            front.app(), clock=self.clock, vices=self.vices, log=self.log, voice=voice
+            front.app(), clock=self.clock, faults=self.faults, log=self.log, voice=voice
         )
         self._server: Server | None = None
 
@@ -116,27 +116,27 @@ class Twin:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    # -- vices -------------------------------------------------------------------------------------
+    # -- faults ------------------------------------------------------------------------------------
 
-    def misbehave(self, vices: str | Chances = "none", *, seed: int = 0) -> None:
-        """Switches on these vices of `connectors.kit.vices`, and all others off.
+    def inject_faults(self, faults: str | Chances = "none", *, seed: int = 0) -> None:
+        """Switches on these faults of `connectors.kit.faults`, and all others off.
 
-        Finer ones, for one route or once, are added by `vices.add`. A clock that is wrong stays so:
-        one that is put right jumps. Raises: ViceError.
+        Finer ones, for one route or once, are added by `faults.add`. A wrong clock stays wrong:
+        one that is corrected jumps. Raises: FaultError.
         """
-        chances = chosen(vices)
+        chances = chosen(faults)
         only(chances, KNOWN, whose="a HubSpot twin")
-        self.vices.misbehave(chances, "* /[!o]*", seed=seed)  # grants are for `rotated`
+        self.faults.inject_faults(chances, "* /[!o]*", seed=seed)  # grants are for `rotated`
         rotated = chances.get("rotated", 0.0)
         if rotated:
-            self.vices.add("lost", "POST /oauth/*", probability=rotated / 2)
-            self.vices.add("truncated", "POST /oauth/*", probability=rotated / 2)
+            self.faults.add("lost", "POST /oauth/*", probability=rotated / 2)
+            self.faults.add("truncated", "POST /oauth/*", probability=rotated / 2)
         with self.account.lock, self.webhooks.together():
             self.account.bring_back()
-            self.account.habits.take_on(chances, seed)
+            self.account.data_faults.take_on(chances, seed)
             self.account.settings.search_lag_ms = LAG_MS if "lag" in chances else 0
             self.tokens.rotate = self.tokens.grace = bool(rotated)
-            self.tokens.fickle = lambda: self.account.habits.dice.strikes("token")
+            self.tokens.fickle = lambda: self.account.data_faults.dice.strikes("token")
             if "skew" in chances:
                 self.clock.skew = timedelta(seconds=skew(seed))
 
@@ -272,12 +272,12 @@ def build(
     token: str = TOKEN,
     won: int = 0,
     settings: Settings | None = None,
-    vices: str | Chances = "none",
+    faults: str | Chances = "none",
     clock: Clock | None = None,
 ) -> Twin:
     """Returns a twin with `records` companies and their belongings; `won` deals are closed won."""
     twin = Twin(token=token, seed=seed, settings=settings, clock=clock)
     seed_account(twin.account, seed=seed, companies=records, won=won)
-    if chosen(vices):
-        twin.misbehave(vices, seed=seed)
+    if chosen(faults):
+        twin.inject_faults(faults, seed=seed)
     return twin

@@ -9,8 +9,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from connectors.hubspot.twin.account import Account
+from connectors.hubspot.twin.error_bodies import throttled
 from connectors.hubspot.twin.portal import midnight
-from connectors.hubspot.twin.refusals import throttled
 
 WINDOW_MS = 10_000
 #: What the headers allow when nothing is enforced: a client that learns from them need not wait.

@@ -6,8 +6,8 @@ from typing import Any
 
 from connectors.hubspot.twin.account import Drafts
 from connectors.hubspot.twin.calls import Call, Reply, part_field, text_field, whole_number
+from connectors.hubspot.twin.error_bodies import invalid, lacking, missing
 from connectors.hubspot.twin.records import Label
-from connectors.hubspot.twin.refusals import invalid, lacking, missing
 from connectors.hubspot.twin.render import View, show, written
 
 Row = dict[str, Any]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from connectors.hubspot.twin.calls import Call, Reply, text_field
+from connectors.hubspot.twin.error_bodies import missing
 from connectors.hubspot.twin.objects import Row
 from connectors.hubspot.twin.pipelines import Pipeline, Stage
-from connectors.hubspot.twin.refusals import missing
 
 
 def _all(call: Call) -> dict[str, Pipeline]:

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from connectors.hubspot.twin.calls import Call, Reply, batch_reply, text_field
+from connectors.hubspot.twin.error_bodies import Refusal, invalid, missing
 from connectors.hubspot.twin.objects import Row
-from connectors.hubspot.twin.refusals import Refusal, invalid, missing
 from connectors.hubspot.twin.schema import Kind, Property, options
 from connectors.hubspot.twin.values import iso
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.hubspot.twin.account import Account
-from connectors.hubspot.twin.links import LinkType
+from connectors.hubspot.twin.association_store import LinkType
 from connectors.hubspot.twin.records import Record
 from connectors.hubspot.twin.values import iso
 

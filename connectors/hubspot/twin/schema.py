@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.hubspot.twin.natives import NATIVE, OPTIONS, SHARED, NativeKind
-from connectors.hubspot.twin.refusals import missing
+from connectors.hubspot.twin.error_bodies import missing
+from connectors.hubspot.twin.object_types import NATIVE, OPTIONS, SHARED, NativeKind
 
 _TOKEN = re.compile(r"(\w+):(\w+)(?:\((\w+)\))?([!*]?)")
 #: The form field of a type when none was chosen.

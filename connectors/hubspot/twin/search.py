@@ -10,8 +10,8 @@ from fnmatch import translate
 from typing import Any
 
 from connectors.hubspot.twin.calls import Call, Reply, whole_number
+from connectors.hubspot.twin.error_bodies import Refusal, invalid
 from connectors.hubspot.twin.records import Record
-from connectors.hubspot.twin.refusals import Refusal, invalid
 from connectors.hubspot.twin.render import View, show
 from connectors.hubspot.twin.schema import Kind, Property
 from connectors.hubspot.twin.values import moment

@@ -11,7 +11,7 @@ from decimal import Decimal
 import phonenumbers
 
 from connectors.hubspot.twin.account import Account, Owner
-from connectors.hubspot.twin.places import COUNTRIES, PRODUCTS, TITLES, City, Country
+from connectors.hubspot.twin.geography import COUNTRIES, PRODUCTS, TITLES, City, Country
 from connectors.hubspot.twin.records import Label, Record
 from connectors.hubspot.twin.values import stored_moment
 
@@ -47,10 +47,10 @@ def seed_account(account: Account, *, seed: int, companies: int, won: int) -> No
     """
     account.owners = {row[0]: Owner(*row) for row in _OWNERS}
     if companies:
-        _Sower(account, random.Random(seed)).sow(companies, won)  # noqa: S311 - not a secret
+        _Seeder(account, random.Random(seed)).sow(companies, won)  # noqa: S311 - not a secret
 
 
-class _Sower:
+class _Seeder:
     """Makes records without going through the checks; the tables are known to pass them."""
 
     def __init__(self, account: Account, dice: random.Random) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from connectors.hubspot.twin.refusals import invalid
+from connectors.hubspot.twin.error_bodies import invalid
 
 
 def _scalar(value: Any) -> bool:

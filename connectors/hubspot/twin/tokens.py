@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from connectors.hubspot.twin.calls import Call, Reply
-from connectors.hubspot.twin.refusals import Refusal, expired, unauthorized
+from connectors.hubspot.twin.error_bodies import Refusal, expired, unauthorized
 from connectors.kit.twin import Clock
 
 SCOPES = [

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.hubspot.twin.refusals import Issue
+from connectors.hubspot.twin.error_bodies import Issue
 from connectors.hubspot.twin.schema import Property
 
 _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)+")

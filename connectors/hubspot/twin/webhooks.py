@@ -18,10 +18,10 @@ import httpx
 import orjson
 
 from connectors.hubspot.twin.account import Account, Event
+from connectors.hubspot.twin.error_bodies import invalid
 from connectors.hubspot.twin.objects import Row
-from connectors.hubspot.twin.refusals import invalid
 from connectors.hubspot.twin.values import iso
-from connectors.kit.vices import journeys
+from connectors.kit.faults import journeys
 
 APP_ID = 880_011
 MOST_EVENTS = 100
@@ -118,7 +118,7 @@ class Webhooks:
         for subscription in list(self.subscriptions.values()):
             if subscription.wants(event):
                 message, now = self._message(subscription, event), time.monotonic()
-                dice = self.account.habits.dice
+                dice = self.account.data_faults.dice
                 with self._news:
                     for wait in journeys(dice.chances, dice.roll):
                         heapq.heappush(self._waiting, (now + wait, next(self._order), message))

@@ -47,12 +47,12 @@ def apply_deletions(
         elif link.gone_at is not None:
             tally.same += 1
         else:
-            heir = left.get(link.golden_id or "") if link.is_primary else None
+            next_primary = left.get(link.golden_id or "") if link.is_primary else None
             owner = golden.get(link.golden_id or "")
-            _unlink(channel, link, golden=owner, heir=heir, changes=changes)
-            if heir is not None:
-                hand_over_primary(link, heir, changes=changes)
-                changes.enqueue_children(str(heir.golden_id), [channel.connection])
+            _unlink(channel, link, golden=owner, next_primary=next_primary, changes=changes)
+            if next_primary is not None:
+                hand_over_primary(link, next_primary, changes=changes)
+                changes.enqueue_children(str(next_primary.golden_id), [channel.connection])
             tally.changed += 1
             tally.touch(key, "gone")
     changes.resolve((channel.connection, channel.stream), keys)
@@ -63,20 +63,20 @@ def _unlink(
     link: Link,
     *,
     golden: Golden | None,
-    heir: Link | None,
+    next_primary: Link | None,
     changes: ChangeSet,
 ) -> None:
     link.gone_at, link.digest = changes.now, None
     changes.link_changed(link)
     if golden is None:
         return
-    if heir is not None:
+    if next_primary is not None:
         changes.enqueue(channel.connection, golden)
     policy = changes.hub.policy(golden.entity)
-    propagate = policy.delete == "propagate" and link.is_primary and heir is None
+    propagate = policy.delete == "propagate" and link.is_primary and next_primary is None
     why = f"deleted in {channel.connection}; policy delete: {policy.delete}"
-    if heir is not None:
-        why = f"deleted in {channel.connection}, where {heir.key} is left of it"
+    if next_primary is not None:
+        why = f"deleted in {channel.connection}, where {next_primary.key} is left of it"
     gone = Change("(record)", link.key, None, "taken", why)
     changes.history(golden.id, [gone], connection=channel.connection)
     if propagate:

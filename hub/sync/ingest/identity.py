@@ -101,7 +101,7 @@ def identify(
     """
     lock_identities(tx, channel.entity.name)
     found = IdentityMatches()
-    _by_once(tx, channel, read, found=found)
+    _by_external_id(tx, channel, read, found=found)
     keys = [one.key for one in read]
     decided = review_decisions(tx, channel.connection, channel.stream, keys) if reviewed else {}
     chosen = {k: d for k, d in decided.items() if d is not None and d != "new"}
@@ -114,15 +114,15 @@ def identify(
     _by_match(tx, channel, rest, found=found, taken=taken, separate=new)
     if channel.facts.once is None:
         rest = [one for one in rest if one.key not in found.known.keys() | found.unclear | new]
-        _by_sent(tx, channel, rest, found=found, taken=taken)
+        _by_in_doubt(tx, channel, rest, found=found, taken=taken)
     return found
 
 
-def _by_once(
+def _by_external_id(
     tx: Transaction, channel: Channel, read: Sequence[ReadRecord], *, found: IdentityMatches
 ) -> None:
     """A record that carries our hub id was created by us: whatever else it looks like."""
-    carried = {r.record.once: r.key for r in read if r.record.once}
+    carried = {r.record.external_id: r.key for r in read if r.record.external_id}
     if not carried:
         return
     golden = load_golden(tx, carried)
@@ -202,7 +202,7 @@ def _by_match(
                 pass
 
 
-def _by_sent(
+def _by_in_doubt(
     tx: Transaction,
     channel: Channel,
     read: Sequence[ReadRecord],

@@ -60,7 +60,7 @@ def with_reported_merges(tx: Transaction, context: ReadContext, page: Page) -> P
     if not (context.pending.merges and page.records):
         return page
     stream = (context.channel.connection, context.channel.stream)
-    reported = merges.told(tx, *stream, [record.key for record in page.records])
+    reported = merges.reported(tx, *stream, [record.key for record in page.records])
     linked = links_by_key(tx, *stream, [key for key, _ in reported])
     alive = [Merge(*one) for one in dict.fromkeys(reported) if _alive(linked, one[0])]
     return replace(page, merges=[*page.merges, *(m for m in alive if m not in page.merges)])

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hub.flows.facts import derived_id
-from hub.model.observe import Change, Ground, Observation, Sighting, observe
+from hub.model.observe import Baseline, Change, Observation, RecordContext, observe
 from hub.model.state import LinkState
-from hub.model.want import agree, route_actions, settle, settle_unheard, wanted
+from hub.model.wanted import agree, route_actions, settle, settle_in_doubt, wanted
 from hub.store.golden import Golden
 from hub.store.links import Link
 from hub.sync.changeset import ChangeSet, changed_at
@@ -57,7 +57,7 @@ def observe_record(context: ReadContext, one: Observed, *, changes: ChangeSet) -
     else:
         link.state = _settled(one)
         seen = observe(
-            Ground(
+            Baseline(
                 golden.values,
                 link.state,
                 context.policy,
@@ -66,10 +66,10 @@ def observe_record(context: ReadContext, one: Observed, *, changes: ChangeSet) -
                 lambda path: changed_at(golden, path),
             ),
             read.values,
-            Sighting(
+            RecordContext(
                 link.connection,
                 read.record.modified_at,
-                first=link.id is None,
+                is_first=link.id is None,
                 created=one.created,
             ),
         )
@@ -85,7 +85,7 @@ def _settled(one: Observed) -> LinkState:
         written = one.written
         return settle(one.link.state, written.values, one.read.values, certain=written.certain)
     if one.unheard is not None:
-        return settle_unheard(one.link.state, one.unheard, one.read.values)
+        return settle_in_doubt(one.link.state, one.unheard, one.read.values)
     return one.link.state
 
 
@@ -139,7 +139,7 @@ def _apply(context: ReadContext, one: Observed, seen: Observation, *, changes: C
         tally.same += 1
     note_read(link, read, changes=changes)
     changes.history(golden.id, seen.changes, connection=link.connection)
-    changes.conflicts_found(link, seen.clashes)
+    changes.conflicts_found(link, seen.conflicts)
     changes.settled(link, seen.settled)
     _enqueue_rest(context, link, golden, seen=seen, changes=changes)
 
@@ -174,12 +174,12 @@ def _lacks(context: ReadContext, link: Link, golden: Golden, *, seen: Observatio
         link.state,
         context.policy,
         writable=mapping.writable,
-        conflicts=frozenset(clash.path for clash in seen.clashes),
+        conflicts=frozenset(clash.path for clash in seen.conflicts),
     )
     if lacking or states is None:
         return bool(lacking)
     goal, shown = golden.values.get(states.path), link.state.seen.get(states.path)
-    return bool(route_actions(states, shown, goal, mapping.acts))
+    return bool(route_actions(states, shown, goal, mapping.actions))
 
 
 def welcome(context: ReadContext, key: str, *, changes: ChangeSet) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection as Transaction
 
-from hub.model.fights import WINDOW, fight_reason, fighters
-from hub.model.observe import Clash
+from hub.model.observe import FieldConflict
+from hub.model.oscillation import WINDOW, opponents, oscillation_reason
 from hub.store import history
 from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, links_by_golden
@@ -19,22 +19,22 @@ from hub.sync.changeset import ChangeSet
 
 def pause_oscillations(tx: Transaction, changes: ChangeSet) -> None:
     """Looks whether what is about to be stored goes on with an oscillation; if so, it ends here."""
-    most = changes.hub.flips
+    most = changes.hub.reversals
     if not changes.history_rows or most <= 0:
         return
-    new = history.flips_of(changes.history_rows)
-    before = history.flips(tx, {golden_id for golden_id, _ in new}, since=changes.now - WINDOW)
+    new = history.reversals_of(changes.history_rows)
+    before = history.reversals(tx, {golden_id for golden_id, _ in new}, since=changes.now - WINDOW)
     oscillating = {
         field: who
-        for field, flips in new.items()
-        if (who := fighters([*before.get(field, ()), *flips], most))
+        for field, reversals in new.items()
+        if (who := opponents([*before.get(field, ()), *reversals], most))
     }
     if not oscillating:
         return
     golden = load_golden(tx, {golden_id for golden_id, _ in oscillating})
     links = links_by_golden(tx, golden)
     for (golden_id, path), who in oscillating.items():
-        reason = fight_reason(path, who, most)
+        reason = oscillation_reason(path, who, most)
         decided = changes.current_golden(golden[golden_id])
         _pause(changes, decided, links.get(golden_id, ()), path=path, reason=reason)
 
@@ -52,4 +52,4 @@ def _pause(
         if agreed is None and seen is None:
             continue  # it has never had the field
         if agreed != ours or seen != link.state.shown_at(path):
-            changes.conflicts_found(link, [Clash(path, agreed, ours, seen)], reason)
+            changes.conflicts_found(link, [FieldConflict(path, agreed, ours, seen)], reason)

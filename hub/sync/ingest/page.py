@@ -14,6 +14,7 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Merge, Page, Record
 from hub.store import quarantine
 from hub.store.runs import Tally
+from hub.sync.change_limits import note_changes
 from hub.sync.changeset import ChangeSet
 from hub.sync.context import Channel, Hub
 from hub.sync.ingest.deletions import apply_deletions, apply_merge, follow_unlinked_merges
@@ -23,7 +24,6 @@ from hub.sync.ingest.oscillation import pause_oscillations
 from hub.sync.ingest.read_record import Origin, ReadContext, WrittenValues
 from hub.sync.ingest.references import resolve_parents
 from hub.sync.ingest.unchanged import translated, without_unchanged
-from hub.sync.surprises import note_touched
 
 
 def ingest(
@@ -60,7 +60,7 @@ def ingest(
         follow_unlinked_merges(tx, channel, page, changes=changes)
         _store(tx, changes)
     if tally.kind != "push":  # what the hub itself has written or deleted is no surprise
-        note_touched(hub, tx, tally)
+        note_changes(hub, tx, tally)
 
 
 def _ingest_records(

@@ -16,6 +16,7 @@ from hub.store.keyset import KeySet
 from hub.store.links import count_links
 from hub.store.runs import Tally, save_run
 from hub.store.streams import StreamState, lease_stream, save_stream, stream_state
+from hub.sync.change_limits import acceptance_is_used, guard
 from hub.sync.context import Channel, Hub
 from hub.sync.ingest.page import ingest
 from hub.sync.ingest.prefetch import ahead
@@ -23,7 +24,6 @@ from hub.sync.ingest.read_record import Origin
 from hub.sync.ingest.stream_run import run_stream
 from hub.sync.ingest.sweep import take_missing
 from hub.sync.progress import Progress
-from hub.sync.surprises import accepted_has_happened, guard
 
 #: A long read renews its lease so often.
 _LEASE_RENEWAL = timedelta(minutes=1)
@@ -58,7 +58,7 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             save_stream(tx, connection, stream, read_at=hub.clock())
             if anew:
                 save_stream(tx, connection, stream, swept_at=hub.clock())
-            accepted_has_happened(tx, connection, stream, kind="pull")
+            acceptance_is_used(tx, connection, stream, kind="pull")
 
     return run_stream(hub, channel, "pull", work, progress=progress)
 

@@ -85,7 +85,7 @@ class ReadContext:
     @property
     def imports(self) -> bool:
         """Returns True if records of this stream may become golden records."""
-        allowed = self.policy.adopt
-        return self.channel.mapping.adopt and (
+        allowed = self.policy.imports
+        return self.channel.mapping.imports and (
             allowed is None or self.channel.connection in allowed
         )

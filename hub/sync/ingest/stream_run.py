@@ -14,10 +14,10 @@ from hub.model.recovery import Pause, Restart, recovery
 from hub.store.connections import pause_reason
 from hub.store.runs import Tally, save_run, start_run
 from hub.store.streams import lease_stream, release_stream, save_stream, stream_state
+from hub.sync.change_limits import ChangeLimitError
 from hub.sync.context import Channel, Hub
 from hub.sync.pauses import pause_connection, pause_stream
 from hub.sync.progress import Progress, Silence
-from hub.sync.surprises import SurpriseError
 
 
 def run_stream(
@@ -39,7 +39,7 @@ def run_stream(
     show.start(f"{connection}.{stream}", None)
     try:
         _work_once_more_after_restart(hub, channel, tally, work, show)
-    except SurpriseError as surprise:
+    except ChangeLimitError as surprise:
         pause_stream(hub, channel, str(surprise))
         _end(hub, tally, state="paused", reason=str(surprise))
     except ConnectorError as error:

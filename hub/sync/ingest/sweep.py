@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Page
-from hub.model.surprise import surprising
+from hub.model.change_limits import exceeds_limit
 from hub.store import inbox
 from hub.store.keyset import KeySet
 from hub.store.links import count_links, living_keys, unknown_keys
 from hub.store.runs import Tally
 from hub.store.streams import save_stream, stream_state
+from hub.sync.change_limits import acceptance_is_used, guard
 from hub.sync.context import Channel, Hub
 from hub.sync.freshness import request_refetch
 from hub.sync.ingest.page import ingest
 from hub.sync.ingest.stream_run import run_stream
 from hub.sync.progress import Progress
-from hub.sync.surprises import accepted_has_happened, guard
 
 #: Keys that a sweep compares at once.
 _KEYS = 2_000
@@ -44,7 +44,7 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
                 _ask_for_gaps(hub, channel, present)
         with hub.store.begin() as tx:
             save_stream(tx, connection, stream, swept_at=hub.clock())
-            accepted_has_happened(tx, connection, stream, kind="sweep")
+            acceptance_is_used(tx, connection, stream, kind="sweep")
 
     return run_stream(hub, channel, "sweep", work, progress=progress)
 
@@ -72,10 +72,10 @@ def take_missing(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally) -
 def _look_before(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally, known: int) -> None:
     """Counts first when many records are missing: none of a surprise is stored, not even a portion.
 
-    Raises: SurpriseError.
+    Raises: ChangeLimitError.
     """
     missing = sum(map(len, _missing(hub, channel, present)))
-    if not surprising(tally.touched + missing, known, hub.limit):
+    if not exceeds_limit(tally.touched + missing, known, hub.limit):
         return
     counted = tally.copy()
     for keys in _missing(hub, channel, present):
@@ -112,10 +112,12 @@ def _ask_for_gaps(hub: Hub, channel: Channel, present: KeySet) -> None:
             unknown = unknown_keys(tx, connection, stream, keys)
         if unknown:
             with hub.store.begin() as tx:
-                nudges = [request_refetch(connection, stream, key, why="gap") for key in unknown]
-                inbox.receive(tx, nudges, now=hub.clock())
+                notifications = [
+                    request_refetch(connection, stream, key, why="gap") for key in unknown
+                ]
+                inbox.receive(tx, notifications, now=hub.clock())
 
 
 def _wants_gaps(hub: Hub, channel: Channel) -> bool:
-    adopt = hub.policy(channel.entity.name).adopt
-    return channel.mapping.adopt and (adopt is None or channel.connection in adopt)
+    adopt = hub.policy(channel.entity.name).imports
+    return channel.mapping.imports and (adopt is None or channel.connection in adopt)

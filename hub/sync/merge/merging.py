@@ -9,7 +9,7 @@ from sqlalchemy import Connection as Transaction
 
 from hub.model.observe import Change
 from hub.model.state import LinkState
-from hub.model.want import settle_unheard
+from hub.model.wanted import settle_in_doubt
 from hub.store import history, outbox, unheard
 from hub.store.conflicts import move_conflicts
 from hub.store.golden import Golden, load_golden
@@ -65,7 +65,7 @@ def as_shown(tx: Transaction, old: Link, into: Link) -> LinkState:
     """Returns how a system spells the old record, an update whose answer was lost included."""
     golden_id = str(old.golden_id)
     sent = unheard.updates(tx, old.connection, [golden_id]).get(golden_id)
-    return settle_unheard(old.state, sent, into.state.seen) if sent else old.state
+    return settle_in_doubt(old.state, sent, into.state.seen) if sent else old.state
 
 
 def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:

@@ -17,9 +17,9 @@ from typing import Any
 from sqlalchemy import Connection as Transaction
 
 from hub.errors import DecisionError, UnknownError
-from hub.model.fights import DECIDED
 from hub.model.matching import fingerprints
 from hub.model.observe import Change
+from hub.model.oscillation import DECIDED
 from hub.model.state import LinkState
 from hub.store import history, merges
 from hub.store.conflicts import conflicts_of, reassign_conflicts, withdraw_conflicts
@@ -174,9 +174,9 @@ class _Split:
             taken.add(place)
             self._request_refetch(link)
         change_links(self.tx, list(links))
-        self._make_place()
+        self._vacate_primary()
 
-    def _make_place(self) -> None:
+    def _vacate_primary(self) -> None:
         """The winner's links that had made way come back to their places, where these are free."""
         kept = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
         taken = {(link.connection, link.stream) for link in kept if link.is_primary}

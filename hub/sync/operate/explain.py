@@ -14,7 +14,7 @@ from sqlalchemy import Connection as Transaction
 
 from hub.errors import UnknownError
 from hub.model.policy import FieldPolicy
-from hub.model.want import wanted
+from hub.model.wanted import wanted
 from hub.store.conflicts import conflicts_of
 from hub.store.golden import Golden, find_golden, load_golden
 from hub.store.history import HistoryRow, past
@@ -255,9 +255,9 @@ def _words(policy: FieldPolicy, *, stated: object) -> str:
     elif policy.owners is not None:
         who = f"owner: {', '.join(sorted(policy.owners))}"
     else:
-        who = f"owner: any; both: {policy.both}; first: {policy.first}"
+        who = f"owner: any; both: {policy.on_conflict}; first: {policy.on_first_match}"
     unit = f"; unit: {policy.unit}" if policy.unit else ""
-    blank = "; blank: write" if policy.blank == "write" else ""
+    blank = "; blank: write" if policy.when_blank == "write" else ""
     return f"{who}{unit}{blank}{'; moves forward only' if stated else ''}"
 
 

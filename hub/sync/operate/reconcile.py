@@ -160,7 +160,7 @@ def _compare(
     except LensError as error:
         yield differs(error.path, None, None)
         return
-    contested = conflicts.get(link.id or 0, frozenset())
+    links_in_conflict = conflicts.get(link.id or 0, frozenset())
     for path in dict.fromkeys((*values, *golden.values)):
         shown, known = values.get(path), golden.values.get(path)
         if shown == known or not channel.mapping.mapped(path):
@@ -169,7 +169,7 @@ def _compare(
             continue
         own_way = shown == link.state.shown_at(path) and known == link.state.agreed_at(path)
         if not own_way:
-            yield differs(path, shown, known, disputed=path in contested)
+            yield differs(path, shown, known, disputed=path in links_in_conflict)
 
 
 def _cannot_be_told(tx: Transaction, channel: Channel, path: str, known: Scalar) -> bool:
@@ -194,7 +194,7 @@ def _inside(tx: Transaction, channel: Channel, values: Values) -> Values:
 
 
 def _note_unknown(channel: Channel, record: Record, found: Reconciliation) -> None:
-    if not channel.mapping.adopt:
+    if not channel.mapping.imports:
         return
     values = {path: v for path, v in channel.mapping.legible(record.payload).items() if v}
     found.missing.append(

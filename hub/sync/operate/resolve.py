@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Connection as Transaction
 
 from hub.errors import DecisionError, UnknownError
-from hub.model.fights import DECIDED
 from hub.model.observe import Change
-from hub.model.want import agree
+from hub.model.oscillation import DECIDED
+from hub.model.wanted import agree
 from hub.store import inbox, merges, quarantine
 from hub.store.conflicts import (
     Conflict,
@@ -248,8 +248,8 @@ def decide_review(hub: Hub, number: int, decision: str) -> str:
         save_decision(tx, number, chosen)
         quarantine.resume_waiting(tx, review.candidates, now=hub.clock())
         event_id = f"review:{number}:{hub.fresh_id()}"
-        nudge = InboxEntry(review.connection, review.stream, review.key, event_id)
-        inbox.receive(tx, [nudge], now=hub.clock())
+        notification = InboxEntry(review.connection, review.stream, review.key, event_id)
+        inbox.receive(tx, [notification], now=hub.clock())
     return chosen
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connectors.kit.contract import Act
-from hub.model.want import route_actions
+from connectors.kit.contract import Action
+from hub.model.wanted import route_actions
 from hub.sync.context import Channel
 from hub.sync.ingest.read_record import Origin
 from hub.sync.push.job import Batch, Job, note_records
@@ -14,10 +14,10 @@ from hub.sync.push.verdict import failed
 
 def act(batch: Batch, channel: Channel, jobs: Sequence[Job]) -> None:
     """Asks for the transitions that lead to the golden state, one step for all jobs at a time."""
-    if channel.entity.states is None or not channel.mapping.acts or not jobs:
+    if channel.entity.states is None or not channel.mapping.actions or not jobs:
         return
     batch.refresh(jobs, channel)
-    for _ in channel.mapping.acts:
+    for _ in channel.mapping.actions:
         steps = [
             (job, action)
             for job in jobs
@@ -28,7 +28,7 @@ def act(batch: Batch, channel: Channel, jobs: Sequence[Job]) -> None:
         _step(batch, channel, steps)
 
 
-def _step(batch: Batch, channel: Channel, steps: Sequence[tuple[Job, Act]]) -> None:
+def _step(batch: Batch, channel: Channel, steps: Sequence[tuple[Job, Action]]) -> None:
     outcomes = channel.connector.write(channel.stream, [action for _, action in steps])
     for (job, _), outcome in zip(steps, outcomes, strict=True):
         if outcome.error is None:
@@ -42,15 +42,15 @@ def _step(batch: Batch, channel: Channel, steps: Sequence[tuple[Job, Act]]) -> N
     batch.refresh(jobs, channel)
 
 
-def _next_action(channel: Channel, job: Job) -> Act | None:
+def _next_action(channel: Channel, job: Job) -> Action | None:
     states = channel.entity.states
     if states is None or job.link is None or job.link.gone_at is not None:
         return None
     goal = job.golden.values.get(states.path)
     shown = job.link.state.seen.get(states.path)
-    actions = route_actions(states, shown, goal, channel.mapping.acts)
+    actions = route_actions(states, shown, goal, channel.mapping.actions)
     if not actions:
         return None
     # What was typed and taken back left a newer version, and nothing that the link would note.
     known = job.record if job.record is not None and job.record.key == job.link.key else job.link
-    return Act(job.link.key, actions[0], known.version)
+    return Action(job.link.key, actions[0], known.version)

@@ -27,7 +27,7 @@ def needs(hub: Hub, connection: Connection) -> list[FieldNeed]:
                 found[(channel.stream, custom.name)] = need
         once = channel.facts.once
         if once is not None and channel.facts.create:
-            need = FieldNeed(channel.stream, once, "text", "Tulay id", once=True)
+            need = FieldNeed(channel.stream, once, "text", "Tulay id", external_id=True)
             found[(channel.stream, once)] = need
     return list(found.values())
 

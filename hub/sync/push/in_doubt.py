@@ -120,6 +120,6 @@ def _ours_of(tx: Transaction, channel: Channel, made: Mapping[str, Record]) -> d
     for golden_id, record in made.items():
         link = links.get(record.key)
         taken = link is not None and link.golden_id not in (None, golden_id)
-        if record.once in (None, golden_id) and not taken:
+        if record.external_id in (None, golden_id) and not taken:
             ours.setdefault(record.key, golden_id)
     return ours

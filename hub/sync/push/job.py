@@ -10,7 +10,7 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Outcome, Page, Record
 from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, links_by_golden
-from hub.store.outbox import Wish
+from hub.store.outbox import OutboxEntry
 from hub.store.runs import Tally
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.derive import EXPLAINED
@@ -25,7 +25,7 @@ from mappings.canonical.values import Values
 class Job:
     """One outbox entry, with what is known about it."""
 
-    entry: Wish
+    entry: OutboxEntry
     golden: Golden
     link: Link | None
     #: The record as it was just read.
@@ -48,24 +48,24 @@ class Batch:
     hub: Hub
     target: Connection
     tally: Tally
-    entries: Mapping[int, Wish]
+    entries: Mapping[int, OutboxEntry]
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     #: Entries that were marked as sent, and whose system said that nothing has happened.
     not_sent: set[int] = field(default_factory=set)
 
-    def decide(self, entry: Wish, verdict: Verdict) -> None:
+    def decide(self, entry: OutboxEntry, verdict: Verdict) -> None:
         """The entry is given back; this batch is done with it."""
         self.verdicts[entry.id] = verdict
         if verdict.state == "held":
             self.tally.seen += 1
             self.tally.buried += 1
 
-    def is_open(self, entry: Wish) -> bool:
+    def is_open(self, entry: OutboxEntry) -> bool:
         """Returns True if nothing has been decided about the entry yet."""
         return entry.id not in self.verdicts
 
     @property
-    def open(self) -> list[Wish]:
+    def open(self) -> list[OutboxEntry]:
         """The entries that are written, or found to need nothing, when the batch ends."""
         return [entry for entry in self.entries.values() if entry.id not in self.verdicts]
 

@@ -73,9 +73,9 @@ def _store(
         taken = {
             path: value
             for path, value in typed[golden.id].items()
-            if policy.of(path).both == here
+            if policy.of(path).on_conflict == here
             and policy.of(path).may_set(here)
-            and (value is not None or policy.of(path).blank == "write")
+            and (value is not None or policy.of(path).when_blank == "write")
         }
         notes = []
         for path, value in typed[golden.id].items():

@@ -10,7 +10,7 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Create, Delete, Payload, Update, Write
 from hub.model.matching import certain_prints
-from hub.model.want import agree, wanted
+from hub.model.wanted import agree, wanted
 from hub.store.conflicts import open_paths
 from hub.store.golden import Golden, load_golden
 from hub.store.links import gone_there, keys_of

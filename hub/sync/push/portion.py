@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from connectors.kit.contract import Delete, Write
 from hub.model.causes import Cause
+from hub.sync.change_limits import hold_deletions
 from hub.sync.context import Channel
 from hub.sync.push.job import Batch, Job
 from hub.sync.push.plan import Waiting, plan
 from hub.sync.push.verdict import failed, postponed
-from hub.sync.surprises import hold_deletes
 from mappings.kit.errors import LensError
 
 
@@ -46,7 +46,7 @@ def _within_limit(
 ) -> list[tuple[Job, Write]]:
     """Returns the writes without deletions that are so many that a person must look first."""
     deletes = {job.entry.id: write.key for job, write in writes if isinstance(write, Delete)}
-    reason = hold_deletes(batch.hub, channel, list(deletes.values())) if deletes else None
+    reason = hold_deletions(batch.hub, channel, list(deletes.values())) if deletes else None
     if reason is None:
         return writes
     for job, _ in writes:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from hub.store import outbox
 from hub.store.connections import pause_reason
-from hub.store.outbox import Wish
+from hub.store.outbox import OutboxEntry
 from hub.store.runs import Tally, save_run, start_run
+from hub.sync.change_limits import deletions_are_done
 from hub.sync.context import Connection, Hub
 from hub.sync.progress import Progress, Silence
 from hub.sync.push.batch import push_batch
 from hub.sync.push.job import Batch
-from hub.sync.surprises import deletes_have_happened
 
 #: Entries of one lease; a connector's batch may be smaller.
 _BATCH = 100
@@ -40,7 +40,7 @@ def push(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tall
             left -= len(entries)
             push_batch(Batch(hub, target, tally, {entry.id: entry for entry in entries}))
             show.advance(f"to {connection}", len(entries))
-        deletes_have_happened(hub, connection)
+        deletions_are_done(hub, connection)
     finally:
         show.done(f"to {connection}")
         if tally.written or tally.buried:
@@ -50,7 +50,7 @@ def push(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tall
     return tally
 
 
-def _lease(hub: Hub, target: Connection) -> list[Wish]:
+def _lease(hub: Hub, target: Connection) -> list[OutboxEntry]:
     with hub.store.begin() as tx:
         if pause_reason(tx, target.name) is not None:
             return []

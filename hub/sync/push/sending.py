@@ -63,7 +63,7 @@ def intend(batch: Batch, channel: Channel, writes: Sequence[Planned]) -> list[Pl
         found = not_to_create(tx, channel, [job.golden.id for job in creates.values()])
         held = {n: found[job.golden.id] for n, job in creates.items() if job.golden.id in found}
         sent = {number: job.values for number, job in creates.items() if number not in held}
-        unheard.mark_sent(tx, creates=sent, updates=updates)
+        unheard.mark_in_flight(tx, creates=sent, updates=updates)
         return held
 
     held = batch.hub.store.transact(store_intention, durable=bool(creates))

@@ -12,7 +12,7 @@ from typing import Literal
 from connectors.kit.contract import Create, Delete, Outcome, Write
 from connectors.kit.errors import RateLimitedError, RecordMissingError, UnavailableError
 from hub.model.causes import Cause, cause_of
-from hub.model.recovery import Bury, Refresh, Retry, pause, recovery
+from hub.model.recovery import Quarantine, Refresh, Retry, pause, recovery
 
 #: due: again by itself; waiting: for something that can be named; held: for a change or a person.
 State = Literal["due", "waiting", "held"]
@@ -72,7 +72,7 @@ def failed(attempts: int, error: Exception, *, state: State | None) -> Verdict:
 cause=<Cause.FAILED: 'failed'>, error='UnavailableError', waits_for=None)
     """
     match recovery(error, attempts=attempts):
-        case Bury():
+        case Quarantine():
             return quarantined(attempts, str(error), cause=cause_of(error), error=error)
         case Refresh() if attempts >= _MOST_REFRESHES:
             reason = f"changed again each time it was to be written: {error}"

@@ -338,7 +338,7 @@ def test_prepare_twice_creates_nothing(hubspot: HubSpotConnector, api: respx.Moc
         return_value=Response(200, json=results(prop("tulay_id", hasUniqueValue=True)))
     )
     create = api.post(f"{PROPERTIES}/notes").mock(return_value=Response(201, json={}))
-    assert hubspot.prepare([FieldNeed("notes", "tulay_id", "text", "Id", once=True)]) == []
+    assert hubspot.prepare([FieldNeed("notes", "tulay_id", "text", "Id", external_id=True)]) == []
     assert not create.called
 
 
@@ -346,7 +346,7 @@ def test_a_hub_id_that_is_not_unique_is_an_error(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     api.get(f"{PROPERTIES}/notes").mock(return_value=Response(200, json=results(prop("tulay_id"))))
-    (finding,) = hubspot.prepare([FieldNeed("notes", "tulay_id", "text", "Id", once=True)])
+    (finding,) = hubspot.prepare([FieldNeed("notes", "tulay_id", "text", "Id", external_id=True)])
     assert finding.level == "error"
 
 

@@ -68,7 +68,9 @@ def hubspot(twin: Twin) -> Iterator[HubSpotConnector]:
 
 @pytest.fixture
 def ready(hubspot: HubSpotConnector) -> HubSpotConnector:
-    hubspot.prepare([FieldNeed(stream, "tulay_id", "text", "Id", once=True) for stream in STREAMS])
+    hubspot.prepare(
+        [FieldNeed(stream, "tulay_id", "text", "Id", external_id=True) for stream in STREAMS]
+    )
     return hubspot
 
 
@@ -242,14 +244,14 @@ def test_bad_rows_fail_alone(twin: Twin, ready: HubSpotConnector) -> None:
         RecordRejectedError,
         type(None),
     ]
-    assert ready.fetch("deals", [key_of(outcomes[3])]).records[0].once == "h-4"
+    assert ready.fetch("deals", [key_of(outcomes[3])]).records[0].external_id == "h-4"
 
 
 @pytest.mark.parametrize("as_409", [False, True])
 def test_a_create_that_happened_before_is_recognised(twin: Twin, as_409: bool) -> None:
     twin.settings.unique_conflict_409 = as_409
     ready = connect(twin)
-    ready.prepare([FieldNeed("companies", "tulay_id", "text", "Id", once=True)])
+    ready.prepare([FieldNeed("companies", "tulay_id", "text", "Id", external_id=True)])
     write = [Create("h-1", {"properties": {"name": "ACME"}})]
     first = key_of(ready.write("companies", write)[0])
     count = twin.count("companies")
@@ -266,12 +268,12 @@ def test_a_strangers_email_address_is_not_taken_over(twin: Twin, ready: HubSpotC
     assert isinstance(outcome.error, RecordRejectedError)
 
 
-@pytest.mark.parametrize("vice", ["lost", "reset", "truncated"])
+@pytest.mark.parametrize("fault", ["lost", "reset", "truncated"])
 def test_a_create_whose_answer_was_lost_is_found(
-    twin: Twin, ready: HubSpotConnector, vice: Any
+    twin: Twin, ready: HubSpotConnector, fault: Any
 ) -> None:
     count = twin.count("companies")
-    twin.vices.add(vice, "POST */batch/create", times=1)
+    twin.faults.add(fault, "POST */batch/create", times=1)
     write = [Create("h-1", {"properties": {"name": "ACME"}})]
     with pytest.raises(UnavailableError):
         ready.write("companies", write)
@@ -279,10 +281,10 @@ def test_a_create_whose_answer_was_lost_is_found(
     assert twin.count("companies") == count + 1
 
 
-@pytest.mark.parametrize("vice", ["throttled", "down", "lost", "reset", "html"])
-def test_reads_survive_a_passing_fault(twin: Twin, vice: Any) -> None:
+@pytest.mark.parametrize("fault", ["throttled", "down", "lost", "reset", "html"])
+def test_reads_survive_a_passing_fault(twin: Twin, fault: Any) -> None:
     hubspot = connect(twin)
-    twin.vices.add(vice, times=1, retry_after=0)
+    twin.faults.add(fault, times=1, retry_after=0)
     pages, _ = read(hubspot, "companies", None)
     hubspot.close()
     assert len(keys(pages)) == twin.count("companies")
@@ -378,7 +380,7 @@ def test_a_wrong_token_is_refused(twin: Twin) -> None:
 
 
 def test_a_missing_scope_is_a_finding(twin: Twin, ready: HubSpotConnector) -> None:
-    twin.vices.add("quota", "GET */deals", detail="crm.objects.deals.read")
+    twin.faults.add("quota", "GET */deals", detail="crm.objects.deals.read")
     (error,) = [one for one in ready.check() if one.level == "error"]
     assert "crm.objects.deals.read" in error.what
 
@@ -409,7 +411,9 @@ def test_a_webhook_of_the_twin_is_genuine_and_points_at_the_record(twin: Twin) -
     hubspot = connect(twin, webhook_secret=twin.client_secret)
     assert hubspot.verify(request)
     assert not connect(twin, webhook_secret="other").verify(request)
-    assert [(one.stream, one.key) for one in hubspot.nudges(request.body)] == [("companies", key)]
+    assert [(one.stream, one.key) for one in hubspot.notifications(request.body)] == [
+        ("companies", key)
+    ]
 
 
 def test_an_oauth_app_lives_through_expiry_and_rotation(twin: Twin) -> None:

@@ -56,7 +56,7 @@ class HubSpotContract(ConnectorContract):
     def connector(self, twin: Twin, company: str) -> Iterator[Connector]:
         self.twin, self.company = twin, company
         opened = connect(twin.url, twin.token)
-        opened.prepare([FieldNeed(self.stream, "tulay_id", "text", "Tulay id", once=True)])
+        opened.prepare([FieldNeed(self.stream, "tulay_id", "text", "Tulay id", external_id=True)])
         yield opened
         opened.close()
 

@@ -14,8 +14,8 @@ from hubspot.utils.signature import Signature
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.hubspot.webhooks import nudges, verify
-from connectors.kit.contract import Nudge, Request
+from connectors.hubspot.webhooks import notifications, verify
+from connectors.kit.contract import Notification, Request
 from connectors.kit.errors import ContractError
 
 SECRET = "app-secret"
@@ -117,8 +117,8 @@ def event(kind: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def read(*events: dict[str, Any]) -> list[Nudge]:
-    return nudges(orjson.dumps(list(events)))
+def read(*events: dict[str, Any]) -> list[Notification]:
+    return notifications(orjson.dumps(list(events)))
 
 
 def places(*events: dict[str, Any]) -> list[tuple[str, str, str | None]]:
@@ -221,4 +221,4 @@ def test_one_delivery_does_not_nudge_twice_for_one_event() -> None:
 )
 def test_a_body_that_breaks_the_promise_is_refused(body: bytes) -> None:
     with pytest.raises(ContractError):
-        nudges(body)
+        notifications(body)

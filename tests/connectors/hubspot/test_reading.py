@@ -91,7 +91,7 @@ def test_a_record_carries_version_time_and_hub_id(
     assert record.version == "2026-09-01T00:00:00.250Z"
     assert record.modified_at is not None
     assert record.modified_at.microsecond == 250_000
-    assert record.once == "h-1"
+    assert record.external_id == "h-1"
     assert record.payload["properties"]["name"] == "ACME"
     assert "associations" not in record.payload
 

@@ -1,4 +1,4 @@
-"""The account around the records: seeded data, limits, tokens, history, associations, vices."""
+"""The account around the records: seeded data, limits, tokens, history, associations, faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import phonenumbers
 import pytest
 
 from connectors.hubspot.twin import Twin, start
-from connectors.hubspot.twin.places import COUNTRIES
+from connectors.hubspot.twin.geography import COUNTRIES
 
 OBJECTS = "/crm/objects/2026-09"
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -365,11 +365,11 @@ def test_codes_introspection_and_revocation(twin) -> None:
     assert grant(twin).json()["status"] == "BAD_REFRESH_TOKEN"
 
 
-# -- vices in HubSpot's words ----------------------------------------------------------------------
+# -- faults in HubSpot's words ---------------------------------------------------------------------
 
 
 def test_a_lost_create_has_happened(twin, http) -> None:
-    twin.vices.add("lost", "POST */objects/2026-09/companies", times=1, status=500)
+    twin.faults.add("lost", "POST */objects/2026-09/companies", times=1, status=500)
     row = {"properties": {"name": "A"}}
     assert http.post(f"{OBJECTS}/companies", json=row).status_code == 500
     assert [r["properties"]["name"] for r in twin.objects("companies")] == ["A"]
@@ -386,7 +386,7 @@ def test_a_lost_create_has_happened(twin, http) -> None:
     ],
 )
 def test_vices_speak_like_hubspot(twin, http, kind, detail, expected) -> None:
-    twin.vices.add(kind, times=1, detail=detail)
+    twin.faults.add(kind, times=1, detail=detail)
     body = http.get(f"{OBJECTS}/deals").json()
     assert {key: body[key] for key in expected} == expected
 

@@ -12,7 +12,7 @@ import respx
 from httpx import Response
 
 from connectors.hubspot.connector import HubSpotConnector
-from connectors.kit.contract import Act, Create, Delete, Update
+from connectors.kit.contract import Action, Create, Delete, Update
 from connectors.kit.errors import (
     CredentialsError,
     RateLimitedError,
@@ -200,7 +200,7 @@ def test_a_failure_after_a_first_success_is_told_per_write(
     api.post(f"{OBJECTS}/companies/batch/update").mock(return_value=Response(401, json={}))
     done, failed = hubspot.write(
         "companies",
-        [Create("h-1", {}), Update("5", {"properties": {"name": "B"}}, expected=None)],
+        [Create("h-1", {}), Update("5", {"properties": {"name": "B"}}, if_version=None)],
     )
     assert done.key == "11"
     assert isinstance(failed.error, CredentialsError)
@@ -290,8 +290,8 @@ def test_updates_go_out_in_one_batch(hubspot: HubSpotConnector, api: respx.MockR
     outcomes = hubspot.write(
         "companies",
         [
-            Update("1", {"properties": {"name": "A", "phone": None}}, expected=None),
-            Update("2", {"properties": {"name": "B"}}, expected=None),
+            Update("1", {"properties": {"name": "A", "phone": None}}, if_version=None),
+            Update("2", {"properties": {"name": "B"}}, if_version=None),
         ],
     )
     assert [one.key for one in outcomes] == ["1", "2"]
@@ -302,7 +302,7 @@ def test_the_same_record_twice_goes_out_in_two_batches(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     route = api.post(f"{OBJECTS}/companies/batch/update").mock(side_effect=echo("1", status=200))
-    writes = [Update("1", {"properties": {"name": name}}, expected=None) for name in "AB"]
+    writes = [Update("1", {"properties": {"name": name}}, if_version=None) for name in "AB"]
     assert [one.key for one in hubspot.write("companies", writes)] == ["1", "1"]
     names = [sent(call)["inputs"][0]["properties"]["name"] for call in route.calls]
     assert names == ["A", "B"]
@@ -326,8 +326,8 @@ def test_a_stale_record_is_not_overwritten(
     stale, fresh = hubspot.write(
         "companies",
         [
-            Update("1", {"properties": {"name": "A"}}, expected="2026-09-01T00:00:00Z"),
-            Update("2", {"properties": {"name": "B"}}, expected="2026-09-01T00:00:00Z#a1b2"),
+            Update("1", {"properties": {"name": "A"}}, if_version="2026-09-01T00:00:00Z"),
+            Update("2", {"properties": {"name": "B"}}, if_version="2026-09-01T00:00:00Z#a1b2"),
         ],
     )
     assert isinstance(stale.error, RecordStaleError)
@@ -343,7 +343,7 @@ def test_an_expected_record_that_is_not_there_is_read_again_or_gone(
     hubspot: HubSpotConnector, api: respx.MockRouter, stream: str, error: type[Exception]
 ) -> None:
     nothing_found(api, stream)
-    (outcome,) = hubspot.write(stream, [Update("1", {"properties": {"name": "A"}}, expected="x")])
+    (outcome,) = hubspot.write(stream, [Update("1", {"properties": {"name": "A"}}, if_version="x")])
     assert isinstance(outcome.error, error)
 
 
@@ -357,7 +357,7 @@ def test_an_update_of_a_deleted_record_says_so(
     api.patch(f"{OBJECTS}/companies/2").mock(return_value=Response(200, json=thing("2")))
     gone, ok = hubspot.write(
         "companies",
-        [Update(key, {"properties": {"name": "A"}}, expected=None) for key in ("1", "2")],
+        [Update(key, {"properties": {"name": "A"}}, if_version=None) for key in ("1", "2")],
     )
     assert isinstance(gone.error, RecordMissingError)
     assert gone.error.key == "1"
@@ -369,7 +369,7 @@ def test_an_association_is_made_primary(hubspot: HubSpotConnector, api: respx.Mo
         return_value=Response(201, json=results())
     )
     (outcome,) = hubspot.write(
-        "contacts", [Update("1", {"associations": {"companies": ["5"]}}, expected=None)]
+        "contacts", [Update("1", {"associations": {"companies": ["5"]}}, if_version=None)]
     )
     assert outcome.key == "1"
     assert sent(route.calls[0])["inputs"] == [
@@ -396,7 +396,7 @@ def test_the_one_company_of_an_order_replaces_the_one_before(
         return_value=Response(200, json=present("4", "5"))
     )
     archive = api.post(f"{LINKS}/orders/companies/batch/archive").mock(return_value=Response(204))
-    hubspot.write("orders", [Update("1", {"associations": {"companies": ["5"]}}, expected=None)])
+    hubspot.write("orders", [Update("1", {"associations": {"companies": ["5"]}}, if_version=None)])
     assert sent(archive.calls[0])["inputs"] == [{"from": {"id": "1"}, "to": [{"id": "4"}]}]
 
 
@@ -426,7 +426,7 @@ def test_a_doubtful_association_type_is_asked_for_once(
     )
     for key in ("1", "2"):
         patch = {"associations": {"companies": ["5"]}}
-        hubspot.write("orders", [Update(key, patch, expected=None)])
+        hubspot.write("orders", [Update(key, patch, if_version=None)])
     (first, second) = (sent(call)["inputs"][0]["types"] for call in create.calls)
     assert first == second
     assert first == [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kind}]
@@ -440,7 +440,7 @@ def test_an_empty_list_removes_all_associations(
         return_value=Response(200, json=present("4"))
     )
     archive = api.post(f"{LINKS}/contacts/companies/batch/archive").mock(return_value=Response(204))
-    hubspot.write("contacts", [Update("1", {"associations": {"companies": []}}, expected=None)])
+    hubspot.write("contacts", [Update("1", {"associations": {"companies": []}}, if_version=None)])
     assert sent(archive.calls[0])["inputs"] == [{"from": {"id": "1"}, "to": [{"id": "4"}]}]
 
 
@@ -457,8 +457,8 @@ def test_a_refused_association_fails_its_own_record_only(
     bad, good = hubspot.write(
         "contacts",
         [
-            Update("1", {"associations": {"companies": ["404"]}}, expected=None),
-            Update("2", {"associations": {"companies": ["5"]}}, expected=None),
+            Update("1", {"associations": {"companies": ["404"]}}, if_version=None),
+            Update("2", {"associations": {"companies": ["5"]}}, if_version=None),
         ],
     )
     assert isinstance(bad.error, RecordRejectedError)
@@ -476,7 +476,7 @@ def test_lines_of_a_deal_are_added_changed_and_removed(
         {"id": "7", "properties": {"quantity": "3"}},
         {"id": "8", "remove": True},
     ]
-    (outcome,) = hubspot.write("deals", [Update("5", {"line_items": lines}, expected=None)])
+    (outcome,) = hubspot.write("deals", [Update("5", {"line_items": lines}, if_version=None)])
     assert outcome.key == "5"
     assert sent(added.calls[0])["inputs"][0]["associations"][0]["to"] == {"id": "5"}
     assert sent(changed.calls[0])["inputs"][0]["properties"] == {"quantity": "3"}
@@ -522,5 +522,5 @@ def test_a_refused_batch_of_deletes_is_taken_apart(
 
 
 def test_there_are_no_actions(hubspot: HubSpotConnector) -> None:
-    (outcome,) = hubspot.write("deals", [Act("1", "confirm", expected=None)])
+    (outcome,) = hubspot.write("deals", [Action("1", "confirm", if_version=None)])
     assert isinstance(outcome.error, RecordRejectedError)

@@ -93,7 +93,7 @@ def test_a_wait_beyond_its_patience_is_an_error_that_says_how_long() -> None:
 def test_what_others_used_up_is_learnt_from_the_headers() -> None:
     time = Time()
     budget = Budget(100, 10, clock=time, sleep=time.sleep)
-    budget.understand(lambda headers: Allowance(remaining=int(headers["left"])))
+    budget.read_limits_with(lambda headers: Allowance(remaining=int(headers["left"])))
     budget.take()
     budget.feed({"left": "1"})
     budget.take()
@@ -105,7 +105,7 @@ def test_what_others_used_up_is_learnt_from_the_headers() -> None:
 def test_a_higher_limit_is_learnt_from_the_headers() -> None:
     time = Time()
     budget = Budget(1, 10, clock=time, sleep=time.sleep)
-    budget.understand(lambda headers: Allowance(requests=int(headers["max"])))
+    budget.read_limits_with(lambda headers: Allowance(requests=int(headers["max"])))
     budget.feed({"max": "3"})
     for _ in range(3):
         budget.take()

@@ -79,14 +79,14 @@ class Silent(MemoryConnector):
 
 
 class Blind(MemoryConnector):
-    def find(self, stream: str, once: Sequence[str]) -> Mapping[str, Record]:
+    def find(self, stream: str, external_ids: Sequence[str]) -> Mapping[str, Record]:
         return {}
 
 
 class Careless(MemoryConnector):
     def write(self, stream: str, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Forgets the expected version, and answers in the wrong order."""
-        free = [replace(w, expected=None) if isinstance(w, Update) else w for w in writes]
+        free = [replace(w, if_version=None) if isinstance(w, Update) else w for w in writes]
         return list(super().write(stream, free))[::-1]
 
 

@@ -1,4 +1,4 @@
-"""What twins share: clock, log, vices and the loopback server, over real HTTP."""
+"""What twins share: clock, log, faults and the loopback server, over real HTTP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from connectors.kit.twin import Clock, Entry, Faulty, RequestLog, Server, Vice, Vices
+from connectors.kit.twin import Clock, Entry, Fault, Faults, Faulty, RequestLog, Server
 
 
 class Counter:
@@ -21,13 +21,13 @@ class Counter:
     def __init__(self) -> None:
         self.count = 0
         self.clock = Clock()
-        self.vices = Vices(seed=3)
+        self.faults = Faults(seed=3)
         self.log = RequestLog()
         routes = [Route("/count", self.post, methods=["POST"]), Route("/count", self.get)]
         self.app = Faulty(
             Starlette(routes=routes),
             clock=self.clock,
-            vices=self.vices,
+            faults=self.faults,
             log=self.log,
             voice=self.voice,
         )
@@ -41,8 +41,8 @@ class Counter:
         return JSONResponse({"count": self.count})
 
     @staticmethod
-    def voice(vice: Vice) -> bytes:
-        return b'{"error":"%s"}' % vice.kind.encode()
+    def voice(fault: Fault) -> bytes:
+        return b'{"error":"%s"}' % fault.kind.encode()
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def server() -> Iterator[tuple[Counter, httpx.Client]]:
 
 @pytest.fixture
 def counter(server: tuple[Counter, httpx.Client]) -> Counter:
-    server[0].vices.clear()
+    server[0].faults.clear()
     server[0].log.clear()
     server[0].clock.run()
     server[0].count = 0
@@ -69,7 +69,7 @@ def client(server: tuple[Counter, httpx.Client], counter: Counter) -> httpx.Clie
 
 
 def test_a_throttled_call_is_not_executed_and_says_how_long_to_wait(counter, client) -> None:
-    counter.vices.add("throttled", "POST *", times=1, retry_after=7)
+    counter.faults.add("throttled", "POST *", times=1, retry_after=7)
     refused = client.post("/count")
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "7")
     assert refused.json() == {"error": "throttled"}
@@ -78,7 +78,7 @@ def test_a_throttled_call_is_not_executed_and_says_how_long_to_wait(counter, cli
 
 
 def test_retry_after_is_absent_unless_asked_for(counter, client) -> None:
-    counter.vices.add("throttled")
+    counter.faults.add("throttled")
     assert "retry-after" not in client.get("/count").headers
 
 
@@ -87,25 +87,25 @@ def test_retry_after_is_absent_unless_asked_for(counter, client) -> None:
     [("quota", 403, 0), ("down", 503, 0), ("html", 502, 0), ("lost", 502, 1)],
 )
 def test_refusals_before_and_after_the_commit(counter, client, kind, status, executed) -> None:
-    counter.vices.add(kind, times=1)
+    counter.faults.add(kind, times=1)
     assert client.post("/count").status_code == status
     assert counter.count == executed
 
 
 def test_a_status_can_be_chosen(counter, client) -> None:
-    counter.vices.add("down", status=500)
+    counter.faults.add("down", status=500)
     assert client.get("/count").status_code == 500
 
 
 def test_a_proxy_page_is_html_and_no_json(counter, client) -> None:
-    counter.vices.add("html")
+    counter.faults.add("html")
     answer = client.get("/count")
     assert answer.headers["content-type"].startswith("text/html")
     assert answer.text.startswith("<html>")
 
 
 def test_a_time_out_comes_after_the_commit(counter, client) -> None:
-    counter.vices.add("timeout", times=1, seconds=30)
+    counter.faults.add("timeout", times=1, seconds=30)
     with pytest.raises(httpx.ReadTimeout):
         client.post("/count", timeout=0.2)
     assert counter.count == 1
@@ -113,19 +113,19 @@ def test_a_time_out_comes_after_the_commit(counter, client) -> None:
 
 
 def test_a_silent_call_ends_by_itself_when_the_caller_is_patient(counter, client) -> None:
-    counter.vices.add("timeout", times=1, seconds=0.05)
+    counter.faults.add("timeout", times=1, seconds=0.05)
     assert client.post("/count").status_code == 504
 
 
 def test_a_reset_breaks_off_in_the_middle_of_the_body(counter, client) -> None:
-    counter.vices.add("reset", times=1)
+    counter.faults.add("reset", times=1)
     with pytest.raises(httpx.RemoteProtocolError):
         client.post("/count")
     assert counter.count == 1
 
 
 def test_truncated_json_is_complete_http(counter, client) -> None:
-    counter.vices.add("truncated", times=1)
+    counter.faults.add("truncated", times=1)
     answer = client.post("/count")
     assert answer.status_code == 201
     with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
@@ -134,15 +134,15 @@ def test_truncated_json_is_complete_http(counter, client) -> None:
 
 
 def test_slowness_comes_together_with_another_vice(counter, client) -> None:
-    counter.vices.add("slow", seconds=0.01)
-    counter.vices.add("down")
+    counter.faults.add("slow", seconds=0.01)
+    counter.faults.add("down")
     assert client.get("/count").status_code == 503
-    assert counter.log.entries()[-1].vices == ("slow", "down")
+    assert counter.log.entries()[-1].faults == ("slow", "down")
 
 
 def test_vices_queue_up_in_order_and_only_where_they_belong(counter, client) -> None:
-    counter.vices.add("down", "POST /count", times=1)
-    counter.vices.add("throttled", "POST /count", times=2)
+    counter.faults.add("down", "POST /count", times=1)
+    counter.faults.add("throttled", "POST /count", times=2)
     assert client.get("/count").status_code == 200
     codes = [client.post("/count").status_code for _ in range(4)]
     assert codes == [503, 429, 429, 201]
@@ -150,9 +150,9 @@ def test_vices_queue_up_in_order_and_only_where_they_belong(counter, client) -> 
 
 def test_the_dice_are_seeded() -> None:
     def rolls(seed: int) -> list[bool]:
-        vices = Vices(seed)
-        vices.add("down", probability=0.5)
-        return [bool(vices.draw("GET", "/x")) for _ in range(40)]
+        faults = Faults(seed)
+        faults.add("down", probability=0.5)
+        return [bool(faults.draw("GET", "/x")) for _ in range(40)]
 
     assert rolls(1) == rolls(1)
     assert rolls(1) != rolls(2)

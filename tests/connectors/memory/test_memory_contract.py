@@ -43,7 +43,7 @@ class TestCompanies(ConnectorContract):
 
     @pytest.fixture
     def unreachable(self, system: MemorySystem) -> Connector:
-        system.misbehave(down=True)
+        system.inject_faults(down=True)
         return MemoryConnector.of(system, password="sesame")
 
     @pytest.fixture

@@ -32,7 +32,7 @@ def creates(count: int) -> list[Write]:
 
 
 def test_nothing_happens_before_the_commit(crm: MemorySystem, connector: MemoryConnector) -> None:
-    crm.misbehave(script=("before",))
+    crm.inject_faults(script=("before",))
     with pytest.raises(UnavailableError):
         connector.write("companies", creates(2))
     assert crm.records("companies") == {}
@@ -41,7 +41,7 @@ def test_nothing_happens_before_the_commit(crm: MemorySystem, connector: MemoryC
 
 
 def test_a_lost_answer_hides_what_happened(crm: MemorySystem, connector: MemoryConnector) -> None:
-    crm.misbehave(script=("lost",))
+    crm.inject_faults(script=("lost",))
     with pytest.raises(UnavailableError):
         connector.write("companies", creates(2))
     assert len(crm.records("companies")) == 2
@@ -49,7 +49,7 @@ def test_a_lost_answer_hides_what_happened(crm: MemorySystem, connector: MemoryC
 
 
 def test_a_broken_line_leaves_the_first_part(crm: MemorySystem, connector: MemoryConnector) -> None:
-    crm.misbehave(script=("partial",), seed=1)
+    crm.inject_faults(script=("partial",), seed=1)
     with pytest.raises(UnavailableError):
         connector.write("companies", creates(10))
     done = [record["name"] for record in crm.records("companies").values()]
@@ -60,7 +60,7 @@ def test_a_broken_line_leaves_the_first_part(crm: MemorySystem, connector: Memor
 def test_one_lost_row_was_written_all_the_same(
     crm: MemorySystem, connector: MemoryConnector
 ) -> None:
-    crm.misbehave(script=("row_lost",))
+    crm.inject_faults(script=("row_lost",))
     outcomes = connector.write("companies", creates(4))
     lost = [outcome for outcome in outcomes if outcome.error]
     assert [type(outcome.error) for outcome in lost] == [UnavailableError]
@@ -70,7 +70,7 @@ def test_one_lost_row_was_written_all_the_same(
 def test_a_rate_limit_says_how_long_and_nothing_happened(
     crm: MemorySystem, connector: MemoryConnector
 ) -> None:
-    crm.misbehave(script=("rate", "rate"), retry_after=7)
+    crm.inject_faults(script=("rate", "rate"), retry_after=7)
     with pytest.raises(RateLimitedError) as caught:
         connector.write("companies", creates(1))
     assert caught.value.retry_after == timedelta(seconds=7)
@@ -80,7 +80,7 @@ def test_a_rate_limit_says_how_long_and_nothing_happened(
 
 
 def test_a_script_waits_for_the_call_it_fits(crm: MemorySystem, connector: MemoryConnector) -> None:
-    crm.misbehave(script=("lost", "find"))
+    crm.inject_faults(script=("lost", "find"))
     connector.fetch("companies", ["1"])
     with pytest.raises(UnavailableError):
         connector.write("companies", creates(1))
@@ -94,7 +94,7 @@ def test_a_sweep_that_breaks_off_raises(crm: MemorySystem, connector: MemoryConn
     connector.write("companies", creates(5))
     sweep = connector.keys("companies")
     assert len(next(sweep)) == 2
-    crm.misbehave(down=True)
+    crm.inject_faults(down=True)
     with pytest.raises(UnavailableError):
         next(sweep)
 
@@ -102,7 +102,7 @@ def test_a_sweep_that_breaks_off_raises(crm: MemorySystem, connector: MemoryConn
 def test_chances_come_from_the_seed() -> None:
     def story(seed: int) -> list[str]:
         system = MemorySystem("crm")
-        system.misbehave(before=0.3, lost=0.3, seed=seed)
+        system.inject_faults(before=0.3, lost=0.3, seed=seed)
         connector = MemoryConnector.of(system)
         told = []
         for number in range(30):
@@ -144,7 +144,7 @@ def test_another_process_shares_the_file_and_its_kill_loses_nothing(tmp_path: Pa
     path = str(tmp_path / "far.db")
     here = MemorySystem("far", path=path)
     here.declare("companies", ways={"name": "upper"})
-    here.misbehave(slow=60)
+    here.inject_faults(slow=60)
     code = (
         "import sys; from connectors.kit.contract import Create;"
         "from connectors.memory import MemoryConnector;"
@@ -157,7 +157,7 @@ def test_another_process_shares_the_file_and_its_kill_loses_nothing(tmp_path: Pa
         assert process.stdout is not None
         assert process.stdout.readline() == "written\n"
         process.kill()
-    here.misbehave()
+    here.inject_faults()
     assert list(here.records("companies").values()) == [{"name": "ACME"}]
     assert MemoryConnector.of(here).find("companies", ["o1"])["o1"].payload == {"name": "ACME"}
     again: list[Outcome] = list(MemoryConnector.of(here).write("companies", creates(1)))
@@ -168,11 +168,11 @@ def test_a_delivery_is_signed_and_read(connector: MemoryConnector) -> None:
     now = datetime.now(UTC)
     request = delivery([("companies", "1"), ("orders", "2")], secret="hush", at=now)
     assert connector.verify(request)
-    assert [(n.stream, n.key) for n in connector.nudges(request.body)] == [
+    assert [(n.stream, n.key) for n in connector.notifications(request.body)] == [
         ("companies", "1"),
         ("orders", "2"),
     ]
-    assert len({n.event_id for n in connector.nudges(request.body)}) == 2
+    assert len({n.event_id for n in connector.notifications(request.body)}) == 2
     assert not connector.verify(delivery([("companies", "1")], secret="other", at=now))
 
 
@@ -184,4 +184,4 @@ def test_without_a_secret_no_delivery_is_genuine(crm: MemorySystem) -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"events": [{}]}', b'{"events": 1}', b"\xff"])
 def test_gibberish_is_not_a_delivery(connector: MemoryConnector, body: bytes) -> None:
     with pytest.raises(ContractError):
-        connector.nudges(body)
+        connector.notifications(body)

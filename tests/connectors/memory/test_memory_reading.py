@@ -99,7 +99,7 @@ def test_the_overlap_brings_what_surfaced_late(
 def test_a_lagging_index_shows_changes_later_and_skips_none(
     crm: MemorySystem, connector: MemoryConnector, clock: Clock
 ) -> None:
-    crm.misbehave(lag=3)
+    crm.inject_faults(lag=3)
     cursor = end(connector)
     clock.move(60)
     new = crm.create("companies", name="new")
@@ -113,10 +113,10 @@ def test_a_lagging_index_shows_changes_later_and_skips_none(
 def test_find_lags_only_when_told_to(
     crm: MemorySystem, connector: MemoryConnector, clock: Clock
 ) -> None:
-    crm.create("companies", name="new", once="o1")
-    crm.misbehave(lag=3)
+    crm.create("companies", name="new", external_id="o1")
+    crm.inject_faults(lag=3)
     assert set(connector.find("companies", ["o1", "o2"])) == {"o1"}
-    crm.misbehave(lag=3, find_lags=True)
+    crm.inject_faults(lag=3, find_lags=True)
     assert connector.find("companies", ["o1"]) == {}
     clock.move(4)
     assert set(connector.find("companies", ["o1"])) == {"o1"}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connectors.kit.budget import Budget
-from connectors.kit.contract import Act, Create, Delete, FieldNeed, Merge, Update, Write
+from connectors.kit.contract import Action, Create, Delete, FieldNeed, Merge, Update, Write
 from connectors.kit.errors import (
     ContractError,
     RecordError,
@@ -98,7 +98,7 @@ def test_a_unique_value_is_free_again_after_a_delete(
     crm: MemorySystem, connector: MemoryConnector
 ) -> None:
     crm.declare("contacts", unique=("email",))
-    crm.delete("contacts", crm.create("contacts", email="a@x.example", once="o1"))
+    crm.delete("contacts", crm.create("contacts", email="a@x.example", external_id="o1"))
     wrote(connector, "contacts", Create("o1", {"email": "a@x.example"}))
     assert len(crm.records("contacts")) == 1
 
@@ -125,11 +125,11 @@ def test_states_move_by_declared_actions_only(
 ) -> None:
     key = wrote(connector, "orders", Create("a", {"number": "1"}))
     for action, state in (("quote", "quoted"), ("confirm", "confirmed"), ("process", "processing")):
-        wrote(connector, "orders", Act(key, action, None))
+        wrote(connector, "orders", Action(key, action, None))
         assert crm.get("orders", key)["state"] == state
     for write in (
-        Act(key, "cancel", None),
-        Act(key, "fly", None),
+        Action(key, "cancel", None),
+        Action(key, "fly", None),
         Update(key, {"state": "done"}, None),
         Create("b", {"state": "done"}),
     ):
@@ -147,7 +147,7 @@ def test_stale_writes_are_refused_where_the_stream_locks(
     for write in (
         Update(key, {"number": "3"}, version),
         Delete(key, version),
-        Act(key, "quote", version),
+        Action(key, "quote", version),
     ):
         assert isinstance(refusal(connector, "orders", write), RecordStaleError)
     assert crm.get("orders", key) == {"number": "2", "state": "draft"}
@@ -171,17 +171,17 @@ def test_what_a_stream_does_not_claim_is_refused() -> None:
     system = MemorySystem("erp", streams=facts)
     connector = MemoryConnector.of(system)
     key = wrote(connector, "log", Create("o1", {"text": "a"}))
-    for write in (Update(key, {"text": "b"}, None), Delete(key, None), Act(key, "x", None)):
+    for write in (Update(key, {"text": "b"}, None), Delete(key, None), Action(key, "x", None)):
         assert isinstance(refusal(connector, "log", write), RecordRejectedError)
     assert connector.find("log", ["o1"]) == {}
-    assert connector.fetch("log", [key]).records[0].once is None
+    assert connector.fetch("log", [key]).records[0].external_id is None
     assert manifest_of(system).streams == facts
 
 
 def test_merges_are_followed_to_the_last_survivor(
     crm: MemorySystem, connector: MemoryConnector
 ) -> None:
-    a, b, c = (crm.create("companies", name=n, once=f"once {n}") for n in "abc")
+    a, b, c = (crm.create("companies", name=n, external_id=f"once {n}") for n in "abc")
     crm.merge("companies", a, into=b)
     crm.merge("companies", b, into=c)
     page = connector.fetch("companies", [a, b, c])
@@ -249,7 +249,7 @@ def test_unknown_streams_break_the_contract(connector: MemoryConnector) -> None:
 def test_settings_may_add_streams() -> None:
     connector = MemoryConnector({"system": "with leads", "streams": ["leads"]}, Budget())
     key = wrote(connector, "leads", Create("o1", {"name": "x"}))
-    assert connector.fetch("leads", [key]).records[0].once == "o1"
+    assert connector.fetch("leads", [key]).records[0].external_id == "o1"
 
 
 def test_settings_name_one_system_for_many_connectors() -> None:
@@ -304,10 +304,10 @@ def test_a_system_that_refuses_nothing_can_tell_what_it_lost() -> None:
     system.edit("companies", key, name="Typed", address={"city": "Köln"})
     system.edit("companies", key, lines=[{"id": "1", "n": 2}], phone="1")
     patch = {"name": "Ours", "address": {"city": "Köln"}, "lines": [{"id": "1", "n": 3}]}
-    (outcome,) = connector.write("companies", [Update(key, patch, expected=version)])
+    (outcome,) = connector.write("companies", [Update(key, patch, if_version=version)])
     assert outcome.overwritten == {"name": "Typed", "lines": [{"id": "1", "n": 2}]}
     assert system.get("companies", key)["name"] == "Ours"
     (again,) = connector.write(
-        "companies", [Update(key, {"name": "Once more"}, expected=outcome.record.version)]
+        "companies", [Update(key, {"name": "Once more"}, if_version=outcome.record.version)]
     )
     assert again.overwritten is None

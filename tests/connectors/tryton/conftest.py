@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from connectors.kit.budget import Budget
-from connectors.kit.contract import Act, Create, Record, Update, Write
+from connectors.kit.contract import Action, Create, Record, Update, Write
 from connectors.tryton import sandbox
 from connectors.tryton.client import Account, TrytonClient
 from connectors.tryton.connector import TrytonConnector
@@ -91,7 +91,7 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-class Hands:
+class TrytonUsers:
     """What a test does with the connector, one record at a time; refusals are raised."""
 
     def __init__(self, connector: TrytonConnector) -> None:
@@ -112,7 +112,7 @@ class Hands:
         return self.read(stream, self.write(stream, Update(record.key, patch, record.version)))
 
     def act(self, key: str, action: str) -> None:
-        self.write("sale.sale", Act(key, action, None))
+        self.write("sale.sale", Action(key, action, None))
 
     def read(self, stream: str, key: str) -> Record:
         (record,) = self._connector.fetch(stream, [key]).records
@@ -136,8 +136,8 @@ class Hands:
 
 
 @pytest.fixture(scope="session")
-def hands(connector: TrytonConnector) -> Hands:
-    return Hands(connector)
+def users(connector: TrytonConnector) -> TrytonUsers:
+    return TrytonUsers(connector)
 
 
 @pytest.fixture

@@ -23,32 +23,32 @@ def of_sale(records: dict[str, Record], sale: str) -> list[Record]:
 
 
 def test_an_order_becomes_goods_an_invoice_and_money(
-    hands: Any, office: Office, mark: Mark
+    users: Any, office: Office, mark: Mark
 ) -> None:
-    party = hands.party("Buyer")
-    sale = hands.sale(party.key, ("WID-1", "2", "30"), ("GAD-1", "4", "12.5"), once="o2c")
+    party = users.party("Buyer")
+    sale = users.sale(party.key, ("WID-1", "2", "30"), ("GAD-1", "4", "12.5"), once="o2c")
     assert sale.payload["state"] == "draft"
     assert sale.payload["currency"]["code"] == "EUR"
     assert sale.payload["total_amount"] == "132"
     assert sale.payload["tax_amount"] == "22"
-    assert sale.once == "o2c"
+    assert sale.external_id == "o2c"
     assert sale.payload["reference"] is None
 
-    hands.act(sale.key, "quote")
-    quoted = hands.read("sale.sale", sale.key)
+    users.act(sale.key, "quote")
+    quoted = users.read("sale.sale", sale.key)
     assert quoted.payload["state"] == "quotation"
     assert quoted.payload["number"]
-    hands.act(sale.key, "confirm")
-    confirmed = hands.read("sale.sale", sale.key)
+    users.act(sale.key, "confirm")
+    confirmed = users.read("sale.sale", sale.key)
     assert confirmed.payload["state"] == "processing"
     assert confirmed.payload["sale_date"] is not None
 
-    (production,) = of_sale(hands.all("production"), sale.key)
+    (production,) = of_sale(users.all("production"), sale.key)
     assert production.payload["product"]["code"] == "WID-1"
     assert production.payload["quantity"] == "2"
-    (shipment,) = of_sale(hands.all("stock.shipment.out"), sale.key)
+    (shipment,) = of_sale(users.all("stock.shipment.out"), sale.key)
     assert shipment.payload["customer"] == {"id": party.key}
-    (invoice,) = of_sale(hands.all("account.invoice"), sale.key)
+    (invoice,) = of_sale(users.all("account.invoice"), sale.key)
     assert (invoice.payload["state"], invoice.payload["amount_paid"]) == ("draft", "0")
 
     moved = {stream: mark(stream) for stream in ("production", "stock.shipment.out", "sale.sale")}
@@ -61,7 +61,7 @@ def test_an_order_becomes_goods_an_invoice_and_money(
     assert moved["sale.sale"]()[sale.key].payload["shipment_state"] == "sent"
 
     office.bill(sale.key)
-    posted = hands.read("account.invoice", invoice.key).payload
+    posted = users.read("account.invoice", invoice.key).payload
     due = datetime.now(UTC).date() + timedelta(days=30)
     assert (posted["state"], posted["total_amount"]) == ("posted", "132")
     assert posted["amount_paid"] == "0"
@@ -82,12 +82,12 @@ def test_an_order_becomes_goods_an_invoice_and_money(
 
 
 def test_a_payment_is_read_with_its_invoice(
-    hands: Any, office: Office, client: TrytonClient
+    users: Any, office: Office, client: TrytonClient
 ) -> None:
-    party = hands.party("Payer")
-    sale = hands.sale(party.key, ("GAD-1", "2", "50"))
-    hands.act(sale.key, "quote")
-    hands.act(sale.key, "confirm")
+    party = users.party("Payer")
+    sale = users.sale(party.key, ("GAD-1", "2", "50"))
+    users.act(sale.key, "quote")
+    users.act(sale.key, "confirm")
     (invoice,) = office.bill(sale.key)
     (row,) = client.search_read("account.invoice", [["id", "=", int(invoice)]], ["lines_to_pay"])
     (journal,) = client.search("account.payment.journal", [])
@@ -103,39 +103,39 @@ def test_a_payment_is_read_with_its_invoice(
             "reference": "Transfer 7",
         },
     )
-    payload = hands.read("account.payment", key).payload
+    payload = users.read("account.payment", key).payload
     assert payload["invoice"] == {"id": invoice}
     assert payload["party"] == {"id": party.key}
     assert (payload["amount"], payload["currency"]["code"]) == ("120", "EUR")
     assert (payload["state"], payload["reference"]) == ("draft", "Transfer 7")
 
 
-def test_the_partys_own_terms_win(hands: Any, client: TrytonClient, office: Office) -> None:
-    party = hands.party("Special")
+def test_the_partys_own_terms_win(users: Any, client: TrytonClient, office: Office) -> None:
+    party = users.party("Special")
     (term,) = client.search("account.invoice.payment_term", [["name", "=", "Net 10 days"]])
     office.change("party.party", party.key, {"customer_payment_term": term})
-    own = hands.sale(party.key, ("GAD-1", "1", "10"))
-    usual = hands.sale(hands.party("Usual").key, ("GAD-1", "1", "10"))
+    own = users.sale(party.key, ("GAD-1", "1", "10"))
+    usual = users.sale(users.party("Usual").key, ("GAD-1", "1", "10"))
     rows = client.search_read(
         "sale.sale", [["id", "in", [int(own.key), int(usual.key)]]], ["payment_term.name"]
     )
     assert [row["payment_term."]["name"] for row in rows] == ["Net 10 days", "30 days"]
 
 
-def test_the_price_of_the_list_is_taken_when_none_is_given(hands: Any) -> None:
-    party = hands.party("Lister")
+def test_the_price_of_the_list_is_taken_when_none_is_given(users: Any) -> None:
+    party = users.party("Lister")
     items = [{"product": {"code": "WID-1"}, "quantity": "3", "description": "As talked about"}]
-    sale = hands.create("sale.sale", {"party": {"id": party.key}, "lines": items})
+    sale = users.create("sale.sale", {"party": {"id": party.key}, "lines": items})
     (line,) = sale.payload["lines"]
     assert line["unit_price"] == "30"
     assert line["description"] == "As talked about"
     assert sale.payload["total_amount"] == "108"
 
 
-def test_an_order_is_cancelled(hands: Any) -> None:
-    sale = hands.sale(hands.party("Quitter").key, ("GAD-1", "1", "10"))
-    hands.act(sale.key, "quote")
-    hands.act(sale.key, "cancel")
-    assert hands.read("sale.sale", sale.key).payload["state"] == "cancelled"
-    hands.act(sale.key, "draft")
-    assert hands.read("sale.sale", sale.key).payload["state"] == "draft"
+def test_an_order_is_cancelled(users: Any) -> None:
+    sale = users.sale(users.party("Quitter").key, ("GAD-1", "1", "10"))
+    users.act(sale.key, "quote")
+    users.act(sale.key, "cancel")
+    assert users.read("sale.sale", sale.key).payload["state"] == "cancelled"
+    users.act(sale.key, "draft")
+    assert users.read("sale.sale", sale.key).payload["state"] == "draft"

@@ -26,100 +26,100 @@ def phones(record: Record) -> dict[str, str]:
     return {phone["type"]: phone["value"] for phone in record.payload["phones"]}
 
 
-def test_a_contact_comes_with_the_phones_of_the_same_name(hands: Any, office: Office) -> None:
-    party = hands.party()
-    contact = hands.create(CONTACT, ann(party.key))
-    other = hands.create(CONTACT, ann(party.key, value="bob@acme.example", name="Bob"))
+def test_a_contact_comes_with_the_phones_of_the_same_name(users: Any, office: Office) -> None:
+    party = users.party()
+    contact = users.create(CONTACT, ann(party.key))
+    other = users.create(CONTACT, ann(party.key, value="bob@acme.example", name="Bob"))
     for name in ("ann  lee", "", "Bob"):
         office.create(CONTACT, {**PHONE, "name": name, "party": int(party.key)})
-    (phone,) = hands.read(CONTACT, contact.key).payload["phones"]
+    (phone,) = users.read(CONTACT, contact.key).payload["phones"]
     assert phone["value"] == PHONE["value"]
-    assert len(hands.read(CONTACT, other.key).payload["phones"]) == 1
+    assert len(users.read(CONTACT, other.key).payload["phones"]) == 1
 
 
-def test_phones_are_created_changed_and_removed_with_their_contact(hands: Any) -> None:
-    party = hands.party()
-    contact = hands.create(CONTACT, ann(party.key, phones=[PHONE, MOBILE]), "ann-1")
+def test_phones_are_created_changed_and_removed_with_their_contact(users: Any) -> None:
+    party = users.party()
+    contact = users.create(CONTACT, ann(party.key, phones=[PHONE, MOBILE]), "ann-1")
     assert phones(contact) == {"phone": "+49 30 1234567", "mobile": "+49 1512 3456789"}
-    named = hands.read("party.party", party.key).payload["contact_mechanisms"]
+    named = users.read("party.party", party.key).payload["contact_mechanisms"]
     assert [each["name"] for each in named if each["type"] != "email"] == ["Ann Lee"] * 2
     first, second = contact.payload["phones"]
     change = [{"id": first["id"], "value": "+49 30 7654321"}, {"id": second["id"], "remove": True}]
-    changed = hands.update(contact, CONTACT, value="lee@acme.example", phones=change)
+    changed = users.update(contact, CONTACT, value="lee@acme.example", phones=change)
     assert phones(changed) == {"phone": "+49 30 7654321"}
     assert changed.payload["value"] == "lee@acme.example"
-    again = hands.update(changed, CONTACT, phones=[MOBILE])
+    again = users.update(changed, CONTACT, phones=[MOBILE])
     assert phones(again) == {"phone": "+49 30 7654321", "mobile": MOBILE["value"]}
 
 
-def test_a_renamed_contact_keeps_its_phones(hands: Any, office: Office) -> None:
-    party = hands.party()
-    contact = hands.create(CONTACT, ann(party.key, phones=[PHONE]))
-    renamed = hands.update(contact, CONTACT, name="Ann Miller")
+def test_a_renamed_contact_keeps_its_phones(users: Any, office: Office) -> None:
+    party = users.party()
+    contact = users.create(CONTACT, ann(party.key, phones=[PHONE]))
+    renamed = users.update(contact, CONTACT, name="Ann Miller")
     assert phones(renamed) == phones(contact)
     office.change(CONTACT, contact.key, {"name": "Ann Ng"})  # only the address, by hand
-    assert phones(hands.read(CONTACT, contact.key)) == phones(contact)
+    assert phones(users.read(CONTACT, contact.key)) == phones(contact)
 
 
-def test_two_people_of_one_name_have_phones_of_their_own(hands: Any) -> None:
-    party = hands.party()
-    one = hands.create(CONTACT, ann(party.key, phones=[PHONE]))
-    two = hands.create(CONTACT, ann(party.key, value="ann.lee@acme.example", phones=[MOBILE]))
-    assert phones(hands.read(CONTACT, one.key)) == {"phone": PHONE["value"]}
+def test_two_people_of_one_name_have_phones_of_their_own(users: Any) -> None:
+    party = users.party()
+    one = users.create(CONTACT, ann(party.key, phones=[PHONE]))
+    two = users.create(CONTACT, ann(party.key, value="ann.lee@acme.example", phones=[MOBILE]))
+    assert phones(users.read(CONTACT, one.key)) == {"phone": PHONE["value"]}
     assert phones(two) == {"mobile": MOBILE["value"]}
 
 
-def test_a_contact_entered_by_hand_gets_phones_too(hands: Any, office: Office) -> None:
-    party = hands.party()
+def test_a_contact_entered_by_hand_gets_phones_too(users: Any, office: Office) -> None:
+    party = users.party()
     values = {"type": "email", "value": "ann@acme.example", "name": "Ann", "party": int(party.key)}
-    first = hands.read(CONTACT, office.create(CONTACT, values))
-    second = hands.read(CONTACT, office.create(CONTACT, {**values, "value": "a@acme.example"}))
-    assert phones(hands.update(second, CONTACT, phones=[PHONE])) == {"phone": PHONE["value"]}
-    assert phones(hands.read(CONTACT, first.key)) == {}
+    first = users.read(CONTACT, office.create(CONTACT, values))
+    second = users.read(CONTACT, office.create(CONTACT, {**values, "value": "a@acme.example"}))
+    assert phones(users.update(second, CONTACT, phones=[PHONE])) == {"phone": PHONE["value"]}
+    assert phones(users.read(CONTACT, first.key)) == {}
 
 
 def test_a_changed_phone_is_a_changed_contact(
-    hands: Any, office: Office, mark: Callable[[str], Callable[[], dict[str, Record]]]
+    users: Any, office: Office, mark: Callable[[str], Callable[[], dict[str, Record]]]
 ) -> None:
-    party = hands.party()
-    contact = hands.create(CONTACT, ann(party.key, phones=[PHONE]))
+    party = users.party()
+    contact = users.create(CONTACT, ann(party.key, phones=[PHONE]))
     since = mark(CONTACT)
     (phone,) = contact.payload["phones"]
     office.change(CONTACT, phone["id"], {"value": "+49 30 7654321"})
     assert phones(since()[contact.key]) == {"phone": "+49 30 7654321"}
     with pytest.raises(RecordStaleError):
-        hands.update(contact, CONTACT, name="Someone")
+        users.update(contact, CONTACT, name="Someone")
 
 
 @pytest.mark.parametrize("odd", ["ask Ann", "+49 30 1", "n/a", "12345"])
-def test_a_phone_that_tryton_would_refuse_is_left_out(hands: Any, odd: str) -> None:
+def test_a_phone_that_tryton_would_refuse_is_left_out(users: Any, odd: str) -> None:
     none = {"type": "phone", "value": odd}
-    party = hands.party(contact_mechanisms=[none, MOBILE])
+    party = users.party(contact_mechanisms=[none, MOBILE])
     (mobile,) = party.payload["contact_mechanisms"]
-    contact = hands.create(CONTACT, ann(party.key, phones=[none, MOBILE]))
+    contact = users.create(CONTACT, ann(party.key, phones=[none, MOBILE]))
     assert phones(contact) == {"mobile": MOBILE["value"]}
     (phone,) = contact.payload["phones"]
     patch = [{"id": phone["id"], "value": odd}]
-    assert phones(hands.update(contact, CONTACT, name="Ann Ng", phones=patch)) == {}
-    party = hands.read("party.party", party.key)
+    assert phones(users.update(contact, CONTACT, name="Ann Ng", phones=patch)) == {}
+    party = users.read("party.party", party.key)
     patch = [{"id": mobile["id"], "value": odd}]
-    changed = hands.update(party, "party.party", name="Odd Ltd", contact_mechanisms=patch)
+    changed = users.update(party, "party.party", name="Odd Ltd", contact_mechanisms=patch)
     assert changed.payload["name"] == "Odd Ltd"
     assert [each["type"] for each in changed.payload["contact_mechanisms"]] == ["email"]
 
 
-def test_a_national_number_is_read_in_the_party_s_country(hands: Any) -> None:
+def test_a_national_number_is_read_in_the_party_s_country(users: Any) -> None:
     national = {"type": "phone", "value": "030 1234567 ext. 5"}
-    party = hands.party(contact_mechanisms=[national])
+    party = users.party(contact_mechanisms=[national])
     (phone,) = party.payload["contact_mechanisms"]
     assert phone["value"] == "+49 30 1234567 ext. 5"
-    contact = hands.create(CONTACT, ann(party.key, phones=[national]))
+    contact = users.create(CONTACT, ann(party.key, phones=[national]))
     assert phones(contact) == {"phone": "+49 30 1234567 ext. 5"}
 
 
-def test_a_contact_moves_to_another_party(connector: TrytonConnector, hands: Any) -> None:
-    here, there = hands.party("Here"), hands.party("There")
-    contact = hands.create(CONTACT, ann(here.key, phones=[PHONE]), "mover-1")
+def test_a_contact_moves_to_another_party(connector: TrytonConnector, users: Any) -> None:
+    here, there = users.party("Here"), users.party("There")
+    contact = users.create(CONTACT, ann(here.key, phones=[PHONE]), "mover-1")
     patch = {"party": {"id": there.key}, "value": "ann@there.example", "phones": [MOBILE]}
     (outcome,) = connector.write(CONTACT, [Update(contact.key, patch, contact.version)])
     assert outcome.error is None
@@ -130,7 +130,7 @@ def test_a_contact_moves_to_another_party(connector: TrytonConnector, hands: Any
     assert moved.payload["value"] == "ann@there.example"
     assert phones(moved) == {"phone": PHONE["value"], "mobile": MOBILE["value"]}
     assert connector.find(CONTACT, ["mover-1"])["mover-1"].key == moved.key
-    left = hands.read("party.party", here.key).payload["contact_mechanisms"]
+    left = users.read("party.party", here.key).payload["contact_mechanisms"]
     assert [each["name"] for each in left] == [None]
     back = {"party": {"id": here.key}}
     (outcome,) = connector.write(CONTACT, [Update(moved.key, back, moved.version)])
@@ -140,48 +140,48 @@ def test_a_contact_moves_to_another_party(connector: TrytonConnector, hands: Any
     assert phones(page.records[0]) == phones(moved)
 
 
-def test_a_contact_leaves_with_its_phones(connector: TrytonConnector, hands: Any) -> None:
-    party = hands.party()
-    contact = hands.create(CONTACT, ann(party.key, phones=[PHONE]))
-    hands.write(CONTACT, Delete(contact.key, contact.version))
-    left = hands.read("party.party", party.key).payload["contact_mechanisms"]
+def test_a_contact_leaves_with_its_phones(connector: TrytonConnector, users: Any) -> None:
+    party = users.party()
+    contact = users.create(CONTACT, ann(party.key, phones=[PHONE]))
+    users.write(CONTACT, Delete(contact.key, contact.version))
+    left = users.read("party.party", party.key).payload["contact_mechanisms"]
     assert [each["type"] for each in left] == ["email"]
     assert connector.fetch(CONTACT, [contact.key]).gone == [contact.key]
 
 
 @pytest.mark.parametrize("region", ["BY", "DE-BY", "bayern"])
-def test_a_region_is_found_by_name_or_code(hands: Any, region: str) -> None:
-    party = hands.party()
+def test_a_region_is_found_by_name_or_code(users: Any, region: str) -> None:
+    party = users.party()
     (address,) = party.payload["addresses"]
     patch = [{"id": address["id"], "subdivision": {"name": region}}]
-    (changed,) = hands.update(party, "party.party", addresses=patch).payload["addresses"]
+    (changed,) = users.update(party, "party.party", addresses=patch).payload["addresses"]
     assert changed["subdivision"]["code"] == "DE-BY"
 
 
-def test_a_region_goes_by_the_country_it_comes_with(hands: Any) -> None:
+def test_a_region_goes_by_the_country_it_comes_with(users: Any) -> None:
     address = {"city": "Los Angeles", "country": {"code": "US"}, "subdivision": {"name": "CA"}}
-    party = hands.party(addresses=[address])
+    party = users.party(addresses=[address])
     (first,) = party.payload["addresses"]
     assert first["subdivision"]["name"] == "California"
     patch = [{"id": first["id"], "country": {"code": "CA"}, "subdivision": {"name": "Ontario"}}]
-    party = hands.update(party, "party.party", addresses=patch)
+    party = users.update(party, "party.party", addresses=patch)
     (second,) = party.payload["addresses"]
     assert second["subdivision"]["code"] == "CA-ON"
     patch = [{"id": first["id"], "country": {"code": "DE"}}]
-    (third,) = hands.update(party, "party.party", addresses=patch).payload["addresses"]
+    (third,) = users.update(party, "party.party", addresses=patch).payload["addresses"]
     assert third["subdivision"] is None
 
 
-def test_an_unknown_region_is_left_out(hands: Any) -> None:
+def test_an_unknown_region_is_left_out(users: Any) -> None:
     address = {"city": "Paris", "country": {"code": "FR"}, "subdivision": {"name": "Narnia"}}
-    party = hands.party(addresses=[address, {"city": "Nowhere", "subdivision": {"name": "CA"}}])
+    party = users.party(addresses=[address, {"city": "Nowhere", "subdivision": {"name": "CA"}}])
     assert [each["subdivision"] for each in party.payload["addresses"]] == [None, None]
 
 
 def test_regions_that_are_loaded_later_are_found(
-    hands: Any, office: Office, client: TrytonClient
+    users: Any, office: Office, client: TrytonClient
 ) -> None:
-    party = hands.party(
+    party = users.party(
         addresses=[{"city": "Wien", "country": {"code": "AT"}, "subdivision": {"name": "Wien"}}]
     )
     (address,) = party.payload["addresses"]
@@ -191,5 +191,5 @@ def test_regions_that_are_loaded_later_are_found(
     vienna = {"name": "Vienna", "code": "AT-9", "type": "state", "country": country}
     office.create("country.subdivision", vienna)
     patch = [{"id": address["id"], "subdivision": {"name": "Wien"}}]
-    (changed,) = hands.update(party, "party.party", addresses=patch).payload["addresses"]
+    (changed,) = users.update(party, "party.party", addresses=patch).payload["addresses"]
     assert changed["subdivision"]["code"] == "AT-9"

@@ -29,11 +29,11 @@ def test_the_connection_is_found_healthy(connector: TrytonConnector) -> None:
 
 
 def test_missing_rights_are_named(
-    tryton: Sandbox, office: Office, client: TrytonClient, hands: Any
+    tryton: Sandbox, office: Office, client: TrytonClient, users: Any
 ) -> None:
-    sale = hands.sale(hands.party().key, ("GAD-1", "1", "12"))
+    sale = users.sale(users.party().key, ("GAD-1", "1", "12"))
     for action in ("quote", "confirm"):
-        hands.act(sale.key, action)  # so that there is an invoice
+        users.act(sale.key, action)  # so that there is an invoice
     groups = client.search("res.group", [["name", "in", ["Sales", "Stock"]]])
     (company,) = client.search("company.company", [])
     secret = "Quite-long-42"
@@ -75,10 +75,10 @@ def test_the_manifest_names_the_streams_and_what_they_can() -> None:
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_every_field_of_a_payload_is_described(
-    connector: TrytonConnector, hands: Any, stream: str
+    connector: TrytonConnector, users: Any, stream: str
 ) -> None:
     described = connector.describe(stream).fields
-    for record in hands.all(stream).values():
+    for record in users.all(stream).values():
         for name, value in record.payload.items():
             assert name in described
             for item in value if isinstance(value, list) else []:
@@ -96,8 +96,8 @@ def test_live_fields_have_types_and_options(connector: TrytonConnector) -> None:
     assert connector.describe("account.invoice").fields["due_date"].type == "date"
 
 
-def test_a_party_is_read_with_all_that_belongs_to_it(hands: Any) -> None:
-    record = hands.create(
+def test_a_party_is_read_with_all_that_belongs_to_it(users: Any) -> None:
+    record = users.create(
         "party.party",
         {
             "name": "Jürgens & Söhne",
@@ -128,23 +128,23 @@ def test_a_party_is_read_with_all_that_belongs_to_it(hands: Any) -> None:
     (vat,) = record.payload["identifiers"]
     assert (vat["type"], vat["code"]) == ("eu_vat", "DE136695976")
     assert record.payload["active"] is True
-    assert record.once == "7d6c"
+    assert record.external_id == "7d6c"
     assert record.modified_at is not None
 
 
 def test_the_own_company_is_no_party(
-    connector: TrytonConnector, hands: Any, client: TrytonClient
+    connector: TrytonConnector, users: Any, client: TrytonClient
 ) -> None:
     (company,) = client.search_read("company.company", [], ["party"])
     own = str(company["party"])
-    assert own not in hands.all("party.party")
+    assert own not in users.all("party.party")
     assert own not in {key for portion in connector.keys("party.party") for key in portion}
     assert connector.fetch("party.party", [own]).gone == [own]
 
 
-def test_products_are_flattened(hands: Any) -> None:
+def test_products_are_flattened(users: Any) -> None:
     products = {
-        record.payload["code"]: record.payload for record in hands.all("product.product").values()
+        record.payload["code"]: record.payload for record in users.all("product.product").values()
     }
     widget = products["WID-2"]
     assert widget["name"] == "Widget de luxe"
@@ -152,9 +152,9 @@ def test_products_are_flattened(hands: Any) -> None:
     assert widget["active"] is True
 
 
-def test_a_full_read_goes_on_where_it_was_broken_off(tryton: Sandbox, hands: Any) -> None:
+def test_a_full_read_goes_on_where_it_was_broken_off(tryton: Sandbox, users: Any) -> None:
     for number in range(5):
-        hands.party(f"Party {number}")
+        users.party(f"Party {number}")
     small = TrytonConnector({**tryton.settings(), "page_size": 2}, Budget(1000, 1.0))
     whole = [key for page in small.pages("party.party", None) for key in _keys(page.records)]
     first = next(small.pages("party.party", None))
@@ -170,17 +170,17 @@ def _keys(records: Any) -> list[str]:
     return [record.key for record in records]
 
 
-def test_what_did_not_change_is_not_read_again(mark: Mark, hands: Any) -> None:
-    hands.party("Quiet")
+def test_what_did_not_change_is_not_read_again(mark: Mark, users: Any) -> None:
+    users.party("Quiet")
     changed = mark("party.party")
     assert changed() == {}
 
 
 def test_an_address_edited_on_its_own_form_is_noticed(
-    mark: Mark, hands: Any, office: Office
+    mark: Mark, users: Any, office: Office
 ) -> None:
-    party = hands.party("Mover")
-    other = hands.party("Stayer")
+    party = users.party("Mover")
+    other = users.party("Stayer")
     changed = mark("party.party")
     office.change("party.address", party.payload["addresses"][0]["id"], {"city": "Hamburg"})
     found = changed()
@@ -195,9 +195,9 @@ def test_an_address_edited_on_its_own_form_is_noticed(
     [("party.contact_mechanism", "contact_mechanisms"), ("party.address", "addresses")],
 )
 def test_a_part_that_is_archived_or_added_is_noticed(
-    mark: Mark, hands: Any, office: Office, model: str, name: str
+    mark: Mark, users: Any, office: Office, model: str, name: str
 ) -> None:
-    shrinking, growing = hands.party("Shrinking"), hands.party("Growing")
+    shrinking, growing = users.party("Shrinking"), users.party("Growing")
     changed = mark("party.party")
     office.change(model, shrinking.payload[name][0]["id"], {"active": False})
     values = {"city": "Bonn"} if model == "party.address" else {"type": "email", "value": "b@c.de"}
@@ -208,7 +208,7 @@ def test_a_part_that_is_archived_or_added_is_noticed(
 
 
 def test_a_price_changed_on_the_template_is_noticed(
-    mark: Mark, hands: Any, client: TrytonClient, office: Office
+    mark: Mark, users: Any, client: TrytonClient, office: Office
 ) -> None:
     (row,) = client.search_read("product.product", [["code", "=", "GAD-2"]], ["template"])
     changed = mark("product.product")
@@ -217,26 +217,26 @@ def test_a_price_changed_on_the_template_is_noticed(
     assert changed()[str(row["id"])].payload["list_price"] == "20.95"
 
 
-def test_an_archived_party_is_read_as_inactive(mark: Mark, hands: Any, office: Office) -> None:
-    party = hands.party("Sleeper")
+def test_an_archived_party_is_read_as_inactive(mark: Mark, users: Any, office: Office) -> None:
+    party = users.party("Sleeper")
     changed = mark("party.party")
     office.change("party.party", party.key, {"active": False})
     assert changed()[party.key].payload["active"] is False
-    assert hands.all("party.party")[party.key].payload["active"] is False
+    assert users.all("party.party")[party.key].payload["active"] is False
 
 
 def test_contacts_are_mail_addresses_of_persons(
-    connector: TrytonConnector, mark: Mark, hands: Any, office: Office
+    connector: TrytonConnector, mark: Mark, users: Any, office: Office
 ) -> None:
-    party = hands.party("Firm")
-    ann = hands.create(
+    party = users.party("Firm")
+    ann = users.create(
         "party.contact_mechanism",
         {"value": "ann@acme.example", "name": "Ann Lee", "party": {"id": party.key}},
     )
     assert ann.payload["type"] == "email"
     assert ann.payload["party"] == {"id": party.key}
     nameless = party.payload["contact_mechanisms"][0]["id"]
-    assert nameless not in hands.all("party.contact_mechanism")
+    assert nameless not in users.all("party.contact_mechanism")
     *_, last = connector.pages("party.contact_mechanism", None)
     office.change("party.contact_mechanism", ann.key, {"name": None})
     pages = list(connector.pages("party.contact_mechanism", last.cursor))
@@ -244,27 +244,27 @@ def test_contacts_are_mail_addresses_of_persons(
     assert connector.fetch("party.contact_mechanism", [ann.key]).gone == [ann.key]
 
 
-def test_missing_keys_do_not_sink_the_others(connector: TrytonConnector, hands: Any) -> None:
-    party = hands.party("There")
+def test_missing_keys_do_not_sink_the_others(connector: TrytonConnector, users: Any) -> None:
+    party = users.party("There")
     page = connector.fetch("party.party", ["999999", party.key, "nonsense"])
     assert [record.key for record in page.records] == [party.key]
     assert sorted(page.gone) == ["999999", "nonsense"]
 
 
 def test_a_deleted_party_is_missing_in_the_sweep(
-    connector: TrytonConnector, hands: Any, office: Office
+    connector: TrytonConnector, users: Any, office: Office
 ) -> None:
-    party = hands.party("Mistake")
+    party = users.party("Mistake")
     office.delete("party.party", party.key)
     swept = [key for portion in connector.keys("party.party") for key in portion]
     assert party.key not in swept
-    assert sorted(swept) == sorted(hands.all("party.party"))
+    assert sorted(swept) == sorted(users.all("party.party"))
 
 
 def test_a_merged_party_leads_to_the_survivor(
-    connector: TrytonConnector, hands: Any, office: Office
+    connector: TrytonConnector, users: Any, office: Office
 ) -> None:
-    double, survivor = hands.party("Double"), hands.party("Survivor")
+    double, survivor = users.party("Double"), users.party("Survivor")
     *_, last = connector.pages("party.party", None)
     office.replace(double.key, by=survivor.key)
     page = connector.fetch("party.party", [double.key])
@@ -273,7 +273,7 @@ def test_a_merged_party_leads_to_the_survivor(
     assert page.gone == []
     pages = list(connector.pages("party.party", last.cursor))
     assert Merge(double.key, survivor.key) in [each for found in pages for each in found.merges]
-    assert double.key not in hands.all("party.party")
+    assert double.key not in users.all("party.party")
 
 
 def test_a_foreign_cursor_starts_anew(connector: TrytonConnector) -> None:
@@ -298,10 +298,10 @@ def test_an_unknown_stream_is_refused(connector: TrytonConnector) -> None:
     ],
 )
 def test_a_part_that_is_deleted_on_its_own_is_noticed(
-    hands: Any, office: Office, mark: Mark, model: str, field: str
+    users: Any, office: Office, mark: Mark, model: str, field: str
 ) -> None:
-    party = hands.party(identifiers=[{"type": None, "code": "4711"}])
-    hands.party("Bystander")
+    party = users.party(identifiers=[{"type": None, "code": "4711"}])
+    users.party("Bystander")
     since = mark("party.party")
     assert since() == {}
     (part,) = party.payload[field]
@@ -310,9 +310,9 @@ def test_a_part_that_is_deleted_on_its_own_is_noticed(
 
 
 def test_a_line_that_is_deleted_on_its_own_is_noticed(
-    hands: Any, office: Office, mark: Mark
+    users: Any, office: Office, mark: Mark
 ) -> None:
-    sale = hands.sale(hands.party().key, ("WID-1", "2", "30"), ("GAD-1", "1", "12"))
+    sale = users.sale(users.party().key, ("WID-1", "2", "30"), ("GAD-1", "1", "12"))
     since = mark("sale.sale")
     office.delete("sale.line", sale.payload["lines"][0]["id"])
     (line,) = since()[sale.key].payload["lines"]
@@ -320,11 +320,11 @@ def test_a_line_that_is_deleted_on_its_own_is_noticed(
 
 
 def test_a_phone_that_is_deleted_on_its_own_is_noticed(
-    hands: Any, office: Office, mark: Mark
+    users: Any, office: Office, mark: Mark
 ) -> None:
     phone = {"type": "phone", "value": "+49 30 1234567"}
-    values = {"value": "ann@acme.example", "name": "Ann", "party": {"id": hands.party().key}}
-    contact = hands.create("party.contact_mechanism", {**values, "phones": [phone]})
+    values = {"value": "ann@acme.example", "name": "Ann", "party": {"id": users.party().key}}
+    contact = users.create("party.contact_mechanism", {**values, "phones": [phone]})
     since = mark("party.contact_mechanism")
     office.delete("party.contact_mechanism", contact.payload["phones"][0]["id"])
     assert since()[contact.key].payload["phones"] == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connectors.kit.budget import Budget
-from connectors.kit.contract import Act, Create, Delete, Outcome, Update
+from connectors.kit.contract import Action, Create, Delete, Outcome, Update
 from connectors.kit.errors import (
     CredentialsError,
     RecordMissingError,
@@ -45,15 +45,15 @@ def test_one_bad_row_does_not_sink_the_others(connector: TrytonConnector) -> Non
     assert found["row-2"].key == outcomes[2].key
 
 
-def test_what_was_created_is_found_by_its_hub_id(connector: TrytonConnector, hands: Any) -> None:
-    party = hands.party("Findable")
-    contact = hands.create(
+def test_what_was_created_is_found_by_its_hub_id(connector: TrytonConnector, users: Any) -> None:
+    party = users.party("Findable")
+    contact = users.create(
         "party.contact_mechanism",
         {"value": "f@x.example", "name": "Fin", "party": {"id": party.key}},
         once="contact-1",
     )
-    sale = hands.sale(party.key, ("GAD-1", "1", "12.5"), once="sale-1")
-    hands.update(sale, "sale.sale", reference="PO 4711")
+    sale = users.sale(party.key, ("GAD-1", "1", "12.5"), once="sale-1")
+    users.update(sale, "sale.sale", reference="PO 4711")
     assert connector.find("party.contact_mechanism", ["contact-1"])["contact-1"].key == contact.key
     found = connector.find("sale.sale", ["sale-1", "sale-2"])
     assert list(found) == ["sale-1"]
@@ -62,11 +62,11 @@ def test_what_was_created_is_found_by_its_hub_id(connector: TrytonConnector, han
     assert connector.find("product.product", ["any"]) == {}
 
 
-def test_lists_are_patched_item_by_item(hands: Any) -> None:
-    party = hands.party("Patchwork")
+def test_lists_are_patched_item_by_item(users: Any) -> None:
+    party = users.party("Patchwork")
     (address,) = party.payload["addresses"]
     (mail,) = party.payload["contact_mechanisms"]
-    changed = hands.update(
+    changed = users.update(
         party,
         "party.party",
         name="Patchwork Ltd",
@@ -83,13 +83,13 @@ def test_lists_are_patched_item_by_item(hands: Any) -> None:
     assert cities["Kiel"]["country"]["code"] == "DK"
     assert cities["Kiel"]["street"] == address["street"]
     assert changed.payload["contact_mechanisms"] == []
-    assert changed.once == party.once
+    assert changed.external_id == party.external_id
 
 
 def test_different_updates_go_together_and_a_bad_one_falls_out(
-    connector: TrytonConnector, hands: Any
+    connector: TrytonConnector, users: Any
 ) -> None:
-    good, bad, other = (hands.party(name) for name in ("Good", "Bad", "Other"))
+    good, bad, other = (users.party(name) for name in ("Good", "Bad", "Other"))
     vat = [{"type": "eu_vat", "code": "wrong"}]
     outcomes = connector.write(
         "party.party",
@@ -104,32 +104,32 @@ def test_different_updates_go_together_and_a_bad_one_falls_out(
     errors = [type(outcome.error) for outcome in outcomes]
     nothing = type(None)
     assert errors == [nothing, RecordRejectedError, nothing, RecordMissingError, nothing]
-    assert hands.read("party.party", good.key).payload["name"] == "Good 2"
-    assert hands.read("party.party", bad.key).version == bad.version
-    assert hands.read("party.party", other.key).payload["active"] is False
+    assert users.read("party.party", good.key).payload["name"] == "Good 2"
+    assert users.read("party.party", bad.key).version == bad.version
+    assert users.read("party.party", other.key).payload["active"] is False
 
 
-def test_a_stale_write_is_refused(hands: Any, office: Office) -> None:
-    party = hands.party("Contested")
+def test_a_stale_write_is_refused(users: Any, office: Office) -> None:
+    party = users.party("Contested")
     office.change("party.party", party.key, {"name": "Theirs"})
     with pytest.raises(RecordStaleError):
-        hands.update(party, "party.party", name="Ours")
-    assert hands.read("party.party", party.key).payload["name"] == "Theirs"
+        users.update(party, "party.party", name="Ours")
+    assert users.read("party.party", party.key).payload["name"] == "Theirs"
 
 
-def test_a_write_is_stale_when_a_part_of_the_record_changed(hands: Any, office: Office) -> None:
-    party = hands.party("Parted")
+def test_a_write_is_stale_when_a_part_of_the_record_changed(users: Any, office: Office) -> None:
+    party = users.party("Parted")
     address = party.payload["addresses"][0]["id"]
     office.change("party.address", address, {"city": "Theirs"})
     with pytest.raises(RecordStaleError):
-        hands.update(party, "party.party", addresses=[{"id": address, "city": "Ours"}])
-    assert hands.read("party.party", party.key).payload["addresses"][0]["city"] == "Theirs"
+        users.update(party, "party.party", addresses=[{"id": address, "city": "Ours"}])
+    assert users.read("party.party", party.key).payload["addresses"][0]["city"] == "Theirs"
 
 
 def test_the_server_itself_refuses_what_changed_at_the_last_moment(
-    connector: TrytonConnector, hands: Any, office: Office, monkeypatch: pytest.MonkeyPatch
+    connector: TrytonConnector, users: Any, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    party = hands.party("Race")
+    party = users.party("Race")
     reader = connector._writer._reader
     current = reader.rows
 
@@ -140,14 +140,14 @@ def test_the_server_itself_refuses_what_changed_at_the_last_moment(
 
     monkeypatch.setattr(reader, "rows", overtaken)
     with pytest.raises(RecordStaleError):
-        hands.update(party, "party.party", name="Ours")
+        users.update(party, "party.party", name="Ours")
 
 
-def test_an_item_that_is_no_longer_there_is_refused(hands: Any) -> None:
-    one, two = hands.party("One"), hands.party("Two")
+def test_an_item_that_is_no_longer_there_is_refused(users: Any) -> None:
+    one, two = users.party("One"), users.party("Two")
     foreign = two.payload["addresses"][0]["id"]
     with pytest.raises(RecordRejectedError, match="read it again"):
-        hands.update(one, "party.party", addresses=[{"id": foreign, "city": "Stolen"}])
+        users.update(one, "party.party", addresses=[{"id": foreign, "city": "Stolen"}])
 
 
 @pytest.mark.parametrize(
@@ -161,58 +161,58 @@ def test_an_item_that_is_no_longer_there_is_refused(hands: Any) -> None:
     ],
 )
 def test_a_patch_that_makes_no_sense_names_the_field(
-    hands: Any, patch: dict[str, Any], field: str
+    users: Any, patch: dict[str, Any], field: str
 ) -> None:
-    party = hands.party("Sense")
+    party = users.party("Sense")
     with pytest.raises(RecordRejectedError) as caught:
-        hands.update(party, "party.party", **patch)
+        users.update(party, "party.party", **patch)
     assert list(caught.value.fields) == [field]
 
 
-def test_computed_fields_cannot_be_written(hands: Any) -> None:
-    party = hands.party("Computed")
-    sale = hands.sale(party.key, ("GAD-1", "1", "12.5"))
+def test_computed_fields_cannot_be_written(users: Any) -> None:
+    party = users.party("Computed")
+    sale = users.sale(party.key, ("GAD-1", "1", "12.5"))
     with pytest.raises(RecordRejectedError, match="cannot be written"):
-        hands.update(sale, "sale.sale", total_amount="1")
+        users.update(sale, "sale.sale", total_amount="1")
 
 
 def test_deleting_a_contact_archives_it(
-    connector: TrytonConnector, hands: Any, client: TrytonClient
+    connector: TrytonConnector, users: Any, client: TrytonClient
 ) -> None:
-    party = hands.party("Farewell")
+    party = users.party("Farewell")
     values = {"value": "bye@x.example", "name": "Bye", "party": {"id": party.key}}
-    contact = hands.create("party.contact_mechanism", values)
-    hands.write("party.contact_mechanism", Delete(contact.key, contact.version))
+    contact = users.create("party.contact_mechanism", values)
+    users.write("party.contact_mechanism", Delete(contact.key, contact.version))
     assert connector.fetch("party.contact_mechanism", [contact.key]).gone == [contact.key]
     domain = [["id", "=", int(contact.key)]]
     (row,) = client.search_read("party.contact_mechanism", domain, ["active", "value"])
     assert (bool(row["active"]), row["value"]) == (False, "bye@x.example")
 
 
-def test_a_party_is_archived_by_its_field_and_never_deleted(hands: Any) -> None:
-    party = hands.party("Staying")
+def test_a_party_is_archived_by_its_field_and_never_deleted(users: Any) -> None:
+    party = users.party("Staying")
     with pytest.raises(RecordRejectedError):
-        hands.write("party.party", Delete(party.key, None))
-    assert hands.update(party, "party.party", active=False).payload["active"] is False
+        users.write("party.party", Delete(party.key, None))
+    assert users.update(party, "party.party", active=False).payload["active"] is False
 
 
-def test_a_create_that_has_happened_is_not_repeated(connector: TrytonConnector, hands: Any) -> None:
-    first = hands.create("party.party", {"name": "Once"}, once="once-only")
+def test_a_create_that_has_happened_is_not_repeated(connector: TrytonConnector, users: Any) -> None:
+    first = users.create("party.party", {"name": "Once"}, once="once-only")
     (outcome,) = connector.write("party.party", [Create("once-only", {"name": "Once"})])
     assert outcome.key == first.key
 
 
-def test_a_product_is_changed_on_both_its_halves(hands: Any) -> None:
-    products = {record.payload["code"]: record for record in hands.all("product.product").values()}
+def test_a_product_is_changed_on_both_its_halves(users: Any) -> None:
+    products = {record.payload["code"]: record for record in users.all("product.product").values()}
     part = products["CMP-2"]
-    changed = hands.update(
+    changed = users.update(
         part, "product.product", name="Housing, grey", list_price="9.25", description="Die cast"
     )
     assert changed.payload["name"] == "Housing, grey"
     assert changed.payload["list_price"] == "9.25"
     assert changed.payload["description"] == "Die cast"
     with pytest.raises(RecordStaleError):
-        hands.update(part, "product.product", name="Too late")
+        users.update(part, "product.product", name="Too late")
 
 
 def test_products_are_not_created_from_outside(connector: TrytonConnector) -> None:
@@ -225,10 +225,10 @@ def test_invoices_are_not_changed_from_outside(connector: TrytonConnector) -> No
     assert isinstance(outcome.error, RecordMissingError | RecordRejectedError)
 
 
-def test_a_party_without_address_cannot_be_sold_to(hands: Any) -> None:
-    party = hands.create("party.party", {"name": "Homeless"})
+def test_a_party_without_address_cannot_be_sold_to(users: Any) -> None:
+    party = users.create("party.party", {"name": "Homeless"})
     with pytest.raises(RecordRejectedError, match="has no address: give it one") as caught:
-        hands.sale(party.key, ("GAD-1", "1", "12.5"))
+        users.sale(party.key, ("GAD-1", "1", "12.5"))
     assert "invoice_address" in caught.value.fields
 
 
@@ -237,11 +237,11 @@ def test_an_order_without_party_is_refused(connector: TrytonConnector) -> None:
     assert isinstance(outcome.error, RecordRejectedError)
 
 
-def test_lines_of_a_draft_are_added_changed_and_removed(hands: Any) -> None:
-    party = hands.party("Liner")
-    sale = hands.sale(party.key, ("GAD-1", "1", "10"), ("WID-1", "2", "30"))
+def test_lines_of_a_draft_are_added_changed_and_removed(users: Any) -> None:
+    party = users.party("Liner")
+    sale = users.sale(party.key, ("GAD-1", "1", "10"), ("WID-1", "2", "30"))
     gadget, widget = sale.payload["lines"]
-    changed = hands.update(
+    changed = users.update(
         sale,
         "sale.sale",
         lines=[
@@ -256,40 +256,40 @@ def test_lines_of_a_draft_are_added_changed_and_removed(hands: Any) -> None:
     ] == [("GAD-1", "3", "10"), ("WID-2", "1", "79.9")]
     assert changed.payload["untaxed_amount"] == "109.9"
     assert changed.payload["tax_amount"] == "21.98"
-    assert changed.once == sale.once
+    assert changed.external_id == sale.external_id
 
 
-def test_an_action_that_is_not_possible_is_refused(connector: TrytonConnector, hands: Any) -> None:
-    party = hands.party("Actor")
-    sale = hands.sale(party.key, ("GAD-1", "1", "10"))
+def test_an_action_that_is_not_possible_is_refused(connector: TrytonConnector, users: Any) -> None:
+    party = users.party("Actor")
+    sale = users.sale(party.key, ("GAD-1", "1", "10"))
     outcomes = connector.write(
         "sale.sale",
         [
-            Act(sale.key, "confirm", None),
-            Act(sale.key, "explode", None),
-            Act(sale.key, "quote", sale.version),
-            Act(sale.key, "quote", None),
-            Act(sale.key, "cancel", sale.version),
+            Action(sale.key, "confirm", None),
+            Action(sale.key, "explode", None),
+            Action(sale.key, "quote", sale.version),
+            Action(sale.key, "quote", None),
+            Action(sale.key, "cancel", sale.version),
         ],
     )
     errors = [type(outcome.error) for outcome in outcomes]
     nothing = type(None)
     refused = RecordRejectedError
     assert errors == [refused, refused, nothing, nothing, RecordStaleError]
-    assert hands.read("sale.sale", sale.key).payload["state"] == "quotation"
+    assert users.read("sale.sale", sale.key).payload["state"] == "quotation"
 
 
 def test_one_sale_that_cannot_be_confirmed_does_not_keep_the_others(
-    connector: TrytonConnector, hands: Any
+    connector: TrytonConnector, users: Any
 ) -> None:
-    party = hands.party("Many")
-    sales = [hands.sale(party.key, ("GAD-1", "1", "10")).key for _ in range(4)]
+    party = users.party("Many")
+    sales = [users.sale(party.key, ("GAD-1", "1", "10")).key for _ in range(4)]
     for key in (sales[0], sales[1], sales[3]):
-        hands.act(key, "quote")
-    outcomes = connector.write("sale.sale", [Act(key, "confirm", None) for key in sales])
+        users.act(key, "quote")
+    outcomes = connector.write("sale.sale", [Action(key, "confirm", None) for key in sales])
     refused = [isinstance(outcome.error, RecordRejectedError) for outcome in outcomes]
     assert refused == [False, False, True, False]
-    states = [hands.read("sale.sale", key).payload["state"] for key in sales]
+    states = [users.read("sale.sale", key).payload["state"] for key in sales]
     assert states == ["processing", "processing", "draft", "processing"]
 
 

@@ -34,14 +34,14 @@ def test_hostile_names_are_shown_harmlessly(office: Any) -> None:
         office.erp.edit("companies", other, name=f"{one['name']} 2")
         office.crm.edit("companies", key, name=f"{one['name']} 3")
     office.run("sync", "--once", code=None)
-    clashes = office.json("conflicts")
-    assert len(clashes) == len(HOSTILE)
+    conflicts_found = office.json("conflicts")
+    assert len(conflicts_found) == len(HOSTILE)
     names = [stored for _, stored in there.values()]
     for words in (
         ("links", "list", "company"),
         *(("explain", "company", name) for name in names),
         ("conflicts",),
-        *(("conflicts", "show", str(one["id"])) for one in clashes),
+        *(("conflicts", "show", str(one["id"])) for one in conflicts_found),
         ("status",),
         ("reconcile",),
     ):
@@ -49,5 +49,5 @@ def test_hostile_names_are_shown_harmlessly(office: Any) -> None:
         assert "\x1b" not in said
         assert "\x07" not in said
         assert "\u202e" not in said
-    assert {one["theirs"][:-2] for one in clashes} == set(names)
-    assert {one["theirs"][-2:] for one in clashes} <= {" 2", " 3"}
+    assert {one["theirs"][:-2] for one in conflicts_found} == set(names)
+    assert {one["theirs"][-2:] for one in conflicts_found} <= {" 2", " 3"}

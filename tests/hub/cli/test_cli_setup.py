@@ -13,7 +13,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from hub.cli import exits, init
+from hub.cli import exit_codes, init
 from hub.cli.app import build
 from hub.settings import load_settings
 
@@ -92,7 +92,7 @@ def test_init_asks_when_nobody_says(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_init_refuses_with_a_way_out(tmp_path: Path, words: list[str], message: str) -> None:
     config = tmp_path / "tulay.yaml"
     result = CliRunner().invoke(build(), ["init", *words, "--config", str(config)])
-    assert result.exit_code == exits.USAGE
+    assert result.exit_code == exit_codes.USAGE
     assert message in result.stderr
     assert "top-secret" not in result.output
     assert not config.exists()
@@ -110,7 +110,7 @@ def test_init_suggests_real_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_init_does_not_wait_for_nobody(office: Any, shell: Shell, tmp_path: Path) -> None:
     config = tmp_path / "new.yaml"
     done = shell("init", "--config", str(config), cwd=office.folder)
-    assert done.returncode == exits.USAGE
+    assert done.returncode == exit_codes.USAGE
     assert "add --system crm=hubspot --system erp=tryton" in " ".join(done.stderr.split())
     named = shell("init", *SYSTEMS, "--config", str(config), cwd=office.folder)
     assert named.returncode == 0, named.stderr
@@ -263,13 +263,16 @@ def test_a_twin_must_exist(office: Any) -> None:
     assert "did you mean memory?" in office.run("twin", "memry", code=2).stderr
 
 
-def test_vices_of_a_twin_must_exist(office: Any) -> None:
+def test_faults_of_a_twin_must_exist(office: Any) -> None:
     run = office.run
-    assert "--vices: there is no vice 'los'; did you mean lost?" in (
-        run("twin", "hubspot", "--vices", "los", code=2).stderr
+    assert "--faults: there is no fault 'los'; did you mean lost?" in (
+        run("twin", "hubspot", "--faults", "los", code=2).stderr
     )
-    assert "cannot be cursor" in run("twin", "hubspot", "--vices", "cursor", code=2).stderr
-    assert "tryton has no vices" in run("twin", "tryton", "--vices", "lost", code=2).stderr
+    assert "cannot be cursor" in run("twin", "hubspot", "--faults", "cursor", code=2).stderr
+    assert "tryton has no faults" in run("twin", "tryton", "--faults", "lost", code=2).stderr
+    old = run("twin", "hubspot", "--vices", "los", code=2).stderr
+    assert "--vices is called --faults now" in old
+    assert "no fault 'los'" in old
 
 
 def test_a_mistake_in_the_file_ends_with_2_and_its_line(office: Any) -> None:
@@ -293,7 +296,7 @@ def test_a_database_that_does_not_answer_ends_with_5(
     office: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TULAY_DATABASE", "postgresql://me:top-secret@127.0.0.1:1/tulay")
-    result = office.run("status", code=exits.DATABASE)
+    result = office.run("status", code=exit_codes.DATABASE)
     assert result.stderr.startswith("error: the database ")
     assert "top-secret" not in result.output
 
@@ -306,7 +309,7 @@ def test_an_error_of_ours_says_where_and_nothing_else(office: Any) -> None:
         raise KeyError("customer data")
 
     result = CliRunner().invoke(app, ["break-down"])
-    assert result.exit_code == exits.BUG
+    assert result.exit_code == exit_codes.BUG
     assert "this is an error in Tulay: KeyError in " in result.stderr
     assert "customer data" not in result.output
 
@@ -339,13 +342,13 @@ def test_errors_go_to_stderr_without_a_traceback(office: Any, shell: Shell) -> N
     loud = shell("status", "--debug", cwd=office.folder)
     assert "Traceback" in loud.stderr
     wrong = shell("sync", "--once", cwd=office.folder, CRM_PASSWORD="wrong-secret")
-    assert wrong.returncode == exits.CONNECTION
+    assert wrong.returncode == exit_codes.CONNECTION
     assert "wrong-secret" not in wrong.stdout + wrong.stderr
 
 
 def test_an_unknown_command_is_told_with_the_nearest(office: Any, shell: Shell) -> None:
     done = shell("stauts", cwd=office.folder)
-    assert done.returncode == exits.USAGE
+    assert done.returncode == exit_codes.USAGE
     assert "status" in done.stderr
 
 
@@ -356,8 +359,8 @@ def test_the_version_is_told(office: Any) -> None:
 
 def test_the_codes_in_help_and_readme_are_those_in_the_code(office: Any) -> None:
     text = " ".join(CliRunner().invoke(build(), ["--help"]).stdout.split())
-    readme = (Path(exits.__file__).parent / "README.md").read_text(encoding="utf-8")
-    for code, words in exits.CODES.items():
+    readme = (Path(exit_codes.__file__).parent / "README.md").read_text(encoding="utf-8")
+    for code, words in exit_codes.CODES.items():
         assert f"{code} {words}" in text
         assert f"| {code} | {words} |" in readme
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connectors.memory import Vices
+from connectors.memory import Faults
 
 
 def test_a_round_brings_both_sides_together(office: Any) -> None:
@@ -39,11 +39,11 @@ def test_only_the_named_entity_is_read(office: Any) -> None:
 
 
 def test_a_system_that_is_down_ends_with_4_and_the_other_goes_on(office: Any) -> None:
-    office.crm.vices = Vices(down=True)
+    office.crm.faults = Faults(down=True)
     office.erp.create("companies", name="ACME")
     result = office.run("sync", "--once", code=4)
     assert result.stderr.startswith("error: crm: ")
-    office.crm.misbehave()
+    office.crm.inject_faults()
     office.run("sync", "--once")
     assert office.crm.get("companies", "1")["name"] == "ACME"
 

@@ -54,7 +54,7 @@ def test_a_twin_ends_well(before: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("command", "work"),
-    [("demo", "hub.demo.play.play"), ("rehearse", "worker.rehearse._run")],
+    [("demo", "hub.demo.start.play"), ("rehearse", "worker.rehearse_command._run")],
 )
 def test_a_story_ends_as_by_ctrl_c(
     command: str, work: str, before: Any, monkeypatch: pytest.MonkeyPatch

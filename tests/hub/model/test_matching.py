@@ -48,13 +48,13 @@ def strong(entity: Entity, **values: Scalar) -> set[int]:
     return {f.value for f in fingerprints(entity, named) if f.strong}
 
 
-def test_a_rule_counts_only_when_all_its_fields_are_filled() -> None:
+def test_a_rule_needs_all_its_fields() -> None:
     values: Values = {"name": "Acme", "address.postal_code": None, "email": "a@acme.example"}
     assert [f.strong for f in fingerprints(COMPANY, values)] == [True, False]
     assert fingerprints(COMPANY, {}) == []
 
 
-def test_the_same_name_and_place_have_the_same_fingerprint() -> None:
+def test_same_name_and_place_same_fingerprint() -> None:
     one = strong(COMPANY, name="Müller GmbH", address__postal_code="80331")
     other = strong(COMPANY, name="MULLER", address__postal_code="80331")
     assert one == other
@@ -83,7 +83,7 @@ def test_rules_and_entities_do_not_mix() -> None:
     assert strong(COMPANY, email="a@b.example").isdisjoint(strong(CONTACT, email="a@b.example"))
 
 
-def test_a_name_without_letters_is_compared_as_it_is() -> None:
+def test_a_name_without_letters_is_compared_raw() -> None:
     assert fingerprints(PRODUCT, {"name": "!!!"}) != fingerprints(PRODUCT, {"name": "???"})
 
 
@@ -112,7 +112,7 @@ def test_the_stronger_rule_decides() -> None:
     assert decide(COMPANY, ACME, [candidate("g1", 2), candidate("g2", 1)]) == Linked("g2")
 
 
-def test_several_certain_candidates_are_left_to_a_person() -> None:
+def test_several_certain_candidates_are_a_review() -> None:
     found = decide(COMPANY, ACME, [candidate("g2", 3), candidate("g1", 3)])
     assert found == Unclear(("g1", "g2"), "2 records have the same name + address.postal_code")
 
@@ -128,7 +128,7 @@ def test_a_blank_contradicts_nothing() -> None:
     assert decide(COMPANY, ACME, [candidate("g1", 1, tax_id=None)]) == Linked("g1")
 
 
-def test_what_looks_alike_is_suggested_to_a_person() -> None:
+def test_similar_records_are_a_review() -> None:
     found = [
         candidate("g2", 4, certain=False, name="ACME limited"),
         candidate("g1", 4, certain=False, name="Acme", phone="+441"),

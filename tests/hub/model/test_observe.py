@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hub.model.observe import Change, Clash, Ground, Observation, Sighting, observe
+from hub.model.observe import Baseline, Change, FieldConflict, Observation, RecordContext, observe
 from hub.model.policy import EntityPolicy, FieldPolicy
 from hub.model.state import LinkState
 from mappings.canonical.sales_order import SALES_ORDER
@@ -26,8 +26,8 @@ def see(
     by: str = "crm",
     conflicts: tuple[str, ...] = (),
 ) -> Observation:
-    ground = Ground(golden, link, policy, conflicts=frozenset(conflicts))
-    return observe(ground, values, Sighting(by))
+    baseline = Baseline(golden, link, policy, conflicts=frozenset(conflicts))
+    return observe(baseline, values, RecordContext(by))
 
 
 def policy(**words: object) -> EntityPolicy:
@@ -57,7 +57,7 @@ def test_showing_the_golden_value_is_agreement() -> None:
     assert (found.golden, found.changes, found.link) == ({}, [], in_sync(name="B"))
 
 
-def test_a_value_of_somebody_who_may_not_set_it_is_drift() -> None:
+def test_a_value_without_the_right_is_drift() -> None:
     found = see(
         {"name": "A"}, in_sync(name="A"), {"name": "B"}, policy=policy(owners=frozenset({"erp"}))
     )
@@ -75,14 +75,14 @@ def test_when_only_this_side_changed_it_is_taken() -> None:
 
 
 def test_both_changed_and_this_side_wins() -> None:
-    found = see({"name": "C"}, in_sync(name="A"), {"name": "B"}, policy=policy(both="crm"))
+    found = see({"name": "C"}, in_sync(name="A"), {"name": "B"}, policy=policy(on_conflict="crm"))
     assert found.golden == {"name": "B"}
     assert [c.decision for c in found.changes] == ["taken", "superseded"]
     assert {c.why for c in found.changes} == {"both: crm"}
 
 
 def test_both_changed_and_the_other_wins() -> None:
-    found = see({"name": "C"}, in_sync(name="A"), {"name": "B"}, policy=policy(both="erp"))
+    found = see({"name": "C"}, in_sync(name="A"), {"name": "B"}, policy=policy(on_conflict="erp"))
     assert found.golden == {}
     assert found.drift
     assert found.link == LinkState({"name": "B"}, {"name": "A"}, {"name": "A"})
@@ -92,7 +92,7 @@ def test_both_changed_and_the_other_wins() -> None:
 def test_both_changed_and_a_person_is_asked() -> None:
     found = see({"name": "C"}, in_sync(name="A"), {"name": "B"})
     assert found.golden == {}
-    assert found.clashes == [Clash("name", "A", "C", "B")]
+    assert found.conflicts == [FieldConflict("name", "A", "C", "B")]
     assert not found.drift
 
 
@@ -100,37 +100,44 @@ def test_both_changed_and_a_person_is_asked() -> None:
     ("later", "golden"), [(timedelta(1), {"name": "B"}), (timedelta(0), {}), (-timedelta(1), {})]
 )
 def test_the_latest_wins_only_when_it_is_later(later: timedelta, golden: Values) -> None:
-    ground = Ground(
-        {"name": "C"}, in_sync(name="A"), policy(both="latest"), changed_at=lambda _: NOON
+    baseline = Baseline(
+        {"name": "C"}, in_sync(name="A"), policy(on_conflict="latest"), changed_at=lambda _: NOON
     )
-    assert observe(ground, {"name": "B"}, Sighting("crm", NOON + later)).golden == golden
+    assert observe(baseline, {"name": "B"}, RecordContext("crm", NOON + later)).golden == golden
 
 
-def test_a_sighting_without_a_time_is_never_the_latest() -> None:
-    found = see({"name": "C"}, in_sync(name="A"), {"name": "B"}, policy=policy(both="latest"))
+def test_without_a_time_it_is_never_the_latest() -> None:
+    found = see(
+        {"name": "C"}, in_sync(name="A"), {"name": "B"}, policy=policy(on_conflict="latest")
+    )
     assert found.golden == {}
     assert found.drift
 
 
 @pytest.mark.parametrize(
-    ("first", "golden", "clashes"), [("crm", {"name": "B"}, 0), ("erp", {}, 0), ("ask", {}, 1)]
+    ("first", "golden", "conflicts_found"),
+    [("crm", {"name": "B"}, 0), ("erp", {}, 0), ("ask", {}, 1)],
 )
-def test_at_first_sight_its_own_policy_counts(first: str, golden: Values, clashes: int) -> None:
-    ground = Ground({"name": "A"}, LinkState(), policy(first=first, both="nobody"))
-    found = observe(ground, {"name": "B"}, Sighting("crm", first=True))
-    assert (found.golden, len(found.clashes)) == (golden, clashes)
+def test_at_first_sight_its_own_policy_counts(
+    first: str, golden: Values, conflicts_found: int
+) -> None:
+    baseline = Baseline(
+        {"name": "A"}, LinkState(), policy(on_first_match=first, on_conflict="nobody")
+    )
+    found = observe(baseline, {"name": "B"}, RecordContext("crm", is_first=True))
+    assert (found.golden, len(found.conflicts)) == (golden, conflicts_found)
 
 
-def test_at_first_sight_a_blank_is_filled_and_a_blank_there_is_no_news() -> None:
-    ground = Ground({"name": "A", "phone": None}, LinkState(), ASK)
-    found = observe(ground, {"name": None, "phone": "1"}, Sighting("crm", first=True))
+def test_first_match_fills_blanks_both_ways() -> None:
+    baseline = Baseline({"name": "A", "phone": None}, LinkState(), ASK)
+    found = observe(baseline, {"name": None, "phone": "1"}, RecordContext("crm", is_first=True))
     assert found.golden == {"phone": "1"}
     assert found.link == in_sync(phone="1")
 
 
 def test_a_record_the_hub_made_is_not_a_stranger() -> None:
-    ground = Ground({"name": "Acme"}, LinkState(), policy(first="crm"))
-    found = observe(ground, {"name": "ACME"}, Sighting("crm", first=True, created=True))
+    baseline = Baseline({"name": "Acme"}, LinkState(), policy(on_first_match="crm"))
+    found = observe(baseline, {"name": "ACME"}, RecordContext("crm", is_first=True, created=True))
     assert found.golden == {}
     assert found.drift
 
@@ -143,13 +150,13 @@ def test_a_blank_never_overwrites() -> None:
 
 
 def test_a_blank_overwrites_where_policy_says_so() -> None:
-    found = see({"name": "A"}, in_sync(name="A"), {"name": None}, policy=policy(blank="write"))
+    found = see({"name": "A"}, in_sync(name="A"), {"name": None}, policy=policy(when_blank="write"))
     assert found.golden == {"name": None}
     assert found.link == LinkState()
 
 
 @pytest.mark.parametrize(("owners", "golden"), [({"erp"}, {"name": "B"}), (set(), {})])
-def test_who_may_not_set_a_field_may_still_fill_it(owners: set[str], golden: Values) -> None:
+def test_a_blank_may_be_filled_without_the_right(owners: set[str], golden: Values) -> None:
     found = see({}, LinkState(), {"name": "B"}, policy=policy(owners=frozenset(owners)))
     assert found.golden == golden
     assert found.drift is (golden == {})
@@ -160,16 +167,16 @@ def test_fields_that_only_the_hub_sets_say_so() -> None:
     assert found.changes[0].why == "owner: the hub"
 
 
-def test_what_the_owner_blanked_on_purpose_is_not_filled_by_others() -> None:
-    rule = policy(owners=frozenset({"erp"}), blank="write")
+def test_the_owners_blank_is_not_filled() -> None:
+    rule = policy(owners=frozenset({"erp"}), when_blank="write")
     found = see({}, in_sync(name="A"), {"name": "B"}, policy=rule)
     assert found.golden == {}
     assert found.drift
 
 
-def test_blanked_here_and_typed_there_is_a_conflict_where_blanks_count() -> None:
+def test_blank_against_edit_is_a_conflict() -> None:
     typed = {"name": "B"}
-    assert see({}, in_sync(name="A"), typed, policy=policy(blank="write")).clashes
+    assert see({}, in_sync(name="A"), typed, policy=policy(when_blank="write")).conflicts
     assert see({}, in_sync(name="A"), typed).golden == typed
 
 
@@ -185,13 +192,13 @@ def test_a_unit_is_decided_together() -> None:
         address("S2", "C1"), LinkState(address("S1", "C1")), address("S1", "C3"), policy=UNIT
     )
     assert found.golden == {}
-    assert found.clashes == [
-        Clash("address.street", "S1", "S2", "S1"),
-        Clash("address.city", "C1", "C1", "C3"),
+    assert found.conflicts == [
+        FieldConflict("address.street", "S1", "S2", "S1"),
+        FieldConflict("address.city", "C1", "C1", "C3"),
     ]
 
 
-def test_a_unit_is_taken_whole_and_an_untouched_part_as_it_was_agreed() -> None:
+def test_a_unit_is_taken_whole() -> None:
     link = LinkState(address("LONG", "C1"), agreed={"address.street": "Long street"})
     found = see(address("Long street", "C1"), link, address("LONG", "C2"), policy=UNIT)
     assert found.golden == {"address.city": "C2"}
@@ -199,19 +206,19 @@ def test_a_unit_is_taken_whole_and_an_untouched_part_as_it_was_agreed() -> None:
     assert found.link.shown_at("address.street") == "LONG"
 
 
-def test_a_unit_partly_blanked_is_taken_and_wholly_blanked_is_not() -> None:
+def test_a_unit_partly_blanked_is_taken() -> None:
     link = LinkState(address("S1", "C1"))
     golden = address("S1", "C1")
     assert see(golden, link, address("S2", None), policy=UNIT).golden == address("S2", None)
     assert see(golden, link, address(None, None), policy=UNIT).drift
 
 
-def test_a_part_of_a_disputed_unit_that_agrees_now_is_settled() -> None:
+def test_an_agreeing_part_of_a_unit_is_settled() -> None:
     link = LinkState(address("S3", "C3"), address("S1", "C1"), address("S1", "C1"))
     paths = ("address.street", "address.city")
     found = see(address("S2", "C2"), link, address("S2", "C4"), policy=UNIT, conflicts=paths)
     assert found.settled == {"address.street"}
-    assert found.clashes == [Clash("address.city", "C1", "C2", "C4")]
+    assert found.conflicts == [FieldConflict("address.city", "C1", "C2", "C4")]
 
 
 def line(key: str, quantity: Scalar, price: Scalar) -> Values:
@@ -225,7 +232,7 @@ def test_an_item_that_is_gone_was_removed() -> None:
     assert found.link == LinkState(line("A", "1", "9"))
 
 
-def test_a_plain_field_that_is_gone_is_not_a_change() -> None:
+def test_a_missing_plain_field_is_not_a_change() -> None:
     found = see({"name": "A"}, in_sync(name="A"), {})
     assert not found.news
 
@@ -235,32 +242,32 @@ def test_an_item_that_is_new_was_added() -> None:
     assert found.golden == line("B", "2", "8")
 
 
-def test_a_removed_item_takes_along_what_this_side_never_knew() -> None:
+def test_a_removed_item_takes_unknown_fields() -> None:
     golden = line("A", "1", "9") | {"lines[A].note": "fragile", "lines[AB].note": "other"}
     found = see(golden, LinkState(line("A", "1", "9")), {})
     assert found.golden == line("A", None, None) | {"lines[A].note": None}
     assert found.changes[-1].why == "its item was removed"
 
 
-def test_a_blank_in_an_item_that_stays_removes_nothing_else() -> None:
+def test_a_blank_in_an_item_removes_nothing_else() -> None:
     golden = line("A", "1", "9") | {"lines[A].note": "fragile"}
     found = see(golden, LinkState(line("A", "1", "9")), line("A", "1", None))
     assert found.golden == {"lines[A].price": None}
 
 
-def test_an_item_removed_there_and_changed_here_is_asked_about_as_a_whole() -> None:
+def test_remote_removal_against_edit_is_asked() -> None:
     found = see(line("A", "5", "9"), LinkState(line("A", "1", "9")), {})
     assert found.golden == {}
-    assert {c.path for c in found.clashes} == set(line("A", None, None))
+    assert {c.path for c in found.conflicts} == set(line("A", None, None))
 
 
-def test_an_item_removed_here_and_changed_there_is_taken_or_dropped_as_a_whole() -> None:
+def test_local_removal_against_edit_is_whole() -> None:
     gone, link, theirs = line("A", None, None), LinkState(line("A", "1", "9")), line("A", "5", "9")
-    assert see(gone, link, theirs, policy=policy(both="crm")).golden == theirs
-    assert see(gone, link, theirs, policy=policy(both="erp")).golden == {}
+    assert see(gone, link, theirs, policy=policy(on_conflict="crm")).golden == theirs
+    assert see(gone, link, theirs, policy=policy(on_conflict="erp")).golden == {}
 
 
-def test_an_item_is_only_removed_by_who_may_set_all_of_it() -> None:
+def test_removing_an_item_needs_all_its_rights() -> None:
     rule = EntityPolicy({"lines[].price": FieldPolicy(owners=frozenset({"erp"}))})
     golden = line("A", "1", "9")
     found = see(golden, LinkState(dict(golden)), {}, policy=rule)
@@ -268,7 +275,7 @@ def test_an_item_is_only_removed_by_who_may_set_all_of_it() -> None:
     assert found.drift
 
 
-def test_a_list_may_be_one_unit_and_lose_its_last_item() -> None:
+def test_a_list_unit_may_lose_its_last_item() -> None:
     rule = EntityPolicy({"lines[]": FieldPolicy(unit="lines")})
     golden = line("A", "1", "9")
     found = see(golden, LinkState(dict(golden)), {}, policy=rule)
@@ -300,14 +307,14 @@ STATES = SALES_ORDER.states
 def test_states_move_forward(
     agreed: Scalar, golden: Scalar, theirs: Scalar, taken: bool, drift: bool, asked: bool
 ) -> None:
-    ground = Ground(
+    baseline = Baseline(
         {"state": golden},
         LinkState({"state": agreed} if agreed else {}),
-        EntityPolicy({"": FieldPolicy(blank="write")}),
+        EntityPolicy({"": FieldPolicy(when_blank="write")}),
         STATES,
     )
-    found = observe(ground, {"state": theirs}, Sighting("crm"))
-    assert (bool(found.golden), found.drift, bool(found.clashes)) == (taken, drift, asked)
+    found = observe(baseline, {"state": theirs}, RecordContext("crm"))
+    assert (bool(found.golden), found.drift, bool(found.conflicts)) == (taken, drift, asked)
 
 
 def disputed() -> LinkState:
@@ -318,43 +325,45 @@ def again(golden: str, theirs: str) -> Observation:
     return see({"name": golden}, disputed(), {"name": theirs}, conflicts=("name",))
 
 
-def test_a_later_edit_of_a_disputed_field_updates_theirs() -> None:
-    assert again("C", "D").clashes == [Clash("name", "A", "C", "D")]
+def test_a_later_edit_updates_the_conflict() -> None:
+    assert again("C", "D").conflicts == [FieldConflict("name", "A", "C", "D")]
     assert again("C", "D").settled == set()
 
 
-def test_a_conflict_ends_when_the_edit_is_taken_back() -> None:
+def test_a_reverted_edit_ends_the_conflict() -> None:
     found = again("C", "A")
     assert (found.settled, found.golden) == ({"name"}, {})
 
 
-def test_a_conflict_ends_when_the_edit_is_taken_back_in_its_systems_own_spelling() -> None:
+def test_a_respelled_revert_ends_the_conflict() -> None:
     link = LinkState({"name": "typo"}, {"name": "Acme"}, {"name": "ACME"})
     found = see({"name": "Zeta"}, link, {"name": "ACME"}, conflicts=("name",))
-    assert (found.settled, found.golden, found.clashes) == ({"name"}, {}, [])
-    assert see({"name": "Zeta"}, link, {"name": "ACME"}).clashes == []
+    assert (found.settled, found.golden, found.conflicts) == ({"name"}, {}, [])
+    assert see({"name": "Zeta"}, link, {"name": "ACME"}).conflicts == []
 
 
-def test_a_disputed_field_is_not_taken_even_where_policy_would() -> None:
-    by_policy = policy(both="crm")
+def test_a_conflict_overrides_the_policy() -> None:
+    by_policy = policy(on_conflict="crm")
     found = see({"name": "C"}, disputed(), {"name": "D"}, policy=by_policy, conflicts=("name",))
-    assert (found.golden, found.clashes) == ({}, [Clash("name", "A", "C", "D")])
+    assert (found.golden, found.conflicts) == ({}, [FieldConflict("name", "A", "C", "D")])
     found = see({"name": "A"}, disputed(), {"name": "D"}, conflicts=("name",))
-    assert (found.golden, found.clashes) == ({}, [Clash("name", "A", "A", "D")])
+    assert (found.golden, found.conflicts) == ({}, [FieldConflict("name", "A", "A", "D")])
 
 
 @pytest.mark.parametrize("minutes", [-60, 60])
 @pytest.mark.parametrize("both", ["crm", "erp", "ask"])
-def test_no_clock_decides_but_where_policy_says_latest(both: str, minutes: int) -> None:
-    ground = Ground(
+def test_clocks_only_decide_for_latest(both: str, minutes: int) -> None:
+    baseline = Baseline(
         {"name": "B"},
         in_sync(name="A"),
-        policy(both=both),
+        policy(on_conflict=both),
         changed_at=lambda _path: NOON,
     )
-    found = observe(ground, {"name": "C"}, Sighting("crm", NOON + timedelta(minutes=minutes)))
+    found = observe(
+        baseline, {"name": "C"}, RecordContext("crm", NOON + timedelta(minutes=minutes))
+    )
     assert found.golden == ({"name": "C"} if both == "crm" else {})
-    assert bool(found.clashes) == (both == "ask")
+    assert bool(found.conflicts) == (both == "ask")
 
 
 @pytest.mark.parametrize(("golden", "theirs"), [("C", "C"), ("B", "B")])
@@ -364,18 +373,18 @@ def test_a_conflict_ends_when_both_agree(golden: str, theirs: str) -> None:
     assert found.link == in_sync(name=golden)
 
 
-def test_a_conflict_about_a_field_not_read_this_time_stays() -> None:
+def test_a_conflict_of_an_unread_field_stays() -> None:
     found = see({}, LinkState(), {}, conflicts=("name",))
     assert found.settled == set()
 
 
-def test_a_new_edit_after_the_others_came_round_is_no_conflict() -> None:
+def test_an_edit_after_agreement_is_no_conflict() -> None:
     link = disputed()
     found = see({"name": "B"}, link, {"name": "A"})
     assert found.golden == {"name": "A"}
 
 
-def test_observing_leaves_the_link_it_was_given_alone() -> None:
+def test_observing_does_not_change_its_argument() -> None:
     link = in_sync(name="A")
     see({"name": "A"}, link, {"name": "B"})
     assert link == in_sync(name="A")
@@ -383,9 +392,11 @@ def test_observing_leaves_the_link_it_was_given_alone() -> None:
 
 def test_a_time_is_asked_for_every_path_of_a_unit() -> None:
     times: Mapping[str, datetime] = {"address.city": NOON}
-    rule = EntityPolicy({"address": FieldPolicy(unit="address", both="latest")})
-    ground = Ground(address("S2", "C2"), LinkState(address("S1", "C1")), rule, changed_at=times.get)
+    rule = EntityPolicy({"address": FieldPolicy(unit="address", on_conflict="latest")})
+    baseline = Baseline(
+        address("S2", "C2"), LinkState(address("S1", "C1")), rule, changed_at=times.get
+    )
     values = address("S3", "C1")
-    assert observe(ground, values, Sighting("crm", NOON)).golden == {}
-    late = observe(ground, values, Sighting("crm", NOON + timedelta(1)))
+    assert observe(baseline, values, RecordContext("crm", NOON)).golden == {}
+    late = observe(baseline, values, RecordContext("crm", NOON + timedelta(1)))
     assert late.golden == values

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.model.observe import Ground, Observation, Sighting, observe
+from hub.model.observe import Baseline, Observation, RecordContext, observe
 from hub.model.policy import EntityPolicy, FieldPolicy
 from hub.model.state import LinkState
-from hub.model.want import agree, settle, wanted
+from hub.model.wanted import agree, settle, wanted
 from mappings.canonical.values import Scalar, Values
 
 PATHS = ("name", "phone", "address.street", "address.city")
@@ -22,23 +22,23 @@ records = st.fixed_dictionaries(dict.fromkeys(PATHS, scalars))
 field_policies = st.builds(
     FieldPolicy,
     owners=st.sampled_from([None, None, frozenset(), frozenset({"crm"}), frozenset({"erp"})]),
-    both=st.sampled_from(["ask", "latest", "crm", "erp"]),
-    first=st.sampled_from(["ask", "latest", "crm", "erp"]),
-    blank=st.sampled_from(["keep", "write"]),
+    on_conflict=st.sampled_from(["ask", "latest", "crm", "erp"]),
+    on_first_match=st.sampled_from(["ask", "latest", "crm", "erp"]),
+    when_blank=st.sampled_from(["keep", "write"]),
 )
 united = st.builds(
     FieldPolicy,
-    both=st.sampled_from(["ask", "crm", "erp"]),
-    blank=st.sampled_from(["keep", "write"]),
+    on_conflict=st.sampled_from(["ask", "crm", "erp"]),
+    when_blank=st.sampled_from(["keep", "write"]),
     unit=st.just("address"),
 )
 apart = st.fixed_dictionaries({"": field_policies, "phone": field_policies})
 policies = apart | st.fixed_dictionaries({"": field_policies, "address": united})
 sightings = st.builds(
-    Sighting,
+    RecordContext,
     connection=st.just("crm"),
     modified_at=st.sampled_from([None, NOON, NOON + timedelta(1)]),
-    first=st.booleans(),
+    is_first=st.booleans(),
 )
 
 
@@ -54,9 +54,9 @@ def links(draw: st.DrawFn) -> LinkState:
 
 
 @st.composite
-def grounds(draw: st.DrawFn, rules: st.SearchStrategy[dict[str, FieldPolicy]]) -> Ground:
+def baselines(draw: st.DrawFn, rules: st.SearchStrategy[dict[str, FieldPolicy]]) -> Baseline:
     golden = draw(records)
-    return Ground(
+    return Baseline(
         golden,
         agree(golden, draw(links())),
         EntityPolicy(draw(rules)),
@@ -65,84 +65,90 @@ def grounds(draw: st.DrawFn, rules: st.SearchStrategy[dict[str, FieldPolicy]]) -
     )
 
 
-def after(ground: Ground, found: Observation) -> Ground:
+def after(baseline: Baseline, found: Observation) -> Baseline:
     """The ground on which the next sighting is judged."""
-    disputed = (ground.conflicts - found.settled) | {c.path for c in found.clashes}
-    return Ground(
-        {**ground.golden, **found.golden},
+    disputed = (baseline.conflicts - found.settled) | {c.path for c in found.conflicts}
+    return Baseline(
+        {**baseline.golden, **found.golden},
         found.link,
-        ground.policy,
+        baseline.policy,
         conflicts=frozenset(disputed),
-        changed_at=ground.changed_at,
+        changed_at=baseline.changed_at,
     )
 
 
-@given(grounds(policies), records, sightings)
+@given(baselines(policies), records, sightings)
 def test_the_same_sighting_twice_is_no_news(
-    ground: Ground, values: Values, sighting: Sighting
+    baseline: Baseline, values: Values, context: RecordContext
 ) -> None:
-    once = after(ground, observe(ground, values, sighting))
-    again = observe(once, values, sighting)
+    once = after(baseline, observe(baseline, values, context))
+    again = observe(once, values, context)
     assert not again.news
-    assert (again.golden, again.changes, again.clashes) == ({}, [], [])
+    assert (again.golden, again.changes, again.conflicts) == ({}, [], [])
     assert again.link == agree(once.golden, once.link)
 
 
-@given(grounds(policies), sightings)
-def test_showing_what_it_showed_changes_nothing_golden(ground: Ground, sighting: Sighting) -> None:
-    shown = {path: ground.link.shown_at(path) for path in PATHS}
-    found = observe(ground, shown, sighting)
-    assert (found.golden, found.changes, found.clashes) == ({}, [], [])
+@given(baselines(policies), sightings)
+def test_the_shown_value_changes_nothing(baseline: Baseline, context: RecordContext) -> None:
+    shown = {path: baseline.link.shown_at(path) for path in PATHS}
+    found = observe(baseline, shown, context)
+    assert (found.golden, found.changes, found.conflicts) == ({}, [], [])
     assert not found.drift
 
 
-@given(grounds(policies), records, sightings)
-def test_no_typed_value_vanishes(ground: Ground, values: Values, sighting: Sighting) -> None:
-    found = observe(ground, values, sighting)
-    golden = {**ground.golden, **found.golden}
+@given(baselines(policies), records, sightings)
+def test_no_typed_value_vanishes(
+    baseline: Baseline, values: Values, context: RecordContext
+) -> None:
+    found = observe(baseline, values, context)
+    golden = {**baseline.golden, **found.golden}
     superseded = {(c.path, c.old) for c in found.changes if c.decision == "superseded"}
-    asked = {(c.path, c.theirs) for c in found.clashes}
+    asked = {(c.path, c.theirs) for c in found.conflicts}
     for path, value in values.items():
-        if value in (ground.link.seen_at(path), ground.link.shown_at(path)):
+        if value in (baseline.link.seen_at(path), baseline.link.shown_at(path)):
             continue
         assert golden[path] == value or (path, value) in superseded | asked
 
 
-@given(grounds(policies), records, sightings)
-def test_no_golden_value_vanishes(ground: Ground, values: Values, sighting: Sighting) -> None:
-    found = observe(ground, values, sighting)
+@given(baselines(policies), records, sightings)
+def test_no_golden_value_vanishes(
+    baseline: Baseline, values: Values, context: RecordContext
+) -> None:
+    found = observe(baseline, values, context)
     kept = {(change.path, change.old) for change in found.changes}
-    assert all((path, ground.golden[path]) in kept for path in found.golden)
+    assert all((path, baseline.golden[path]) in kept for path in found.golden)
 
 
-@given(grounds(policies), records, sightings)
-def test_what_is_seen_is_what_was_read(ground: Ground, values: Values, sighting: Sighting) -> None:
-    link = observe(ground, values, sighting).link
+@given(baselines(policies), records, sightings)
+def test_what_is_seen_is_what_was_read(
+    baseline: Baseline, values: Values, context: RecordContext
+) -> None:
+    link = observe(baseline, values, context).link
     assert {path: link.seen_at(path) for path in PATHS} == values
 
 
-@given(grounds(policies), records, sightings)
-def test_a_blank_overwrites_only_where_policy_says_so(
-    ground: Ground, values: Values, sighting: Sighting
+@given(baselines(policies), records, sightings)
+def test_a_blank_overwrites_only_by_policy(
+    baseline: Baseline, values: Values, context: RecordContext
 ) -> None:
-    found = observe(ground, values, sighting)
+    found = observe(baseline, values, context)
     for path, value in found.golden.items():
-        policy = ground.policy.of(path)
-        assert value is not None or policy.blank == "write" or policy.unit is not None
+        policy = baseline.policy.of(path)
+        assert value is not None or policy.when_blank == "write" or policy.unit is not None
 
 
 class Dense:
     """The rules as written down, one field at a time, with nothing stored cleverly."""
 
-    def __init__(self, ground: Ground, sighting: Sighting) -> None:
-        self.ground, self.sighting = ground, sighting
+    def __init__(self, baseline: Baseline, context: RecordContext) -> None:
+        self.baseline, self.context = baseline, context
         self.golden: Values = {}
         self.asked: set[str] = set()
         self.link: dict[str, tuple[Scalar, Scalar, Scalar]] = {}
 
     def look(self, values: Mapping[str, Scalar]) -> None:
         for path, value in values.items():
-            link, golden = self.ground.link, self.ground.golden[path]
+            link, golden = self.baseline.link, self.baseline.golden[path]
             seen, agreed, shown = link.seen_at(path), link.agreed_at(path), link.shown_at(path)
             self.link[path] = (value, agreed, shown)
             if value in (seen, shown):
@@ -153,52 +159,54 @@ class Dense:
                     self.golden[path] = value
 
     def _takes(self, path: str, value: Scalar, *, golden: Scalar, agreed: Scalar) -> bool:
-        policy = self.ground.policy.of(path)
-        if path in self.ground.conflicts:
+        policy = self.baseline.policy.of(path)
+        if path in self.baseline.conflicts:
             self.asked.add(path)
             return False
-        if value is None and policy.blank == "keep":
+        if value is None and policy.when_blank == "keep":
             return False
-        waiting = golden is None and (policy.blank == "keep" or agreed is None)
+        waiting = golden is None and (policy.when_blank == "keep" or agreed is None)
         if policy.owners is not None and "crm" not in policy.owners:
             return waiting and policy.owners == {"erp"}
         if waiting or golden == agreed:
             return True
-        rule = policy.first if self.sighting.first else policy.both
+        rule = policy.on_first_match if self.context.is_first else policy.on_conflict
         if rule == "ask":
             self.asked.add(path)
         if rule == "latest":
-            return self.sighting.modified_at == NOON + timedelta(1)
+            return self.context.modified_at == NOON + timedelta(1)
         return rule == "crm"
 
 
-@given(grounds(apart), records, sightings)
+@given(baselines(apart), records, sightings)
 def test_the_sparse_form_decides_as_a_naive_one(
-    ground: Ground, values: Values, sighting: Sighting
+    baseline: Baseline, values: Values, context: RecordContext
 ) -> None:
-    found = observe(ground, values, sighting)
-    naive = Dense(ground, sighting)
+    found = observe(baseline, values, context)
+    naive = Dense(baseline, context)
     naive.look(values)
     assert found.golden == naive.golden
-    assert {c.path for c in found.clashes} == naive.asked
+    assert {c.path for c in found.conflicts} == naive.asked
     link = found.link
     assert naive.link == {p: (link.seen_at(p), link.agreed_at(p), link.shown_at(p)) for p in PATHS}
 
 
-@given(grounds(policies), records, sightings)
-def test_a_unit_is_never_a_mixture(ground: Ground, values: Values, sighting: Sighting) -> None:
-    parts = [p for p in PATHS if ground.policy.unit_of(p) is not None]
-    found = observe(ground, values, sighting)
+@given(baselines(policies), records, sightings)
+def test_a_unit_is_never_a_mixture(
+    baseline: Baseline, values: Values, context: RecordContext
+) -> None:
+    parts = [p for p in PATHS if baseline.policy.unit_of(p) is not None]
+    found = observe(baseline, values, context)
     if not any(p in found.golden for p in parts):
         return
     for path in parts:
-        told = {**ground.golden, **found.golden}[path]
-        untouched = values[path] == ground.link.shown_at(path)
-        assert told == values[path] or (untouched and told == ground.link.agreed_at(path))
+        told = {**baseline.golden, **found.golden}[path]
+        untouched = values[path] == baseline.link.shown_at(path)
+        assert told == values[path] or (untouched and told == baseline.link.agreed_at(path))
 
 
 @given(records, links())
-def test_after_agreeing_only_real_differences_are_left(golden: Values, link: LinkState) -> None:
+def test_agreeing_leaves_only_real_differences(golden: Values, link: LinkState) -> None:
     after = agree(golden, link)
     assert after.seen == link.seen
     for path in PATHS:
@@ -209,23 +217,23 @@ def test_after_agreeing_only_real_differences_are_left(golden: Values, link: Lin
             assert after.shown_at(path) == link.shown_at(path)
 
 
-@given(grounds(policies), records)
-def test_what_was_written_is_not_wanted_again(ground: Ground, read_back: Values) -> None:
-    golden, rules = ground.golden, ground.policy
+@given(baselines(policies), records)
+def test_what_was_written_is_not_wanted_again(baseline: Baseline, read_back: Values) -> None:
+    golden, rules = baseline.golden, baseline.policy
 
     def want(link: LinkState) -> Values:
-        return wanted(golden, link, rules, writable=bool, conflicts=ground.conflicts)
+        return wanted(golden, link, rules, writable=bool, conflicts=baseline.conflicts)
 
-    written = want(ground.link)
-    settled = settle(ground.link, written, read_back)
+    written = want(baseline.link)
+    settled = settle(baseline.link, written, read_back)
     assert want(settled) == {}
     assert want(agree(golden, settled)) == {}
 
 
-@given(grounds(policies))
-def test_nothing_disputed_is_ever_wanted(ground: Ground) -> None:
+@given(baselines(policies))
+def test_nothing_disputed_is_ever_wanted(baseline: Baseline) -> None:
     found = wanted(
-        ground.golden, ground.link, ground.policy, writable=bool, conflicts=ground.conflicts
+        baseline.golden, baseline.link, baseline.policy, writable=bool, conflicts=baseline.conflicts
     )
-    units = {ground.policy.unit_of(p) for p in ground.conflicts} - {None}
-    assert not any(p in ground.conflicts or ground.policy.unit_of(p) in units for p in found)
+    units = {baseline.policy.unit_of(p) for p in baseline.conflicts} - {None}
+    assert not any(p in baseline.conflicts or baseline.policy.unit_of(p) in units for p in found)

@@ -50,9 +50,9 @@ def test_the_empty_path_is_the_default() -> None:
 
 
 def test_in_lists_a_blank_is_news() -> None:
-    policy = EntityPolicy({"lines[]": FieldPolicy(blank="keep")})
-    assert policy.of("lines[A].price").blank == "write"
-    assert policy.of("name").blank == "keep"
+    policy = EntityPolicy({"lines[]": FieldPolicy(when_blank="keep")})
+    assert policy.of("lines[A].price").when_blank == "write"
+    assert policy.of("name").when_blank == "keep"
 
 
 def test_who_may_set_a_field() -> None:

@@ -9,7 +9,17 @@ import pytest
 
 from connectors.kit import errors as connector
 from hub import errors as hub
-from hub.model.recovery import Bury, Halt, Pause, Recovery, Refresh, Restart, Retry, pause, recovery
+from hub.model.recovery import (
+    Halt,
+    Pause,
+    Quarantine,
+    Recovery,
+    Refresh,
+    Restart,
+    Retry,
+    pause,
+    recovery,
+)
 from mappings.kit import errors as mapping
 
 PATH = Path("account.yaml")
@@ -21,18 +31,18 @@ ANSWERS: list[tuple[Exception, Recovery]] = [
     (connector.CredentialsError("no"), Pause()),
     (connector.CursorExpiredError("old"), Restart()),
     (connector.ContractError("odd"), Pause()),
-    (connector.RecordError("bad", stream="deals", key="1"), Bury()),
+    (connector.RecordError("bad", stream="deals", key="1"), Quarantine()),
     (connector.RecordMissingError("gone", stream="deals", key="1"), Refresh()),
-    (connector.RecordRejectedError("no", stream="deals", fields={"name": "long"}), Bury()),
+    (connector.RecordRejectedError("no", stream="deals", fields={"name": "long"}), Quarantine()),
     (connector.RecordStaleError("late", stream="deals", key="1"), Refresh()),
     (mapping.MappingError("?"), Halt()),
     (mapping.MappingFileError("unknown lens", path=PATH, line=3), Halt()),
-    (mapping.LensError("expected a date", path="due_date"), Bury()),
+    (mapping.LensError("expected a date", path="due_date"), Quarantine()),
     (hub.HubError("?"), Halt()),
     (hub.SettingsError("no such system"), Halt()),
     (hub.UnknownError("no such run"), Halt()),
     (hub.DecisionError("cannot be decided so"), Halt()),
-    (hub.LinkError("two claim one"), Bury()),
+    (hub.LinkError("two claim one"), Quarantine()),
     (ZeroDivisionError(), Halt()),
 ]
 

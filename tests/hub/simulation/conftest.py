@@ -10,32 +10,32 @@ from pathlib import Path
 import pytest
 
 from hub.simulation.faults import chosen
-from hub.simulation.history import Ledger
-from hub.simulation.perform import Order, Performance, perform
+from hub.simulation.history import History
+from hub.simulation.perform import SimulationResult, SimulationSpec, perform
 from hub.simulation.shipped import settings_for
-from hub.simulation.stage import Plot
+from hub.simulation.stage import Setup
 from hub.store.engine import open_store
 from tests.hub.simulation.relay import Relay
 
-Rehearse = Callable[..., Performance]
+Rehearse = Callable[..., SimulationResult]
 
 
 @pytest.fixture(scope="session")
-def plot(tmp_path_factory: pytest.TempPathFactory) -> Plot:
+def plot(tmp_path_factory: pytest.TempPathFactory) -> Setup:
     """What the shipped pair is like."""
     settings, given = settings_for(None, tmp_path_factory.mktemp("shipped"))
     assert not given
-    return Plot.of(settings)
+    return Setup.of(settings)
 
 
 @pytest.fixture
-def rehearse(plot: Plot, tmp_path: Path) -> Iterator[Rehearse]:
+def rehearse(plot: Setup, tmp_path: Path) -> Iterator[Rehearse]:
     """Plays a short day; each call takes a folder of its own, which is open until the test ends."""
     count = iter(range(1000))
 
     def play(
-        seed: int, changes: int = 150, vices: str = "all", *, records: int | None = None
-    ) -> Performance:
+        seed: int, changes: int = 150, faults: str = "all", *, records: int | None = None
+    ) -> SimulationResult:
         """Plays a day; `records`: how many may go or change before somebody is asked."""
         limits = plot.settings.limits
         if records is not None:
@@ -43,10 +43,10 @@ def rehearse(plot: Plot, tmp_path: Path) -> Iterator[Rehearse]:
         strict = replace(plot, settings=replace(plot.settings, limits=limits))
         folder = tmp_path / str(next(count))
         folder.mkdir()
-        order = Order(strict, seed, changes, chosen(vices), vices)
+        order = SimulationSpec(strict, seed, changes, chosen(faults), faults)
         store = opened.enter_context(closing(open_store(f"sqlite:///{folder / 'hub.db'}")))
         store.create()
-        ledger = opened.enter_context(Ledger(folder / "ledger"))
+        ledger = opened.enter_context(History(folder / "ledger"))
         return perform(order, store, folder, ledger=ledger)
 
     with ExitStack() as opened:
@@ -54,11 +54,11 @@ def rehearse(plot: Plot, tmp_path: Path) -> Iterator[Rehearse]:
 
 
 @pytest.fixture
-def relay(plot: Plot, tmp_path: Path) -> Iterator[Relay]:
-    """A company in which one vice after the other may strike."""
+def relay(plot: Setup, tmp_path: Path) -> Iterator[Relay]:
+    """A company in which one fault after the other may strike."""
     with (
         closing(open_store(f"sqlite:///{tmp_path / 'hub.db'}")) as store,
-        Ledger(tmp_path / "ledger") as ledger,
+        History(tmp_path / "ledger") as ledger,
     ):
         store.create()
         yield Relay(plot, store, tmp_path, ledger=ledger, seed=2)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hub.simulation.checker import Verdict, judged
-from hub.simulation.history import Ledger
-from hub.simulation.perform import Order, day_of, end, page_of, plan_of
+from hub.simulation.checker import CheckResult, judged
+from hub.simulation.history import History
+from hub.simulation.perform import SimulationSpec, day_of, end, page_of, plan_of
 from hub.simulation.play import Play
 from hub.simulation.rest import rest
 from hub.simulation.run import struck
-from hub.simulation.stage import Plot, Stage
+from hub.simulation.stage import Setup, Stage
 from hub.store.engine import Store
 
 #: Changes that people make in a shift, and scenes after which a fault that has not struck is given
@@ -26,7 +26,7 @@ _CHANGES, _SCENES = 24, 60
 class Shift:
     """How one of them went."""
 
-    verdict: Verdict
+    verdict: CheckResult
     #: What has struck, and how often.
     struck: dict[str, int]
 
@@ -35,9 +35,9 @@ class Relay:
     """A company whose hub knows everything, before anything goes wrong."""
 
     def __init__(
-        self, plot: Plot, store: Store, folder: Path, *, ledger: Ledger, seed: int
+        self, plot: Setup, store: Store, folder: Path, *, ledger: History, seed: int
     ) -> None:
-        self._order = Order(plot, seed, _CHANGES, {}, "none")
+        self._order = SimulationSpec(plot, seed, _CHANGES, {}, "none")
         self.stage = Stage(plot, folder, store, seed, {}, page=page_of(self._order))
         self.play = Play(self.stage, ledger)
         self._day = day_of(self._order, self.stage)
@@ -45,16 +45,16 @@ class Relay:
         rest(self.play)
         self.play.day_begins()
 
-    def shift(self, vice: str, chance: float) -> Shift:
-        """Lets people and hub work with one vice until it has struck; then all come to rest."""
+    def shift(self, fault: str, chance: float) -> Shift:
+        """Lets people and hub work with one fault until it has struck; then all come to rest."""
         play, stage = self.play, self.stage
         play.struck.clear()
         for system in stage.company.systems.values():
-            system.forget_struck()
-        stage.vices = {vice: chance}
-        stage.misbehave()
+            system.forget_happened()
+        stage.faults = {fault: chance}
+        stage.inject_faults()
         self._day.seed += 1
-        plan = plan_of(replace(self._order, vices=stage.vices), stage, self._day)
+        plan = plan_of(replace(self._order, faults=stage.faults), stage, self._day)
         done = 0
         for scene in plan.scenes():
             before = play.changes
@@ -62,7 +62,7 @@ class Relay:
             done += play.changes - before
             if play.endless or scene.number >= _SCENES:
                 break
-            if done >= _CHANGES and vice in struck(play):
+            if done >= _CHANGES and fault in struck(play):
                 break
         play.day_ends()
         end(play)

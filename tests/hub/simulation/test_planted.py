@@ -9,10 +9,10 @@ import pytest
 
 from connectors.kit.contract import Page
 from connectors.kit.errors import ConnectorError
-from hub.model.observe import Ground, Observation, Sighting, observe
+from hub.model.observe import Baseline, Observation, RecordContext, observe
 from hub.model.state import LinkState
-from hub.simulation.perform import Performance
-from hub.simulation.stage import Wire
+from hub.simulation.perform import SimulationResult
+from hub.simulation.stage import FaultyConnector
 from hub.store import audit
 from hub.store.links import Link
 from hub.store.runs import Tally
@@ -32,9 +32,9 @@ def create_again_without_a_probe(patch: Patch) -> None:
 
 
 def cursor_before_the_page(patch: Patch) -> None:
-    real = Wire.pages
+    real = FaultyConnector.pages
 
-    def pages(self: Wire, stream: str, since: str | None) -> Iterator[Page]:
+    def pages(self: FaultyConnector, stream: str, since: str | None) -> Iterator[Page]:
         found: list[Page] = []
         try:
             found += real(self, stream, since)
@@ -49,19 +49,19 @@ def cursor_before_the_page(patch: Patch) -> None:
                     save_stream(tx, name, stream, **saved)
         return iter(found)
 
-    patch.setattr(Wire, "pages", pages)
+    patch.setattr(FaultyConnector, "pages", pages)
 
 
 def clocks_instead_of_seen(patch: Patch) -> None:
     def by_the_clock(
-        ground: Ground, values: Mapping[str, Scalar], sighting: Sighting
+        baseline: Baseline, values: Mapping[str, Scalar], context: RecordContext
     ) -> Observation:
         known: dict[str, Scalar] = dict(values)
         for path in values:
-            at = ground.changed_at(path)
-            if at is not None and sighting.modified_at is not None and sighting.modified_at < at:
-                known[path] = ground.link.seen_at(path)
-        return observe(ground, known, sighting)
+            at = baseline.changed_at(path)
+            if at is not None and context.modified_at is not None and context.modified_at < at:
+                known[path] = baseline.link.seen_at(path)
+        return observe(baseline, known, context)
 
     patch.setattr(observing, "observe", by_the_clock)
 
@@ -111,9 +111,9 @@ def deletions_made_again(patch: Patch) -> None:
 
 
 def nobody_is_asked(patch: Patch) -> None:
-    for place in ("hub.sync.ingest.sweep.surprising", "hub.sync.surprises.surprising"):
+    for place in ("hub.sync.ingest.sweep.surprising", "hub.sync.change_limits.surprising"):
         patch.setattr(place, lambda *_args: False)
-    patch.setattr("hub.sync.surprises.flooding", lambda *_args: False)
+    patch.setattr("hub.sync.change_limits.flooding", lambda *_args: False)
 
 
 PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
@@ -130,20 +130,20 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("plant", "vices", "promises"), PLANTED, ids=[p[0].__name__ for p in PLANTED]
+    ("plant", "faults", "promises"), PLANTED, ids=[p[0].__name__ for p in PLANTED]
 )
 def test_a_planted_defect_turns_it_red(
     plant: Callable[[Patch], None],
-    vices: str,
+    faults: str,
     promises: set[str],
     monkeypatch: Patch,
-    rehearse: Callable[..., Performance],
+    rehearse: Callable[..., SimulationResult],
 ) -> None:
     plant(monkeypatch)
     broken: set[str] = set()
     for seed in range(1, 9):
-        records = 6 if "surprise" in vices else None
-        done = rehearse(seed, 120, vices, records=records)
+        records = 6 if "surprise" in faults else None
+        done = rehearse(seed, 120, faults, records=records)
         broken |= {finding.promise for finding in done.verdict.findings}
         if broken & promises:
             return

@@ -1,4 +1,4 @@
-"""A short day with every vice keeps every promise, and leaves nothing behind."""
+"""A short day with every fault keeps every promise, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from hub.cli.app import build
 from hub.errors import SettingsError
 from hub.simulation.certificate import PROMISES
 from hub.simulation.faults import ALL, KINDS, TOGETHER, WEBHOOKS, chosen
-from hub.simulation.perform import Order, Performance
+from hub.simulation.perform import SimulationResult, SimulationSpec
 from hub.simulation.report import page
 from hub.simulation.rest import left_over
 from hub.simulation.run import certified, struck
-from hub.simulation.stage import Plot
+from hub.simulation.stage import Setup
 from hub.store.scratch import scratch_database
 from tests.hub.simulation.relay import Relay
 
-#: Chances with which a single vice strikes soon; 0.5 for all others.
+#: Chances with which a single fault strikes soon; 0.5 for all others.
 OFTEN = {"refused": 0.1, "surprise": 1.0, "kill": 0.3, **dict.fromkeys(WEBHOOKS, 1.0)}
-#: Vices that a system has for life, and the one that wants a hub that asks sooner.
+#: Faults that a system has for life, and the one that wants a hub that asks sooner.
 FOR_LIFE = ("ties", "skew", "shortened", "shouted", "rounded", "surprise")
 #: The others, in turn. What was refused waits to the end: that one comes last.
 IN_TURN = {
@@ -35,14 +35,14 @@ IN_TURN = {
 }
 
 
-def often(vice: str) -> str:
+def often(fault: str) -> str:
     """Words for `--faults` with which it strikes soon."""
-    return vice if KINDS[vice].steady else f"{vice}:{OFTEN.get(vice, 0.5)}"
+    return fault if KINDS[fault].steady else f"{fault}:{OFTEN.get(fault, 0.5)}"
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_day_with_every_vice_keeps_every_promise(
-    seed: int, rehearse: Callable[..., Performance]
+    seed: int, rehearse: Callable[..., SimulationResult]
 ) -> None:
     done = rehearse(seed, 300)
     assert [finding.what for finding in done.verdict.findings] == []
@@ -50,28 +50,28 @@ def test_a_day_with_every_vice_keeps_every_promise(
     assert done.play.struck["kill"] > 0
 
 
-@pytest.mark.parametrize("vice", FOR_LIFE)
+@pytest.mark.parametrize("fault", FOR_LIFE)
 def test_a_vice_for_life_alone_breaks_no_promise(
-    vice: str, rehearse: Callable[..., Performance]
+    fault: str, rehearse: Callable[..., SimulationResult]
 ) -> None:
-    done = rehearse(1, 40, often(vice), records=6 if vice == "surprise" else None)
+    done = rehearse(1, 40, often(fault), records=6 if fault == "surprise" else None)
     assert [finding.what for finding in done.verdict.findings] == []
-    assert set(struck(done.play)) == {vice}
+    assert set(struck(done.play)) == {fault}
 
 
 @pytest.mark.parametrize("group", IN_TURN)
 def test_each_vice_in_turn_breaks_no_promise(group: str, relay: Relay) -> None:
-    for vice in IN_TURN[group]:
-        shift = relay.shift(vice, chosen(often(vice))[vice])
-        assert [finding.what for finding in shift.verdict.findings] == [], vice
-        assert set(shift.struck) == {vice}
+    for fault in IN_TURN[group]:
+        shift = relay.shift(fault, chosen(often(fault))[fault])
+        assert [finding.what for finding in shift.verdict.findings] == [], fault
+        assert set(shift.struck) == {fault}
     if "refused" in IN_TURN[group]:
         assert shift.verdict.fates["d"] > 0  # a person must act
         assert any("held" in why for why in left_over(relay.play))
 
 
 def test_every_vice_has_its_turn() -> None:
-    turns = [*FOR_LIFE, *(vice for group in IN_TURN.values() for vice in group)]
+    turns = [*FOR_LIFE, *(fault for group in IN_TURN.values() for fault in group)]
     assert sorted(turns) == sorted(set(ALL) - TOGETHER)
 
 
@@ -81,9 +81,9 @@ def test_a_vice_that_no_stand_in_can_have_is_refused() -> None:
 
 
 def test_the_same_seed_gives_the_same_figures(
-    plot: Plot, rehearse: Callable[..., Performance]
+    plot: Setup, rehearse: Callable[..., SimulationResult]
 ) -> None:
-    order = Order(plot, 4, 60, chosen("all"), "all")
+    order = SimulationSpec(plot, 4, 60, chosen("all"), "all")
     first, second = (
         certified(order, done.play, done, database="SQLite").document()
         for done in (rehearse(4, 60), rehearse(4, 60))
@@ -130,9 +130,11 @@ def test_the_command_ends_with_one_when_a_promise_is_broken(
     assert "the shortest history that shows it:" in said
 
 
-def test_words_are_escaped_in_the_report(plot: Plot, rehearse: Callable[..., Performance]) -> None:
+def test_words_are_escaped_in_the_report(
+    plot: Setup, rehearse: Callable[..., SimulationResult]
+) -> None:
     done = rehearse(6, 20, "none")
-    certificate = certified(Order(plot, 6, 20, {}), done.play, done, database="SQLite")
+    certificate = certified(SimulationSpec(plot, 6, 20, {}), done.play, done, database="SQLite")
     evil = "<script>alert('x')</script>"
     shown = page(replace(certificate, broken={"P1": [evil]}, story=[evil], command=evil))
     assert "<script" not in shown
@@ -147,7 +149,7 @@ def test_the_old_name_of_the_option_works_and_says_the_new_one(
     words = ["rehearse", "--changes", "1", option, "lots"]
     done = CliRunner().invoke(build(), words)
     assert done.exit_code == 2
-    assert "--faults: there is no vice 'lots'; did you mean lost?" in done.stderr
+    assert "--faults: there is no fault 'lots'; did you mean lost?" in done.stderr
     assert ("--vices is called --faults now" in done.stderr) == (option == "--vices")
 
 

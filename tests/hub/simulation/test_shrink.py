@@ -8,23 +8,30 @@ from collections.abc import Sequence
 import pytest
 
 from hub.simulation.faults import chosen
-from hub.simulation.perform import Order
+from hub.simulation.perform import SimulationSpec
 from hub.simulation.plan import Op
 from hub.simulation.run import rehearse
-from hub.simulation.shrink import Beat, beats_of, scenes_of, shrunk
-from hub.simulation.stage import Plot
+from hub.simulation.shrink import ScriptStep, scenes_of, script_of, shrunk
+from hub.simulation.stage import Setup
 from hub.sync.changeset import ChangeSet
 
 
 def test_scenes_taken_apart_can_be_put_together() -> None:
-    beats = [Beat(1, op=Op("pull", "crm", "deals")), Beat(2, op=Op("derive")), Beat(2)]
-    assert beats_of(scenes_of(beats)) == beats
+    beats = [
+        ScriptStep(1, op=Op("pull", "crm", "deals")),
+        ScriptStep(2, op=Op("derive")),
+        ScriptStep(2),
+    ]
+    assert script_of(scenes_of(beats)) == beats
 
 
 def test_the_faults_that_a_story_does_not_need_are_taken_away() -> None:
-    beats = [Beat(1, op=Op("push", "crm", fault="lost", dies=3)), Beat(2, op=Op("derive"))]
+    beats = [
+        ScriptStep(1, op=Op("push", "crm", fault="lost", dies=3)),
+        ScriptStep(2, op=Op("derive")),
+    ]
 
-    def fails(some: Sequence[Beat]) -> bool:
+    def fails(some: Sequence[ScriptStep]) -> bool:
         return any(beat.op is not None and beat.op.dies == 3 for beat in some)
 
     (left,) = shrunk(beats, fails, until=time.monotonic() + 60)
@@ -32,10 +39,10 @@ def test_the_faults_that_a_story_does_not_need_are_taken_away() -> None:
 
 
 def test_a_broken_promise_comes_with_a_short_history(
-    plot: Plot, monkeypatch: pytest.MonkeyPatch
+    plot: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ChangeSet, "conflicts_found", lambda *_args: None)
-    order = Order(plot, 1, 60, chosen("none"), "none")
+    order = SimulationSpec(plot, 1, 60, chosen("none"), "none")
     certificate = rehearse(order, database=None, shrinking=4.0)
     assert not certificate.kept
     assert certificate.promises["P1"] == "broken" or certificate.promises["P3"] == "broken"

@@ -13,19 +13,21 @@ from sqlalchemy import Connection, event
 from hub.store import dirty, inbox, outbox, quarantine, unheard
 from hub.store.engine import Store
 from hub.store.inbox import InboxEntry
-from hub.store.outbox import LEASE, Postponed, Wish
+from hub.store.outbox import LEASE, OutboxEntry, Postponed
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 ALL = ("company", "contact", "sales_order")
 
 
-def nudge(key: str, event: str, **more: Any) -> InboxEntry:
+def notification(key: str, event: str, **more: Any) -> InboxEntry:
     usual = {"connection": "crm", "stream": "companies"}
     return InboxEntry(key=key, event_id=event, **{**usual, **more})
 
 
-def lease(store: Store, *, worker: str = "w1", now: datetime = NOW, limit: int = 10) -> list[Wish]:
+def lease(
+    store: Store, *, worker: str = "w1", now: datetime = NOW, limit: int = 10
+) -> list[OutboxEntry]:
     with store.begin() as tx:
         return outbox.lease(tx, "erp", entities=ALL, worker=worker, now=now, limit=limit)
 
@@ -42,8 +44,12 @@ def backlog(store: Store) -> dict[tuple[str, str], int]:
 
 def test_an_event_is_received_once(store: Store) -> None:
     with store.begin() as tx:
-        inbox.receive(tx, [nudge("1", "a"), nudge("1", "a"), nudge("2", "b")], now=NOW)
-        inbox.receive(tx, [nudge("1", "a"), nudge("9", "c", connection="erp")], now=LATER)
+        inbox.receive(
+            tx, [notification("1", "a"), notification("1", "a"), notification("2", "b")], now=NOW
+        )
+        inbox.receive(
+            tx, [notification("1", "a"), notification("9", "c", connection="erp")], now=LATER
+        )
         inbox.receive(tx, [], now=NOW)
         items = inbox.due(tx, "crm", "companies", now=NOW, limit=10)
     assert [item.key for item in items] == ["1", "2"]
@@ -52,8 +58,8 @@ def test_an_event_is_received_once(store: Store) -> None:
 
 def test_inbox_is_read_oldest_first_and_in_portions(store: Store) -> None:
     with store.begin() as tx:
-        inbox.receive(tx, [nudge(str(n), f"e{n}") for n in range(5)], now=NOW)
-        inbox.receive(tx, [nudge("x", "m", stream="deals", merged_into="y")], now=NOW)
+        inbox.receive(tx, [notification(str(n), f"e{n}") for n in range(5)], now=NOW)
+        inbox.receive(tx, [notification("x", "m", stream="deals", merged_into="y")], now=NOW)
         assert inbox.streams_due(tx, "crm", now=NOW) == ["companies", "deals"]
         assert inbox.streams_due(tx, "crm", now=NOW - timedelta(seconds=1)) == []
         first = inbox.due(tx, "crm", "companies", now=NOW, limit=3)
@@ -96,7 +102,7 @@ def test_two_workers_never_get_the_same_wish(store: Store) -> None:
 
     def work(name: str) -> None:
         while found := lease(store, worker=name, limit=5):
-            got[name] += [wish.golden_id for wish in found]
+            got[name] += [entry.golden_id for entry in found]
 
     threads = [threading.Thread(target=work, args=(name,)) for name in got]
     for thread in threads:
@@ -119,27 +125,27 @@ def test_a_locked_wish_is_skipped_not_waited_for(postgresql_store: Store) -> Non
 
 def test_a_fulfilled_wish_is_gone(store: Store) -> None:
     want(store, "g1")
-    wishes = lease(store)
+    entries = lease(store)
     with store.begin() as tx:
-        outbox.complete(tx, wishes)
+        outbox.complete(tx, entries)
     assert backlog(store) == {}
 
 
 def test_a_wish_made_while_it_was_being_fulfilled_stays(store: Store) -> None:
     want(store, "g1")
-    wishes = lease(store)
+    entries = lease(store)
     want(store, "g1", now=LATER)
     with store.begin() as tx:
-        outbox.complete(tx, wishes)
+        outbox.complete(tx, entries)
     again = lease(store, worker="w2", now=LATER)
-    assert [(w.golden_id, w.wish > wishes[0].wish) for w in again] == [("g1", True)]
+    assert [(w.golden_id, w.generation > entries[0].generation) for w in again] == [("g1", True)]
 
 
 def test_a_create_with_unknown_outcome_stays_so_until_fulfilled(store: Store) -> None:
     want(store, "g1")
-    wishes = lease(store)
+    entries = lease(store)
     with store.begin(durable=True) as tx:
-        unheard.mark_sent(tx, creates={w.id: {"name": "A"} for w in wishes}, updates={})
+        unheard.mark_in_flight(tx, creates={w.id: {"name": "A"} for w in entries}, updates={})
     want(store, "g1")  # wished for anew: it must still be probed first
     later = NOW + LEASE * 2
     again = lease(store, worker="w2", now=later)
@@ -150,9 +156,9 @@ def test_a_create_with_unknown_outcome_stays_so_until_fulfilled(store: Store) ->
     assert [w.state for w in lease(store, now=later)] == ["due"]
 
 
-def postpone(tx, wish, state, reason, *, due_at=LATER, **why):
+def postpone(tx, entry, state, reason, *, due_at=LATER, **why):
     """Lets a leased entry wait, or quarantines it."""
-    outbox.postpone(tx, [Postponed(wish, state, due_at, reason, **why)], now=NOW)
+    outbox.postpone(tx, [Postponed(entry, state, due_at, reason, **why)], now=NOW)
 
 
 def test_a_postponed_wish_waits_and_counts(store: Store) -> None:
@@ -178,9 +184,9 @@ def test_a_postponed_wish_waits_and_counts(store: Store) -> None:
 
 def test_a_buried_wish_that_is_wished_for_anew_comes_back(store: Store) -> None:
     want(store, "g1")
-    (wish,) = lease(store)
+    (entry,) = lease(store)
     with store.begin() as tx:
-        postpone(tx, wish, "held", "refused")
+        postpone(tx, entry, "held", "refused")
     assert lease(store, now=LATER) == []
     want(store, "g1", now=LATER)
     assert [(w.state, w.attempts) for w in lease(store, now=LATER)] == [("due", 0)]
@@ -188,19 +194,19 @@ def test_a_buried_wish_that_is_wished_for_anew_comes_back(store: Store) -> None:
 
 def test_a_wish_changed_while_it_was_refused_is_tried_again(store: Store) -> None:
     want(store, "g1")
-    (wish,) = lease(store)
+    (entry,) = lease(store)
     want(store, "g1")
     with store.begin() as tx:
-        postpone(tx, wish, "held", "refused", due_at=NOW)
+        postpone(tx, entry, "held", "refused", due_at=NOW)
     assert [w.golden_id for w in lease(store)] == ["g1"]
 
 
 def test_released_wishes_are_as_before(store: Store) -> None:
     want(store, "g1")
-    wishes = lease(store)
+    entries = lease(store)
     with store.begin() as tx:
-        outbox.release(tx, wishes)
-    assert lease(store, worker="w2") == wishes
+        outbox.release(tx, entries)
+    assert lease(store, worker="w2") == entries
 
 
 def test_replay_and_drop(store: Store) -> None:
@@ -218,7 +224,7 @@ def test_replay_and_drop(store: Store) -> None:
 def test_wake_all_spares_the_buried(store: Store) -> None:
     want(store, "g1", "g2")
     with store.begin() as tx:
-        inbox.receive(tx, [nudge("1", "a")], now=LATER)
+        inbox.receive(tx, [notification("1", "a")], now=LATER)
         one, two = outbox.lease(tx, "erp", entities=ALL, worker="w", now=NOW, limit=9)
         postpone(tx, one, "waiting", "")
         postpone(tx, two, "held", "")
@@ -251,12 +257,12 @@ def test_marks_rise_even_when_the_clock_goes_back(store: Store, back: timedelta)
 
 def test_what_waits_in_a_connection_says_why_and_is_woken_with_it(store: Store) -> None:
     with store.begin() as tx:
-        wishes = [("erp", "company", "g1"), ("erp", "company", "g2"), ("crm", "company", "g1")]
-        outbox.enqueue(tx, wishes, now=NOW)
+        entries = [("erp", "company", "g1"), ("erp", "company", "g2"), ("crm", "company", "g1")]
+        outbox.enqueue(tx, entries, now=NOW)
         for name in ("erp", "crm"):
-            for wish in outbox.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=1):
+            for entry in outbox.lease(tx, name, entities=["company"], worker="w", now=NOW, limit=1):
                 why = f"held in {name}"
-                postpone(tx, wish, "waiting", why)
+                postpone(tx, entry, "waiting", why)
         assert quarantine.write_reasons(tx, "erp", ["g1", "g2"]) == {"g1": "held in erp"}
         outbox.resume_held(tx, "erp", now=NOW)
         for name, number in (("erp", 2), ("crm", 0)):
@@ -284,11 +290,11 @@ def test_derivations_that_follow_from_derivations_come_last(store: Store) -> Non
 def test_what_is_wished_for_while_it_is_fulfilled_is_not_lost(postgresql_store: Store) -> None:
     store = postgresql_store
     want(store, "g1")
-    wishes = lease(store)
+    entries = lease(store)
 
     def fulfil() -> None:
         with store.begin() as tx:
-            outbox.complete(tx, wishes)
+            outbox.complete(tx, entries)
 
     interrupted(store, lambda tx: outbox.enqueue(tx, [("erp", "company", "g1")], now=NOW), fulfil)
     assert backlog(store) == {("erp", "due"): 1}
@@ -297,7 +303,7 @@ def test_what_is_wished_for_while_it_is_fulfilled_is_not_lost(postgresql_store: 
 def test_what_becomes_due_while_it_is_derived_is_not_lost(postgresql_store: Store) -> None:
     store = postgresql_store
 
-    def soil() -> None:
+    def mark_dirty() -> None:
         with store.begin() as tx:
             dirty.mark(tx, ["g1"], now=NOW)
 
@@ -305,7 +311,7 @@ def test_what_becomes_due_while_it_is_derived_is_not_lost(postgresql_store: Stor
         with store.begin() as tx:
             dirty.clear(tx, dirty.due(tx, limit=9)[0])
 
-    interrupted(store, lambda tx: dirty.mark(tx, ["g1"], now=LATER), soil, derive)
+    interrupted(store, lambda tx: dirty.mark(tx, ["g1"], now=LATER), mark_dirty, derive)
     with store.read() as tx:
         assert set(dirty.due(tx, limit=9)[0]) == {"g1"}
 

@@ -13,7 +13,7 @@ from hub.store.golden import Golden, add_golden
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def wish(tx: Connection, *ids: str) -> dict[str, int]:
+def entry(tx: Connection, *ids: str) -> dict[str, int]:
     """Wants these in the ERP; returns golden id -> wish id."""
     outbox.enqueue(tx, [("erp", "company", golden_id) for golden_id in ids], now=NOW)
     given = {"entities": ["company"], "worker": "w", "now": NOW, "limit": 10}
@@ -26,17 +26,17 @@ def thing(name: str, merged_into: str | None = None) -> Golden:
 
 def test_creates_and_updates_are_told_apart(store: Store) -> None:
     with store.begin() as tx:
-        ids = wish(tx, "a", "b", "c")
+        ids = entry(tx, "a", "b", "c")
         sent = {"creates": {ids["a"]: {"name": "A"}}, "updates": {ids["b"]: {"name": "B"}}}
-        unheard.mark_sent(tx, **sent)
+        unheard.mark_in_flight(tx, **sent)
         everybody = ["a", "b", "c"]
         assert unheard.creates(tx, "erp", "company") == {"a": {"name": "A"}}
         assert unheard.creates_of(tx, "erp", everybody) == {"a": {"name": "A"}}
         assert unheard.creates_of(tx, "erp", ["b"]) == unheard.creates(tx, "crm", "company") == {}
         assert unheard.updates(tx, "erp", everybody) == {"b": {"name": "B"}}
-        unheard.heard_of(tx, "erp", everybody)
+        unheard.confirm(tx, "erp", everybody)
         assert unheard.updates(tx, "erp", everybody) == {}
-        unheard.mark_unsent(tx, ids.values())
+        unheard.mark_not_sent(tx, ids.values())
         assert unheard.creates(tx, "erp", "company") == {}
 
 
@@ -45,9 +45,9 @@ def test_a_create_stays_with_what_was_merged_and_an_update_goes_to_the_survivor(
 ) -> None:
     with store.begin() as tx:
         add_golden(tx, [thing("a", "c"), thing("b", "c"), thing("c")])
-        ids = wish(tx, "a", "b")
+        ids = entry(tx, "a", "b")
         told = {"name": "B", "phone": "2"}
-        unheard.mark_sent(tx, creates={ids["a"]: {"name": "A"}}, updates={ids["b"]: told})
+        unheard.mark_in_flight(tx, creates={ids["a"]: {"name": "A"}}, updates={ids["b"]: told})
         for loser in ("a", "b"):
             unheard.inherit(tx, ["erp"], loser, "c", paths=["phone"])
             outbox.cancel_for(tx, ["erp"], loser)
@@ -59,8 +59,8 @@ def test_a_create_stays_with_what_was_merged_and_an_update_goes_to_the_survivor(
 def test_what_the_survivor_was_told_itself_is_newer(store: Store) -> None:
     with store.begin() as tx:
         add_golden(tx, [thing("a", "b"), thing("b")])
-        ids = wish(tx, "a", "b")
+        ids = entry(tx, "a", "b")
         told = {ids["a"]: {"name": "A", "phone": "1"}, ids["b"]: {"name": "B"}}
-        unheard.mark_sent(tx, creates={}, updates=told)
+        unheard.mark_in_flight(tx, creates={}, updates=told)
         unheard.inherit(tx, ["crm", "erp"], "a", "b", paths=["name", "phone"])
         assert unheard.updates(tx, "erp", ["b"]) == {"b": {"name": "B", "phone": "1"}}

@@ -20,7 +20,7 @@ from connectors.memory import MemorySystem
 from hub.settings import load_settings
 from hub.store import outbox
 from hub.store.links import links_by_key
-from hub.store.outbox import Wish
+from hub.store.outbox import OutboxEntry
 from hub.store.runs import Tally
 from hub.sync.context import Hub
 from hub.sync.ingest.page import ingest
@@ -87,7 +87,7 @@ class Desk:
         assert tally.adds_up
         return tally, len(said)
 
-    def enqueued(self, connection: str, entity: str) -> list[Wish]:
+    def enqueued(self, connection: str, entity: str) -> list[OutboxEntry]:
         """Leases all that is due, as a push does."""
         with self.hub.store.begin() as tx:
             return outbox.lease(
@@ -248,26 +248,26 @@ def test_a_page_costs_the_same_whatever_becomes_of_it(desk: Desk, kind: str) -> 
 
 
 def down(desk: Desk, _count: int) -> None:
-    desk.erp.misbehave(down=True)
+    desk.erp.inject_faults(down=True)
 
 
 def lost(desk: Desk, _count: int) -> None:
-    desk.erp.misbehave(script=("lost",))
+    desk.erp.inject_faults(script=("lost",))
 
 
 def busy(desk: Desk, _count: int) -> None:
-    desk.erp.misbehave(script=("rate",))
+    desk.erp.inject_faults(script=("rate",))
 
 
 def refused(desk: Desk, _count: int) -> None:
-    desk.erp.misbehave("refused:1", seed=1)
+    desk.erp.inject_faults("refused:1", seed=1)
 
 
 def fine(desk: Desk, _count: int) -> None:
-    desk.erp.misbehave()
+    desk.erp.inject_faults()
 
 
-def _batch(desk: Desk, entries: Sequence[Wish], tally: Tally) -> Batch:
+def _batch(desk: Desk, entries: Sequence[OutboxEntry], tally: Tally) -> Batch:
     target = desk.hub.connection("erp")
     return Batch(desk.hub, target, tally, {entry.id: entry for entry in entries})
 

@@ -16,7 +16,7 @@ from hub.flows.settings import FlowSettings
 from hub.store.engine import Store
 from hub.sync.context import Connection, Hub
 from hub.web.app import create_app
-from hub.web.webhooks import Doors
+from hub.web.webhooks import ReceiverConfig
 
 STREAMS = {"crm": ("companies", "deals"), "erp": ("parties",)}
 
@@ -39,7 +39,7 @@ def _channel(name: str, stream: str, connector: Any) -> Any:
 
 async def _scrape(hub: Hub) -> dict[str, dict[tuple[str, ...], float]]:
     connectors = {name: one.connector for name, one in hub.connections.items()}
-    transport = httpx.ASGITransport(create_app(hub, Doors(connectors, frozenset({"crm"}))))
+    transport = httpx.ASGITransport(create_app(hub, ReceiverConfig(connectors, frozenset({"crm"}))))
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as http:
         text = (await http.get("/metrics")).text
     found: dict[str, dict[tuple[str, ...], float]] = {}

@@ -29,7 +29,7 @@ from hub.store.tables import inbox as inbox_table
 from hub.sync.context import Connection, Hub
 from hub.web.app import create_app
 from hub.web.inbox import Inbox
-from hub.web.webhooks import Doors
+from hub.web.webhooks import ReceiverConfig
 
 SECRET = "open sesame"
 
@@ -61,9 +61,9 @@ def hub(store: Store, caller: Caller) -> Hub:
     return Hub(store, made, {}, {}, FlowSettings())
 
 
-def app_of(hub: Hub, **doors: Any) -> Starlette:
+def app_of(hub: Hub, **receivers: Any) -> Starlette:
     connectors = {name: one.connector for name, one in hub.connections.items()}
-    return create_app(hub, Doors(connectors, frozenset({"crm"}), **doors))
+    return create_app(hub, ReceiverConfig(connectors, frozenset({"crm"}), **receivers))
 
 
 def ask(
@@ -409,7 +409,7 @@ def test_our_own_mistakes_tell_the_caller_nothing(
     def fail(body: bytes) -> Any:
         raise KeyError("Jane Doe")
 
-    monkeypatch.setattr(caller.connector, "nudges", fail)
+    monkeypatch.setattr(caller.connector, "notifications", fail)
     answer = post(app_of(hub), *signed("1"))
     assert refusal(answer) == (500, "Tulay made a mistake")
     assert "Jane" not in answer.text

@@ -1,0 +1,54 @@
+"""Tells an unexpected error without its words: they may quote customer data, or a secret.
+
+Kind and places are enough to find a mistake of ours, and are all that a log may have of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+#: What `logging` hands to a formatter.
+_Caught = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+def redacted(error: BaseException) -> str:
+    """Returns kind and places of an error and of what caused it, the innermost place first.
+
+    >>> try:
+    ...     {}["Acme, Dock 1"]
+    ... except KeyError as error:
+    ...     redacted(error).partition(" at ")[0]
+    'KeyError'
+    """
+    lines = [_line(error)]
+    cause = error.__cause__ or error.__context__
+    while cause is not None and len(lines) < 5:
+        lines.append(f"after {_line(cause)}")
+        cause = cause.__cause__ or cause.__context__
+    return "; ".join(lines)
+
+
+def _line(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{_short(frame.filename)}:{frame.lineno}" for frame in reversed(frames)]
+    kind = type(error)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    return f"{name} at {' < '.join(places) or 'an unknown place'}"
+
+
+def _short(filename: str) -> str:
+    path = Path(filename)
+    return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT) else path.name
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats log lines; of an exception it shows what `told` says."""
+
+    def formatException(self, ei: _Caught) -> str:  # noqa: N802 - logging's name
+        """Returns kind and places."""
+        return "" if ei[1] is None else redacted(ei[1])

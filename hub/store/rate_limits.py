@@ -1,0 +1,133 @@
+"""The ledger of rate limits in the database: one row per connection, locked while it is decided.
+
+Has connections of its own that wait for seconds only. It is never asked while the same thread holds
+a writing transaction, which on SQLite would wait for itself.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from connectors.kit.ledger import Claim, Grant, LedgerError
+from hub.model.rate_limits import RateLimitState, Reservation, close, day_of, reserve
+from hub.store.engine import Store, upsert
+from hub.store.tables import accounts
+
+#: Seconds that asking may take. Reading goes on more carefully when it takes longer.
+PATIENCE = 2
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class DatabaseLedger:
+    """Counts the calls of one connection for all processes on this database."""
+
+    def __init__(
+        self, store: Store, connection: str, *, clock: Callable[[], float] | None = None
+    ) -> None:
+        self._main = store
+        self._store = store.beside(PATIENCE)
+        self._connection = connection
+        self._clock = clock
+        # Not the worker's name: one process may open the same connection twice.
+        self._who = uuid.uuid4().hex[:12]
+
+    def reserve(self, claim: Claim) -> Grant:
+        """Takes a report and answers with the next grant. Raises: LedgerError."""
+        grant: Grant | None = None
+
+        def decide(account: RateLimitState, now: float) -> RateLimitState:
+            nonlocal grant
+            account, grant = reserve(account, claim, who=self._who, now=now)
+            return account
+
+        self._change(decide)
+        assert grant is not None
+        return grant
+
+    def close(self, seconds: float) -> None:
+        """Stops everyone for so long. Raises: LedgerError."""
+        self._change(lambda account, now: close(account, seconds, now))
+
+    def closed(self) -> float:
+        """Returns the seconds for which everyone is stopped. Raises: LedgerError."""
+        query = select(accounts.c.closed_until).where(accounts.c.connection == self._connection)
+        try:
+            with self._store.read() as tx:
+                until = tx.execute(query).scalar()
+                return 0.0 if until is None else max(0.0, _seconds(until) - self._now(tx))
+        except SQLAlchemyError as error:
+            raise LedgerError(type(error).__name__) from error
+
+    def _change(self, decide: Callable[[RateLimitState, float], RateLimitState]) -> None:
+        if self._main.writing:
+            raise LedgerError("a writing transaction is open; connectors are called outside of any")
+        try:
+            with self._store.begin() as tx:
+                account = self._locked(tx)
+                # Asked for after the lock was given: it may have taken a while.
+                self._save(tx, decide(account, self._now(tx)))
+        except SQLAlchemyError as error:
+            raise LedgerError(type(error).__name__) from error
+
+    def _locked(self, tx: Transaction) -> RateLimitState:
+        query = select(accounts).where(accounts.c.connection == self._connection).with_for_update()
+        row = tx.execute(query).first()
+        if row is None:
+            fresh = {"connection": self._connection, "blocks": [], "day": "", "used": 0}
+            upsert(tx, accounts, [fresh], key=["connection"], update=[])
+            row = tx.execute(query).one()
+        return RateLimitState(
+            blocks=tuple(Reservation(*block) for block in row.blocks),
+            closed_until=0.0 if row.closed_until is None else _seconds(row.closed_until),
+            day=row.day,
+            used=row.used,
+            daily=row.daily,
+            limits={lane: tuple(limit) for lane, limit in (row.limits or {}).items()},
+        )
+
+    def _save(self, tx: Transaction, account: RateLimitState) -> None:
+        blocks = [[b.who, b.lane, b.bulk, b.count, b.until, b.open] for b in account.blocks]
+        until = _EPOCH + timedelta(seconds=account.closed_until) if account.closed_until else None
+        tx.execute(
+            update(accounts)
+            .where(accounts.c.connection == self._connection)
+            .values(
+                blocks=blocks,
+                closed_until=until,
+                day=account.day,
+                used=account.used,
+                daily=account.daily,
+                limits=dict(account.limits),
+            )
+        )
+
+    def _now(self, tx: Transaction) -> float:
+        if self._clock is not None:
+            return self._clock()
+        if self._store.embedded:
+            return time.time()
+        # Hosts differ in what time it is; the database is one.
+        return float(tx.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
+
+
+def _seconds(moment: datetime) -> float:
+    return (moment - _EPOCH).total_seconds()
+
+
+def usage(tx: Transaction, *, now: datetime) -> Mapping[str, tuple[int, int | None]]:
+    """Returns connection -> calls of this day (UTC), and calls a day that the system allows."""
+    query = select(accounts.c.connection, accounts.c.day, accounts.c.used, accounts.c.daily)
+    today = day_of(_seconds(now))
+    found: dict[str, Any] = {}
+    for name, day, used, daily in tx.execute(query):
+        found[name] = (used if day == today else 0, daily)
+    return found

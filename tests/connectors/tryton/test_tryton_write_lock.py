@@ -1,0 +1,26 @@
+"""Writers to one database take turns."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from connectors.tryton.write_lock import turn
+
+
+def test_nobody_writes_while_somebody_does(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    waiting, inside = threading.Event(), threading.Event()
+
+    def second() -> None:
+        waiting.set()
+        with turn(lock):
+            inside.set()
+
+    with turn(lock):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(10)
+        assert not inside.wait(0.2)
+    assert inside.wait(10)
+    thread.join(10)

@@ -1,0 +1,175 @@
+"""Many small runs together are as surprising as a big one; ordinary busy days are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.kit.contract import Notification
+from hub.model.change_limits import ChangeLimit
+from hub.store.streams import stream_state
+from hub.sync.derive import derive
+from hub.sync.drain import drain
+from hub.sync.ingest.pull import pull
+from hub.sync.push.push import push
+from hub.sync.receive import receive
+
+
+@pytest.fixture
+def many(world):
+    """Thirty customers, deletions that travel, and limits to match: 10 records, 20 %."""
+    world.restart(policies={"company": {"delete": "propagate"}}, limit=ChangeLimit(records=10))
+    for n in range(30):
+        world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
+    world.quiet()
+    return world
+
+
+def told(world, key):
+    """A webhook comes, and is looked at by itself; what follows is written."""
+    world.clock.later(seconds=10)
+    event = f"e{key}{world.clock.at.timestamp()}"
+    receive(world.hub, "crm", [Notification("companies", key, event)])
+    drain(world.hub, "crm")
+    derive(world.hub)
+    push(world.hub, "erp")
+
+
+def delete_one_by_one(world, keys):
+    for key in keys:
+        world.crm.delete("companies", key)
+        told(world, key)
+
+
+def change_one_by_one(world, keys, text):
+    for key in keys:
+        world.crm.edit("companies", key, industry=text)
+        told(world, key)
+
+
+def test_a_flood_of_deletions_one_by_one_is_stopped(many):
+    world = many
+    delete_one_by_one(world, list(world.crm.records("companies")))
+    assert len(world.erp.records("parties")) == 20
+    report = world.sync()
+    assert list(report.paused) == ["crm.companies"]
+    assert "11 records were deleted" in report.paused["crm.companies"]
+    assert "tulay resume crm companies --accept" in report.paused["crm.companies"]
+
+
+def test_it_is_stopped_on_postgresql_too(world_on_postgresql):
+    world = world_on_postgresql
+    world.restart(policies={"company": {"delete": "propagate"}}, limit=ChangeLimit(records=5))
+    for n in range(12):
+        world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
+    world.quiet()
+    delete_one_by_one(world, list(world.crm.records("companies")))
+    assert len(world.erp.records("parties")) == 7
+    assert list(world.sync().paused) == ["crm.companies"]
+
+
+def test_a_flood_of_changes_is_stopped_and_a_person_who_looked_is_asked_once(many):
+    world = many
+    keys = list(world.crm.records("companies"))
+    change_one_by_one(world, keys[:20], "Shipping")
+    assert sum("branch" in p for p in world.erp.records("parties").values()) == 15
+    assert list(world.sync().paused) == ["crm.companies"]
+    world.resume("crm", "companies", accept=True)
+    world.agree()
+    assert sum("branch" in p for p in world.erp.records("parties").values()) == 20
+    change_one_by_one(world, keys[20:25], "Rail")
+    assert not world.sync().paused
+    world.agree()
+
+
+def test_many_changes_of_a_few_records_are_no_surprise(many):
+    world = many
+    keys = list(world.crm.records("companies"))[:8]
+    for number in range(4):
+        change_one_by_one(world, keys, f"Branch {number}")
+    assert not world.sync().paused
+    world.agree()
+
+
+def test_a_busy_day_is_no_surprise(many):
+    world = many
+    keys = list(world.crm.records("companies"))
+    for start in range(0, 30, 10):
+        change_one_by_one(world, keys[start : start + 10], "Shipping")
+        world.clock.later(minutes=60)
+    for part in (keys[:9], keys[9:18]):
+        delete_one_by_one(world, part)
+        world.clock.later(minutes=60)
+    assert not world.sync().paused
+    world.agree()
+    assert len(world.erp.records("parties")) == 12
+
+
+def test_a_first_load_is_no_surprise_and_neither_is_what_matches_it(world):
+    world.restart(limit=ChangeLimit(records=10))
+    for n in range(30):
+        world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
+        world.erp.create("parties", title=f"ACME {n}", website=f"acme{n}.example", branch="Ships")
+    assert world.quiet().paused == {}
+    world.agree()
+    assert len(world.golden("company")) == 30
+
+
+@pytest.fixture
+def emptied(many):
+    """Most customers were deleted in the CRM, and a person said that this is right there."""
+    world = many
+    keys = list(world.crm.records("companies"))
+    for key in keys[:20]:
+        world.crm.delete("companies", key)
+    assert list(world.sync().paused) == ["crm.companies"]
+    world.resume("crm", "companies", accept=True)
+    world.crm.edit("companies", keys[25], name="Acme SE")
+    return world
+
+
+def test_deletions_that_would_empty_the_other_side_wait_for_a_person(emptied):
+    world = emptied
+    report = world.sync()
+    assert list(report.paused) == ["erp.parties"]
+    assert "20 records were deleted elsewhere" in report.paused["erp.parties"]
+    assert "tulay resume erp parties --accept" in report.paused["erp.parties"]
+    parties = world.erp.records("parties")
+    assert len(parties) == 30, "nothing is deleted before a person has looked"
+    assert "Acme SE" in {p["title"] for p in parties.values()}, "the rest goes on"
+    assert {w.reason for w in world.set_aside("erp")} == {report.paused["erp.parties"]}
+    assert list(world.sync().paused) == ["erp.parties"]
+    assert [r.kind for r in world.runs() if r.state == "paused"] == ["push", "pull"]
+
+
+def test_a_person_who_looked_lets_them_be_deleted_once(emptied):
+    world = emptied
+    world.sync()
+    world.resume("erp", "parties", accept=True)
+    world.agree()
+    assert len(world.erp.records("parties")) == 10
+    with world.store.read() as tx:
+        assert not stream_state(tx, "erp", "parties").accepted
+
+
+def test_resuming_without_consent_asks_again(emptied):
+    world = emptied
+    world.sync()
+    world.resume("erp", "parties")
+    assert list(world.sync().paused) == ["erp.parties"]
+    assert len(world.erp.records("parties")) == 30
+
+
+def test_deletions_by_the_hub_count_together_however_they_come(many):
+    """The source is trusted; what the hub deletes in the ERP is measured all the same."""
+    world = many
+    keys = list(world.crm.records("companies"))
+    for start in range(0, 30, 6):
+        world.clock.later(minutes=1)
+        world.restart(limit=ChangeLimit(share=1.0))
+        for key in keys[start : start + 6]:
+            world.crm.delete("companies", key)
+        pull(world.hub, "crm", "companies")
+        world.restart(limit=ChangeLimit(records=10))
+        push(world.hub, "erp")
+    assert len(world.erp.records("parties")) == 24
+    assert list(world.sync().paused) == ["erp.parties"]

@@ -1,0 +1,226 @@
+"""Merges, and other workers, while nobody has heard yet what became of our own writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from connectors.kit.errors import UnavailableError
+from hub.store.engine import Store
+from hub.store.golden import Golden
+from hub.sync.ingest.pull import pull
+from hub.sync.push.push import push
+from hub.sync.run import sync
+from tests.scenarios.landscape import Landscape, Place
+from tests.scenarios.simulation import World
+from tests.scenarios.two_sides import ASK, FACTS, later
+from tests.scenarios.verdict import kept, remember
+
+#: A variant that the quick suite leaves to the simulations.
+MORE = partial(pytest.param, marks=pytest.mark.simulation)
+
+
+@pytest.fixture
+def made(fresh_store: Callable[[], Store]) -> Callable[..., World]:
+    """Makes a CRM and an ERP that writes names in capitals; `facts` are the ERP's."""
+    store = fresh_store()
+
+    def make(*, page: int = 100, **facts: object) -> World:
+        theirs = FACTS.model_copy(update=facts)
+        places = (
+            Place("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
+            Place("erp", {"name": "upper"}, theirs, offset=0.0, page=page, lag=0.0),
+        )
+        return World(Landscape(places, {"company": ASK, "contact": ASK}), store.engine, kept=kept)
+
+    return make
+
+
+def living(world: World) -> list[Golden]:
+    """Lets the world come to rest; returns the golden records that live."""
+    later(world)
+    sync(world.hub)
+    sync(world.hub)
+    for system in world.systems.values():
+        system.forget_writes()
+    assert sync(world.hub).changed == 0
+    assert [w for system in world.systems.values() for w in system.writes] == []
+    memory = remember(world)
+    assert memory.entries == memory.letters == {}
+    return [golden for golden in memory.golden.values() if golden.merged_into is None]
+
+
+@pytest.mark.parametrize("page", [100, MORE(1)])
+@pytest.mark.parametrize("once", [None, MORE("once")])
+@pytest.mark.parametrize("deletions", ["pages", "sweep"])
+def test_what_is_merged_into_a_record_that_we_made_and_never_heard_of_is_one_with_it(
+    made: Callable[..., World], page: int, once: str | None, deletions: str
+) -> None:
+    world = made(page=page, once=once, deletions=deletions)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    first = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    crm.create("companies", code="c2", name="Acme Works", phone="2")
+    pull(world.hub, "crm", "companies")
+    erp.inject_faults(script=("row_lost",))
+    push(world.hub, "erp")
+    erp.inject_faults()
+    erp.merge("companies", "1", into="2")
+    later(world)
+    (golden,) = living(world)
+    assert (golden.values["code"], golden.values["name"]) == ("c2", "Acme Works")
+    assert list(erp.records("companies")) == ["2"]
+    assert {crm.get("companies", key)["name"] for key in (first, "2")} <= {"Acme", "Acme Works"}
+
+
+@pytest.mark.parametrize("winner", [0, 1])
+@pytest.mark.parametrize("once", [None, MORE("once")])
+@pytest.mark.parametrize("pushed", [False, True])
+def test_what_was_merged_while_we_made_one_of_the_two_elsewhere_is_no_third_thing(
+    made: Callable[..., World], winner: int, once: str | None, pushed: bool
+) -> None:
+    world = made(once=once)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    keys = [crm.create("companies", code="c1", name="Acme")]
+    sync(world.hub)
+    keys.append(crm.create("companies", code="c2", name="Acme Works"))
+    pull(world.hub, "crm", "companies")
+    erp.inject_faults(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    erp.inject_faults()
+    crm.merge("companies", keys[1 - winner], into=keys[winner])
+    later(world)
+    pull(world.hub, "crm", "companies")
+    if pushed:
+        later(world, hours=1)
+        push(world.hub, "erp")
+    (golden,) = living(world)
+    assert golden.values["name"] == ("Acme", "Acme Works")[winner]
+    assert list(crm.records("companies")) == [keys[winner]]
+    assert len(erp.records("companies")) == 2
+
+
+@pytest.mark.parametrize("winner", [0, 1])
+@pytest.mark.parametrize("once", [None, MORE("once")])
+@pytest.mark.parametrize("page", [100, MORE(1)])
+def test_two_that_we_made_and_never_heard_of_are_one_when_they_are_merged(
+    made: Callable[..., World], winner: int, once: str | None, page: int
+) -> None:
+    world = made(once=once, page=page, batch=1)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    names = ("Acme", "Beta")
+    keys = [crm.create("companies", code=name, name=name) for name in names]
+    pull(world.hub, "crm", "companies")
+    erp.inject_faults(script=("row_lost", "row_lost"))
+    push(world.hub, "erp")
+    erp.inject_faults()
+    assert len(erp.records("companies")) == 2
+    crm.merge("companies", keys[1 - winner], into=keys[winner])
+    (golden,) = living(world)
+    assert golden.values["name"] == names[winner]
+    assert list(crm.records("companies")) == [keys[winner]]
+    # They were two there before they were merged here: one is written to.
+    assert names[winner].upper() in [r["name"] for r in erp.records("companies").values()]
+    links = [link for link in remember(world).links if link.connection == "erp"]
+    assert {link.golden_id for link in links} == {golden.id}
+    assert len(links) == 2
+    assert [link.is_primary for link in links].count(True) == 1
+
+
+@pytest.mark.parametrize("once", [None, MORE("once")])
+@pytest.mark.parametrize("pulled", [False, True])
+@pytest.mark.parametrize("seconds", [1, 30])
+def test_what_we_made_and_never_heard_of_is_not_made_again_for_what_it_was_merged_into(
+    made: Callable[..., World], once: str | None, pulled: bool, seconds: int
+) -> None:
+    world = made(once=once)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    first = crm.create("companies", code="Acme", name="Acme")
+    pull(world.hub, "crm", "companies")
+    erp.inject_faults(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    erp.inject_faults()
+    second = crm.create("companies", code="Beta", name="Beta")
+    if pulled:
+        pull(world.hub, "crm", "companies")
+    crm.merge("companies", first, into=second)
+    # After a second the old wish still waits, and only that of the survivor is due.
+    later(world, seconds=seconds)
+    pull(world.hub, "crm", "companies")
+    push(world.hub, "erp")
+    later(world, hours=1)
+    push(world.hub, "erp")
+    (golden,) = living(world)
+    assert golden.values["name"] == "Beta"
+    assert [r["name"] for r in erp.records("companies").values()] == ["BETA"]
+
+
+@pytest.mark.parametrize("page", [100, MORE(1)])
+@pytest.mark.parametrize("deletions", ["pages", "sweep"])
+@pytest.mark.parametrize("known", [False, True])
+def test_an_update_that_nobody_heard_of_is_not_taken_for_words_of_the_merged_record(
+    made: Callable[..., World], page: int, deletions: str, known: bool
+) -> None:
+    world = made(page=page, deletions=deletions)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1")
+    if known:
+        erp.create("companies", code="c2")
+    sync(world.hub)
+    if not known:
+        erp.create("companies", code="c2")
+    crm.edit("companies", key, name="Acme")
+    pull(world.hub, "crm", "companies")
+    erp.inject_faults(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    erp.inject_faults()
+    ours = next(k for k, r in erp.records("companies").items() if r["code"] == "c1")
+    other = next(k for k, r in erp.records("companies").items() if r["code"] == "c2")
+    assert erp.get("companies", ours)["name"] == "ACME"
+    third = erp.create("companies", erp.get("companies", ours))
+    erp.merge("companies", other, into=third)
+    erp.merge("companies", ours, into=third)
+    assert "ACME" not in {golden.values.get("name") for golden in living(world)}
+    assert crm.get("companies", key)["name"] == "Acme"
+
+
+def test_a_record_that_another_worker_recognises_while_we_make_one_is_kept_beside_it(
+    made: Callable[..., World],
+) -> None:
+    world = made()
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    erp.create("companies", code="c1", name="Acme")
+    pull(world.hub, "erp", "companies")
+    mine = crm.create("companies", code="c1", name="Acme")
+    crm.hooks.before_write.append(lambda _stream: pull(world.colleague, "crm", "companies"))
+    push(world.hub, "crm")
+    crm.hooks.before_write.clear()
+    (golden,) = living(world)
+    links = [link for link in remember(world).links if link.connection == "crm"]
+    assert {(link.golden_id, link.key == mine, link.is_primary) for link in links} == {
+        (golden.id, True, True),
+        (golden.id, False, False),
+    }
+
+
+@pytest.mark.parametrize("page", [100, MORE(1)])
+@pytest.mark.parametrize("deletions", ["pages", "sweep"])
+def test_a_survivor_that_is_read_before_its_merge_is_looked_at_is_no_new_thing(
+    made: Callable[..., World], page: int, deletions: str
+) -> None:
+    world = made(page=page, deletions=deletions)
+    crm, erp = world.systems["crm"], world.systems["erp"]
+    key = crm.create("companies", code="c1", name="Acme")
+    sync(world.hub)
+    crm.edit("companies", key, name="Beta")
+    erp.merge("companies", "1", into=erp.create("companies", erp.get("companies", "1")))
+    later(world)
+    (golden,) = living(world)
+    assert golden.values["name"] == "Beta"
+    # Where only a sweep tells of merges, it was one for a while.
+    assert len(remember(world).golden) == (1 if deletions == "pages" else 2)

@@ -1,0 +1,107 @@
+"""Automations that answer each other: the field is paused, a person is told, the rest goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from hub.flows import orders
+from hub.store import dirty, quarantine
+from hub.sync.derive import derive
+from hub.sync.operate.resolve import resolve_conflict
+
+
+def insist(system, stream, key, field, value):
+    """An automation over there that sets a field again whenever somebody changed it."""
+
+    def automation(written):
+        if written == stream and system.get(stream, key).get(field) != value:
+            system.edit(stream, key, {field: value})
+
+    system.hooks.after_write.append(automation)
+
+
+@pytest.fixture
+def fight(world):
+    company, party = world.customer()
+    world.agree()
+    insist(world.crm, "companies", company, "name", "ACME")
+    insist(world.erp, "parties", party, "title", "Acme Holding")
+    world.crm.edit("companies", company, name="ACME")
+    for _ in range(4):
+        world.sync()
+    return company, party
+
+
+def test_two_automations_that_answer_each_other_are_stopped(world, fight):
+    company, party = fight
+    (conflict,) = world.conflicts()
+    assert conflict.path == "name"
+    assert conflict.reason.startswith("crm and erp fight: name flipped more than 10 times")
+    world.crm.forget_writes()
+    world.erp.forget_writes()
+    world.quiet()
+    assert not world.crm.writes
+    assert not world.erp.writes
+    # everything else of this customer still goes through
+    world.crm.edit("companies", company, domain="acme-holding.example")
+    world.quiet()
+    assert world.erp.get("parties", party)["website"] == "acme-holding.example"
+
+
+def test_a_person_ends_the_fight(world, fight):
+    company, party = fight
+    world.crm.hooks.after_write.clear()
+    world.erp.hooks.after_write.clear()
+    (conflict,) = world.conflicts()
+    resolve_conflict(world.hub, conflict.id, "ours")
+    world.agree()
+    assert world.crm.get("companies", company)["name"] == world.erp.get("parties", party)["title"]
+    assert not world.conflicts()
+
+
+def test_somebody_who_types_a_lot_fights_with_nobody(world):
+    company, party = world.customer()
+    for number in range(15):
+        world.crm.edit("companies", company, name=f"Acme {number}")
+        world.quiet()
+    assert not world.conflicts()
+    assert world.erp.get("parties", party)["title"] == "Acme 14"
+
+
+def test_without_a_limit_they_go_on(world):
+    company, party = world.customer()
+    world.agree()
+    world.hub.reversals = 0
+    insist(world.crm, "companies", company, "name", "ACME")
+    insist(world.erp, "parties", party, "title", "Acme Holding")
+    world.crm.edit("companies", company, name="ACME")
+    assert not any(world.sync().quiet for _ in range(3))
+    assert not world.conflicts()
+
+
+def test_flows_that_chase_each_other_are_ended_with_a_letter(world, shop, monkeypatch):
+    shop["deal"](stage="won")
+    world.agree()
+    numbers = iter(range(10_000))
+    (order,) = world.golden("sales_order")
+    (deal,) = [g for g in world.golden("opportunity") if g.values.get("stage") == "won"]
+
+    def chased(deal, *others, **options):
+        return orders.Derived(order.id, "sales_order", {"description": f"{next(numbers)}"}, "x")
+
+    def shown(order):
+        return {"order_state": f"state {next(numbers)}"}
+
+    monkeypatch.setattr(orders, "won_deal_to_order", chased)
+    monkeypatch.setattr(orders, "order_on_deal", shown)
+    with world.hub.store.begin() as tx:
+        dirty.mark(tx, [deal.id], now=world.clock())
+    derive(world.hub)
+    (letter,) = [one for one in world.letters() if one.source == "chain"]
+    assert "without coming to rest" in letter.reason
+    monkeypatch.undo()
+    with world.hub.store.begin() as tx:
+        quarantine.retry(tx, [letter.id], now=world.clock())
+    derive(world.hub)
+    assert not [one for one in world.letters() if one.source == "chain"]
+    world.agree()

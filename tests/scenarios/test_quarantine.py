@@ -1,0 +1,83 @@
+"""A record that cannot be taken in yet is not made a second time, and holds up nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from hub.store import quarantine
+from hub.sync.ingest.pull import pull
+from hub.sync.operate.resolve import decide_review
+from hub.sync.push.push import push
+
+NOWHERE = {"street": "Dock 1", "postcode": "20095", "town": "Hamburg", "country": "Atlantis"}
+
+
+@pytest.fixture
+def unreadable(world):
+    """A party that nobody can read, and the same customer in the CRM."""
+    party = world.erp.create(
+        "parties", title="ACME", website="www.acme.example", address=dict(NOWHERE)
+    )
+    world.quiet()
+    assert [letter.key for letter in world.letters()] == [party]
+    world.crm.create("companies", name="Acme", domain="acme.example")
+    world.crm.create("companies", name="Zenith", domain="zenith.example")
+    world.quiet()
+    return party
+
+
+def test_what_cannot_be_read_there_is_not_made_a_second_time(world, unreadable):
+    assert [p["title"] for p in world.erp.records("parties").values()] == ["ACME", "Zenith"]
+    (entry,) = world.set_aside()
+    assert f"parties {unreadable} in erp" in entry.reason
+    world.erp.edit("parties", unreadable, address={"country": "DE"})
+    world.agree()
+    assert len(world.erp.records("parties")) == len(world.crm.records("companies")) == 2
+    assert world.letters() == world.set_aside() == []
+
+
+def test_what_a_person_no_longer_waits_for_is_made(world, unreadable):
+    with world.hub.store.begin() as tx:
+        quarantine.drop(tx, [letter.id for letter in world.letters()])
+    world.clock.later(hours=2)
+    world.quiet()
+    assert len(world.erp.records("parties")) == 3
+
+
+def test_what_was_deleted_there_while_it_was_set_aside_is_made(world, unreadable):
+    world.erp.delete("parties", unreadable)
+    world.agree()
+    assert [p["title"] for p in world.erp.records("parties").values()] == ["Zenith", "Acme"]
+
+
+def test_a_contact_that_waits_for_its_company_is_not_made_a_second_time(world):
+    world.map("contacts", "people")
+    party = world.erp.create("parties", title="Zenith", website="zenith.example")
+    world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example", party=party)
+    world.crm.create("contacts", last="Lee", email="Ann@acme.example")
+    pull(world.hub, "erp", "people")
+    pull(world.hub, "crm", "contacts")
+    push(world.hub, "erp")
+    assert len(world.erp.records("people")) == 1
+    world.agree()
+    assert len(world.erp.records("people")) == len(world.crm.records("contacts")) == 1
+    assert world.letters() == world.set_aside() == []
+
+
+def test_a_record_under_review_is_not_made_a_second_time_for_somebody_new(world):
+    for n in "AB":
+        world.crm.create("companies", name=f"Acme {n}", domain="acme.example")
+    world.restart(policies={"company": {"create": ["crm"]}})
+    world.quiet()
+    world.erp.create("parties", title="Acme", website="acme.example")
+    world.quiet()
+    (review,) = world.reviews()
+    world.restart(policies={})
+    world.crm.create("companies", name="Acme C", domain="acme.example")
+    world.quiet()
+    assert len(world.erp.records("parties")) == 1
+    decide_review(world.hub, review.id, review.candidates[0])
+    world.clock.later(hours=2)
+    world.quiet()
+    assert world.reviews() == world.set_aside() == []
+    assert len(world.erp.records("parties")) == 2

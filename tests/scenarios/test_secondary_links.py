@@ -1,0 +1,223 @@
+"""Of the records that a thing has in a stream one is written to, whatever goes and comes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.kit.errors import UnavailableError
+from hub.store import audit
+from hub.store.runs import Tally
+from hub.sync.ingest.page import ingest
+from hub.sync.ingest.pull import pull
+from hub.sync.ingest.read_record import Origin
+from hub.sync.ingest.sweep import sweep
+from hub.sync.push.push import push
+
+
+def test_what_is_typed_into_a_further_record_reaches_the_one_that_is_written_to(world):
+    company, party = world.customer()
+    other, further = world.customer(name="Acme Shipping", domain="ship.example")
+    world.crm.merge("companies", other, into=company)
+    # Nothing but what is typed next is different in the two records of the ERP.
+    world.crm.edit("companies", company, name="Acme Shipping", domain="ship.example")
+    world.quiet()
+    world.erp.edit("parties", further, branch="Shipping")
+    world.agree()
+    assert world.crm.get("companies", company)["industry"] == "Shipping"
+    assert world.erp.get("parties", party)["branch"] == "Shipping"
+
+
+@pytest.fixture
+def twice(world):
+    """A company that is there once in the CRM and twice in the ERP: (company, party, further)."""
+    company, party = world.customer()
+    other, further = world.customer(name="Acme Shipping", domain="ship.example")
+    world.crm.merge("companies", other, into=company)
+    world.quiet()
+    return company, party, further
+
+
+@pytest.mark.parametrize("delete", ["keep", "propagate"])
+@pytest.mark.parametrize("swept", [False, True])
+def test_who_deletes_one_of_two_records_of_a_thing_has_not_deleted_the_thing(
+    world, twice, delete, swept
+):
+    company, party, further = twice
+    world.restart(policies={"company": {"delete": delete}})
+    if swept:
+        world.only_sweeps()
+    world.erp.delete("parties", party)
+    if swept:
+        sweep(world.hub, "erp", "parties")
+    world.agree()
+    world.crm.edit("companies", company, name="Acme SE")
+    world.agree()
+    assert world.erp.get("parties", further)["title"] == "Acme SE"
+    world.erp.edit("parties", further, title="Acme from the ERP")
+    world.agree()
+    assert world.crm.get("companies", company)["name"] == "Acme from the ERP"
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_an_auditor_sees_what_lives_and_is_not_written_to(world, twice, monkeypatch, forgotten):
+    _company, party, further = twice
+    if forgotten:
+        monkeypatch.setattr("hub.sync.ingest.deletions.next_primaries", lambda *_args: {})
+    world.erp.delete("parties", party)
+    world.quiet()
+    with world.store.read() as tx:
+        found = audit.unwritten(tx)
+    assert found == ([("erp", "parties", further)] if forgotten else [])
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_who_deletes_both_records_of_a_thing_has_deleted_the_thing(world, twice, at_once):
+    _company, party, further = twice
+    world.restart(policies={"company": {"delete": "propagate"}})
+    for key in (party, further):
+        world.erp.delete("parties", key)
+        if not at_once:
+            world.quiet()
+    world.agree()
+    assert world.crm.records("companies") == world.erp.records("parties") == {}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_of_two_deleted_records_the_one_that_is_restored_is_written_to(
+    world, twice, first, at_once
+):
+    company, *parties = twice
+    for key in parties:
+        world.erp.delete("parties", key)
+        if not at_once:
+            world.quiet()
+    world.quiet()
+    world.erp.restore("parties", parties[first])
+    world.agree()
+    world.crm.edit("companies", company, name="Acme SE")
+    world.agree()
+    assert world.erp.get("parties", parties[first])["title"] == "Acme SE"
+    world.erp.restore("parties", parties[1 - first])
+    world.agree()
+    with world.store.read() as tx:
+        assert audit.unwritten(tx) == []
+
+
+def test_of_two_records_that_are_merged_over_there_the_survivor_is_written_to(world, twice):
+    company, party, further = twice
+    world.erp.merge("parties", party, into=further)
+    world.agree()
+    world.crm.edit("companies", company, name="Acme SE")
+    world.agree()
+    assert world.erp.get("parties", further)["title"] == "Acme SE"
+    with world.store.read() as tx:
+        assert audit.unwritten(tx) == []
+
+
+def test_who_deletes_a_thing_has_deleted_both_records_of_it_elsewhere(world, twice):
+    company, _party, _further = twice
+    world.restart(policies={"company": {"delete": "propagate"}})
+    world.crm.delete("companies", company)
+    world.agree()
+    assert world.crm.records("companies") == world.erp.records("parties") == {}
+
+
+def test_what_refers_to_a_thing_of_which_one_record_is_deleted_follows_the_other(world, twice):
+    company, party, further = twice
+    world.map("contacts", "people")
+    world.crm.create("contacts", last="Lee", email="lee@acme.example", company=company)
+    world.quiet()
+    (person,) = world.erp.records("people")
+    assert world.erp.get("people", person)["party"] == party
+    world.erp.delete("parties", party)
+    world.erp.edit("people", person, party=None)
+    world.agree()
+    assert world.erp.get("people", person)["party"] == further
+
+
+def test_a_third_record_takes_the_place_of_one_that_was_deleted_and_is_the_last(world, monkeypatch):
+    """One was deleted, the further one merged into a third: it is written to, none is made anew.
+
+    So it is in databases in which the further one has not taken the place by itself.
+    """
+    monkeypatch.setattr("hub.sync.ingest.deletions.next_primaries", lambda *_args: {})
+    company, party = world.customer()
+    other, further = world.customer(name="Acme Shipping", domain="ship.example")
+    world.crm.merge("companies", other, into=company)
+    world.quiet()
+    world.erp.delete("parties", party)
+    world.quiet()
+    world.only_sweeps()
+    stranger = world.erp.create("parties", title="Bolt", website="bolt.example")
+    world.erp.inject_faults("merged")
+    third = world.erp.merge("parties", further, into=stranger)
+    pull(world.hub, "erp", "parties")
+    sweep(world.hub, "erp", "parties")
+    world.agree()
+    for name in ("Zenith", "Nadir", "Acme"):
+        for key in world.crm.records("companies"):
+            world.crm.edit("companies", key, industry=name)
+        world.agree()
+    assert list(world.erp.records("parties")) == [third]
+    assert world.erp.get("parties", third)["branch"] == "Acme"
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_one_of_two_new_records_of_a_thing_is_written_to_when_the_other_is_gone(world, gone):
+    merged, kept = (
+        world.crm.create("companies", name=name, domain=f"{name.lower()}.example")
+        for name in ("Acme", "Zenith")
+    )
+    pull(world.hub, "crm", "companies")
+    world.erp.inject_faults(script=("lost",))
+    with pytest.raises(UnavailableError):
+        push(world.hub, "erp")
+    world.crm.merge("companies", merged, into=kept)
+    pull(world.hub, "crm", "companies")
+    channel = world.hub.connection("erp").channel("parties")
+    parties = list(world.erp.records("parties"))
+    both = channel.connector.fetch("parties", parties)
+    world.erp.delete("parties", deleted := parties.pop(gone))
+    told = channel.connector.fetch("parties", [deleted])
+    with world.store.begin() as tx:
+        for page, origin in ((told, Origin.FETCHED), (both, Origin.LISTED)):
+            tally = Tally(world.hub.fresh_id(), "pull", "erp", "parties", world.clock())
+            ingest(world.hub, tx, channel, page=page, tally=tally, origin=origin)
+            assert tally.adds_up
+    world.agree()
+    with world.store.read() as tx:
+        assert audit.unwritten(tx) == []
+    world.crm.edit("companies", kept, name="Acme SE")
+    world.agree()
+    (party,) = parties
+    assert world.erp.get("parties", party)["title"] == "Acme SE"
+
+
+def test_of_two_that_became_one_while_they_were_made_elsewhere_one_is_written_to(
+    world, monkeypatch
+):
+    merged, kept = (
+        world.crm.create("companies", name=name, domain=f"{name.lower()}.example")
+        for name in ("Acme", "Zenith")
+    )
+    pull(world.hub, "crm", "companies")
+    other = world.another_worker()
+    connector = world.hub.connection("erp").channel("parties").connector
+    write = connector.write
+
+    def merging(stream, writes):
+        done = write(stream, writes)
+        if merged in world.crm.records("companies"):
+            world.crm.merge("companies", merged, into=kept)
+            pull(other, "crm", "companies")
+        return done
+
+    monkeypatch.setattr(connector, "write", merging)
+    world.quiet()
+    assert len(world.erp.records("parties")) == 2
+    with world.store.read() as tx:
+        assert audit.unwritten(tx) == []
+    world.crm.edit("companies", kept, name="Acme SE")
+    world.agree()
+    assert "Acme SE" in [party["title"] for party in world.erp.records("parties").values()]
