@@ -25,7 +25,7 @@ class Lane:
 LANES = (Lane("live", 15 * 60), Lane("pull", 60 * 60), Lane("bulk", 12 * 60 * 60))
 
 #: Kind of work -> lane.
-_LANE_OF = {"drain": "live", "push": "live", "derive": "live", "tidy": "live"} | {
+_LANE_OF = {"inbox": "live", "push": "live", "derive": "live", "tidy": "live"} | {
     "pull": "pull",
     "sweep": "bulk",
 }

@@ -29,7 +29,6 @@ _LEAST = 24
 #: What a word about a state looks like on a terminal.
 STYLES = {
     "error": "bold red",
-    "red": "bold red",
     "failed": "bold red",
     "paused": "bold red",
     "held": "red",

@@ -26,7 +26,6 @@ from hub.sync.operate.entries import counted, entries, unnamed
 #: Runs shown.
 _RUNS = 10
 #: State as it is stored -> state as people read it.
-_STATES = {"red": "inconsistent"}
 
 
 Row = Mapping[str, Any]
@@ -95,16 +94,16 @@ def _connection(
     hub: Hub, name: str, state: ConnectionState, backlog: Mapping[tuple[str, str], int]
 ) -> dict[str, Any]:
     one = hub.connections[name]
-    waiting = {kind: backlog.get((name, kind), 0) for kind in ("inbox", "due", "sent")}
+    waiting = {kind: backlog.get((name, kind), 0) for kind in ("inbox", "due", "in_flight")}
     return {
         "connection": name,
         "system": one.system,
         "role": one.role,
         "paused_at": state.paused_at,
         "reason": state.reason if state.paused_at else None,
-        "heard_at": state.heard_at,
+        "notified_at": state.notified_at,
         "to_read": waiting["inbox"],
-        "to_write": waiting["due"] + waiting["sent"],
+        "to_write": waiting["due"] + waiting["in_flight"],
     }
 
 
@@ -128,7 +127,7 @@ def _stream(hub: Hub, connection: str, stream: str, row: StreamState) -> dict[st
 
 def _run(run: Run) -> dict[str, Any]:
     names = ("kind", "connection", "stream", "started_at", "finished_at", "seen", "same", "changed")
-    rest = ("skipped", "buried", "written", "state", "reason")
+    rest = ("skipped", "quarantined", "written", "state", "reason")
     return {name: getattr(run, name) for name in (*names, *rest)}
 
 
@@ -191,7 +190,7 @@ def _draw_runs(screen: Screen, found: Mapping[str, Any], now: datetime) -> None:
                 r["same"],
                 r["changed"],
                 r["written"],
-                _STATES.get(r["state"], r["state"]),
+                r["state"],
             )
             for r in found["runs"]
         ],
@@ -230,9 +229,8 @@ def _failing(runs: list[Row]) -> Iterator[tuple[str, str]]:
     succeeded: set[tuple[str, str]] = set()
     for run in runs:  # the newest first
         place = (run["kind"], _where(run))
-        state = _STATES.get(run["state"], run["state"])
-        if run["state"] == "red" or (run["state"] == "failed" and place not in succeeded):
-            bad[(*place, run["connection"], str(state), str(run["reason"]))] += 1
+        if run["state"] == "inconsistent" or (run["state"] == "failed" and place not in succeeded):
+            bad[(*place, run["connection"], str(run["state"]), str(run["reason"]))] += 1
         elif run["state"] == "done":
             succeeded.add(place)
     for (kind, where, connection, state, reason), count in bad.items():

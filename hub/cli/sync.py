@@ -100,12 +100,12 @@ def summed(tallies: Sequence[Tally]) -> list[dict[str, Any]]:
                 "kind": tally.kind,
                 "connection": tally.connection,
                 "stream": tally.stream,
-                **dict.fromkeys(("seen", "same", "changed", "buried", "written"), 0),
+                **dict.fromkeys(("seen", "same", "changed", "quarantined", "written"), 0),
                 "skipped": {},
                 "adds_up": True,
             },
         )
-        for name in ("seen", "same", "changed", "buried", "written"):
+        for name in ("seen", "same", "changed", "quarantined", "written"):
             row[name] += getattr(tally, name)
         for reason, count in tally.skipped.items():
             row["skipped"][reason] = row["skipped"].get(reason, 0) + count
@@ -114,7 +114,7 @@ def summed(tallies: Sequence[Tally]) -> list[dict[str, Any]]:
 
 
 def _draw(screen: Screen, report: Report, people: Sequence[Matter]) -> None:
-    rows = [r for r in summed(report.tallies) if r["seen"] or r["written"] or r["buried"]]
+    rows = [r for r in summed(report.tallies) if r["seen"] or r["written"] or r["quarantined"]]
     screen.table(
         ["run", "where", "seen", "same", "changed", "written", "set aside"],
         [
@@ -125,7 +125,7 @@ def _draw(screen: Screen, report: Report, people: Sequence[Matter]) -> None:
                 r["same"],
                 r["changed"],
                 r["written"],
-                r["buried"],
+                r["quarantined"],
             )
             for r in rows
         ],

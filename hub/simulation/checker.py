@@ -71,7 +71,7 @@ def judged(play: Play) -> CheckResult:
         verdict.duplicates += 1
         verdict.add(finding)
     with stage.store.read() as tx:
-        red = audit.runs_by_state(tx).get("red", 0)
+        red = audit.runs_by_state(tx).get("inconsistent", 0)
     if red:
         verdict.add(Finding("P10", f"{red} runs are red: their counts do not add up"))
     return verdict

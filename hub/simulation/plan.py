@@ -114,7 +114,7 @@ class Plan:
             for kind, often in (("pull", 0.75), ("sweep", 0.05))
             if chance.random() < often
         ]
-        found += [Op("drain", name) for name in self.streams if chance.random() < 0.7]
+        found += [Op("inbox", name) for name in self.streams if chance.random() < 0.7]
         found += [Op("derive")] if chance.random() < 0.7 else []
         found += [Op("push", name) for name in self.streams if chance.random() < 0.8]
         if chance.random() < self.faults.get("stale", 0.0):
@@ -128,7 +128,7 @@ class Plan:
         return found
 
     def _op(self, op: Op, chance: random.Random, steps: Iterator[Step]) -> Op:
-        working = op.kind in ("pull", "sweep", "drain", "push", "again")
+        working = op.kind in ("pull", "sweep", "inbox", "push", "again")
         if not working:
             return op
         writing = op.kind in ("push", "again")

@@ -37,14 +37,14 @@ from hub.store.runs import Tally
 from hub.store.streams import all_streams, save_stream
 from hub.sync.context import Hub
 from hub.sync.derive import derive
-from hub.sync.drain import drain
+from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
 from hub.sync.ingest.read_record import Origin
 from hub.sync.ingest.sweep import sweep
+from hub.sync.ingest.webhooks import receive
 from hub.sync.operate.resolve import resolve_conflict
 from hub.sync.push.push import push
-from hub.sync.receive import receive
 from mappings.kit.errors import MappingError
 
 #: What a defect of the hub may raise.
@@ -270,8 +270,8 @@ class Play:
     def _sweep(self, hub: Hub, op: Op) -> None:
         self.count(sweep(hub, op.connection, op.stream))
 
-    def _drain(self, hub: Hub, op: Op) -> None:
-        self.count(drain(hub, op.connection))
+    def _inbox(self, hub: Hub, op: Op) -> None:
+        self.count(process_inbox(hub, op.connection))
 
     def _push(self, hub: Hub, op: Op) -> None:
         push(hub, op.connection)
@@ -340,7 +340,7 @@ class Play:
     _WORK: ClassVar[Mapping[str, Callable[[Play, Hub, Op], None]]] = {
         "pull": _pull,
         "sweep": _sweep,
-        "drain": _drain,
+        "inbox": _inbox,
         "push": _push,
         "again": _again,
         "derive": _derive,

@@ -21,7 +21,7 @@ class ConnectionState:
     #: Fingerprint of the fields that `prepare` has created.
     prepared: str | None = None
     #: When it last sent a notification.
-    heard_at: datetime | None = None
+    notified_at: datetime | None = None
     #: Which process renews its tokens.
     leased_by: str | None = None
 
@@ -36,7 +36,7 @@ _STATES = select(
     connections.c.paused_at,
     connections.c.reason,
     connections.c.prepared,
-    connections.c.heard_at,
+    connections.c.notified_at,
     connections.c.leased_by,
 )
 

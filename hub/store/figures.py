@@ -13,7 +13,7 @@ from hub.store.outbox import backlog
 from hub.store.tables import conflicts, dirty, quarantine, reviews, runs, streams
 
 #: Where an outbox entry, or a notification (inbox), can be.
-BACKLOG_STATES = ("inbox", "due", "sent", "waiting", "held")
+BACKLOG_STATES = ("inbox", "due", "in_flight", "waiting", "held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class RunFigures:
     seen: int
     changed: int
     written: int
-    buried: int
+    quarantined: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,6 @@ def _counts(tx: Connection, query: Select[Any]) -> dict[str, int]:
 
 def _runs(tx: Connection, since: datetime) -> list[RunFigures]:
     what = (runs.c.kind, runs.c.connection, runs.c.stream, runs.c.state)
-    sums = (func.sum(c) for c in (runs.c.seen, runs.c.changed, runs.c.written, runs.c.buried))
+    sums = (func.sum(c) for c in (runs.c.seen, runs.c.changed, runs.c.written, runs.c.quarantined))
     query = select(*what, func.count(), *sums).where(runs.c.started_at >= since).group_by(*what)
     return [RunFigures(*row[:5], *map(int, row[5:])) for row in tx.execute(query)]

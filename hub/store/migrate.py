@@ -15,7 +15,7 @@ from hub.store.engine import Store
 from hub.store.tables import metadata
 
 #: The revision that `tables.py` describes.
-HEAD = "0010"
+HEAD = "0011"
 
 _FOLDER = Path(__file__).with_name("migrations")
 

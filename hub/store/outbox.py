@@ -47,7 +47,7 @@ def enqueue(tx: Connection, entries: Collection[tuple[str, str, str]], *, now: d
             "entity": entity,
             "golden_id": golden_id,
             "state": "due",
-            "wish": 1,
+            "generation": 1,
             "due_at": now,
             "attempts": 0,
             "first_at": now,
@@ -64,10 +64,10 @@ def _enqueueing(dialect: str) -> Any:
     statement = inserting(dialect, outbox)
     # One that was there already gets a new wish. A create whose outcome is unknown stays so.
     again = {
-        "wish": outbox.c.wish + 1,
+        "generation": outbox.c.generation + 1,
         "due_at": statement.excluded.due_at,
         "attempts": 0,
-        "state": case((outbox.c.state == "sent", "sent"), else_="due"),
+        "state": case((outbox.c.state == "in_flight", "in_flight"), else_="due"),
     }
     return statement.on_conflict_do_update(index_elements=["connection", "golden_id"], set_=again)
 
@@ -93,7 +93,14 @@ def lease(
         rows = tx.execute(_ENTRIES_DUE, {**given, "_entity": entity, "_limit": limit})
         found = [
             OutboxEntry(
-                r.id, r.connection, r.entity, r.golden_id, r.state, r.wish, r.attempts, r.sent
+                r.id,
+                r.connection,
+                r.entity,
+                r.golden_id,
+                r.state,
+                r.generation,
+                r.attempts,
+                r.sent_values,
             )
             for r in rows
         ]
@@ -106,7 +113,7 @@ def lease(
 
 _FREE_AND_DUE = and_(
     outbox.c.connection == bindparam("_connection"),
-    outbox.c.state.in_(("due", "sent")),
+    outbox.c.state.in_(("due", "in_flight")),
     outbox.c.due_at <= bindparam("_now"),
     or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < bindparam("_now")),
 )
@@ -129,16 +136,16 @@ _UNLEASED = {"leased_by": None, "leased_until": None}
 
 def complete(tx: Connection, entries: Iterable[OutboxEntry]) -> None:
     """Clears entries, but not those that were enqueued again in the meantime."""
-    rows = [{"_id": entry.id, "_wish": entry.generation} for entry in entries]
+    rows = [{"_id": entry.id, "_generation": entry.generation} for entry in entries]
     if rows:
         tx.execute(_COMPLETE, rows)
         ids = [row["_id"] for row in rows]
-        tx.execute(CHANGE_ENTRIES, {"_ids": ids, **_UNLEASED, "state": "due", "sent": None})
+        tx.execute(CHANGE_ENTRIES, {"_ids": ids, **_UNLEASED, "state": "due", "sent_values": None})
         quarantine.resolve_writes(tx, ids)
 
 
 _COMPLETE = delete(outbox).where(
-    outbox.c.id == bindparam("_id"), outbox.c.wish == bindparam("_wish")
+    outbox.c.id == bindparam("_id"), outbox.c.generation == bindparam("_generation")
 )
 
 
@@ -170,7 +177,7 @@ def postpone(tx: Connection, postponed: Sequence[Postponed], *, now: datetime) -
         return
     states = {"due": "due", "waiting": "due", "held": "held"}
     rows = [
-        {**_released(one), "_wish": one.entry.generation, "_state": states[str(one.state)]}
+        {**_released(one), "_generation": one.entry.generation, "_state": states[str(one.state)]}
         for one in decided
     ]
     tx.execute(_POSTPONE_AS, rows)
@@ -185,7 +192,7 @@ def _released(one: Postponed) -> dict[str, Any]:
 def _problem(one: Postponed, now: datetime) -> dict[str, Any]:
     given = {
         "id": one.entry.id,
-        "wish": one.entry.generation,
+        "generation": one.entry.generation,
         "state": one.state,
         "cause": one.cause.value,
         "reason": one.reason,
@@ -198,7 +205,7 @@ def _problem(one: Postponed, now: datetime) -> dict[str, Any]:
 
 _POSTPONE = CHANGE_ENTRY.values(attempts=outbox.c.attempts + 1)
 _POSTPONE_AS = _POSTPONE.values(
-    state=case((outbox.c.wish > bindparam("_wish"), "due"), else_=bindparam("_state"))
+    state=case((outbox.c.generation > bindparam("_generation"), "due"), else_=bindparam("_state"))
 )
 
 
@@ -238,7 +245,7 @@ def cancel_for(tx: Connection, connections: Iterable[str], golden_id: str) -> No
 _CANCEL_FOR = delete(outbox).where(
     among(outbox.c.connection, "_connections"),
     outbox.c.golden_id == bindparam("_id"),
-    outbox.c.state != "sent",
+    outbox.c.state != "in_flight",
 )
 
 
@@ -278,7 +285,7 @@ _DUE_COUNTS = select(
     .scalar_subquery(),
     select(func.count())
     .select_from(outbox)
-    .where(outbox.c.state.in_(("due", "sent")), outbox.c.due_at <= bindparam("_now"))
+    .where(outbox.c.state.in_(("due", "in_flight")), outbox.c.due_at <= bindparam("_now"))
     .scalar_subquery(),
     select(func.count()).select_from(dirty).scalar_subquery(),
 )

@@ -278,7 +278,7 @@ def _put_writes(dialect: str) -> Any:
         now,
         now,
         outbox.c.id,
-    ).where(outbox.c.id == bindparam("_id"), outbox.c.wish == bindparam("_wish"))
+    ).where(outbox.c.id == bindparam("_id"), outbox.c.generation == bindparam("_generation"))
     names = [*_KEY, *given, "attempts", "since", "last_at", "outbox_id"]
     statement = inserting(dialect, quarantine).from_select(names, wanted)
     changing = {name: statement.excluded[name] for name in (*given, "last_at", "outbox_id")}
@@ -400,7 +400,9 @@ _OF_WRITES = select(quarantine.c.outbox_id).where(
     among(quarantine.c.id, "_ids"), quarantine.c.outbox_id.is_not(None)
 )
 _RETRY = _ENTRIES.where(quarantine.c.outbox_id.is_(None))
-_RETRY_WRITES = update(outbox).where(outbox.c.id.in_(_OF_WRITES)).values(wish=outbox.c.wish + 1)
+_RETRY_WRITES = (
+    update(outbox).where(outbox.c.id.in_(_OF_WRITES)).values(generation=outbox.c.generation + 1)
+)
 _DROP_WRITES = delete(quarantine).where(
     among(quarantine.c.id, "_ids"), quarantine.c.outbox_id.is_not(None)
 )

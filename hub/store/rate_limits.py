@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from connectors.kit.ledger import Claim, Grant, LedgerError
 from hub.model.rate_limits import RateLimitState, Reservation, close, day_of, reserve
 from hub.store.engine import Store, upsert
-from hub.store.tables import accounts
+from hub.store.tables import rate_limits
 
 #: Seconds that asking may take. Reading goes on more carefully when it takes longer.
 PATIENCE = 2
@@ -36,6 +36,7 @@ class DatabaseLedger:
         self._main = store
         self._store = store.beside(PATIENCE)
         self._connection = connection
+        self._mine = rate_limits.c.connection == connection
         self._clock = clock
         # Not the worker's name: one process may open the same connection twice.
         self._who = uuid.uuid4().hex[:12]
@@ -59,7 +60,9 @@ class DatabaseLedger:
 
     def closed(self) -> float:
         """Returns the seconds for which everyone is stopped. Raises: LedgerError."""
-        query = select(accounts.c.closed_until).where(accounts.c.connection == self._connection)
+        query = select(rate_limits.c.closed_until).where(
+            rate_limits.c.connection == self._connection
+        )
         try:
             with self._store.read() as tx:
                 until = tx.execute(query).scalar()
@@ -79,11 +82,11 @@ class DatabaseLedger:
             raise LedgerError(type(error).__name__) from error
 
     def _locked(self, tx: Transaction) -> RateLimitState:
-        query = select(accounts).where(accounts.c.connection == self._connection).with_for_update()
+        query = select(rate_limits).where(self._mine).with_for_update()
         row = tx.execute(query).first()
         if row is None:
             fresh = {"connection": self._connection, "blocks": [], "day": "", "used": 0}
-            upsert(tx, accounts, [fresh], key=["connection"], update=[])
+            upsert(tx, rate_limits, [fresh], key=["connection"], update=[])
             row = tx.execute(query).one()
         return RateLimitState(
             blocks=tuple(Reservation(*block) for block in row.blocks),
@@ -98,8 +101,8 @@ class DatabaseLedger:
         blocks = [[b.who, b.lane, b.bulk, b.count, b.until, b.open] for b in account.blocks]
         until = _EPOCH + timedelta(seconds=account.closed_until) if account.closed_until else None
         tx.execute(
-            update(accounts)
-            .where(accounts.c.connection == self._connection)
+            update(rate_limits)
+            .where(self._mine)
             .values(
                 blocks=blocks,
                 closed_until=until,
@@ -125,7 +128,9 @@ def _seconds(moment: datetime) -> float:
 
 def usage(tx: Transaction, *, now: datetime) -> Mapping[str, tuple[int, int | None]]:
     """Returns connection -> calls of this day (UTC), and calls a day that the system allows."""
-    query = select(accounts.c.connection, accounts.c.day, accounts.c.used, accounts.c.daily)
+    query = select(
+        rate_limits.c.connection, rate_limits.c.day, rate_limits.c.used, rate_limits.c.daily
+    )
     today = day_of(_seconds(now))
     found: dict[str, Any] = {}
     for name, day, used, daily in tx.execute(query):

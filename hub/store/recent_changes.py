@@ -1,4 +1,4 @@
-"""Known records that were touched lately: each counts once, and only for the time of the limit."""
+"""Known records that changed lately: each counts once, and only for the time of the limit."""
 
 from __future__ import annotations
 
@@ -9,57 +9,59 @@ from sqlalchemy import Connection, and_, func, select
 
 from hub.model.change_limits import RecentChanges
 from hub.store.engine import upsert
-from hub.store.tables import golden, links, outbox, touched
+from hub.store.tables import golden, links, outbox, recent_changes
 
 
 def note(
-    tx: Connection, connection: str, stream: str, whats: Mapping[str, str], *, now: datetime
+    tx: Connection, connection: str, stream: str, kinds: Mapping[str, str], *, now: datetime
 ) -> None:
-    """Notes {key: changed | gone | deleted}; of a record touched before, what is newer holds."""
+    """Notes {key: changed | gone | deleted}; the newer kind of a record replaces the older."""
     rows = [
-        {"connection": connection, "stream": stream, "key": key, "what": what, "touched_at": now}
-        for key, what in whats.items()
+        {"connection": connection, "stream": stream, "key": key, "kind": kind, "changed_at": now}
+        for key, kind in kinds.items()
     ]
-    upsert(tx, touched, rows, key=["connection", "stream", "key"], update=["what", "touched_at"])
+    upsert(
+        tx, recent_changes, rows, key=["connection", "stream", "key"], update=["kind", "changed_at"]
+    )
 
 
-def forget(tx: Connection, connection: str, stream: str, *, whats: Iterable[str]) -> None:
-    """Forgets what was touched in a stream: a person has accepted it."""
+def forget(tx: Connection, connection: str, stream: str, *, kinds: Iterable[str]) -> None:
+    """Forgets the changes of a stream: a person has accepted them."""
     tx.execute(
-        touched.delete().where(
-            touched.c.connection == connection,
-            touched.c.stream == stream,
-            touched.c.what.in_(list(whats)),
+        recent_changes.delete().where(
+            recent_changes.c.connection == connection,
+            recent_changes.c.stream == stream,
+            recent_changes.c.kind.in_(list(kinds)),
         )
     )
 
 
 def forget_before(tx: Connection, connection: str, stream: str, *, before: datetime) -> None:
-    """Forgets what was touched in a stream so long ago that it counts no more."""
+    """Forgets the changes of a stream that are too old to count."""
     tx.execute(
-        touched.delete().where(
-            touched.c.connection == connection,
-            touched.c.stream == stream,
-            touched.c.touched_at < before,
+        recent_changes.delete().where(
+            recent_changes.c.connection == connection,
+            recent_changes.c.stream == stream,
+            recent_changes.c.changed_at < before,
         )
     )
 
 
 def lately(tx: Connection, connection: str, stream: str) -> tuple[RecentChanges, int]:
-    """Counts what was noted of a stream: seen over there, and deleted by the hub."""
+    """Counts what was noted of a stream: in the remote system, and deletions by the hub."""
     query = (
-        select(touched.c.what, func.count())
-        .where(touched.c.connection == connection, touched.c.stream == stream)
-        .group_by(touched.c.what)
+        select(recent_changes.c.kind, func.count())
+        .where(recent_changes.c.connection == connection, recent_changes.c.stream == stream)
+        .group_by(recent_changes.c.kind)
     )
-    counts = {what: int(number) for what, number in tx.execute(query)}
+    counts = {kind: int(number) for kind, number in tx.execute(query)}
     seen = RecentChanges(counts.get("changed", 0), counts.get("gone", 0))
     return seen, counts.get("deleted", 0)
 
 
 def deletes_waiting(tx: Connection, connection: str, stream: str) -> int:
-    """Counts the wishes that would delete a record of a stream."""
-    link_of_wish = and_(
+    """Counts the outbox entries that would delete a record of a stream."""
+    link_of_entry = and_(
         links.c.golden_id == outbox.c.golden_id,
         links.c.connection == connection,
         links.c.stream == stream,
@@ -70,7 +72,7 @@ def deletes_waiting(tx: Connection, connection: str, stream: str) -> int:
         select(func.count())
         .select_from(outbox)
         .join(golden, and_(golden.c.id == outbox.c.golden_id, golden.c.deleted_at.is_not(None)))
-        .join(links, link_of_wish)
+        .join(links, link_of_entry)
         .where(outbox.c.connection == connection, outbox.c.state != "held")
     )
     return int(tx.execute(query).scalar_one())

@@ -11,15 +11,18 @@ from hub.model.change_limits import RecentChanges
 from hub.store.tables import runs
 
 #: What a run can be; inconsistent ones (`red`) have counts that do not add up.
-RUN_STATES = ("running", "done", "failed", "paused", "stopped", "red")
+RUN_STATES = ("running", "done", "failed", "paused", "stopped", "inconsistent")
 
 #: What a run counts, and takes over from a page that was stored.
-_COUNTS = ("seen", "same", "changed", "skipped", "buried", "written", "touched", "gone")
+_COUNTS = ("seen", "same", "changed", "skipped", "quarantined", "written", "touched", "gone")
 
 
 @dataclass(slots=True)
 class Tally:
-    """What one run saw and did. seen = same + changed + skipped + buried, or the run is red."""
+    """What one run saw and did.
+
+    A run is inconsistent unless seen = same + changed + skipped + quarantined.
+    """
 
     id: str
     kind: str
@@ -30,7 +33,7 @@ class Tally:
     same: int = 0
     changed: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
-    buried: int = 0
+    quarantined: int = 0
     written: int = 0
     #: Known records whose values changed or which were deleted: what a surprise is measured by.
     touched: int = 0
@@ -63,7 +66,7 @@ class Tally:
     @property
     def adds_up(self) -> bool:
         """Says whether every record seen is accounted for."""
-        return self.seen == self.same + self.changed + sum(self.skipped.values()) + self.buried
+        return self.seen == self.same + self.changed + sum(self.skipped.values()) + self.quarantined
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Run:
     same: int
     changed: int
     skipped: dict[str, int]
-    buried: int
+    quarantined: int
     written: int
     #: running | done | failed | paused | stopped | red (counts do not add up)
     state: str
@@ -128,7 +131,7 @@ def save_run(
         "same": tally.same,
         "changed": tally.changed,
         "skipped": tally.skipped or None,
-        "buried": tally.buried,
+        "quarantined": tally.quarantined,
         "written": tally.written,
     }
     end = {"state": state, "finished_at": finished_at, "reason": reason}
@@ -151,6 +154,6 @@ def forget_runs(tx: Connection, *, quiet: datetime, all_before: datetime) -> int
         & (runs.c.state == "done")
         & (runs.c.changed == 0)
         & (runs.c.written == 0)
-        & (runs.c.buried == 0)
+        & (runs.c.quarantined == 0)
     )
     return tx.execute(runs.delete().where(idle | (runs.c.started_at < all_before))).rowcount

@@ -181,14 +181,14 @@ outbox = Table(
     Column("connection", String(80), nullable=False),
     Column("entity", String(40), nullable=False),
     Column("golden_id", _ID, nullable=False),
-    #: due | sent (a create whose outcome is unknown) | held (in quarantine until retried)
+    #: due | in_flight (a create whose outcome is unknown) | held (in quarantine until retried)
     Column("state", String(10), nullable=False),
-    #: Raised by every new wish; a push only clears the wish it has seen.
-    Column("wish", Integer, nullable=False, default=1),
+    #: Raised whenever the record is wanted again; a push only completes the generation it has read.
+    Column("generation", Integer, nullable=False, default=1),
     Column("due_at", Instant, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     #: The values of a write whose outcome is unknown.
-    Column("sent", Json),
+    Column("sent_values", Json),
     Column("leased_by", String(80)),
     Column("leased_until", Instant),
     Column("first_at", Instant, nullable=False),
@@ -352,15 +352,16 @@ connections = Table(
     Column("tokens", LargeBinary),
     #: Fingerprint of the fields that `prepare` has created.
     Column("prepared", String(64)),
-    Column("heard_at", Instant),
+    #: When a webhook last notified us.
+    Column("notified_at", Instant),
     #: Who renews the tokens now, and until when nobody else does.
     Column("leased_by", String(80)),
     Column("leased_until", Instant),
 )
 
 #: What all processes together have used of a connection's rate limits.
-accounts = Table(
-    "accounts",
+rate_limits = Table(
+    "rate_limits",
     metadata,
     Column("connection", String(80), primary_key=True),
     #: Calls given to processes that may still be in somebody's window: see hub.model.rate_limits.
@@ -399,16 +400,16 @@ work = Table(
     Column("leased_until", Instant),
 )
 
-#: Known records that were touched lately, once each: what floods of small runs are measured by.
-touched = Table(
-    "touched",
+#: Known records that changed lately, once each: by them, many small runs are measured together.
+recent_changes = Table(
+    "recent_changes",
     metadata,
     Column("connection", String(80), primary_key=True),
     Column("stream", String(80), primary_key=True),
     Column("key", String(200), primary_key=True),
-    #: changed | gone (it was so over there), deleted (by the hub)
-    Column("what", String(10), nullable=False),
-    Column("touched_at", Instant, nullable=False),
+    #: changed | gone (in the remote system), deleted (by the hub)
+    Column("kind", String(10), nullable=False),
+    Column("changed_at", Instant, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -426,10 +427,10 @@ runs = Table(
     Column("same", Integer, nullable=False, default=0),
     Column("changed", Integer, nullable=False, default=0),
     Column("skipped", Json),
-    Column("buried", Integer, nullable=False, default=0),
+    Column("quarantined", Integer, nullable=False, default=0),
     Column("written", Integer, nullable=False, default=0),
-    #: running | done | failed | paused | stopped | red (counts do not add up)
-    Column("state", String(10), nullable=False),
+    #: running | done | failed | paused | stopped | inconsistent (counts do not add up)
+    Column("state", String(20), nullable=False),
     Column("reason", Text),
     Index(None, "started_at"),
 )

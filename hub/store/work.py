@@ -101,7 +101,7 @@ def waiting(tx: Connection, *, now: datetime) -> Waiting:
         .distinct()
     )
     wished = select(outbox.c.connection).where(
-        outbox.c.state.in_(("due", "sent")),
+        outbox.c.state.in_(("due", "in_flight")),
         outbox.c.due_at <= now,
         or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < now),
     )

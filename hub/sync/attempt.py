@@ -24,8 +24,8 @@ from hub.store.holders import is_dead
 from hub.store.runs import Tally, forget_runs
 from hub.sync.context import Hub
 from hub.sync.derive import age, derive
-from hub.sync.drain import drain
 from hub.sync.due import Work
+from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.pull import pull
 from hub.sync.ingest.sweep import sweep
 from hub.sync.progress import Progress, StoppedError
@@ -61,8 +61,8 @@ def _sweep(hub: Hub, work: Work, progress: Progress) -> Done:
     return _counted(work, sweep(hub, work.connection, work.stream, progress=progress))
 
 
-def _drain(hub: Hub, work: Work, progress: Progress) -> Done:
-    return _counted(work, drain(hub, work.connection, progress=progress))
+def _inbox(hub: Hub, work: Work, progress: Progress) -> Done:
+    return _counted(work, process_inbox(hub, work.connection, progress=progress))
 
 
 def _push(hub: Hub, work: Work, progress: Progress) -> Done:
@@ -89,7 +89,7 @@ def _counted(work: Work, tally: Tally) -> Done:
 KINDS: dict[str, Callable[[Hub, Work, Progress], Done]] = {
     "pull": _pull,
     "sweep": _sweep,
-    "drain": _drain,
+    "inbox": _inbox,
     "push": _push,
     "derive": _derive,
     "tidy": _tidy,

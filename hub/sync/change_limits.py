@@ -31,7 +31,7 @@ def note_changes(hub: Hub, tx: Transaction, tally: Tally) -> None:
     connection, stream = tally.connection, tally.stream
     if stream_state(tx, connection, stream).accepted:
         # What a person has accepted is no reason to ask again a minute later.
-        recent_changes.forget(tx, connection, stream, whats=_SEEN)
+        recent_changes.forget(tx, connection, stream, kinds=_SEEN)
         return
     now = hub.clock()
     recent_changes.forget_before(tx, connection, stream, before=now - hub.limit.window)
@@ -80,7 +80,7 @@ def hold_deletions(hub: Hub, channel: Channel, keys: list[str]) -> str | None:
         if state.paused_at is not None:
             return str(state.reason)
         if state.accepted:
-            recent_changes.forget(tx, connection, stream, whats=["deleted"])
+            recent_changes.forget(tx, connection, stream, kinds=["deleted"])
             return None
         now = hub.clock()
         recent_changes.forget_before(tx, connection, stream, before=now - hub.limit.window)

@@ -43,7 +43,7 @@ class Rhythm(Protocol):
 class Work:
     """One piece of work: what, where."""
 
-    #: pull | sweep | drain | push | derive | tidy
+    #: pull | sweep | inbox | push | derive | tidy
     kind: str
     connection: str = ""
     stream: str = ""
@@ -69,7 +69,7 @@ class Agenda:
 
 
 #: Reading comes first, so that what is derived and written follows from what everybody says now.
-_PHASES = {"tidy": 0, "pull": 1, "sweep": 2, "drain": 3, "derive": 4, "push": 5}
+_PHASES = {"tidy": 0, "pull": 1, "sweep": 2, "inbox": 3, "derive": 4, "push": 5}
 
 
 def by_phase(works: Iterable[Work]) -> list[Work]:
@@ -210,8 +210,8 @@ class _Picture:
     def _quick(self) -> Iterator[Work]:
         speaking = {connection.name for connection in self._speaking()}
         for name in self.hub.connections:
-            if name in speaking and self._drainable(name):
-                yield Work("drain", name)
+            if name in speaking and self._has_notifications(name):
+                yield Work("inbox", name)
         if self.waiting.derive and not any(map(self._never_read, self.hub.connections)):
             yield Work("derive")
         for name in self.hub.connections:
@@ -224,13 +224,13 @@ class _Picture:
             if name not in self.paused and name not in self.occasion.failed:
                 yield connection
 
-    def _drainable(self, connection: str) -> bool:
+    def _has_notifications(self, connection: str) -> bool:
         """Returns True if something is to be fetched that no pause of its stream holds up."""
         channels = self.hub.connections[connection].channels
         fetched = {stream for name, stream in self.waiting.fetch if name == connection}
         told = {stream for name, stream in self.waiting.told if name == connection}
         if told - set(channels):
-            return True  # about streams that nobody has mapped: draining forgets them
+            return True  # about streams that nobody has mapped: processing them forgets them
         known = (told | fetched) & set(channels)
         return any(not self._stream(connection, one).paused_at for one in known)
 

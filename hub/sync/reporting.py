@@ -25,11 +25,11 @@ def summary(done: Done) -> str | None:
     """
     tally, work = done.tally, done.work
     moved = {"changed": done.changed, "written": done.written}
-    held = {} if tally is None else {"set aside": tally.buried, **tally.skipped}
+    held = {} if tally is None else {"set aside": tally.quarantined, **tally.skipped}
     parts = [f"{count} {what}" for what, count in (moved | held).items() if count]
     if not parts:
         return None
-    if tally is not None and tally.seen > tally.buried:
+    if tally is not None and tally.seen > tally.quarantined:
         parts.append(f"of {tally.seen} seen")
     where = ".".join(part for part in (work.connection, work.stream) if part)
     name = f"{work.kind} {where}" if where else work.kind
@@ -49,5 +49,5 @@ def facts(done: Done) -> dict[str, Any]:
     if done.tally is not None:
         tally = done.tally
         found |= {"run": tally.id, "seen": tally.seen, "same": tally.same}
-        found |= {"set_aside": tally.buried, "skipped": dict(tally.skipped)}
+        found |= {"set_aside": tally.quarantined, "skipped": dict(tally.skipped)}
     return found

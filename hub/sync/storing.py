@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection as Transaction
 
 from hub.model.observe import FieldConflict
-from hub.store import dirty, history, inbox, outbox, quarantine, unheard
+from hub.store import dirty, history, in_doubt, inbox, outbox, quarantine
 from hub.store.conflicts import NewConflict, close_all, open_conflicts
 from hub.store.fingerprints import change_fingerprints
 from hub.store.golden import Golden, add_golden, change_golden
@@ -86,7 +86,7 @@ def store_effects(tx: Transaction, effects: Effects) -> None:
     history.add(tx, effects.history)
     _store_quarantine(tx, effects)
     for connection, golden_ids in effects.confirmed.items():
-        unheard.confirm(tx, connection, golden_ids)
+        in_doubt.confirm(tx, connection, golden_ids)
     if effects.entries:
         outbox.enqueue(tx, effects.entries, now=effects.now)
     if effects.notifications:
@@ -113,7 +113,7 @@ def store_outcomes(
     """
     numbers = list(not_sent)
     if numbers:
-        unheard.mark_not_sent(tx, numbers)
+        in_doubt.mark_not_sent(tx, numbers)
     postponed = [
         Postponed(
             entry,

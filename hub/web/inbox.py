@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from hub.store.engine import Store, trouble
 from hub.store.inbox import InboxEntry
-from hub.sync.receive import note
+from hub.sync.ingest.webhooks import note
 
 log = logging.getLogger("tulay.web")
 

@@ -99,7 +99,7 @@ def _runs(found: Figures) -> Iterable[Metric]:
     sums: dict[tuple[str, str, str, str], int] = {}
     for one in found.runs:
         runs.add_metric([one.kind, one.connection, one.stream, one.state], one.runs)
-        for what in ("seen", "changed", "written", "buried"):
+        for what in ("seen", "changed", "written", "quarantined"):
             place = (one.kind, one.connection, one.stream, what)
             sums[place] = sums.get(place, 0) + int(getattr(one, what))
     for place, number in sums.items():

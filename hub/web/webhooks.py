@@ -17,7 +17,7 @@ from connectors.kit import contract
 from connectors.kit.contract import Connector
 from connectors.kit.errors import ContractError
 from hub.store.inbox import InboxEntry
-from hub.sync.receive import entry_of
+from hub.sync.ingest.webhooks import entry_of
 from hub.web.address import called_url
 from hub.web.answers import later, problem
 from hub.web.inbox import Inbox, NotStoredError

@@ -14,7 +14,7 @@ from hub.sync.context import Hub
 from hub.sync.derive import FLOW_SOURCES
 
 #: How runs can end that are stored when they have ended only.
-_DRAINED = ("done", "paused", "red")
+_INBOX_ENDS = ("done", "paused", "inconsistent")
 _QUARANTINED = ("waiting", "held")
 
 
@@ -58,6 +58,6 @@ class Configured:
             yield ("push", name, "", "done")
             for stream in streams:
                 yield ("push", name, stream, "paused")  # deletions over the change limit
-                yield from (("drain", name, stream, state) for state in _DRAINED)
+                yield from (("inbox", name, stream, state) for state in _INBOX_ENDS)
                 for kind in ("pull", "sweep"):
                     yield from ((kind, name, stream, state) for state in RUN_STATES)

@@ -226,7 +226,7 @@ PLANTS = (
         "an accepted flood is asked about again",
         "P9",
         "hub/sync/change_limits.py",
-        """        recent_changes.forget(tx, connection, stream, whats=_SEEN)
+        """        recent_changes.forget(tx, connection, stream, kinds=_SEEN)
         return
 """,
         """        recent_changes.note(tx, connection, stream, tally.recent, now=hub.clock())
@@ -273,9 +273,9 @@ PLANTS = (
         (f"{_PROMISES}::test_a_read_that_cannot_explain_its_counts_is_red",),
     ),
     Plant(
-        "a drain whose counts do not add up is not red",
+        "an inbox run whose counts do not add up is not inconsistent",
         "P10",
-        "hub/sync/drain.py",
+        "hub/sync/ingest/inbox.py",
         "            elif not tally.adds_up:\n",
         "            elif tally.seen < 0:\n",
         (f"{_PROMISES}::test_a_read_that_cannot_explain_its_counts_is_red",),
@@ -299,7 +299,7 @@ PLANTS = (
     Plant(
         "a nudge is stored without reaching the disk",
         "P5",
-        "hub/sync/receive.py",
+        "hub/sync/ingest/webhooks.py",
         "    with store.begin(durable=True) as tx:\n",
         "    with store.begin() as tx:\n",
         (f"{_PROMISES}::test_nudges_and_intents_survive_a_power_cut",),
@@ -307,7 +307,7 @@ PLANTS = (
     Plant(
         "the inbox forgets what came in meanwhile",
         "P5",
-        "hub/sync/drain.py",
+        "hub/sync/ingest/inbox.py",
         "            inbox.done(tx, [item.id for item in items])\n\n        keys",
         """            inbox.done(
                 tx,
@@ -325,7 +325,7 @@ PLANTS = (
     Plant(
         "nudges are forgotten before they are followed",
         "P5",
-        "hub/sync/drain.py",
+        "hub/sync/ingest/inbox.py",
         "        page, refused = _truth(channel, keys)\n",
         """        with self.hub.store.begin() as tx:
             done(tx)
@@ -336,7 +336,7 @@ PLANTS = (
     Plant(
         "a letter is never tried again",
         "P6",
-        "hub/sync/drain.py",
+        "hub/sync/ingest/inbox.py",
         "            if not work.inbox() and not work.letters():\n",
         "            if not work.inbox():\n",
         ("tests/scenarios/test_identity.py", _TROUBLE),
@@ -361,7 +361,7 @@ PLANTS = (
         "a bad record stops its page",
         "P6",
         "hub/sync/ingest/unchanged.py",
-        """            context.tally.buried += 1
+        """            context.tally.quarantined += 1
             changes.quarantine""",
         """            raise
             changes.quarantine""",

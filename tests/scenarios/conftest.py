@@ -183,9 +183,9 @@ class World:
         """All counts of all runs add up."""
         with self.store.read() as tx:
             runs = recent_runs(tx, limit=200)
-        assert [r for r in runs if r.state == "red"] == []
+        assert [r for r in runs if r.state == "inconsistent"] == []
         for run in runs:
-            explained = run.same + run.changed + run.buried
+            explained = run.same + run.changed + run.quarantined
             assert run.seen == explained + sum(run.skipped.values()), run
 
     def agree(self) -> None:

@@ -267,7 +267,7 @@ class Stage:
         assert (self.crm.written(), list(self.erp.writes)) == before
         with self.store.read() as tx:
             runs = recent_runs(tx, limit=1000)
-        assert [run for run in runs if run.state == "red"] == []
+        assert [run for run in runs if run.state == "inconsistent"] == []
         return report
 
     # -- what must be so at the end --------------------------------------------------------------

@@ -19,7 +19,7 @@ VERBS = {
     "nudge": 8,
     "pull": 16,
     "sweep": 3,
-    "drain": 8,
+    "inbox": 8,
     "push": 20,
     "derive": 1,
     "sync": 2,
@@ -28,7 +28,7 @@ VERBS = {
     "wait": 2,
     "expire": 1,
 }
-HUB_VERBS = ("pull", "sweep", "drain", "push", "sync")
+HUB_VERBS = ("pull", "sweep", "inbox", "push", "sync")
 FAULTS = ("before", "lost", "partial", "row_lost", "rate", "read", "find")
 
 

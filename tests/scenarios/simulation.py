@@ -23,13 +23,13 @@ from hub.store.links import links_by_key
 from hub.store.runs import Tally
 from hub.sync.context import Channel, Connection, Hub
 from hub.sync.derive import derive
-from hub.sync.drain import drain
+from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
 from hub.sync.ingest.read_record import Origin
 from hub.sync.ingest.sweep import sweep
+from hub.sync.ingest.webhooks import receive
 from hub.sync.push.push import push
-from hub.sync.receive import receive
 from hub.sync.run import Report, sync
 from mappings.canonical.values import Scalar
 from tests.scenarios.landscape import (
@@ -105,7 +105,7 @@ class World:
             "apply": self._apply,
             "pull": self._pull,
             "sweep": self._sweep,
-            "drain": self._drain,
+            "inbox": self._inbox,
             "push": self._push,
             "derive": self._derive,
             "sync": self._sync,
@@ -409,9 +409,9 @@ class World:
         self.story.append(f"{hub.worker} sweeps {name}.{stream}")
         self.tallies.append(sweep(hub, name, stream))
 
-    def _drain(self, step: Step, hub: Hub) -> None:
-        self.story.append(f"{hub.worker} drains {self._name(step)}")
-        self.tallies.append(drain(hub, self._name(step)))
+    def _inbox(self, step: Step, hub: Hub) -> None:
+        self.story.append(f"{hub.worker} processes the inbox of {self._name(step)}")
+        self.tallies.append(process_inbox(hub, self._name(step)))
 
     def _push(self, step: Step, hub: Hub) -> None:
         self.writing = name = self._name(step)

@@ -8,10 +8,10 @@ from connectors.kit.contract import Notification
 from hub.model.change_limits import ChangeLimit
 from hub.store.streams import stream_state
 from hub.sync.derive import derive
-from hub.sync.drain import drain
+from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.pull import pull
+from hub.sync.ingest.webhooks import receive
 from hub.sync.push.push import push
-from hub.sync.receive import receive
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def told(world, key):
     world.clock.later(seconds=10)
     event = f"e{key}{world.clock.at.timestamp()}"
     receive(world.hub, "crm", [Notification("companies", key, event)])
-    drain(world.hub, "crm")
+    process_inbox(world.hub, "crm")
     derive(world.hub)
     push(world.hub, "erp")
 

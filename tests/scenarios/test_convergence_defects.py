@@ -16,14 +16,14 @@ from hub.store.conflicts import list_conflicts
 from hub.store.engine import Store
 from hub.store.runs import Tally
 from hub.store.streams import stream_state
-from hub.sync.drain import drain
+from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
 from hub.sync.ingest.read_record import Origin
 from hub.sync.ingest.sweep import sweep
+from hub.sync.ingest.webhooks import receive
 from hub.sync.operate.resolve import resolve_with_value
 from hub.sync.push.push import push
-from hub.sync.receive import receive
 from hub.sync.run import sync
 from tests.scenarios.landscape import Landscape, Place
 from tests.scenarios.simulation import World
@@ -86,7 +86,7 @@ def test_a_late_page_does_not_bring_back_what_was_gone_before_it_was_known(world
     page = next(iter(MemoryConnector.of(crm).pages("companies", None)))
     crm.delete("companies", key)
     receive(world.hub, "crm", [Notification("companies", key, "e1")])
-    drain(world.hub, "crm")
+    process_inbox(world.hub, "crm")
     _arrives_late(world, page)
     sync(world.hub)
     assert world.systems["erp"].records("companies") == {}

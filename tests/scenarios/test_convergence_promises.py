@@ -16,11 +16,11 @@ from hub.simulation.crash_points import KilledError
 from hub.store import history
 from hub.store.engine import Store
 from hub.store.runs import Tally, recent_runs
-from hub.sync.drain import drain
+from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
+from hub.sync.ingest.webhooks import receive
 from hub.sync.push.push import push
-from hub.sync.receive import receive
 from hub.sync.run import sync
 from tests.scenarios.simulation import World
 from tests.scenarios.two_sides import later, two_sides
@@ -53,7 +53,7 @@ def test_nudges_and_intents_survive_a_power_cut(world: World) -> None:
     store = world.hub.store = WatchedStore(world.engine)
     receive(world.hub, "crm", [Notification("companies", "1", "e1")])
     assert store.durable == [True]
-    drain(world.hub, "crm")
+    process_inbox(world.hub, "crm")
     before: list[bool] = []
     erp.hooks.before_write.append(lambda _stream: before.append(store.durable[-1]))
     push(world.hub, "erp")
@@ -79,7 +79,7 @@ def test_a_nudge_that_comes_in_while_others_are_followed_is_followed_too(
     monkeypatch.setattr(line, "fetch", fetch_and_edit)
     crm.edit("companies", key, name="Beta")
     receive(world.hub, "crm", [Notification("companies", key, "e1")])
-    drain(world.hub, "crm")
+    process_inbox(world.hub, "crm")
     assert [golden.values["name"] for golden in remember(world).golden.values()] == ["Gamma"]
 
 
@@ -108,14 +108,14 @@ def test_a_read_that_cannot_explain_its_counts_is_red(
         tally.seen += 1
 
     monkeypatch.setattr("hub.sync.ingest.pull.ingest", miscounting)
-    monkeypatch.setattr("hub.sync.drain.ingest", miscounting)
+    monkeypatch.setattr("hub.sync.ingest.inbox.ingest", miscounting)
     world.systems["crm"].create("companies", code="c1")
     pull(world.hub, "crm", "companies")
     receive(world.hub, "crm", [Notification("companies", "1", "e1")])
-    drain(world.hub, "crm")
+    process_inbox(world.hub, "crm")
     with world.hub.store.read() as tx:
         states = {run.kind: run.state for run in recent_runs(tx)}
-    assert states == {"pull": "red", "drain": "red"}
+    assert states == {"pull": "inconsistent", "inbox": "inconsistent"}
 
 
 @pytest.mark.parametrize("fault", ["lost", "row_lost", "partial"])

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from hub.flows.settings import FlowSettings
 from hub.store.engine import Store
 from hub.sync.derive import derive
-from hub.sync.drain import drain
+from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.pull import pull
 from hub.sync.push.push import push
 
@@ -98,7 +98,7 @@ def test_killed_anywhere_in_reading_and_writing(world):
     def work():
         for connection, stream in (("crm", "companies"), ("erp", "parties")):
             pull(world.hub, connection, stream)
-            drain(world.hub, connection)
+            process_inbox(world.hub, connection)
         push(world.hub, "crm")
         push(world.hub, "erp")
 

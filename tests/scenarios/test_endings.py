@@ -10,7 +10,7 @@ from connectors.kit.errors import UnavailableError
 from connectors.memory import MemoryConnector
 from hub.store import quarantine
 from hub.store.runs import Tally
-from hub.sync.drain import drain
+from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull
 from hub.sync.ingest.read_record import Origin
@@ -203,8 +203,8 @@ def test_not_even_a_part_of_a_surprising_sweep_is_believed(many):
 
 def test_a_surprising_number_of_nudged_deletions_waits_for_a_person(many):
     from connectors.kit.contract import Notification
-    from hub.sync.drain import drain
-    from hub.sync.receive import receive
+    from hub.sync.ingest.inbox import process_inbox
+    from hub.sync.ingest.webhooks import receive
 
     world = many
     world.restart(policies={"company": {"delete": "propagate"}})
@@ -212,7 +212,7 @@ def test_a_surprising_number_of_nudged_deletions_waits_for_a_person(many):
     for key in keys:
         world.crm.delete("companies", key)
     receive(world.hub, "crm", [Notification("companies", key, f"e{key}") for key in keys])
-    drain(world.hub, "crm")
+    process_inbox(world.hub, "crm")
     world.sync()
     assert len(world.erp.records("parties")) >= 50
 
@@ -345,8 +345,8 @@ def test_a_record_that_comes_back_while_somebody_looks_for_it_is_not_forgotten(w
         return found
 
     monkeypatch.setattr(MemoryConnector, "fetch", fetch)
-    drain(world.hub, "crm")
-    drain(world.hub, "crm")
+    process_inbox(world.hub, "crm")
+    process_inbox(world.hub, "crm")
     (golden,) = world.golden("company")
     assert [n.gone_at for n in world.links(golden)] == [None, None]
 

@@ -42,7 +42,7 @@ def test_what_a_probe_has_found_and_nobody_can_read_is_not_created_again(world):
     world.erp.edit("parties", party, address={"country": "Atlantis"})
     world.quiet()
     assert list(world.erp.records("parties")) == [party]
-    assert world.backlog() == {("erp", "sent"): 1}
+    assert world.backlog() == {("erp", "in_flight"): 1}
     world.erp.edit("parties", party, address={"country": "DE"})
     world.agree()
     assert list(world.erp.records("parties")) == [party]

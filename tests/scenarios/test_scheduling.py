@@ -21,8 +21,8 @@ from hub.store.quarantine import Problem
 from hub.store.streams import lease_stream, save_stream
 from hub.sync.attempt import attempt
 from hub.sync.due import BySchedule, OnRequest, Work, agenda
+from hub.sync.ingest.webhooks import receive
 from hub.sync.progress import Silence
-from hub.sync.receive import receive
 from hub.sync.run import sync
 from tests.scenarios.conftest import SELLING, World
 
@@ -160,10 +160,10 @@ def test_what_cannot_go_on_is_not_tried_without_end(world: World) -> None:
         save_stream(tx, "crm", "companies", paused_at=world.clock(), reason="look")
     receive(world.hub, "crm", [Notification("companies", company, "e1")])
     ready = agenda(world.hub, BySchedule(ALWAYS), world.clock()).ready
-    assert Work("drain", "crm") not in ready
+    assert Work("inbox", "crm") not in ready
     with world.store.begin() as tx:
         save_stream(tx, "crm", "companies", paused_at=None, reason=None)
-    assert Work("drain", "crm") in agenda(world.hub, BySchedule(ALWAYS), world.clock()).ready
+    assert Work("inbox", "crm") in agenda(world.hub, BySchedule(ALWAYS), world.clock()).ready
 
 
 # --- what other processes hold ------------------------------------------------------------------

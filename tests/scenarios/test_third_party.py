@@ -146,7 +146,7 @@ def quiet(hub: Hub) -> Report:
     assert report.quiet
     assert not report.failed
     assert not report.paused
-    assert not any(tally.buried for tally in report.tallies)
+    assert not any(tally.quarantined for tally in report.tallies)
     return report
 
 

@@ -10,11 +10,11 @@ import pytest
 from connectors.kit.contract import Notification
 from hub.store.golden import load_golden
 from hub.sync.derive import derive
-from hub.sync.drain import drain
+from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.pull import pull
+from hub.sync.ingest.webhooks import receive
 from hub.sync.push.plan import plan
 from hub.sync.push.push import push
-from hub.sync.receive import receive
 
 
 def at_once(*tasks):
@@ -48,7 +48,9 @@ def test_a_pull_and_a_drain_bring_the_same_new_records(world_on_postgresql):
     keys = newcomers(world)
     receive(world.hub, "crm", [Notification("companies", key, f"e{key}") for key in keys])
     other = world.another_worker()
-    wrong = at_once(lambda: pull(world.hub, "crm", "companies"), lambda: drain(other, "crm"))
+    wrong = at_once(
+        lambda: pull(world.hub, "crm", "companies"), lambda: process_inbox(other, "crm")
+    )
     assert wrong == []
     assert len(world.golden("company")) == len(keys)
     world.agree()
@@ -172,7 +174,7 @@ def test_news_between_reading_a_link_and_its_lock_stays_the_newest(
     def meanwhile():
         world.crm.edit("companies", company, name="Acme SE")
         receive(other, "crm", [Notification("companies", company, "event")])
-        drain(other, "crm")
+        process_inbox(other, "crm")
 
     before_the_lock(meanwhile)
     pull(world.hub, "crm", "companies")
@@ -193,7 +195,7 @@ def test_a_record_that_is_gone_meanwhile_is_gone(world_on_postgresql, before_the
     def meanwhile():
         world.crm.delete("companies", company)
         receive(other, "crm", [Notification("companies", company, "event")])
-        drain(other, "crm")
+        process_inbox(other, "crm")
 
     before_the_lock(meanwhile)
     pull(world.hub, "crm", "companies")

@@ -13,10 +13,10 @@ from connectors.kit.errors import (
     UnavailableError,
 )
 from hub.store import dirty, quarantine, tables
-from hub.sync.drain import drain
+from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.pull import pull
+from hub.sync.ingest.webhooks import receive
 from hub.sync.push.push import push
-from hub.sync.receive import receive
 
 
 class Between:
@@ -325,11 +325,11 @@ def test_a_nudge_is_followed_at_once_and_a_second_one_costs_nothing(world):
     receive(world.hub, "crm", [notification, notification])
     receive(world.hub, "crm", [notification])
     assert world.backlog()["crm", "inbox"] == 1
-    tally = drain(world.hub, "crm")
+    tally = process_inbox(world.hub, "crm")
     assert (tally.seen, tally.changed) == (1, 1)
     assert tally.adds_up
     receive(world.hub, "crm", [Notification("companies", company, "e2")])
-    assert drain(world.hub, "crm").changed == 0
+    assert process_inbox(world.hub, "crm").changed == 0
     push(world.hub, "erp")
     assert world.titles() == ["Acme SE"]
 
@@ -343,7 +343,7 @@ def test_nudges_about_unknown_streams_and_keys_do_no_harm(world):
         Notification("companies", company, "e3"),
     ]
     receive(world.hub, "crm", notifications)
-    assert drain(world.hub, "crm").adds_up
+    assert process_inbox(world.hub, "crm").adds_up
     assert ("crm", "inbox") not in world.backlog()
     world.agree()
     assert world.crm.records("companies") == {}
@@ -354,7 +354,7 @@ def test_a_nudge_that_tells_of_a_merge_is_followed(world):
     second, _ = world.customer(name="Zenith", domain="zenith.example")
     world.crm.merge("companies", second, into=first)
     receive(world.hub, "crm", [Notification("companies", second, "e1", into=first)])
-    drain(world.hub, "crm")
+    process_inbox(world.hub, "crm")
     assert len(world.golden("company")) == 1
     world.agree()
 
@@ -365,10 +365,10 @@ def test_a_nudge_that_cannot_be_followed_waits_while_the_system_is_down(world):
     receive(world.hub, "crm", [Notification("companies", company, "e1")])
     world.crm.inject_faults(down=True)
     with pytest.raises(UnavailableError):
-        drain(world.hub, "crm")
+        process_inbox(world.hub, "crm")
     assert world.backlog()["crm", "inbox"] == 1
     world.crm.inject_faults()
-    assert drain(world.hub, "crm").changed == 1
+    assert process_inbox(world.hub, "crm").changed == 1
 
 
 def test_a_nudge_for_an_impossible_key_stops_itself_only(world):
@@ -386,8 +386,8 @@ def test_a_nudge_for_an_impossible_key_stops_itself_only(world):
         Notification("companies", company, "e2"),
     )
     receive(world.hub, "crm", [bad, good])
-    tally = drain(world.hub, "crm")
-    assert (tally.changed, tally.buried) == (1, 1)
+    tally = process_inbox(world.hub, "crm")
+    assert (tally.changed, tally.quarantined) == (1, 1)
     assert tally.adds_up
     (letter,) = world.letters()
     assert (letter.key, letter.error) == ("not a key", "RecordRejectedError")
@@ -398,9 +398,9 @@ def test_what_was_drained_is_counted_in_a_run(world):
     company, _ = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     receive(world.hub, "crm", [Notification("companies", company, "e1")])
-    drain(world.hub, "crm")
+    process_inbox(world.hub, "crm")
     run = world.runs()[0]
-    assert (run.kind, run.stream, run.state) == ("drain", "companies", "done")
+    assert (run.kind, run.stream, run.state) == ("inbox", "companies", "done")
     assert (run.seen, run.changed) == (1, 1)
 
 

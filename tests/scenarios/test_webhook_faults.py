@@ -12,9 +12,9 @@ from connectors.kit.contract import Request
 from connectors.kit.twin import Server
 from hub.store import outbox
 from hub.store.engine import Store
-from hub.sync.drain import drain
+from hub.sync.ingest.inbox import process_inbox
+from hub.sync.ingest.webhooks import receive
 from hub.sync.push.push import push
-from hub.sync.receive import receive
 from hub.web.app import create_app
 from hub.web.webhooks import ReceiverConfig
 from tests.scenarios.faulty_systems import SECRET, HubSpotSide, MemorySide, Stage
@@ -72,7 +72,7 @@ def test_webhooks_in_any_condition(request: Any, side: str, fault: str) -> None:
     world.crm.create("Newcomer", "newcomer.example")
     third = world.crm.merge(world.crm_key("crm2.example"), into=world.crm_key("crm3.example"))
     deliver()
-    drain(world.hub, "crm")
+    process_inbox(world.hub, "crm")
     push(world.hub, "erp")
     with world.store.read() as tx:
         assert ("crm", "inbox") not in outbox.backlog(tx)

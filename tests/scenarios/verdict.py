@@ -440,5 +440,5 @@ def _counts(tallies: list[Tally], memory: Memory) -> Iterator[str]:
     for tally in tallies:
         if not tally.adds_up:
             yield f"the counts of a run do not add up: {tally}"
-    if memory.runs.get("red"):
+    if memory.runs.get("inconsistent"):
         yield f"red runs: {memory.runs}"

@@ -46,7 +46,7 @@ def test_the_same_delivery_to_two_receivers_is_one_row_and_one_look(either: Inst
         system.forget_writes()
     town.fork("worker")
     town.until(lambda: town.quiet)
-    (looks,) = town.rows("SELECT sum(seen) FROM runs WHERE kind = 'drain'")
+    (looks,) = town.rows("SELECT sum(seen) FROM runs WHERE kind = 'inbox'")
     assert looks[0] == 1
     assert town.erp.writes == [Written("companies", "1", "update")]
     town.end()
@@ -82,7 +82,7 @@ def test_sigterm_in_the_middle_of_a_batch_ends_in_order(either: Installation) ->
     town.end(worker)
     assert worker.poll() == 0
     # What was begun was finished and is known; nothing is held by a process that has gone.
-    assert len(town.rows("SELECT * FROM outbox WHERE state = 'sent'")) == 0
+    assert len(town.rows("SELECT * FROM outbox WHERE state = 'in_flight'")) == 0
     held = " UNION ".join(
         f"SELECT leased_by FROM {table} WHERE leased_by IS NOT NULL"
         for table in ("outbox", "streams", "work")

@@ -99,7 +99,7 @@ def test_nudges_and_paused_connections(hub: Hub, due: Callable[..., list[str]]) 
     notification = InboxEntry("crm", "companies", "1", "e")
     with hub.store.begin() as tx:
         inbox.receive(tx, [notification], now=hub.clock())
-    assert due()[0] == "drain crm"
+    assert due()[0] == "inbox crm"
     with hub.store.begin() as tx:
         save_connection(tx, "crm", paused_at=hub.clock(), reason="token revoked")
     assert due() == ["pull erp companies", "tidy"]

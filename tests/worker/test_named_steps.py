@@ -67,13 +67,13 @@ CREATE = {
 }
 RECEIVE = {
     "verified": "receive: verify",
-    "inserted, before the commit": "receive.note: before the commit",
-    "committed, before the answer": "receive.note: committed",
+    "inserted, before the commit": "webhooks.note: before the commit",
+    "committed, before the answer": "webhooks.note: committed",
 }
-DRAIN = {
-    "nudged records fetched": "drain._truth: fetch",
-    **commits("nudged records stored", "drain._Drain._fetch"),
-    **commits("nudges counted", "drain._Drain.note_runs"),
+INBOX = {
+    "nudged records fetched": "inbox._truth: fetch",
+    **commits("nudged records stored", "inbox._Processing._fetch"),
+    **commits("nudges counted", "inbox._Processing.note_runs"),
 }
 END = commits("leases given back", "attempt.give_back")
 #: What only happens when a worker is told to stop in the middle of work.
@@ -91,7 +91,7 @@ AFTERMATH = {
         }.items()
     },
 }
-USE_CASES = {"pull": PULL, "push": PUSH, "create": CREATE, "drain": DRAIN}
+USE_CASES = {"pull": PULL, "push": PUSH, "create": CREATE, "inbox": INBOX}
 #: Those at which most could go wrong.
 TELLING = {
     words: step
@@ -309,7 +309,7 @@ def test_killed_while_work_is_broken_off(town: Installation) -> None:
     for number, step in enumerate(STOPPED.values()):
         town.found(town.crm, f"new{number}")
         life = town.fork("worker", dies_at=step)
-        sent = f"SELECT 1 FROM outbox WHERE state = 'sent' AND leased_by LIKE '%:{life.pid}:%'"
+        sent = f"SELECT 1 FROM outbox WHERE state = 'in_flight' AND leased_by LIKE '%:{life.pid}:%'"
         town.until(lambda sent=sent: town.rows(sent))
         life.send_signal(15)
         killed(town, life)

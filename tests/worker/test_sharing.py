@@ -31,7 +31,7 @@ def test_slow_work_calls_in_the_lane_of_bulk_work(shop: Any, slow: bool, by: str
         run("pull", "crm", "companies", slow)
         job_context.hub = job_context.stop = None
     with hub.store.read() as tx:
-        (blocks,) = tx.execute(text("SELECT blocks FROM accounts")).scalars()
+        (blocks,) = tx.execute(text("SELECT blocks FROM rate_limits")).scalars()
     assert f'"default",{str(slow).lower()},' in blocks
     assert f'"default",{str(not slow).lower()},' not in blocks
     hub.close()

@@ -19,7 +19,7 @@ from hub.model.matching import (
     decide,
     fingerprints,
 )
-from hub.store import merges, unheard
+from hub.store import in_doubt, merges
 from hub.store.engine import lock_identities
 from hub.store.fingerprints import candidates_for
 from hub.store.golden import Golden, load_golden
@@ -81,7 +81,7 @@ def _recall(tx: Transaction, channel: Channel, found: IdentityMatches) -> None:
     made = {key: found.made.get(key, found.known[key]) for key in keys}
     if not made:
         return
-    sent = unheard.creates_of(tx, channel.connection, set(made.values()))
+    sent = in_doubt.creates_of(tx, channel.connection, set(made.values()))
     for key, golden_id in made.items():
         if golden_id not in sent:
             continue
@@ -214,7 +214,7 @@ def _by_in_doubt(
 
     Since then it may have changed, have got another record there, or be part of another thing.
     """
-    sent = unheard.creates(tx, channel.connection, channel.entity.name) if read else {}
+    sent = in_doubt.creates(tx, channel.connection, channel.entity.name) if read else {}
     if not sent:
         return
     alive = merges.survivors(tx, sent)

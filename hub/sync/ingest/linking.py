@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection as Transaction
 
 from hub.model.state import LinkState
-from hub.store import unheard
+from hub.store import in_doubt
 from hub.store.conflicts import open_paths
 from hub.store.engine import lock_identities
 from hub.store.golden import Golden
@@ -138,7 +138,7 @@ def _lost_updates(
     keys = {str(link.golden_id): link.key for link in current if link.is_primary}
     if not keys:
         return {}
-    sent = unheard.updates(tx, context.channel.connection, keys)
+    sent = in_doubt.updates(tx, context.channel.connection, keys)
     if sent:
         changes.confirm(context.channel.connection, sent)
     return {keys[golden_id]: values for golden_id, values in sent.items()}

@@ -47,7 +47,7 @@ def run_stream(
         raise
     else:
         red = None if tally.adds_up else "the counts of this run do not add up: please report it"
-        _end(hub, tally, state="red" if red else "done", reason=red)
+        _end(hub, tally, state="inconsistent" if red else "done", reason=red)
     finally:
         with hub.store.begin() as tx:
             release_stream(tx, connection, stream, worker=hub.worker)

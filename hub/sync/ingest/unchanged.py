@@ -69,7 +69,7 @@ def translated(context: ReadContext, changed: Changed, *, changes: ChangeSet) ->
         try:
             read.append(ReadRecord(record, mapping.read(record.payload), mark))
         except LensError as error:
-            context.tally.buried += 1
+            context.tally.quarantined += 1
             changes.quarantine(
                 (channel.connection, channel.stream, record.key),
                 str(error),

@@ -10,7 +10,7 @@ from sqlalchemy import Connection as Transaction
 from hub.model.observe import Change
 from hub.model.state import LinkState
 from hub.model.wanted import settle_in_doubt
-from hub.store import history, outbox, unheard
+from hub.store import history, in_doubt, outbox
 from hub.store.conflicts import move_conflicts
 from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, change_links, links_by_golden
@@ -51,7 +51,7 @@ def merge_golden(
     loser.merged_into = winner_id
     changes.touch(loser)
     changes.forget(loser)
-    unheard.inherit(tx, changes.hub.connections, loser_id, winner_id, paths=gained)
+    in_doubt.inherit(tx, changes.hub.connections, loser_id, winner_id, paths=gained)
     outbox.cancel_for(tx, changes.hub.connections, loser_id)
     history.move(tx, loser_id, winner_id)
     move_conflicts(tx, loser_id, winner_id)
@@ -64,7 +64,7 @@ def merge_golden(
 def as_shown(tx: Transaction, old: Link, into: Link) -> LinkState:
     """Returns how a system spells the old record, an update whose answer was lost included."""
     golden_id = str(old.golden_id)
-    sent = unheard.updates(tx, old.connection, [golden_id]).get(golden_id)
+    sent = in_doubt.updates(tx, old.connection, [golden_id]).get(golden_id)
     return settle_in_doubt(old.state, sent, into.state.seen) if sent else old.state
 
 

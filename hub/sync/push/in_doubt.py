@@ -12,7 +12,7 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Page, Record
 from hub.model.matching import fingerprints
-from hub.store import merges, unheard
+from hub.store import in_doubt, merges
 from hub.store.engine import lock_identities
 from hub.store.links import links_by_golden, links_by_key
 from hub.store.streams import stream_state
@@ -30,7 +30,7 @@ def is_in_doubt(job: Job, channel: Channel) -> bool:
 
     What keeps a hub id will tell by itself then, whenever it is read.
     """
-    return job.entry.state == "sent" and (job.link is None or channel.facts.once is None)
+    return job.entry.state == "in_flight" and (job.link is None or channel.facts.once is None)
 
 
 def probe(batch: Batch, channel: Channel, unknown: Sequence[Job]) -> None:
@@ -98,7 +98,7 @@ def not_to_create(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) 
     if not golden_ids:
         return {}
     lock_identities(tx, channel.entity.name)
-    merged = unheard.creates_of_merged(tx, channel.connection, channel.entity.name)
+    merged = in_doubt.creates_of_merged(tx, channel.connection, channel.entity.name)
     into = merges.survivors(tx, merged).values() if merged else ()
     why = "whether what was merged into it has been created is looked at first"
     found = dict.fromkeys(into, why)

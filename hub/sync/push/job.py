@@ -58,7 +58,7 @@ class Batch:
         self.verdicts[entry.id] = verdict
         if verdict.state == "held":
             self.tally.seen += 1
-            self.tally.buried += 1
+            self.tally.quarantined += 1
 
     def is_open(self, entry: OutboxEntry) -> bool:
         """Returns True if nothing has been decided about the entry yet."""

@@ -43,7 +43,7 @@ def push(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tall
         deletions_are_done(hub, connection)
     finally:
         show.done(f"to {connection}")
-        if tally.written or tally.buried:
+        if tally.written or tally.quarantined:
             with hub.store.begin() as tx:
                 start_run(tx, tally)
                 save_run(tx, tally, state="done", finished_at=hub.clock())

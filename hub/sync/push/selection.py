@@ -20,7 +20,7 @@ def jobs_by_channel(batch: Batch) -> dict[Channel, list[Job]]:
     found: dict[Channel, list[Job]] = {}
     for entry in batch.entries.values():
         record = golden.get(entry.golden_id)
-        if record is None or (record.merged_into is not None and entry.state != "sent"):
+        if record is None or (record.merged_into is not None and entry.state != "in_flight"):
             continue
         channel = batch.target.channel_for(record.entity, record.values)
         if channel is not None:
@@ -36,7 +36,7 @@ def _is_concerned(batch: Batch, channel: Channel, job: Job, known: Sequence[Link
     if job.link is not None:
         return job.link.gone_at is None
     # One that was sent may exist in the remote system, whatever became of the golden record since.
-    alive = job.golden.deleted_at is None or job.entry.state == "sent"
+    alive = job.golden.deleted_at is None or job.entry.state == "in_flight"
     there = any(link.stream == channel.stream and link.gone_at is None for link in known)
     policy = batch.hub.policy(channel.entity.name)
     return alive and not there and channel.facts.create and batch.target.name in policy.create

@@ -13,7 +13,7 @@ from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Create, Delete, Merge, Page, Record, Update, Write
 from connectors.kit.errors import RateLimitedError, RecordMissingError
-from hub.store import unheard
+from hub.store import in_doubt
 from hub.sync.context import Channel
 from hub.sync.ingest.read_record import Origin, WrittenValues
 from hub.sync.push.in_doubt import not_to_create
@@ -63,7 +63,7 @@ def intend(batch: Batch, channel: Channel, writes: Sequence[Planned]) -> list[Pl
         found = not_to_create(tx, channel, [job.golden.id for job in creates.values()])
         held = {n: found[job.golden.id] for n, job in creates.items() if job.golden.id in found}
         sent = {number: job.values for number, job in creates.items() if number not in held}
-        unheard.mark_in_flight(tx, creates=sent, updates=updates)
+        in_doubt.mark_in_flight(tx, creates=sent, updates=updates)
         return held
 
     held = batch.hub.store.transact(store_intention, durable=bool(creates))

@@ -22,7 +22,13 @@ HEAVY = (
     *("httpx", "phonenumbers", "pycountry", "stdnum.eu", "nameparser", "rapidfuzz", "cryptography"),
     *("rich", "alembic", "starlette", "uvicorn", "prometheus_client", "rq", "redis", "psycopg"),
     *("connectors.hubspot", "connectors.tryton", "connectors.memory", "pydantic_settings"),
-    *("hub.sync.ingest.page", "hub.sync.push.batch", "hub.sync.drain", "hub.simulation", "worker"),
+    *(
+        "hub.sync.ingest.page",
+        "hub.sync.push.batch",
+        "hub.sync.ingest.inbox",
+        "hub.simulation",
+        "worker",
+    ),
 )
 #: `--version` needs the command line itself, and nothing of the hub.
 HEAVIER = (

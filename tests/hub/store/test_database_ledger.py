@@ -132,14 +132,14 @@ def test_inside_a_writing_transaction_it_is_not_asked(store: Store) -> None:
 def test_a_database_that_is_gone_does_not_stop_calls(store: Store) -> None:
     ledger = DatabaseLedger(store, "crm")
     with store.begin() as tx:
-        tx.exec_driver_sql("ALTER TABLE accounts RENAME TO elsewhere")
+        tx.exec_driver_sql("ALTER TABLE rate_limits RENAME TO elsewhere")
     budget = Budget(100, 10.0, ledger=ledger, patience=30)
     for _ in range(5):
         budget.take()
     budget.pause(0.01)
     budget.settle()
     with store.begin() as tx:
-        tx.exec_driver_sql("ALTER TABLE elsewhere RENAME TO accounts")
+        tx.exec_driver_sql("ALTER TABLE elsewhere RENAME TO rate_limits")
 
 
 def test_usage_is_of_today_and_shown_in_metrics(store: Store) -> None:

@@ -100,14 +100,14 @@ def test_a_run_is_counted(store: Store) -> None:
     tally.skip("not mapped", 2)
     tally.skip("not mapped")
     assert tally.adds_up
-    tally.buried = 1
+    tally.quarantined = 1
     assert not tally.adds_up
     with store.begin() as tx:
         start_run(tx, tally)
         start_run(tx, Tally("r2", "pull", "crm", "deals", NOW + timedelta(minutes=1)))
-        save_run(tx, tally, state="red", finished_at=NOW, reason="does not add up")
+        save_run(tx, tally, state="inconsistent", finished_at=NOW, reason="does not add up")
         newest, oldest = recent_runs(tx)
         assert [row.id for row in recent_runs(tx, limit=1)] == ["r2"]
     assert (newest.id, newest.state) == ("r2", "running")
     assert oldest.skipped == {"not mapped": 3}
-    assert (oldest.seen, oldest.written, oldest.state) == (7, 2, "red")
+    assert (oldest.seen, oldest.written, oldest.state) == (7, 2, "inconsistent")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from hub.store import dirty, inbox, outbox, quarantine, unheard
+from hub.store import dirty, in_doubt, inbox, outbox, quarantine
 from hub.store.engine import Store
 from hub.store.inbox import InboxEntry
 from hub.store.outbox import LEASE, OutboxEntry, Postponed
@@ -145,11 +145,11 @@ def test_a_create_with_unknown_outcome_stays_so_until_fulfilled(store: Store) ->
     want(store, "g1")
     entries = lease(store)
     with store.begin(durable=True) as tx:
-        unheard.mark_in_flight(tx, creates={w.id: {"name": "A"} for w in entries}, updates={})
+        in_doubt.mark_in_flight(tx, creates={w.id: {"name": "A"} for w in entries}, updates={})
     want(store, "g1")  # wished for anew: it must still be probed first
     later = NOW + LEASE * 2
     again = lease(store, worker="w2", now=later)
-    assert [w.state for w in again] == ["sent"]
+    assert [w.state for w in again] == ["in_flight"]
     want(store, "g1", now=later)
     with store.begin() as tx:
         outbox.complete(tx, again)

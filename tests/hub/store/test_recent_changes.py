@@ -39,7 +39,7 @@ def test_what_is_long_ago_is_forgotten(store: Store) -> None:
 def test_what_was_accepted_is_forgotten(store: Store) -> None:
     with store.begin() as tx:
         recent_changes.note(tx, *PLACE, {"1": "changed", "2": "gone", "3": "deleted"}, now=NOW)
-        recent_changes.forget(tx, *PLACE, whats=["changed", "gone"])
+        recent_changes.forget(tx, *PLACE, kinds=["changed", "gone"])
         assert recent_changes.lately(tx, *PLACE) == (RecentChanges(), 1)
 
 

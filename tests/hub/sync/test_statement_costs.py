@@ -210,7 +210,7 @@ def in_conflict(desk: Desk, count: int) -> tuple[str, str, Origin, Page]:
 
 
 BAD: dict[str, tuple[Bad, str]] = {
-    "unreadable": (unreadable, "buried"),
+    "unreadable": (unreadable, "quarantined"),
     "readable again": (readable_again, "changed"),
     "under review": (under_review, "under review"),
     "without parent": (without_parent, "waits for its parent"),

@@ -60,18 +60,18 @@ def scrape(hub: Hub) -> dict[str, dict[tuple[str, ...], float]]:
 def test_a_fresh_hub_lists_all_series(hub: Hub) -> None:
     found = scrape(hub)
     assert {value for series in found.values() for value in series.values()} == {0.0}
-    ends = ("running", "done", "failed", "paused", "stopped", "red")
+    ends = ("running", "done", "failed", "paused", "stopped", "inconsistent")
     streams = [(c, s) for c, names in STREAMS.items() for s in names]
     runs = {(c, k, e, s) for c, s in streams for k in ("pull", "sweep") for e in ends}
-    runs |= {(c, "drain", e, s) for c, s in streams for e in ("done", "paused", "red")}
+    runs |= {(c, "inbox", e, s) for c, s in streams for e in ("done", "paused", "inconsistent")}
     runs |= {(c, "push", "paused", s) for c, s in streams}
     runs |= {(c, "push", "done", "") for c in STREAMS}
     assert set(found["tulay_runs_1d"]) == runs
-    whats = ("seen", "changed", "written", "buried")
+    whats = ("seen", "changed", "written", "quarantined")
     assert set(found["tulay_run_records_1d"]) == {
         (c, k, s, w) for c, k, _, s in runs for w in whats
     }
-    states = ("due", "sent", "waiting", "held")
+    states = ("due", "in_flight", "waiting", "held")
     assert set(found["tulay_outbox"]) == {(c, s) for c in STREAMS for s in states}
     of_connections = ("inbox", "conflicts", "reviews", "calls_today", "quota_used_ratio")
     for name in of_connections:

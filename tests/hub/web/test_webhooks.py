@@ -120,7 +120,7 @@ def test_a_genuine_delivery_is_stored_before_it_is_answered(hub: Hub) -> None:
     assert (answer.status_code, answer.json()) == (202, {"accepted": 2})
     assert stored(hub.store) == [("crm", "companies", "1"), ("crm", "companies", "2")]
     with hub.store.read() as tx:
-        assert connection_states(tx)["crm"].heard_at is not None
+        assert connection_states(tx)["crm"].notified_at is not None
 
 
 def test_the_same_delivery_twice_is_stored_once(hub: Hub) -> None:

@@ -33,7 +33,7 @@ _DEPTH = 8
 _LETTERS = 1000
 
 
-def drain(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tally:
+def process_inbox(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tally:
     """Empties the inbox of a connection, parents before children, and tries what was waiting.
 
     Raises: ConnectorError when the system does not answer; nothing is lost from the inbox.
@@ -42,7 +42,7 @@ def drain(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tal
     with hub.store.read() as tx:
         paused = pause_reason(tx, connection) is not None
     show = progress or Silence()
-    work = _Drain(hub, source, show)
+    work = _Processing(hub, source, show)
     show.start(f"told by {connection}", None)
     try:
         for _ in range(0 if paused else _DEPTH):
@@ -58,7 +58,7 @@ def drain(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tal
     return work.total()
 
 
-class _Drain:
+class _Processing:
     """One emptying of the inbox, counted by stream."""
 
     def __init__(self, hub: Hub, source: Connection, show: Progress) -> None:
@@ -76,13 +76,13 @@ class _Drain:
         return self.tallies[stream]
 
     def _new(self, stream: str) -> Tally:
-        return Tally(self.hub.fresh_id(), "drain", self.source.name, stream, self.hub.clock())
+        return Tally(self.hub.fresh_id(), "inbox", self.source.name, stream, self.hub.clock())
 
     def total(self) -> Tally:
         """Returns the counts of all streams together."""
         whole = self._new("")
         for tally in self.tallies.values():
-            for name in ("seen", "same", "changed", "buried", "written", "touched"):
+            for name in ("seen", "same", "changed", "quarantined", "written", "touched"):
                 setattr(whole, name, getattr(whole, name) + getattr(tally, name))
             for reason, count in tally.skipped.items():
                 whole.skip(reason, count)
@@ -97,13 +97,16 @@ class _Drain:
             if reason is not None:
                 state = "paused"
             elif not tally.adds_up:
-                state, reason = "red", "the counts of this run do not add up: please report it"
+                state, reason = (
+                    "inconsistent",
+                    "the counts of this run do not add up: please report it",
+                )
             with self.hub.store.begin() as tx:
                 start_run(tx, tally)
                 now = self.hub.clock()
                 save_run(tx, tally, state=state, finished_at=now, reason=reason)
                 if state == "done":
-                    acceptance_is_used(tx, tally.connection, tally.stream, kind="drain")
+                    acceptance_is_used(tx, tally.connection, tally.stream, kind="inbox")
 
     # --- working --------------------------------------------------------------------------------
 
@@ -214,7 +217,7 @@ class _Drain:
     ) -> None:
         now = self.hub.clock()
         tally.seen += len(refused)
-        tally.buried += len(refused)
+        tally.quarantined += len(refused)
         entries = [
             Problem(
                 *("pull", self.source.name, channel.stream, key, "held", Cause.UNREADABLE),

@@ -16,12 +16,12 @@ from mappings.canonical.values import Values
 def mark_in_flight(
     tx: Connection, *, creates: Mapping[int, Values], updates: Mapping[int, Values]
 ) -> None:
-    """Writes down the intention to write {wish id: values}, before the network is touched.
+    """Writes down the intention to write {entry id: values}, before the network is touched.
 
     A create has the state `sent` until its outcome is known: it must not simply be repeated.
     """
-    for values, state in ((creates, {"state": "sent"}), (updates, {})):
-        rows = [{"_id": entry, "sent": sent, **state} for entry, sent in values.items()]
+    for values, state in ((creates, {"state": "in_flight"}), (updates, {})):
+        rows = [{"_id": entry, "sent_values": sent, **state} for entry, sent in values.items()]
         if rows:
             tx.execute(CHANGE_ENTRY, rows)
     quarantine.resolve_writes(tx, creates)
@@ -29,7 +29,7 @@ def mark_in_flight(
 
 def mark_not_sent(tx: Connection, ids: Iterable[int]) -> None:
     """Takes the intention back: the system said that nothing has happened."""
-    tx.execute(CHANGE_ENTRIES, {"_ids": ids, "state": "due", "sent": None})
+    tx.execute(CHANGE_ENTRIES, {"_ids": ids, "state": "due", "sent_values": None})
 
 
 def updates(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
@@ -38,8 +38,8 @@ def updates(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[
     return {golden_id: sent for golden_id, sent in rows}
 
 
-_SENT = select(outbox.c.golden_id, outbox.c.sent).where(outbox.c.sent.is_not(None))
-_UPDATES = _SENT.where(*ABOUT, outbox.c.state != "sent")
+_SENT = select(outbox.c.golden_id, outbox.c.sent_values).where(outbox.c.sent_values.is_not(None))
+_UPDATES = _SENT.where(*ABOUT, outbox.c.state != "in_flight")
 
 
 def confirm(tx: Connection, connection: str, golden_ids: Iterable[str]) -> None:
@@ -47,7 +47,7 @@ def confirm(tx: Connection, connection: str, golden_ids: Iterable[str]) -> None:
     tx.execute(_CONFIRM, {"_connection": connection, "_ids": golden_ids})
 
 
-_CONFIRM = update(outbox).where(*ABOUT, outbox.c.state != "sent").values(sent=None)
+_CONFIRM = update(outbox).where(*ABOUT, outbox.c.state != "in_flight").values(sent_values=None)
 
 
 def creates(tx: Connection, connection: str, entity: str) -> dict[str, Values]:
@@ -59,7 +59,7 @@ def creates(tx: Connection, connection: str, entity: str) -> dict[str, Values]:
 _OF_ENTITY = (
     outbox.c.connection == bindparam("_connection"),
     outbox.c.entity == bindparam("_entity"),
-    outbox.c.state == "sent",
+    outbox.c.state == "in_flight",
 )
 _CREATES = _SENT.where(*_OF_ENTITY)
 
@@ -70,7 +70,7 @@ def creates_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> di
     return {golden_id: sent for golden_id, sent in rows}
 
 
-_CREATES_OF = _SENT.where(*ABOUT, outbox.c.state == "sent")
+_CREATES_OF = _SENT.where(*ABOUT, outbox.c.state == "in_flight")
 
 
 def creates_of_merged(tx: Connection, connection: str, entity: str) -> list[str]:
@@ -94,15 +94,17 @@ def inherit(
     rows = tx.execute(_OF_BOTH, {"_connections": connections, "_ids": (loser, winner)})
     found = {(row.connection, row.golden_id): row for row in rows}
     for (connection, golden_id), row in found.items():
-        if golden_id != loser or row.sent is None or row.state == "sent":
+        if golden_id != loser or row.sent_values is None or row.state == "in_flight":
             continue
-        sent = {p: value for p, value in row.sent.items() if p in given}
+        sent = {p: value for p, value in row.sent_values.items() if p in given}
         theirs = found.get((connection, winner))
         if theirs is None:
-            tx.execute(CHANGE_ENTRY, [{"_id": row.id, "golden_id": winner, "sent": sent or None}])
+            moved = {"_id": row.id, "golden_id": winner, "sent_values": sent or None}
+            tx.execute(CHANGE_ENTRY, [moved])
             quarantine.resolve_writes(tx, [row.id])
-        elif sent and theirs.state != "sent":
-            tx.execute(CHANGE_ENTRY, [{"_id": theirs.id, "sent": {**sent, **(theirs.sent or {})}}])
+        elif sent and theirs.state != "in_flight":
+            both = {**sent, **(theirs.sent_values or {})}
+            tx.execute(CHANGE_ENTRY, [{"_id": theirs.id, "sent_values": both}])
 
 
 # By connection, too: only both together have an index.

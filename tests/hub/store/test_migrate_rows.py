@@ -1,4 +1,4 @@
-"""Revision 0010 keeps what was set aside, and which record is written to, on both databases."""
+"""Revisions 0010 and 0011 keep every row of a store of 0.1.0, on both databases."""
 
 from __future__ import annotations
 
@@ -55,6 +55,14 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"id": 20, "key": "asked", "decision": None},
         {"id": 21, "key": "decided", "decision": "new"},
     ],
+    "work": [{"name": "drain crm", "failures": 2}, {"name": "pull crm companies"}],
+    "runs": [
+        {"id": "r1", "kind": "drain", "state": "red", "buried": 3},
+        {"id": "r2", "kind": "pull", "state": "done", "buried": 0},
+    ],
+    "accounts": [{"connection": "crm", "used": 7}],
+    "touched": [{"key": "a", "what": "gone"}],
+    "connections": [{"connection": "crm", "heard_at": 9}],
     "merges": [
         {
             "id": 1,
@@ -97,6 +105,19 @@ USUAL: dict[str, dict[str, Any]] = {
         "reason": "two fit",
         "opened_at": 25,
     },
+    "work": {"failures": 0},
+    "runs": {
+        "connection": "crm",
+        "stream": "companies",
+        "started_at": 1,
+        "seen": 3,
+        "same": 0,
+        "changed": 0,
+        "written": 0,
+    },
+    "accounts": {"blocks": "[]", "day": "2026-11-30"},
+    "touched": {"connection": "crm", "stream": "companies", "touched_at": 8},
+    "connections": {},
     "merges": {"entity": "company", "loser": "g7", "winner": "g1", "why": "x", "merged_at": 1},
 }
 
@@ -154,9 +175,10 @@ def test_prints_stay_with_what_is_not_linked(migrated: Store) -> None:
 
 
 def test_the_outbox_keeps_all_entries(migrated: Store) -> None:
-    assert asked(migrated, "SELECT id, state, sent, due_at, wish FROM outbox ORDER BY id") == [
+    columns = "id, state, sent_values, due_at, generation"
+    assert asked(migrated, f"SELECT {columns} FROM outbox ORDER BY id") == [
         (10, "due", None, 60, 2),
-        (11, "sent", '{"name":"A"}', 60, 2),
+        (11, "in_flight", '{"name":"A"}', 60, 2),
         (12, "due", None, 60, 2),
         (13, "held", None, 60, 2),
         (14, "due", None, 60, 2),
@@ -176,6 +198,23 @@ def test_entries_go_with_what_they_are_about(migrated: Store) -> None:
         tx.execute(text("DELETE FROM quarantine WHERE key = 'odd'"))
     assert asked(migrated, "SELECT key FROM quarantine WHERE key IN ('g4', 'odd')") == []
     assert asked(migrated, "SELECT value FROM quarantine_prints") == [(14,)]
+
+
+def test_renamed_columns_keep_their_values(migrated: Store) -> None:
+    queries = {
+        "SELECT name, failures FROM work ORDER BY name": [
+            ("inbox crm", 2),
+            ("pull crm companies", 0),
+        ],
+        "SELECT kind, state, quarantined FROM runs ORDER BY id": [
+            ("inbox", "inconsistent", 3),
+            ("pull", "done", 0),
+        ],
+        "SELECT connection, used FROM rate_limits": [("crm", 7)],
+        "SELECT key, kind, changed_at FROM recent_changes": [("a", "gone", 8)],
+        "SELECT notified_at FROM connections": [(9,)],
+    }
+    assert {query: asked(migrated, query) for query in queries} == queries
 
 
 def test_it_can_be_taken_back(migrated: Store) -> None:
@@ -202,3 +241,7 @@ def test_it_can_be_taken_back(migrated: Store) -> None:
         (3, 3),
         (4, 0),
     ]
+    for table in ("work", "runs", "accounts", "touched", "connections"):
+        for row in ROWS[table]:
+            found = asked(migrated, f"SELECT {', '.join(row)} FROM {table}")
+            assert tuple(row.values()) in found

@@ -37,7 +37,7 @@ def note(store: Store, entries: Sequence[InboxEntry], *, now: datetime) -> None:
     with store.begin(durable=True) as tx:
         inbox.receive(tx, entries, now=now)
         for connection in sorted({entry.connection for entry in entries}):
-            save_connection(tx, connection, heard_at=now)
+            save_connection(tx, connection, notified_at=now)
 
 
 def entry_of(connection: str, notification: Notification) -> InboxEntry:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from hub.store import outbox, unheard
+from hub.store import in_doubt, outbox
 from hub.store.engine import Store
 from hub.store.golden import Golden, add_golden
 
@@ -28,16 +28,16 @@ def test_creates_and_updates_are_told_apart(store: Store) -> None:
     with store.begin() as tx:
         ids = entry(tx, "a", "b", "c")
         sent = {"creates": {ids["a"]: {"name": "A"}}, "updates": {ids["b"]: {"name": "B"}}}
-        unheard.mark_in_flight(tx, **sent)
+        in_doubt.mark_in_flight(tx, **sent)
         everybody = ["a", "b", "c"]
-        assert unheard.creates(tx, "erp", "company") == {"a": {"name": "A"}}
-        assert unheard.creates_of(tx, "erp", everybody) == {"a": {"name": "A"}}
-        assert unheard.creates_of(tx, "erp", ["b"]) == unheard.creates(tx, "crm", "company") == {}
-        assert unheard.updates(tx, "erp", everybody) == {"b": {"name": "B"}}
-        unheard.confirm(tx, "erp", everybody)
-        assert unheard.updates(tx, "erp", everybody) == {}
-        unheard.mark_not_sent(tx, ids.values())
-        assert unheard.creates(tx, "erp", "company") == {}
+        assert in_doubt.creates(tx, "erp", "company") == {"a": {"name": "A"}}
+        assert in_doubt.creates_of(tx, "erp", everybody) == {"a": {"name": "A"}}
+        assert in_doubt.creates_of(tx, "erp", ["b"]) == in_doubt.creates(tx, "crm", "company") == {}
+        assert in_doubt.updates(tx, "erp", everybody) == {"b": {"name": "B"}}
+        in_doubt.confirm(tx, "erp", everybody)
+        assert in_doubt.updates(tx, "erp", everybody) == {}
+        in_doubt.mark_not_sent(tx, ids.values())
+        assert in_doubt.creates(tx, "erp", "company") == {}
 
 
 def test_a_create_stays_with_what_was_merged_and_an_update_goes_to_the_survivor(
@@ -47,13 +47,13 @@ def test_a_create_stays_with_what_was_merged_and_an_update_goes_to_the_survivor(
         add_golden(tx, [thing("a", "c"), thing("b", "c"), thing("c")])
         ids = entry(tx, "a", "b")
         told = {"name": "B", "phone": "2"}
-        unheard.mark_in_flight(tx, creates={ids["a"]: {"name": "A"}}, updates={ids["b"]: told})
+        in_doubt.mark_in_flight(tx, creates={ids["a"]: {"name": "A"}}, updates={ids["b"]: told})
         for loser in ("a", "b"):
-            unheard.inherit(tx, ["erp"], loser, "c", paths=["phone"])
+            in_doubt.inherit(tx, ["erp"], loser, "c", paths=["phone"])
             outbox.cancel_for(tx, ["erp"], loser)
-        assert unheard.creates_of_merged(tx, "erp", "company") == ["a"]
-        assert unheard.creates_of_merged(tx, "crm", "company") == []
-        assert unheard.updates(tx, "erp", ["a", "b", "c"]) == {"c": {"phone": "2"}}
+        assert in_doubt.creates_of_merged(tx, "erp", "company") == ["a"]
+        assert in_doubt.creates_of_merged(tx, "crm", "company") == []
+        assert in_doubt.updates(tx, "erp", ["a", "b", "c"]) == {"c": {"phone": "2"}}
 
 
 def test_what_the_survivor_was_told_itself_is_newer(store: Store) -> None:
@@ -61,6 +61,6 @@ def test_what_the_survivor_was_told_itself_is_newer(store: Store) -> None:
         add_golden(tx, [thing("a", "b"), thing("b")])
         ids = entry(tx, "a", "b")
         told = {ids["a"]: {"name": "A", "phone": "1"}, ids["b"]: {"name": "B"}}
-        unheard.mark_in_flight(tx, creates={}, updates=told)
-        unheard.inherit(tx, ["crm", "erp"], "a", "b", paths=["name", "phone"])
-        assert unheard.updates(tx, "erp", ["b"]) == {"b": {"name": "B", "phone": "1"}}
+        in_doubt.mark_in_flight(tx, creates={}, updates=told)
+        in_doubt.inherit(tx, ["crm", "erp"], "a", "b", paths=["name", "phone"])
+        assert in_doubt.updates(tx, "erp", ["b"]) == {"b": {"name": "B", "phone": "1"}}
