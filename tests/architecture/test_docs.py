@@ -19,6 +19,9 @@ PACKAGES = ("connectors", "mappings", "hub", "worker")
 
 _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+#: A Python file, and a folder, in backticks.
+_FILE = re.compile(r"`([\w/]+\.py)`")
+_ROOM = re.compile(rf"`((?:{'|'.join((*PACKAGES, 'tests'))})[\w/]*)/?`")
 _PATH = re.compile(rf"`((?:{'|'.join((*PACKAGES, 'tests', 'docs'))})/[\w./-]*)`")
 
 
@@ -61,6 +64,21 @@ def test_links_lead_somewhere(document: Path) -> None:
         ):
             broken.append(target)
     assert broken == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_documents_name_files_that_exist(document: Path) -> None:
+    """A path is relative to the page, to the root, or to a room that the page names."""
+    if document.name == "CHANGELOG.md":  # it tells of the past
+        return
+    text = document.read_text(encoding="utf-8")
+    rooms = [document.parent, ROOT, *(ROOT / room for room in _ROOM.findall(text))]
+    named = set(_FILE.findall(_FENCED.sub("", text)))
+    assert [
+        name
+        for name in sorted(named)
+        if not any((room / name).exists() or [*room.glob(f"*/{name}")] for room in rooms)
+    ] == []
 
 
 @pytest.mark.parametrize("document", DECISIONS, ids=lambda path: path.stem)
