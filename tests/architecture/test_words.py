@@ -97,7 +97,6 @@ LARGE_CLASSES: dict[str, str] = {
     "connectors/hubspot/records.py:RecordReader": "to be split",
     "connectors/hubspot/twin/account.py:Account": "to be split",
     "connectors/hubspot/twin/control.py:Twin": "to be split",
-    "connectors/kit/http.py:Http": "to be split",
     "connectors/kit/suite.py:ConnectorContract": "the contract: one short test for each promise",
     "connectors/memory/connector.py:MemoryConnector": "one method for each one of the contract",
     "connectors/memory/system.py:MemorySystem": "to be split",
