@@ -305,9 +305,9 @@ def test_nothing_is_called_gone_by_a_server_that_is_down(tryton: Sandbox) -> Non
 def test_a_session_that_ended_over_there_is_opened_again(tryton: Sandbox) -> None:
     connector = TrytonConnector(tryton.settings(), Budget(1000, 1.0))
     next(connector.pages("product.product", None))
-    session = connector._client._session
+    session = connector._client._rpc._session
     connector._client.logout()
-    connector._client._session = session  # we do not know that it ended
+    connector._client._rpc._session = session  # we do not know that it ended
     (outcome,) = connector.write("party.party", [Create("again", {"name": "Again"})])
     assert outcome.error is None
     connector.close()
