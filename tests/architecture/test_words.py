@@ -100,7 +100,6 @@ LARGE_CLASSES: dict[str, str] = {
     "connectors/kit/suite.py:ConnectorContract": "the contract: one short test for each promise",
     "connectors/memory/connector.py:MemoryConnector": "one method for each one of the contract",
     "connectors/memory/system.py:MemorySystem": "to be split",
-    "connectors/tryton/writer.py:Writer": "to be split",
     "hub/demo/story.py:Story": "to be split",
     "hub/simulation/acting.py:WorkloadRunner": "to be split",
     "hub/simulation/history.py:History": "to be split",

@@ -130,7 +130,7 @@ def test_the_server_itself_refuses_what_changed_at_the_last_moment(
     connector: TrytonConnector, users: Any, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     party = users.party("Race")
-    reader = connector._writer._reader
+    reader = connector._reader
     current = reader.rows
 
     def overtaken(*args: Any) -> Any:
