@@ -36,7 +36,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 #: The expression in addopts that makes `pytest` alone the quick tier.
 QUICK = "not server and not process and not simulation"
 #: Folders and files whose tests all belong to a tier, unless they mark another one themselves.
-_TIER_OF_PLACE = {
+TIER_OF_PLACE = {
     "tests/connectors/tryton/test_tryton_orphans.py": "process",
     "tests/hub/simulation": "simulation",
     "tests/scenarios/test_readme_tour.py": "server",
@@ -46,13 +46,13 @@ _TIER_OF_PLACE = {
     "tests/security/test_canaries.py": "process",
 }
 #: Fixtures that start what takes long, and so decide on the tier of each test that asks for them.
-_TIER_OF_FIXTURE = {
+TIER_OF_FIXTURE = {
     "postgresql_server": "server",
     "redis_server": "server",
-    "mortal_postgres": "server",
-    "mortal_redis": "server",
+    "crashable_postgres": "server",
+    "crashable_redis": "server",
     "tryton": "server",
-    "nursery": "process",
+    "fork_server": "process",
 }
 #: Files with one long test, which the others should not wait for at the end.
 _FIRST = {"tests/scenarios/test_demo.py"}
@@ -65,11 +65,11 @@ def tiers_of(item: pytest.Item) -> set[str]:
     if "quick" in tiers:
         return tiers
     place = item.nodeid.partition("::")[0]
-    for name, tier in _TIER_OF_PLACE.items():
+    for name, tier in TIER_OF_PLACE.items():
         if not tiers and (place == name or place.startswith(f"{name}/")):
             tiers.add(tier)
     fixtures = getattr(item, "fixturenames", ())
-    tiers |= {_TIER_OF_FIXTURE[name] for name in fixtures if name in _TIER_OF_FIXTURE}
+    tiers |= {TIER_OF_FIXTURE[name] for name in fixtures if name in TIER_OF_FIXTURE}
     callspec = getattr(item, "callspec", None)
     if callspec is not None and "postgresql" in callspec.params.values():
         tiers.add("server")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import TIER_OF_FIXTURE, TIER_OF_PLACE
+
 ROOT = Path(__file__).parents[2]
 #: Three files of one folder: with kills, with Redis, and quick.
 KILLS, REDIS, PURE = "test_processes.py", "test_remote.py", "test_schedule.py"
@@ -40,3 +42,10 @@ def test_what_pytest_runs(
     assert pytest.main([*options, *words], plugins=[found]) == 0
     assert present <= found.files
     assert not absent & found.files
+
+
+def test_tiers_name_what_exists() -> None:
+    """A renamed folder or fixture would bring slow tests into the quick tier without a word."""
+    assert [name for name in TIER_OF_PLACE if not (ROOT / name).exists()] == []
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("conftest.py"))
+    assert [name for name in TIER_OF_FIXTURE if f"\ndef {name}(" not in sources] == []
