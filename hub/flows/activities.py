@@ -42,7 +42,7 @@ def thank_you(
         due=today + timedelta(days=settings.thank_you_after_days),
     )
     values |= _about(opportunity, company)
-    return Derived(thank_you_id(order.id), "activity", values, "flow:thank_you")
+    return Derived(thank_you_id(order.id), "activity", values, "flow:thank_you", once=True)
 
 
 def overdue_reminder(
@@ -68,7 +68,7 @@ def overdue_reminder(
         due=today,
     )
     values |= _about(opportunity, company)
-    return Derived(reminder_id(invoice.id), "activity", values, "flow:overdue_reminder")
+    return Derived(reminder_id(invoice.id), "activity", values, "flow:overdue_reminder", once=True)
 
 
 def waiting_note(
@@ -85,7 +85,7 @@ def waiting_note(
     }
     values |= _about(opportunity, None)
     note = derived_id(opportunity.id, "waiting_note", reason)
-    return Derived(note, "activity", values, "flow:waiting_note")
+    return Derived(note, "activity", values, "flow:waiting_note", once=True, subject=opportunity.id)
 
 
 def _task(*, subject: str, body: str, due: date) -> Values:

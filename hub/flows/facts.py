@@ -52,6 +52,10 @@ class Derived:
     values: Values = field(repr=False)
     #: The flow's name, for `explain`.
     flow: str
+    #: Made once: from then on it belongs to people, and no flow changes it.
+    once: bool = False
+    #: Of several in one run with the same subject, the last one is made.
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Blocked:
 
     reason: str
     waits_for: str | None = None
+    #: What is derived until then, such as a note to people.
+    meanwhile: Derived | None = None
 
 
 def derived_id(*parts: str) -> str:

@@ -9,6 +9,9 @@ from hub.flows.settings import FlowSettings
 from mappings.canonical.values import Values
 
 _FLOW = "flow:won_deal_to_order"
+#: Changes, and deletions, after which flows look at an order again: entity -> path to the order.
+ORDER_CHANGES = {"sales_order": "", "production_order": "sales_order", "shipment": "sales_order"}
+ORDER_DELETIONS = {"invoice": "sales_order"}
 
 
 def order_id(opportunity_id: str) -> str:

@@ -36,7 +36,7 @@ from hub.store.links import links_by_key
 from hub.store.runs import Tally
 from hub.store.streams import all_streams, save_stream
 from hub.sync.context import Hub
-from hub.sync.derive import derive
+from hub.sync.flows import derive
 from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull

@@ -95,19 +95,25 @@ _MERGED = select(golden.c.id, golden.c.merged_into).where(
 )
 
 
-def losers(tx: Connection, golden_id: str) -> list[str]:
-    """Returns all that has become part of a golden record, the oldest merge first."""
-    found: dict[str, None] = {}
-    asked = [golden_id]
-    while asked:
-        rows = tx.execute(_LOSERS, {"_ids": asked}).scalars()
-        asked = [loser for loser in rows if loser not in found]
-        found |= dict.fromkeys(asked)
-    return list(found)
+def losers(tx: Connection, golden_ids: Iterable[str]) -> dict[str, list[str]]:
+    """Returns golden id -> all that has become part of it, the oldest merge first.
+
+    How many statements that takes depends on how often merged records were merged again only.
+    """
+    found: dict[str, dict[str, None]] = {golden_id: {} for golden_id in golden_ids}
+    asked = {golden_id: {golden_id} for golden_id in found}
+    while winners := set().union(*asked.values()):
+        rows = [(winner, loser) for winner, loser in tx.execute(_LOSERS, {"_ids": winners})]
+        for golden_id, among_these in asked.items():
+            known = found[golden_id]
+            new = [loser for winner, loser in rows if winner in among_these and loser not in known]
+            known |= dict.fromkeys(new)
+            asked[golden_id] = set(new)
+    return {golden_id: list(lost) for golden_id, lost in found.items()}
 
 
 _LOSERS = (
-    select(merges.c.loser)
+    select(merges.c.winner, merges.c.loser)
     .where(among(merges.c.winner, "_ids"), merges.c.undone_at.is_(None))
     .order_by(merges.c.id)
 )

@@ -23,8 +23,8 @@ from hub.store.engine import trouble
 from hub.store.holders import is_dead
 from hub.store.runs import Tally, forget_runs
 from hub.sync.context import Hub
-from hub.sync.derive import age, derive
 from hub.sync.due import Work
+from hub.sync.flows import age, derive
 from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.pull import pull
 from hub.sync.ingest.sweep import sweep

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection as Transaction
 
+from hub.flows.registry import is_trigger
 from hub.model.matching import Fingerprint, fingerprints
 from hub.model.observe import Change, FieldConflict
 from hub.store.golden import Golden, load_golden
@@ -25,9 +26,6 @@ from hub.store.reviews import Question
 from hub.sync.context import Hub
 from hub.sync.storing import Effects, RecordId, StreamId, store_effects
 from mappings.canonical.values import Entity, Scalar, Values
-
-#: Entities whose changes concern flows.
-FLOWING = frozenset(("opportunity", "sales_order", "production_order", "shipment", "invoice"))
 
 
 class ChangeSet:
@@ -52,7 +50,7 @@ class ChangeSet:
         known = fingerprints(entity, golden.values) if prints is None else prints
         self.recognise(golden, known)
         self._note_references(entity, golden)
-        if golden.entity in FLOWING:
+        if is_trigger(golden.entity):
             self._effects.dirty[golden.id] = None
         if tell:
             for name in _interested(self.hub, golden, None):
@@ -65,7 +63,7 @@ class ChangeSet:
         entity = self.hub.entities[golden.entity]
         old = {p.value for p in fingerprints(entity, golden.values)}
         when = at or self.now
-        if golden.entity in FLOWING:
+        if is_trigger(golden.entity):
             self._effects.dirty |= _parents_left(entity, golden, values)
         for path, value in values.items():
             if value is None:
@@ -85,7 +83,7 @@ class ChangeSet:
     def touch(self, golden: Golden) -> None:
         """The golden record must be stored, its flows run, and what waits for it go on."""
         self._effects.golden_changed[golden.id] = golden
-        if golden.entity in FLOWING:
+        if is_trigger(golden.entity):
             self._effects.dirty[golden.id] = None
         self.resume(golden.id)
 

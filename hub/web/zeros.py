@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from hub.store.figures import BACKLOG_STATES, Figures, RunFigures
 from hub.store.runs import RUN_STATES
 from hub.sync.context import Hub
-from hub.sync.derive import FLOW_SOURCES
+from hub.sync.flows import flow_sources
 
 #: How runs can end that are stored when they have ended only.
 _INBOX_ENDS = ("done", "paused", "inconsistent")
@@ -33,7 +33,7 @@ class Configured:
         """Returns the figures with a zero for each series that may appear later."""
         zero = dict.fromkeys(self.streams, 0)
         backlog = {(name, state): 0 for name in self.streams for state in BACKLOG_STATES}
-        sources = [("pull", name) for name in self.streams] + [("flow", f) for f in FLOW_SOURCES]
+        sources = [("pull", name) for name in self.streams] + [("flow", f) for f in flow_sources()]
         held = {(*source, state): 0 for source in sources for state in _QUARANTINED}
         known = {(run.kind, run.connection, run.stream, run.state) for run in found.runs}
         runs = [RunFigures(*key, 0, 0, 0, 0, 0) for key in self._runs() if key not in known]

@@ -104,7 +104,6 @@ LARGE_CLASSES: dict[str, str] = {
     "hub/simulation/acting.py:WorkloadRunner": "to be split",
     "hub/simulation/history.py:History": "to be split",
     "hub/simulation/play.py:Play": "to be split",
-    "hub/sync/derive.py:_Derivation": "to be split",
     "mappings/kit/columns.py:Making": "to be split",
 }
 
@@ -116,7 +115,6 @@ WIDE_IMPORTS: dict[str, str] = {
     "hub/simulation/run.py": "to be split",
     "hub/simulation/stage.py": "to be split",
     "hub/sync/attempt.py": "to be split",
-    "hub/sync/derive.py": "to be split",
     "hub/sync/merge/undo.py": "to be split",
     "hub/sync/operate/reconcile.py": "to be split",
     "hub/sync/operate/resolve.py": "to be split",
@@ -141,6 +139,7 @@ ONE_MEANING: dict[str, str] = {
     "rate_limits": "who may call a system how often, decided and stored",
     "reading": "how a connector reads streams",
     "reconcile": "compares all sides with the golden records, and its command",
+    "registry": "the list of what there is: connectors, flows",
     "seed": "fills a system with invented data",
     "tokens": "OAuth tokens",
     "twin": "starts an emulator",

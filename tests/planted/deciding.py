@@ -289,20 +289,17 @@ def settle_in_doubt""",
     Plant(
         "figures keep an order that was deleted",
         "P3",
-        "hub/sync/derive.py",
-        '            companies[str(golden.values.get("company") or "")] = None\n'
-        '            sales[str(golden.values.get("sales_order") or "")] = None\n'
-        "            self._end_waiting",
-        '            sales[str(golden.values.get("sales_order") or "")] = None\n'
-        "            self._end_waiting",
+        "hub/sync/flows.py",
+        "        if path is not None:\n            by_path",
+        "        if path is not None and golden.deleted_at is None:\n            by_path",
         (f"{_DEFECTS}::test_the_figures_of_a_company_forget_a_deleted_order",),
     ),
     Plant(
         "a deal with the order of a merged one gets a second order",
         "P2",
-        "hub/sync/derive.py",
-        "        return next((others[i] for i in ids if i in others), None)\n",
-        "        return next((others[i] for i in ids if i not in others), None)\n",
+        "hub/sync/flow_facts.py",
+        "            found = next((one for one in candidates if one in others[winner]), None)\n",
+        "            found = next((one for one in candidates if one not in others[winner]), None)\n",
         (
             "tests/scenarios/test_selling.py"
             "::test_a_deal_that_is_won_after_an_ordered_one_was_merged_into_it_has_that_order",

@@ -22,7 +22,7 @@ from hub.simulation.crash_points import CrashingConnector, CrashingStore, CrashP
 from hub.store.links import links_by_key
 from hub.store.runs import Tally
 from hub.sync.context import Channel, Connection, Hub
-from hub.sync.derive import derive
+from hub.sync.flows import derive
 from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.page import ingest
 from hub.sync.ingest.pull import pull

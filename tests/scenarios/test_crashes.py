@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from hub.flows.settings import FlowSettings
 from hub.store.engine import Store
-from hub.sync.derive import derive
+from hub.sync.flows import derive
 from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.pull import pull
 from hub.sync.push.push import push

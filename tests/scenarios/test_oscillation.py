@@ -6,7 +6,7 @@ import pytest
 
 from hub.flows import orders
 from hub.store import dirty, quarantine
-from hub.sync.derive import derive
+from hub.sync.flows import derive
 from hub.sync.operate.resolve import resolve_conflict
 
 

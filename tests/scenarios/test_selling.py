@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub.flows.settings import FlowSettings
-from hub.sync.derive import derive
+from hub.sync.flows import derive
 from hub.sync.ingest.pull import pull
 from hub.sync.operate.reconcile import reconcile
 

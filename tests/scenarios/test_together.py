@@ -9,7 +9,7 @@ import pytest
 
 from connectors.kit.contract import Notification
 from hub.store.golden import load_golden
-from hub.sync.derive import derive
+from hub.sync.flows import derive
 from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.pull import pull
 from hub.sync.ingest.webhooks import receive

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from connectors.kit.contract import FieldNeed
 from connectors.kit.errors import ContractError
-from hub.flows.outputs import fills
+from hub.flows.registry import fills
 from hub.store.connections import connection_states, save_connection
 from hub.sync.context import Channel, Connection, Hub
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Outcome, Page, Record
+from hub.flows.registry import is_explained
 from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, links_by_golden
 from hub.store.outbox import OutboxEntry
 from hub.store.runs import Tally
 from hub.sync.context import Channel, Connection, Hub
-from hub.sync.derive import EXPLAINED
 from hub.sync.ingest.page import ingest
 from hub.sync.ingest.read_record import Origin, WrittenValues
 from hub.sync.merge.primary import primary_link
@@ -75,7 +75,7 @@ class Batch:
         return [
             self.entries[number].golden_id
             for number, verdict in self.verdicts.items()
-            if verdict.state in ("waiting", "held") and self.entries[number].entity in EXPLAINED
+            if verdict.state in ("waiting", "held") and is_explained(self.entries[number].entity)
         ]
 
     def refresh(self, jobs: Iterable[Job], channel: Channel) -> None:

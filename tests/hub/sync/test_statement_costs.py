@@ -1,4 +1,4 @@
-"""What a page and a batch cost in statements, whatever becomes of their records.
+"""What a page, a batch and a derivation cost in statements, whatever becomes of their records.
 
 A page or batch of a hundred records costs what one of ten costs, and ten bad records what a hundred
 cost: unreadable, under review, waiting for a parent, deleted, in conflict, refused, not answered.
@@ -17,12 +17,18 @@ from sqlalchemy import event
 from connectors.kit.contract import Page, Record
 from connectors.kit.errors import ConnectorError
 from connectors.memory import MemorySystem
+from hub.flows.orders import order_id
+from hub.model.causes import Cause
 from hub.settings import load_settings
-from hub.store import outbox
+from hub.store import dirty, merges, outbox, quarantine
+from hub.store.golden import Golden
 from hub.store.links import links_by_key
 from hub.store.outbox import OutboxEntry
+from hub.store.quarantine import Problem
 from hub.store.runs import Tally
+from hub.sync.changeset import ChangeSet, new_golden
 from hub.sync.context import Hub
+from hub.sync.flows import derive
 from hub.sync.ingest.page import ingest
 from hub.sync.ingest.read_record import Origin
 from hub.sync.push.batch import push_batch
@@ -56,6 +62,8 @@ SIZES = ((10, 10), (100, 10), (10, 100), (100, 100))
 MOST_OF_A_PAGE = 40
 #: Statements that a batch may take at most, reading, writing and reading back.
 MOST_OF_A_BATCH = 70
+#: Statements that a derivation of up to 200 records may take at most, with all flows.
+MOST_OF_A_DERIVATION = 70
 
 
 class Desk:
@@ -343,3 +351,84 @@ def test_of_a_restored_record_and_a_new_one_one_is_primary(desk: Desk) -> None:
     assert len({link.golden_id for link in links.values()}) == 1
     assert [link.is_primary for link in links.values()].count(True) == 1
     assert all(link.gone_at is None for link in links.values())
+
+
+# --- derivations ----------------------------------------------------------------------------------
+
+
+def _born(
+    desk: Desk, changes: ChangeSet, entity: str, golden_id: str | None = None, **values: Any
+) -> Golden:
+    """A golden record that all connections know already."""
+    about = {"origin": "crm", "run": changes.run, "now": changes.now}
+    golden = new_golden(desk.hub, entity, values, **about)
+    golden.id = golden_id or golden.id
+    changes.born(golden, tell=False)
+    return golden
+
+
+def _won(desk: Desk, changes: ChangeSet, product: Golden, *, blocked: bool = False) -> Golden:
+    place = {"address.street": "Dock 1", "address.city": "Kiel"}
+    company = _born(desk, changes, "company", name="Firm", **place).id
+    line = {"product": product.id, "quantity": "2", "unit_price": "30"}
+    lines = {} if blocked else {f"lines[1].{name}": value for name, value in line.items()}
+    return _born(desk, changes, "opportunity", name="Deal", stage="won", company=company, **lines)
+
+
+def _sold(
+    desk: Desk, changes: ChangeSet, number: int, deal: Golden, *, golden_id: str | None = None
+) -> str:
+    """An order with its production, shipment and overdue invoice."""
+    company = _born(desk, changes, "company", name=f"Customer {number}").id
+    sold = {"number": f"SO-{number}", "state": "confirmed", "shipment_state": "shipped"}
+    of_deal = {"company": company, "opportunity": deal.id}
+    order = _born(desk, changes, "sales_order", golden_id, **sold, **of_deal).id
+    _born(desk, changes, "production_order", sales_order=order, state="running")
+    _born(desk, changes, "shipment", sales_order=order)
+    owed = {"state": "posted", "due_date": "2020-01-31", "total": "60", "currency": "EUR"}
+    _born(desk, changes, "invoice", sales_order=order, company=company, **owed)
+    return order
+
+
+def _inherited(desk: Desk, tx: Any, changes: ChangeSet, *, number: int, product: Golden) -> None:
+    """A won deal with the order of one that was merged into it, and one that cannot be written."""
+    winner, loser = (_won(desk, changes, product) for _ in range(2))
+    loser.merged_into = winner.id
+    _born(desk, changes, "sales_order", order_id(loser.id), opportunity=winner.id, state="draft")
+    why = {"why": "", "before": {}, "now": changes.now}
+    merges.remember_merge(tx, entity="opportunity", loser=loser.id, winner=winner.id, **why)
+    other = _sold(desk, changes, number, winner)
+    refused = Problem("push", "erp", "sales_order", other, "held", Cause.REFUSED, f"no {number}")
+    quarantine.put(tx, [refused], now=changes.now)
+
+
+def _derived(desk: Desk, count: int) -> tuple[int, int, list[int]]:
+    """Derives from `count` records of each kind: dirty ones, changed ones, costs of each hop."""
+    with desk.hub.store.begin() as tx:
+        changes = ChangeSet(desk.hub, desk.hub.fresh_id(), desk.hub.clock())
+        product = _born(desk, changes, "product", name="Widget", sku="W")
+        for number in desk.numbered(count):
+            _won(desk, changes, product)
+            _won(desk, changes, product, blocked=True)
+            ordered = _won(desk, changes, product)
+            _sold(desk, changes, number, ordered, golden_id=order_id(ordered.id))
+            _inherited(desk, tx, changes, number=number, product=product)
+        changes.store(tx)
+        marks, _ = dirty.due(tx, limit=1000)
+    with statements(desk.hub) as said:
+        changed = derive(desk.hub)
+    costs = [0]
+    for statement in said:
+        costs[-1] += 1
+        if statement.startswith("DELETE FROM dirty"):
+            costs.append(0)
+    return len(marks), changed, costs
+
+
+def test_a_derivation_costs_the_same_always(desk: Desk) -> None:
+    few, changed_by_few, cost_of_few = _derived(desk, 1)
+    many, changed_by_many, cost_of_many = _derived(desk, 10)
+    assert (few > 10, many, many > 100) == (True, few * 10, True)
+    assert (changed_by_few > few, changed_by_many) == (True, changed_by_few * 10)
+    assert cost_of_few == cost_of_many
+    assert max(cost_of_many) <= MOST_OF_A_DERIVATION
