@@ -1,6 +1,6 @@
-"""Questions of an auditor, by the portion: what became of values, and which records are linked.
+"""Queries of an auditor, in portions: what happened to values, and which records are linked.
 
-Reads only; what is asked for a million records never needs more memory than for a thousand.
+Reads only; a million records need no more memory than a thousand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Said = tuple[str, Scalar]
 
 
 def remembered(tx: Connection, golden_ids: Iterable[str]) -> dict[str, set[Said]]:
-    """Returns every value that history knows of these golden records, by golden id."""
+    """Returns every value in the history of these golden records, by golden id."""
     found: dict[str, set[Said]] = {}
     for golden_id, path, old, new in tx.execute(_REMEMBERED, {"_ids": golden_ids}):
         found.setdefault(golden_id, set()).update(((path, old), (path, new)))
@@ -34,15 +34,15 @@ _REMEMBERED = select(history.c.golden_id, history.c.path, history.c.old, history
 def disputed(
     tx: Connection, golden_ids: Iterable[str]
 ) -> tuple[dict[str, set[Said]], dict[str, set[Said]]]:
-    """Returns the values in open conflicts, and in decided ones, by golden id."""
-    still: dict[str, set[Said]] = {}
-    over: dict[str, set[Said]] = {}
+    """Returns the values in open conflicts, and in closed ones, by golden id."""
+    in_open: dict[str, set[Said]] = {}
+    in_closed: dict[str, set[Said]] = {}
     for row in tx.execute(_DISPUTED, {"_ids": golden_ids}):
-        place = still if row.closed_at is None else over
-        place.setdefault(row.golden_id, set()).update(
+        found = in_open if row.closed_at is None else in_closed
+        found.setdefault(row.golden_id, set()).update(
             ((row.path, row.ours), (row.path, row.theirs))
         )
-    return still, over
+    return in_open, in_closed
 
 
 _DISPUTED = select(conflicts).where(among(conflicts.c.golden_id, "_ids"))
@@ -57,9 +57,9 @@ def living_links(
 
 
 def unwritten(tx: Connection) -> list[tuple[str, str, str]]:
-    """Returns connection, stream and key of secondary records without a living primary one.
+    """Returns connection, stream and key of living secondary records without a living primary.
 
-    Each is a mistake: of what lives in a stream, one record is written to.
+    Each is a bug: one of the living records in a stream must be primary.
     """
     return [(connection, stream, key) for connection, stream, key in tx.execute(_UNWRITTEN)]
 
@@ -82,7 +82,7 @@ _UNWRITTEN = select(links.c.connection, links.c.stream, links.c.key).where(
 
 
 def presumed_deleted(tx: Connection) -> list[tuple[str, str, str]]:
-    """Returns golden id, connection and key of every deletion that the hub has ever noted."""
+    """Returns golden id, connection and key of every deletion in the history."""
     query = select(history.c.golden_id, history.c.connection, history.c.old).where(
         history.c.path == "(record)", history.c.new.is_(None)
     )
@@ -90,6 +90,6 @@ def presumed_deleted(tx: Connection) -> list[tuple[str, str, str]]:
 
 
 def runs_by_state(tx: Connection) -> dict[str, int]:
-    """Returns state -> number of runs."""
+    """Returns {state: number of runs}."""
     query = select(runs.c.state, func.count()).group_by(runs.c.state)
     return {str(state): int(number) for state, number in tx.execute(query)}

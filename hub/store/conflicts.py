@@ -26,7 +26,7 @@ class NewConflict:
     base: Scalar = field(repr=False)
     ours: Scalar = field(repr=False)
     theirs: Scalar = field(repr=False)
-    #: Why it is opened, when not because both sides changed the field once.
+    #: Why it was opened, unless it is that both sides changed the field.
     reason: str | None = None
 
 
@@ -50,7 +50,7 @@ class Conflict:
 
 
 def open_paths(tx: Connection, link_ids: Iterable[int]) -> dict[int, frozenset[str]]:
-    """Returns link id -> paths with an open conflict."""
+    """Returns {link id: paths with an open conflict}."""
     found: dict[int, set[str]] = {}
     for link_id, path in tx.execute(_OPEN_PATHS, {"_ids": link_ids}):
         found.setdefault(link_id, set()).add(path)
@@ -80,16 +80,16 @@ _LINKS_IN_CONFLICT = (
 
 
 def open_conflict(tx: Connection, new: NewConflict, *, now: datetime) -> Scalar:
-    """Opens (or updates) a conflict; returns the value of theirs that it has held until now."""
+    """Opens or updates a conflict; returns the previous value of theirs, if it was open."""
     return open_conflicts(tx, [new], now=now).get((new.link_id, new.path))
 
 
 def open_conflicts(
     tx: Connection, found: Sequence[NewConflict], *, now: datetime
 ) -> dict[tuple[int, str], Scalar]:
-    """Opens (or updates) many conflicts, one for each link and path.
+    """Opens or updates conflicts, one for each link and path.
 
-    Returns (link id, path) -> the value of theirs that an open conflict has held until now.
+    Returns {(link id, path): the previous value of theirs} of those that were open.
     """
     asked = {"_ids": [one.link_id for one in found]}
     held = {(row.link_id, row.path): row for row in tx.execute(_HELD, asked).all()}
@@ -99,7 +99,7 @@ def open_conflicts(
         tx.execute(_INSERT, new)
     changed = [(one, known.id) for one, known in about if known is not None]
     for with_reason in (False, True):
-        # Why it was opened stays, unless there is a new reason.
+        # The reason for opening it stays unless there is a new one.
         some = [_change(one, n) for one, n in changed if (one.reason is not None) == with_reason]
         if some:
             tx.execute(_CHANGE, some)
@@ -186,7 +186,7 @@ def move_conflicts(tx: Connection, loser: str, winner: str) -> None:
 
 
 def reassign_conflicts(tx: Connection, link_ids: Iterable[int], golden_id: str) -> None:
-    """Gives the conflicts of some links to a golden record."""
+    """Moves the conflicts of some links to a golden record."""
     given = {"_ids": link_ids, "golden_id": golden_id}
     tx.execute(update(conflicts).where(_OF_LINKS), given)
 
@@ -194,7 +194,7 @@ def reassign_conflicts(tx: Connection, link_ids: Iterable[int], golden_id: str) 
 def withdraw_conflicts(
     tx: Connection, link_ids: Iterable[int], *, kept: Iterable[int], now: datetime
 ) -> None:
-    """Closes the open conflicts of some links, but not those that are kept."""
+    """Closes the open conflicts of some links, except those in `kept`."""
     statement = update(conflicts).where(_OF_LINKS, ~among(conflicts.c.id, "_kept"), _OPEN)
     closed = {"closed_at": now, "resolution": "withdrawn"}
     tx.execute(statement, {"_ids": link_ids, "_kept": kept, **closed})

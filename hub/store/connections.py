@@ -1,4 +1,4 @@
-"""Connections: what the hub remembers of each one that is not in tulay.yaml."""
+"""Connections: what the hub remembers about each one beyond tulay.yaml."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hub.store.tables import connections
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """What is remembered of a connection, without its tokens."""
+    """The stored state of a connection, without its tokens."""
 
     paused_at: datetime | None = None
     reason: str | None = None
@@ -22,12 +22,12 @@ class ConnectionState:
     prepared: str | None = None
     #: When it last sent a notification.
     notified_at: datetime | None = None
-    #: Which process renews its tokens.
+    #: The process that renews its tokens.
     leased_by: str | None = None
 
 
 def connection_states(tx: Connection) -> dict[str, ConnectionState]:
-    """Returns what is remembered of each connection."""
+    """Returns the stored state of each connection."""
     return {name: ConnectionState(*state) for name, *state in tx.execute(_STATES)}
 
 

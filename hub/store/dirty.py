@@ -12,12 +12,12 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select
 from hub.store.engine import fold, inserting
 from hub.store.tables import dirty
 
-#: The least that a mark rises by, in seconds; more than a float's grain today.
+#: The least increase of a mark, in seconds; larger than the resolution of a float today.
 _TICK = 0.001
 
 
 def mark(tx: Connection, golden_ids: Iterable[str], *, now: datetime, hops: int = 0) -> None:
-    """Notes that flows must look at these golden records, after so many flows in a row."""
+    """Marks golden records whose flows must run again, after `hops` derivations in a row."""
     mark = now.timestamp()
     rows = [{"golden_id": g, "mark": mark, "hops": hops} for g in dict.fromkeys(golden_ids)]
     fold(tx, _marking(tx.dialect.name), rows, key=["golden_id"])
@@ -27,7 +27,7 @@ def mark(tx: Connection, golden_ids: Iterable[str], *, now: datetime, hops: int 
 def _marking(dialect: str) -> Any:
     statement = inserting(dialect, dirty)
     hops = statement.excluded.hops
-    # A mark always rises, also when the clock does not: `clear` must see that there is news.
+    # A mark always rises, even if the clock does not, so that `clear` notices the change.
     again = {
         "mark": dirty.c.mark + _TICK,
         "hops": case((dirty.c.hops > hops, dirty.c.hops), else_=hops),
@@ -38,7 +38,7 @@ def _marking(dialect: str) -> Any:
 def due(tx: Connection, *, limit: int) -> tuple[dict[str, float], int]:
     """Returns golden ids whose derivations are due, with a mark for `clear`, and their hops.
 
-    Those with the fewest hops come first and by themselves: a chain without end delays nobody.
+    The fewest hops come first, on their own, so that an endless chain delays no other record.
     """
     rows = tx.execute(_DIRTY, {"_limit": limit}).all()
     return {row.golden_id: row.mark for row in rows}, max((row.hops for row in rows), default=0)
@@ -53,7 +53,7 @@ _DIRTY = (
 
 
 def clear(tx: Connection, marks: dict[str, float]) -> None:
-    """Forgets derivations that were made, but not those that became due again meanwhile."""
+    """Removes the marks of derivations that were made, except those marked again since."""
     if marks:
         tx.execute(_CLEAR, [{"_id": golden_id, "_mark": mark} for golden_id, mark in marks.items()])
 

@@ -1,4 +1,4 @@
-"""Opens the store, and gives transactions that behave the same on SQLite and PostgreSQL."""
+"""Opens the store; its transactions behave the same on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ Row = Mapping[str, Any]
 
 Result = TypeVar("Result")
 
-#: How often a transaction is tried that others stand in the way of.
+#: How often a transaction is attempted that conflicts with others.
 _ATTEMPTS = 5
-#: PostgreSQL's names for: deadlock, not serializable, unique constraint violated.
+#: SQLSTATE of a deadlock, a serialization failure and a unique violation.
 _IN_THE_WAY = frozenset(("40P01", "40001", "23505"))
-#: Seconds a writer waits for another one on SQLite.
+#: Seconds that a writer waits for another one on SQLite.
 _BUSY_TIMEOUT = 60
 
 
 class Store:
-    """The database. One transaction a page; nothing here knows what the rows mean."""
+    """The database. A transaction is a page; the engine does not know what the rows mean."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -64,12 +64,12 @@ class Store:
 
     @property
     def writing(self) -> bool:
-        """Says whether this thread has a writing transaction open."""
+        """True if this thread has an open writing transaction."""
         return bool(getattr(self._writing, "depth", 0))
 
     def beside(self, seconds: int) -> Store:
-        """Opens the same database once more, for what must not wait longer than these seconds."""
-        with self._opening:  # of two that threads open at once, one would never be closed
+        """Opens the same database a second time, with time-outs of a number of seconds."""
+        with self._opening:  # of two opened at the same time, one would never be closed
             if seconds not in self._beside:
                 self._beside[seconds] = Store(self._again(seconds))
             return self._beside[seconds]
@@ -81,14 +81,14 @@ class Store:
         return _postgresql(address, patience=seconds)
 
     def before_close(self, call: Callable[[], None]) -> None:
-        """Has something done while the store still answers."""
+        """Registers a call to be made on closing, while the store still works."""
         self._closing.append(call)
 
     @contextmanager
     def begin(self, *, durable: bool = False) -> Iterator[Connection]:
         """Opens a writing transaction; on SQLite it is the only one.
 
-        `durable` survives a power cut, which reading again cannot replace: intents and nudges.
+        `durable` survives a power cut: for intents and notifications, which cannot be read again.
         """
         with self.engine.connect() as tx:
             if self.embedded:
@@ -101,17 +101,17 @@ class Store:
                     self._writing.depth -= 1
 
     def transact(self, work: Callable[[Connection], Result], *, durable: bool = False) -> Result:
-        """Does work in a writing transaction, and again when another one stood in its way.
+        """Runs `work` in a writing transaction, and again if it conflicts with another one.
 
-        `durable` is as in `begin`. The work may run several times: what it does to anything but
-        `tx` must bear that.
+        `durable` is as in `begin`. As `work` may run several times, all its effects except those on
+        `tx` must be repeatable.
         """
         for _ in range(_ATTEMPTS - 1):
             try:
                 with self.begin(durable=durable) as tx:
                     return work(tx)
             except DBAPIError as error:
-                # The winner has committed by now: the loser sees what it did.
+                # The other transaction has committed: the next attempt sees its result.
                 if getattr(error.orig, "sqlstate", None) not in _IN_THE_WAY:
                     raise
         with self.begin(durable=durable) as tx:
@@ -119,20 +119,20 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Opens a reading transaction that blocks nobody."""
+        """Opens a reading transaction, which blocks no other."""
         with self.engine.connect() as tx:
             tx.execution_options(begin="BEGIN")
             with tx.begin():
                 yield tx
 
     def create(self) -> None:
-        """Creates the tables that are missing, for tests; `hub.store.migrate` does it for good."""
+        """Creates the missing tables, for tests; `hub.store.migrate` does it in production."""
         with self.begin(durable=True) as tx:
             lock_identities(tx, "tables")
             metadata.create_all(tx)
 
     def close(self) -> None:
-        """Gives the connections back."""
+        """Closes the connections."""
         while self._closing:
             self._closing.pop()()
         for one in self._beside.values():
@@ -141,9 +141,9 @@ class Store:
 
 
 def open_store(url: str) -> Store:
-    """Opens the store named by a SQLAlchemy address (or a plain path: SQLite).
+    """Opens the store at a SQLAlchemy address (or a plain path: SQLite).
 
-    Raises: SettingsError when the address is not one or the database does not answer.
+    Raises: SettingsError if the address is invalid or the database does not answer.
     """
     try:
         engine = _sqlite(url) if _is_sqlite(url) else _postgresql(url)
@@ -176,7 +176,7 @@ def _sqlite(url: str, *, patience: int = _BUSY_TIMEOUT) -> Engine:
     folder = Path(path).parent
     if not folder.is_dir():
         raise SettingsError(f"the folder {folder} of the database does not exist: create it")
-    # hide_parameters: customer data must not stand in errors, which end in logs.
+    # hide_parameters: customer data must not appear in errors, which end up in logs.
     engine = create_engine(
         f"sqlite:///{path}", connect_args={"timeout": patience}, hide_parameters=True
     )
@@ -186,14 +186,14 @@ def _sqlite(url: str, *, patience: int = _BUSY_TIMEOUT) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
+    connection.isolation_level = None  # SQLAlchemy sends BEGIN, not the driver
     _use_wal(connection)
     for pragma in ("cache_size=-16000", "wal_autocheckpoint=4000", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _use_wal(connection: Any) -> None:
-    """Switches to the write-ahead log; when several processes do so at once, some must wait."""
+    """Switches to the write-ahead log; if several processes do so at once, some must wait."""
     for _ in range(_BUSY_TIMEOUT * 10):
         try:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -236,7 +236,7 @@ def _postgresql(url: str, *, patience: int | None = None) -> Engine:
         pool_timeout=patience,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"connect_timeout": max(2, patience)},  # libpq's least
+        connect_args={"connect_timeout": max(2, patience)},  # libpq's minimum
     )
 
     def hurry(connection: Any, _record: Any) -> None:
@@ -253,31 +253,31 @@ def _first_line(error: Exception) -> str:
 
 
 def inserting(dialect: str, table: Table) -> Any:
-    """Returns an INSERT of the database's own kind, which knows ON CONFLICT."""
+    """Returns an INSERT of the database's dialect, which supports ON CONFLICT."""
     if dialect == "sqlite":
         return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # loaded where it is spoken
+    from sqlalchemy.dialects import postgresql  # loaded only when used
 
     return postgresql.insert(table)
 
 
-#: Starts of SQLite's error names and PostgreSQL's error codes -> what a person should know.
+#: Prefixes of SQLite's error names and PostgreSQL's error codes -> the trouble in words.
 _TROUBLE = {
     "SQLITE_FULL": "its disk is full",
-    "SQLITE_IOERR": "its disk cannot be written or read",
-    "SQLITE_READONLY": "its file may not be written",
+    "SQLITE_IOERR": "its disk cannot be read or written",
+    "SQLITE_READONLY": "its file is read-only",
     "SQLITE_CANTOPEN": "its file cannot be opened",
-    "SQLITE_BUSY": "another process holds it for too long",
+    "SQLITE_BUSY": "another process has locked it for too long",
     "SQLITE_CORRUPT": "its file is damaged",
     "53100": "its disk is full",
     "53": "its server is short of resources",
     "57P": "its server is stopping or starting",
-    "25006": "its server only reads",
+    "25006": "its server is read-only",
 }
 
 
 def trouble(error: DBAPIError) -> str:
-    """Says in a few words what the database's trouble is, without any value or statement.
+    """Returns a short description of a database error, without any value or statement.
 
     >>> trouble(OperationalError("SELECT 1", {}, sqlite3.OperationalError("secret")))
     'the database does not answer (OperationalError)'
@@ -289,7 +289,7 @@ def trouble(error: DBAPIError) -> str:
         return f"the database does not work: {known}"
     away = error.connection_invalidated or isinstance(error, OperationalError)
     said = "does not answer" if away else "refused"
-    # The name of a constraint is ours; the values that broke it are somebody's.
+    # The name of a constraint is harmless; the values that broke it may be customer data.
     constraint = getattr(getattr(orig, "diag", None), "constraint_name", None) or ""
     return f"the database {said} ({f'{name or type(orig).__name__} {constraint}'.strip()})"
 
@@ -297,22 +297,22 @@ def trouble(error: DBAPIError) -> str:
 def upsert(
     tx: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str], update: Sequence[str]
 ) -> None:
-    """Inserts rows; where the key exists, sets the columns of `update` (none: leaves the row)."""
+    """Inserts rows; where the key exists, sets the columns of `update` (none: keeps the row)."""
     if not rows:
         return
     ordered = list(rows)
     if table.autoincrement_column is None:
-        # In one order for everybody: two transactions with the same rows wait, not deadlock.
-        # Where rows are numbered, their order means something and is left alone.
+        # In a common order, so that two transactions with the same rows do not deadlock. In
+        # numbered tables the order of rows is meaningful and stays.
         ordered.sort(key=lambda row: [row[name] for name in key])
     tx.execute(_upserting(tx.dialect.name, table, tuple(key), tuple(update)), ordered)
 
 
 def fold(tx: Connection, statement: Executable, rows: Sequence[Row], *, key: Sequence[str]) -> None:
-    """Inserts rows, or folds them into those that are there.
+    """Inserts rows or folds them into existing ones.
 
-    In one statement: between two, somebody may clear away what the first one has found. And in one
-    order for everybody, so that two transactions wait and do not deadlock.
+    In one statement, because another process may clear between two. And in a common order, so that
+    two transactions wait instead of deadlocking.
     """
     if rows:
         tx.execute(statement, sorted(rows, key=lambda row: [row[name] for name in key]))
@@ -330,7 +330,7 @@ def _upserting(dialect: str, table: Table, key: Sequence[str], update: Sequence[
 def add_rows(
     tx: Connection, table: Table, rows: Sequence[Row], *, known_is_fine: bool = False
 ) -> None:
-    """Inserts many rows with the same keys by the driver's own loop, a third of the usual cost."""
+    """Inserts many rows with the same columns by the driver's own loop, at a third of the cost."""
     if not rows:
         return
     # Names come from the table's definition, never from data.
@@ -350,7 +350,7 @@ def add_rows(
 def _adding(
     dialect: Dialect, table: Table, names: Sequence[str]
 ) -> tuple[str, list[tuple[int, Any]]]:
-    """Returns an INSERT, and how the values at some places are converted for it."""
+    """Returns an INSERT, and the converters of the values that need one, by index."""
     columns = [table.c[name] for name in names]
     processors = [c.type.dialect_impl(dialect).bind_processor(dialect) for c in columns]
     convert = [(i, process) for i, process in enumerate(processors) if process is not None]
@@ -371,17 +371,17 @@ class _Listed(TypeDecorator[Iterable[Any]]):
         self.item = item
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Returns what the database takes."""
+        """Returns the type of the parameter."""
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(self.item))
 
     def process_bind_param(self, value: Iterable[Any] | None, dialect: Dialect) -> Any:
-        """Returns the values as the database takes them."""
+        """Returns the values in the form that the database accepts."""
         listed = list(value or ())
         return orjson.dumps(listed).decode() if dialect.name == "sqlite" else listed
 
 
 class _Among(ColumnElement[bool]):
-    """`column IN values`, written in the words of either database."""
+    """`column IN values`, in the SQL of either database."""
 
     inherit_cache = True
     type = Boolean()
@@ -394,7 +394,7 @@ class _Among(ColumnElement[bool]):
         self.column, self.values = column, values
 
     def self_group(self, against: object | None = None) -> _Among:
-        """Stays as it is: SQLAlchemy's `... = 1` around it would hide the index from SQLite."""
+        """Returns itself: SQLAlchemy's `... = 1` around it would hide the index from SQLite."""
         return self
 
 
@@ -412,12 +412,12 @@ def _among_of_array(element: _Among, compiler: SQLCompiler, **options: Any) -> s
 
 
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    """Returns `column IN` the values of a parameter: no limit on their number, one cached plan."""
+    """Returns `column IN parameter`, for any number of values with one cached plan."""
     return _Among(column, bindparam(name, type_=_Listed(column.type)))
 
 
 def lock_identities(tx: Connection, entity: str) -> None:
-    """Lets only one transaction at a time decide who is who in an entity (SQLite: always so)."""
+    """Locks identity decisions in an entity for this transaction; SQLite has one writer anyway."""
     if tx.dialect.name == "postgresql":
         tx.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),

@@ -1,4 +1,4 @@
-"""Figures for people and monitoring: how much waits, how runs went. Counts only, no values."""
+"""Figures for people and monitoring: backlog and runs. Counts only, no values."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sqlalchemy import Connection, Select, func, select
 from hub.store.outbox import backlog
 from hub.store.tables import conflicts, dirty, quarantine, reviews, runs, streams
 
-#: Where an outbox entry, or a notification (inbox), can be.
+#: The states of outbox entries, and `inbox` for notifications.
 BACKLOG_STATES = ("inbox", "due", "in_flight", "waiting", "held")
 
 
 @dataclass(frozen=True, slots=True)
 class RunFigures:
-    """The runs of one stream that ended (or go on) in one state."""
+    """The runs of one stream in one state."""
 
     kind: str
     connection: str
@@ -33,7 +33,7 @@ class RunFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Everything that is counted."""
+    """All counts."""
 
     #: (connection, inbox | due | sent | waiting | held) -> number
     backlog: dict[tuple[str, str], int]
@@ -49,7 +49,7 @@ class Figures:
 
 
 def figures(tx: Connection, *, since: datetime) -> Figures:
-    """Counts what waits now, and the runs that began since then."""
+    """Counts what waits now, and the runs that started since `since`."""
     what = (quarantine.c.kind, quarantine.c.source, quarantine.c.state)
     by_kind = (
         select(*what, func.count()).where(quarantine.c.kind.in_(("pull", "flow"))).group_by(*what)

@@ -30,13 +30,13 @@ _ONE: ColumnElement[int] = literal_column("1")
 def candidates_for(
     tx: Connection, values: Iterable[int], *, connection: str, stream: str
 ) -> dict[int, list[str]]:
-    """Returns fingerprint -> golden ids that have it and no living link to this stream yet."""
+    """Returns {fingerprint: golden ids} of golden records without a living link to this stream."""
     wanted = list(dict.fromkeys(values))
     if not wanted:
         return {}
     here = {"_connection": connection, "_stream": stream}
-    # Asked for only where some are gone: whether a link lives stands in its row, the rest in the
-    # index.
+    # Whether a link is gone is only in its row, everything else is in the index. So the rows are
+    # read only if any link of the stream is gone.
     query = _FREE_AMONG_GONE if tx.execute(_ANY_GONE, here).scalar() else _FREE
     found: dict[int, list[str]] = {}
     for value, golden_id in tx.execute(query, {**here, "_values": wanted}).all():
@@ -58,7 +58,7 @@ _ANY_GONE = select(exists().where(*_HERE, links.c.gone_at.is_not(None)))
 def change_fingerprints(
     tx: Connection, *, gone: Sequence[tuple[int, str]], new: Sequence[tuple[int, str]]
 ) -> None:
-    """Forgets and remembers (fingerprint, golden id) pairs."""
+    """Removes and adds (fingerprint, golden id) pairs."""
     if gone:
         rows = [{"_value": value, "_id": golden_id} for value, golden_id in gone]
         tx.execute(_FORGET_FINGERPRINT, rows)

@@ -1,4 +1,4 @@
-"""Golden records: the merged best knowledge of each thing, with the origin of every value."""
+"""Golden records: the merged best knowledge of each record, with the origin of every value."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Golden:
     id: str
     entity: str
     values: Values = field(repr=False)
-    #: The connection (or `flow:name`) that set all paths but those in `origins`.
+    #: The connection (or `flow:name`) that set all values but those in `origins`.
     origin: str
     #: path -> [connection, changed_at in microseconds, run]
     origins: dict[str, list[Any]]
@@ -39,7 +39,7 @@ _BY_ID_LOCKED = _BY_ID.with_for_update()
 
 
 def load_golden(tx: Connection, ids: Iterable[str], *, lock: bool = False) -> dict[str, Golden]:
-    """Returns golden records by id; with `lock` nobody else changes them in this transaction."""
+    """Returns golden records by id; `lock` keeps other transactions from changing them."""
     wanted = sorted(set(ids))
     if not wanted:
         return {}
@@ -118,14 +118,14 @@ def golden_by_entity(
 
 
 def find_golden(tx: Connection, entity: str, name: str) -> list[str]:
-    """Returns golden ids by id, by a key over there, or by part of their text."""
+    """Returns golden ids by id, by a key in a system, or by part of their text."""
     by_id = select(golden.c.id).where(golden.c.entity == entity, golden.c.id == name)
     by_key = (
         select(links.c.golden_id)
         .join(golden, golden.c.id == links.c.golden_id)
         .where(golden.c.entity == entity, links.c.key == name)
     )
-    # As it stands in the stored JSON, of which `data` would make JSON once more without the cast.
+    # As in the stored JSON; without the cast, `data` would be encoded as JSON once more.
     written = orjson.dumps(name).decode()[1:-1]
     text = cast(golden.c.data, Text).icontains(written, autoescape=True)
     by_text = select(golden.c.id).where(golden.c.entity == entity, text).limit(20)

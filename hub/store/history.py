@@ -16,13 +16,13 @@ from mappings.canonical.values import Scalar
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One change of a value, or one that was overruled."""
+    """One change of a value, or a value that was overruled."""
 
     golden_id: str
     path: str
     old: Scalar = field(repr=False)
     new: Scalar = field(repr=False)
-    #: Who changed it: a connection, a flow or a person.
+    #: The connection, flow or person that changed it.
     connection: str
     #: taken | superseded
     decision: str
@@ -45,7 +45,7 @@ _ADD = insert(history)
 
 
 def past(tx: Connection, golden_id: str, path: str | None = None) -> list[HistoryRow]:
-    """Returns the history of a golden record (of one path), oldest first."""
+    """Returns the history of a golden record, or of one path of it, oldest first."""
     query = _ALL.where(history.c.golden_id == golden_id)
     if path is not None:
         query = query.where(history.c.path == path)
@@ -55,7 +55,7 @@ def past(tx: Connection, golden_id: str, path: str | None = None) -> list[Histor
 def reversals(
     tx: Connection, golden_ids: Iterable[str], *, since: datetime
 ) -> dict[tuple[str, str], list[Reversal]]:
-    """Returns (golden id, path) -> how it changed since then, oldest first."""
+    """Returns {(golden id, path): its changes since then, oldest first}."""
     rows = tx.execute(_SINCE, {"_ids": golden_ids, "_since": since})
     return reversals_of(HistoryRow(*row) for row in rows)
 
@@ -64,17 +64,17 @@ _SINCE = _ALL.where(among(history.c.golden_id, "_ids"), history.c.at >= bindpara
 
 
 def reversals_of(rows: Iterable[HistoryRow]) -> dict[tuple[str, str], list[Reversal]]:
-    """Returns (golden id, path) -> the flips in these rows of history."""
+    """Returns {(golden id, path): reversals} in these rows of history."""
     found: dict[tuple[str, str], list[Reversal]] = {}
     taken: dict[tuple[str, str], HistoryRow] = {}
     for row in rows:
-        place = (row.golden_id, row.path)
-        before = taken.get(place)
+        field_id = (row.golden_id, row.path)
+        before = taken.get(field_id)
         if row.decision == "taken":
-            taken[place] = row
+            taken[field_id] = row
         elif before is not None and (row.old, row.new) == (before.old, before.new):
             continue  # the loser of the change that was just counted
-        found.setdefault(place, []).append(
+        found.setdefault(field_id, []).append(
             Reversal(
                 row.connection,
                 overruled=row.decision == "superseded",
@@ -90,12 +90,12 @@ def move(tx: Connection, loser: str, winner: str) -> None:
 
 
 def ids_of(tx: Connection, golden_id: str) -> list[int]:
-    """Returns the rows of history of a golden record."""
+    """Returns the numbers of a golden record's rows of history."""
     query = select(history.c.id).where(history.c.golden_id == golden_id).order_by(history.c.id)
     return list(tx.execute(query).scalars())
 
 
 def reassign(tx: Connection, ids: list[int], golden_id: str) -> None:
-    """Gives rows of history to a golden record."""
+    """Moves rows of history to a golden record."""
     statement = update(history).where(among(history.c.id, "_ids"))
     tx.execute(statement, {"_ids": ids, "golden_id": golden_id})

@@ -1,6 +1,6 @@
-"""Who holds leases: a name per process, and whether that process still lives.
+"""Holders of leases: a name per process, and whether that process is still alive.
 
-A process can only be known to be dead on its own host; all others are trusted until leases end.
+A process is only known to be dead on its own host; elsewhere its leases must expire.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PROC = Path("/proc")
 
 
 def worker_name() -> str:
-    """Returns the name of this process: host and namespace, process id, and when it started.
+    """Returns the name of this process: host and namespace, process id, start time.
 
     >>> worker_name() == worker_name()
     True
@@ -28,7 +28,7 @@ def worker_name() -> str:
 
 
 def is_dead(name: str) -> bool:
-    """Says whether the process of this name certainly runs no more.
+    """Returns True if the process of this name is certainly dead.
 
     >>> is_dead(worker_name()), is_dead("elsewhere:0123456789:1:1"), is_dead("anything")
     (False, False, False)
@@ -40,7 +40,7 @@ def is_dead(name: str) -> bool:
     if not _runs(pid):
         return True
     started = _started(pid)
-    # Another process may have got the number since.
+    # Another process may have got the number in the meantime.
     return started is not None and found["start"] != started
 
 
@@ -74,7 +74,7 @@ def _runs(pid: int) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """Ticks between the start of the machine and that of the process; None where unknown."""
+    """Returns the ticks from boot to the start of a process; None if unknown."""
     try:
         line = (_PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace")
     except OSError:

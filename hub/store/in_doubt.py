@@ -1,4 +1,4 @@
-"""Writes that were sent and not heard of since: they may have happened, or not."""
+"""Writes in doubt: their answers were lost, so that they may have happened or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mappings.canonical.values import Values
 def mark_in_flight(
     tx: Connection, *, creates: Mapping[int, Values], updates: Mapping[int, Values]
 ) -> None:
-    """Writes down the intention to write {entry id: values}, before the network is touched.
+    """Stores the intention to write {entry id: values}, before the network is touched.
 
     A create has the state `sent` until its outcome is known: it must not simply be repeated.
     """
@@ -28,12 +28,12 @@ def mark_in_flight(
 
 
 def mark_not_sent(tx: Connection, ids: Iterable[int]) -> None:
-    """Takes the intention back: the system said that nothing has happened."""
+    """Revokes the intention: the system reports that nothing has happened."""
     tx.execute(CHANGE_ENTRIES, {"_ids": ids, "state": "due", "sent_values": None})
 
 
 def updates(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
-    """Returns golden id -> values of updates of these records."""
+    """Returns {golden id: values} of updates in doubt of these records."""
     rows = tx.execute(_UPDATES, {"_connection": connection, "_ids": golden_ids})
     return {golden_id: sent for golden_id, sent in rows}
 
@@ -43,7 +43,7 @@ _UPDATES = _SENT.where(*ABOUT, outbox.c.state != "in_flight")
 
 
 def confirm(tx: Connection, connection: str, golden_ids: Iterable[str]) -> None:
-    """Forgets updates of these records: they were seen since."""
+    """Deletes updates in doubt of these records, which have been seen since."""
     tx.execute(_CONFIRM, {"_connection": connection, "_ids": golden_ids})
 
 
@@ -51,7 +51,7 @@ _CONFIRM = update(outbox).where(*ABOUT, outbox.c.state != "in_flight").values(se
 
 
 def creates(tx: Connection, connection: str, entity: str) -> dict[str, Values]:
-    """Returns golden id -> what was sent to create it, of an entity; it may be merged by now."""
+    """Returns {golden id: values} of creates in doubt of an entity; some may be merged by now."""
     rows = tx.execute(_CREATES, {"_connection": connection, "_entity": entity})
     return {golden_id: sent for golden_id, sent in rows}
 
@@ -65,7 +65,7 @@ _CREATES = _SENT.where(*_OF_ENTITY)
 
 
 def creates_of(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, Values]:
-    """Returns golden id -> what was sent to create it, of these records."""
+    """Returns {golden id: values} of creates in doubt of these records."""
     rows = tx.execute(_CREATES_OF, {"_connection": connection, "_ids": golden_ids})
     return {golden_id: sent for golden_id, sent in rows}
 
@@ -74,7 +74,7 @@ _CREATES_OF = _SENT.where(*ABOUT, outbox.c.state == "in_flight")
 
 
 def creates_of_merged(tx: Connection, connection: str, entity: str) -> list[str]:
-    """Returns the golden records of an entity that were merged before anybody heard of them."""
+    """Returns the golden records of an entity that were merged while their create was in doubt."""
     given = {"_connection": connection, "_entity": entity}
     return list(tx.execute(_CREATES_OF_MERGED, given).scalars())
 
@@ -89,7 +89,7 @@ _CREATES_OF_MERGED = (
 def inherit(
     tx: Connection, connections: Iterable[str], loser: str, winner: str, *, paths: Iterable[str]
 ) -> None:
-    """Gives what updates of a golden record told of some paths to the one it is merged into."""
+    """Moves updates in doubt of some paths of a golden record to the one it is merged into."""
     given = set(paths)
     rows = tx.execute(_OF_BOTH, {"_connections": connections, "_ids": (loser, winner)})
     found = {(row.connection, row.golden_id): row for row in rows}
@@ -107,7 +107,7 @@ def inherit(
             tx.execute(CHANGE_ENTRY, [{"_id": theirs.id, "sent_values": both}])
 
 
-# By connection, too: only both together have an index.
+# Filtered by connection, too: only both columns together have an index.
 _OF_BOTH = select(outbox).where(
     among(outbox.c.connection, "_connections"), among(outbox.c.golden_id, "_ids")
 )

@@ -1,4 +1,4 @@
-"""The inbox: notifications, each of which says that a key must be looked at."""
+"""The inbox: notifications, each about a key that must be fetched."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from hub.store.tables import inbox
 
 @dataclass(frozen=True, slots=True)
 class InboxEntry:
-    """A notification to store: an event of a connection says that a key must be looked at."""
+    """A notification to be stored: an event of a connection about a key."""
 
     connection: str
     stream: str
     key: str
     #: An event is stored once, however often it is reported.
     event_id: str
-    #: The record was merged into this key.
+    #: The key that the record was merged into.
     merged_into: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InboxItem:
-    """A key to look at."""
+    """A key to be fetched."""
 
     id: int
     stream: str
@@ -36,7 +36,7 @@ class InboxItem:
 
 
 def receive(tx: Connection, notifications: Sequence[InboxEntry], *, now: datetime) -> None:
-    """Stores notifications; one about an event that is known is dropped."""
+    """Stores notifications, except those of known events."""
     rows = [
         {
             "connection": one.connection,
@@ -50,13 +50,13 @@ def receive(tx: Connection, notifications: Sequence[InboxEntry], *, now: datetim
         }
         for one in notifications
     ]
-    # Two receivers may be told of the same events: in one order they wait, they do not deadlock.
+    # In a common order, so that two receivers of the same events wait instead of deadlocking.
     rows.sort(key=lambda row: (row["connection"], row["event_id"]))
     upsert(tx, inbox, rows, key=["connection", "event_id"], update=[])
 
 
 def streams_due(tx: Connection, connection: str, *, now: datetime) -> list[str]:
-    """Returns the streams that have notifications due."""
+    """Returns the streams with due notifications."""
     given = {"_connection": connection, "_now": now}
     return sorted(tx.execute(_NOTIFIED, given).scalars())
 
@@ -88,7 +88,7 @@ _NOTIFICATIONS = (
 
 
 def done(tx: Connection, ids: Iterable[int]) -> None:
-    """Forgets notifications whose record was looked at."""
+    """Removes processed notifications."""
     tx.execute(_DONE, {"_ids": ids})
 
 
@@ -96,7 +96,7 @@ _DONE = delete(inbox).where(among(inbox.c.id, "_ids"))
 
 
 def postpone(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
-    """Puts notifications off."""
+    """Postpones notifications."""
     tx.execute(_POSTPONE, {"_ids": ids, "due_at": due_at})
 
 

@@ -1,6 +1,6 @@
-"""The keys of one sweep: as many as there are, and yet hardly any memory.
+"""The keys of one sweep, any number of them in little memory.
 
-A private SQLite file that nobody else sees and that is gone with its process.
+A private temporary SQLite file, which disappears with its process.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ class KeySet:
     """A set of keys on disk; SQLite keeps a few megabytes of it in memory."""
 
     def __init__(self) -> None:
-        # An empty name means a temporary file, deleted when it is closed, however that happens.
+        # An empty name means a temporary file, which is deleted however it is closed.
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.execute("CREATE TABLE keys (key TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def add(self, keys: Iterable[str]) -> list[str]:
-        """Adds keys; returns those that were not in it, each once.
+        """Adds keys; returns the new ones, each once.
 
         >>> with KeySet() as found:
         ...     found.add(["a", "b", "a"]), found.add(["b", "c"]), found.without(["c", "d"])
@@ -34,7 +34,7 @@ class KeySet:
         return fresh
 
     def without(self, keys: Iterable[str]) -> list[str]:
-        """Returns those of the keys that are not in it, in their order."""
+        """Returns the keys that are not in the set, in their order."""
         asked = list(keys)
         sql = "SELECT key FROM keys WHERE key IN (SELECT value FROM json_each(?))"
         known = {row[0] for row in self._db.execute(sql, (orjson.dumps(asked).decode(),))}
@@ -57,5 +57,5 @@ class KeySet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Forgets them."""
+        """Deletes the set."""
         self._db.close()

@@ -1,4 +1,4 @@
-"""Leases of all kinds at once: renewed while a process works, given back when it has died."""
+"""Leases of all kinds: renewed while a process works, released when it has ended."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from hub.store.outbox import LEASE
 from hub.store.streams import STREAM_LEASE
 from hub.store.tables import connections, outbox, runs, streams, work
 
-#: How long a piece of work stays with a worker that no longer renews.
+#: How long a piece of work stays with a worker that has stopped renewing.
 WORK_LEASE = timedelta(minutes=2)
 
 _TERMS = ((outbox, LEASE), (streams, STREAM_LEASE), (work, WORK_LEASE))
-#: The lease of who renews tokens is short and never prolonged: whoever hangs loses it.
+#: Connections: the lease on renewing tokens is short and never renewed, so that it expires.
 _ALL = (outbox, streams, work, connections)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What another process has in its hands: a stream it reads, or records it writes."""
+    """A lease of another process: a stream that it reads, or records that it writes."""
 
     connection: str
-    #: Empty: records that are being written.
+    #: Empty for records that are being written.
     stream: str
     worker: str
-    #: Streams, or records.
+    #: Number of streams or records.
     count: int
     until: datetime
 
 
 def held_by_others(tx: Connection, worker: str, *, now: datetime) -> tuple[Held, ...]:
-    """Returns what other processes than this worker hold."""
+    """Returns the leases of all processes but this worker."""
 
     def of_others(table: Any) -> tuple[Any, ...]:
         return (
@@ -65,7 +65,7 @@ def held_by_others(tx: Connection, worker: str, *, now: datetime) -> tuple[Held,
 
 
 def holders(tx: Connection) -> set[str]:
-    """Returns everyone who holds a lease."""
+    """Returns the names of all processes that hold a lease."""
     found: set[str] = set()
     for table in _ALL:
         query = select(table.c.leased_by).where(table.c.leased_by.is_not(None)).distinct()
@@ -74,13 +74,13 @@ def holders(tx: Connection) -> set[str]:
 
 
 def renew(tx: Connection, worker: str, *, now: datetime) -> None:
-    """Prolongs all leases of a worker that is alive."""
+    """Renews all leases of a living worker."""
     for table, term in _TERMS:
         tx.execute(update(table).where(table.c.leased_by == worker).values(leased_until=now + term))
 
 
 def release(tx: Connection, worker: str, *, now: datetime, reason: str) -> None:
-    """Gives back all leases of a worker that has ended, and ends the runs it left behind."""
+    """Releases all leases of a worker that has ended, and ends the runs it left behind."""
     left = exists().where(
         streams.c.leased_by == worker,
         streams.c.connection == runs.c.connection,
@@ -100,7 +100,7 @@ def release(tx: Connection, worker: str, *, now: datetime, reason: str) -> None:
 
 
 def let_go(tx: Connection, worker: str, connection: str, stream: str) -> None:
-    """Gives back what one piece of work of a living worker has left: a stream, else its wishes."""
+    """Releases the leases of one piece of work: a stream, or otherwise outbox entries."""
     table = streams if stream else outbox
     mine = [table.c.leased_by == worker, table.c.connection == connection]
     if stream:
@@ -109,7 +109,7 @@ def let_go(tx: Connection, worker: str, connection: str, stream: str) -> None:
 
 
 def end_runs(tx: Connection, connection: str, stream: str, *, now: datetime, reason: str) -> None:
-    """Ends the runs of a stream that were broken off."""
+    """Ends the runs of a stream that were interrupted."""
     tx.execute(
         update(runs)
         .where(runs.c.connection == connection, runs.c.stream == stream, runs.c.state == "running")

@@ -1,4 +1,4 @@
-"""Links: which record of which stream belongs to which golden record, and what it showed."""
+"""Links: which record of a stream belongs to which golden record, and what it showed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hub.store.tables import links, reviews
 
 @dataclass(slots=True)
 class Link:
-    """A record over there, and the golden record it belongs to."""
+    """A remote record, and the golden record it belongs to."""
 
     connection: str
     stream: str
@@ -33,7 +33,7 @@ class Link:
     id: int | None = None
 
 
-#: The parameters of one stream. Statements are made once: building one costs more than running it.
+#: The parameters of one stream. Statements are built once, which costs more than running them.
 _HERE = (
     links.c.connection == bindparam("_connection"),
     links.c.stream == bindparam("_stream"),
@@ -53,7 +53,7 @@ _BY_GOLDEN_THERE = _BY_GOLDEN.where(links.c.connection == bindparam("_connection
 def link_digests(
     tx: Connection, connection: str, stream: str, keys: Sequence[str]
 ) -> dict[str, bytes | None]:
-    """Returns key -> digest of the records ever linked; None: gone, or to be looked at again."""
+    """Returns {key: digest} of all records ever linked; None if gone or due for a comparison."""
     given = {"_connection": connection, "_stream": stream, "_keys": keys}
     return {key: digest for key, digest in tx.execute(_DIGESTS, given).all()}
 
@@ -61,7 +61,7 @@ def link_digests(
 def links_by_key(
     tx: Connection, connection: str, stream: str, keys: Iterable[str]
 ) -> dict[str, Link]:
-    """Returns links by the key over there, gone ones included."""
+    """Returns links by key, deleted ones included."""
     wanted = list(dict.fromkeys(keys))
     if not wanted:
         return {}
@@ -120,7 +120,7 @@ def _link_row(link: Link) -> dict[str, Any]:
 
 
 def add_links(tx: Connection, new: Sequence[Link]) -> None:
-    """Stores new links. The constraints refuse a key, or a place, that is taken."""
+    """Stores new links. Constraints refuse a known key, and a second primary link."""
     add_rows(tx, links, [_link_row(link) for link in new])
 
 
@@ -135,7 +135,7 @@ _CHANGE_LINK = update(links).where(links.c.id == bindparam("_id"))
 
 
 def count_links(tx: Connection, connection: str, stream: str) -> int:
-    """Returns how many living links a stream has."""
+    """Returns the number of living links of a stream."""
     given = {"_connection": connection, "_stream": stream}
     return int(tx.execute(_COUNT, given).scalar_one())
 
@@ -160,7 +160,7 @@ _LIVING = (
 
 
 def unknown_keys(tx: Connection, connection: str, stream: str, keys: Sequence[str]) -> list[str]:
-    """Returns those of the keys that have neither a living link nor a review."""
+    """Returns the keys that have neither a living link nor a review."""
     given = {"_connection": connection, "_stream": stream, "_keys": keys}
     known = set(tx.execute(_LINKED_OR_ASKED, given).scalars())
     return [key for key in keys if key not in known]
@@ -183,7 +183,7 @@ def gone_here(tx: Connection, connection: str, stream: str, golden_ids: Sequence
 
 
 def vacate_primary(tx: Connection, connection: str, stream: str, golden_ids: Sequence[str]) -> None:
-    """Moves links of records that are gone out of the way of new links, which must follow."""
+    """Makes the links of deleted records secondary, in favour of new links that must follow."""
     given = {"_connection": connection, "_stream": stream, "_ids": golden_ids}
     tx.execute(_VACATE_PRIMARY, given)
 
@@ -206,7 +206,7 @@ _VACATE_PRIMARY = (
 def resolve_keys(
     tx: Connection, connection: str, references: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], str | None]:
-    """Returns (stream, key) -> golden id; None for a record known to be gone; absent: unknown."""
+    """Returns {(stream, key): golden id}; None if the record is gone; absent if unknown."""
     by_stream: dict[str, set[str]] = {}
     for stream, key in references:
         by_stream.setdefault(stream, set()).add(key)
@@ -221,7 +221,7 @@ _MEANT = select(links.c.key, links.c.golden_id).where(*_HERE, _AMONG_KEYS)
 
 
 def keys_of(tx: Connection, connection: str, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Returns golden id -> key in that connection, for {golden id: stream}."""
+    """Returns {golden id: key in that connection} for {golden id: stream}."""
     if not wanted:
         return {}
     rows = tx.execute(_WRITTEN, {"_connection": connection, "_ids": list(wanted)})
@@ -237,7 +237,7 @@ _WRITTEN = select(links.c.golden_id, links.c.stream, links.c.key).where(
 
 
 def gone_there(tx: Connection, connection: str, golden_ids: Iterable[str]) -> set[str]:
-    """Returns the golden records whose record in that connection was deleted over there."""
+    """Returns the golden records whose record in that connection was deleted there."""
     given = {"_connection": connection, "_ids": list(golden_ids)}
     return set(tx.execute(_GONE, given).scalars())
 

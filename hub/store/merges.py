@@ -1,4 +1,4 @@
-"""Merges: those that were told and wait; those of golden records, so that a person can undo one."""
+"""Merges: reported ones that wait in the inbox, and those of golden records, to be undone."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hub.store.tables import golden, inbox, merges
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Two golden records that became one."""
+    """A merge of two golden records."""
 
     id: int
     entity: str
     loser: str
     winner: str
     why: str
-    #: What is needed to undo it: see hub.sync.split.
+    #: What is needed to undo it: see hub.sync.merge.undo.
     before: dict[str, Any] = field(repr=False)
     merged_at: datetime
     undone_at: datetime | None
@@ -57,7 +57,7 @@ def remember_merge(
     before: dict[str, Any],
     now: datetime,
 ) -> None:
-    """Notes a merge; `before` is what `split` needs to take it back."""
+    """Stores a merge; `before` is what is needed to undo it."""
     tx.execute(
         insert(merges).values(
             entity=entity, loser=loser, winner=winner, why=why, before=before, merged_at=now
@@ -72,7 +72,7 @@ def merge(tx: Connection, number: int) -> Merged | None:
 
 
 def listing(tx: Connection, *, all_of_them: bool = False) -> list[Merged]:
-    """Returns merges that can be undone (or all), oldest first."""
+    """Returns the merges that can be undone, or all, oldest first."""
     query = select(merges).order_by(merges.c.id)
     if not all_of_them:
         query = query.where(merges.c.undone_at.is_(None))
@@ -80,7 +80,7 @@ def listing(tx: Connection, *, all_of_them: bool = False) -> list[Merged]:
 
 
 def survivors(tx: Connection, golden_ids: Iterable[str]) -> dict[str, str]:
-    """Returns golden id -> the one it is part of by now, itself when it was never merged."""
+    """Returns {golden id: the one it was merged into}; itself if it was never merged."""
     found = {golden_id: golden_id for golden_id in golden_ids}
     while True:
         rows = tx.execute(_MERGED, {"_ids": set(found.values())})
@@ -96,9 +96,9 @@ _MERGED = select(golden.c.id, golden.c.merged_into).where(
 
 
 def losers(tx: Connection, golden_ids: Iterable[str]) -> dict[str, list[str]]:
-    """Returns golden id -> all that has become part of it, the oldest merge first.
+    """Returns {golden id: all golden records that were merged into it, oldest merge first}.
 
-    How many statements that takes depends on how often merged records were merged again only.
+    The number of statements depends only on the depth of merges of merged records.
     """
     found: dict[str, dict[str, None]] = {golden_id: {} for golden_id in golden_ids}
     asked = {golden_id: {golden_id} for golden_id in found}
@@ -120,11 +120,11 @@ _LOSERS = (
 
 
 def later_merge(tx: Connection, golden_id: str) -> int | None:
-    """Returns the number of the merge by which a golden record became part of another one."""
+    """Returns the number of the merge by which a golden record was merged into another one."""
     query = select(merges.c.id).where(merges.c.loser == golden_id, merges.c.undone_at.is_(None))
     return tx.execute(query).scalar()
 
 
 def undone(tx: Connection, number: int, *, now: datetime) -> None:
-    """Notes that a merge was undone."""
+    """Marks a merge as undone."""
     tx.execute(update(merges).where(merges.c.id == number).values(undone_at=now))

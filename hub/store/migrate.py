@@ -1,7 +1,6 @@
-"""Creates the tables, or brings those of an older version up to date, once for all processes.
+"""Creates the tables or upgrades those of an older version, once for all processes.
 
-Alembic is loaded only when there is something to bring up to date. It refuses a database of a newer
-version.
+Alembic is loaded only if an upgrade is needed. A database of a newer version is refused.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ def revision(tx: Connection) -> str | None:
 
 
 def is_current(store: Store) -> bool:
-    """Says whether the tables are those that this version of Tulay expects."""
+    """Returns True if the tables have the revision that this version of Tulay expects."""
     with store.read() as tx:
         return revision(tx) == HEAD
 
 
 def migrate(store: Store) -> None:
-    """Makes the tables those that this version expects; several processes may start at once.
+    """Creates or upgrades the tables; several processes may start at once.
 
-    Raises: SettingsError when the database belongs to a newer version.
+    Raises: SettingsError if the database belongs to a newer version.
     """
     if is_current(store):
         return
     with store.begin(durable=True) as tx:
         if tx.dialect.name == "postgresql":
-            # Another process that migrates now is waited for; on SQLite `begin` has done that.
+            # Waits for another process that is migrating; on SQLite `begin` has done that.
             tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('tulay:migrate', 0))"))
         found = revision(tx)
         if found is None and not inspect(tx).get_table_names():
@@ -53,7 +52,7 @@ def migrate(store: Store) -> None:
 
 
 def _create(tx: Connection) -> None:
-    """Makes the tables of an empty database at once, without going through its history."""
+    """Creates the tables of an empty database directly, without its history of migrations."""
     metadata.create_all(tx)
     tx.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     tx.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
@@ -73,7 +72,7 @@ def _upgrade(tx: Connection, found: str | None) -> None:
             ScriptDirectory.from_config(config).get_revision(found)
         elif inspect(tx).has_table("golden"):
             raise SettingsError(
-                "the database has Tulay's tables but not their version: it was not made by this"
+                "the database has Tulay's tables but not their version: it was not created by this"
                 " program; name another one in `database:` of tulay.yaml"
             )
     except CommandError as error:

@@ -1,6 +1,6 @@
-"""The outbox: that a golden record is wanted in a connection, and how far its delivery is.
+"""The outbox: which golden records are wanted in which connection, and the state of their delivery.
 
-What to write is computed when it is written, so entries for the same record fold together.
+What to write is computed when it is written, so entries for the same record fold into one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LEASE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """That a golden record is wanted in a connection."""
+    """A golden record is wanted in a connection."""
 
     id: int
     connection: str
@@ -40,7 +40,7 @@ class OutboxEntry:
 
 
 def enqueue(tx: Connection, entries: Collection[tuple[str, str, str]], *, now: datetime) -> None:
-    """Notes (connection, entity, golden id) as wanted; entries for the same one fold together."""
+    """Enqueues (connection, entity, golden id); entries for the same record fold into one."""
     rows = [
         {
             "connection": connection,
@@ -62,7 +62,7 @@ def enqueue(tx: Connection, entries: Collection[tuple[str, str, str]], *, now: d
 @cache
 def _enqueueing(dialect: str) -> Any:
     statement = inserting(dialect, outbox)
-    # One that was there already gets a new wish. A create whose outcome is unknown stays so.
+    # An existing entry gets a new generation. A create in flight stays in flight.
     again = {
         "generation": outbox.c.generation + 1,
         "due_at": statement.excluded.due_at,
@@ -81,9 +81,9 @@ def lease(
     now: datetime,
     limit: int,
 ) -> list[OutboxEntry]:
-    """Takes due wishes of the first entity (in the given order) that has some, for this worker.
+    """Leases due entries of the first entity, in the given order, that has any.
 
-    Parents come first because entities are given parents first. Leases of the dead run out.
+    Parents come first because the entities are in that order. Leases of dead processes expire.
     """
     given = {"_connection": connection, "_now": now}
     present = set(tx.execute(_ENTITIES_DUE, given).scalars())
@@ -125,17 +125,17 @@ _ENTRIES_DUE = (
     .limit(bindparam("_limit"))
     .with_for_update(skip_locked=True)
 )
-#: Changes some wishes: what is to be set is given beside `_ids`.
+#: Changes some entries: the values to set are passed together with `_ids`.
 CHANGE_ENTRIES = update(outbox).where(among(outbox.c.id, "_ids"))
-#: Changes one wish: what is to be set is given beside `_id`.
+#: Changes one entry: the values to set are passed together with `_id`.
 CHANGE_ENTRY = update(outbox).where(outbox.c.id == bindparam("_id"))
-#: The wishes of a connection for some golden records.
+#: The entries of a connection for some golden records.
 ABOUT = (outbox.c.connection == bindparam("_connection"), among(outbox.c.golden_id, "_ids"))
 _UNLEASED = {"leased_by": None, "leased_until": None}
 
 
 def complete(tx: Connection, entries: Iterable[OutboxEntry]) -> None:
-    """Clears entries, but not those that were enqueued again in the meantime."""
+    """Deletes entries, except those that were enqueued again in the meantime."""
     rows = [{"_id": entry.id, "_generation": entry.generation} for entry in entries]
     if rows:
         tx.execute(_COMPLETE, rows)
@@ -154,20 +154,20 @@ class Postponed:
     """An entry that could not be written now."""
 
     entry: OutboxEntry
-    #: due (again later) | waiting or held (in quarantine); None leaves it as it is stored.
+    #: due (retried later) | waiting or held (in quarantine); None keeps the stored state.
     state: str | None
     due_at: datetime
     reason: str
     cause: Cause = Cause.FAILED
     error: str | None = None
-    #: The golden record whose change will let it go on.
+    #: The golden record on whose change it is retried.
     waits_for: str | None = None
 
 
 def postpone(tx: Connection, postponed: Sequence[Postponed], *, now: datetime) -> None:
-    """Releases entries that are to be tried again later, or are quarantined.
+    """Releases entries that are retried later or quarantined.
 
-    One that was enqueued again meanwhile is due, and not quarantined.
+    An entry that was enqueued again in the meantime is due and not quarantined.
     """
     kept = [_released(one) for one in postponed if one.state is None]
     if kept:
@@ -210,12 +210,12 @@ _POSTPONE_AS = _POSTPONE.values(
 
 
 def release(tx: Connection, entries: Sequence[OutboxEntry]) -> None:
-    """Gives leases back untouched."""
+    """Releases the leases of entries and leaves their states as they are."""
     tx.execute(CHANGE_ENTRIES, {"_ids": [w.id for w in entries], **_UNLEASED})
 
 
 def resume_held(tx: Connection, connection: str, *, now: datetime) -> None:
-    """Makes due what waits to be written in a connection: a pause is over."""
+    """Makes the waiting entries of a connection due, after a pause."""
     tx.execute(_RESUME_HELD, {"_source": connection, "due_at": now})
 
 
@@ -231,17 +231,17 @@ _RESUME_HELD = update(outbox).where(
 
 
 def resume_all_waiting(tx: Connection, *, now: datetime) -> None:
-    """Makes everything due that waits: a person has asked for a full round."""
+    """Makes all waiting entries and notifications due, for a full round that a person requested."""
     tx.execute(update(outbox).where(outbox.c.state != "held").values(due_at=now))
     tx.execute(update(inbox).values(due_at=now))
 
 
 def cancel_for(tx: Connection, connections: Iterable[str], golden_id: str) -> None:
-    """Forgets the entries for a golden record, but not creates that may have happened."""
+    """Deletes the entries for a golden record, except creates that may have happened."""
     tx.execute(_CANCEL_FOR, {"_connections": connections, "_id": golden_id})
 
 
-# By connection, too: only both together have an index.
+# Filtered by connection, too: only both columns together have an index.
 _CANCEL_FOR = delete(outbox).where(
     among(outbox.c.connection, "_connections"),
     outbox.c.golden_id == bindparam("_id"),
@@ -250,7 +250,7 @@ _CANCEL_FOR = delete(outbox).where(
 
 
 def backlog(tx: Connection) -> dict[tuple[str, str], int]:
-    """Returns (connection, due | sent | waiting | held | inbox) -> number of entries."""
+    """Returns {(connection, due | sent | waiting | held | inbox): number of entries}."""
     counts = {(connection, state): n for connection, state, n in tx.execute(_BACKLOG)}
     notifications = select(inbox.c.connection, func.count()).group_by(inbox.c.connection)
     return counts | {(connection, "inbox"): n for connection, n in tx.execute(notifications)}
@@ -265,7 +265,7 @@ _BACKLOG = (
 
 
 def due_in(tx: Connection, connection: str, *, now: datetime) -> int:
-    """Returns how many wishes of a connection are due."""
+    """Returns the number of due entries of a connection."""
     return int(tx.execute(_DUE_IN, {"_connection": connection, "_now": now}).scalar_one())
 
 
@@ -273,7 +273,7 @@ _DUE_IN = select(func.count()).select_from(outbox).where(_FREE_AND_DUE)
 
 
 def due_counts(tx: Connection, *, now: datetime) -> tuple[int, int, int]:
-    """Returns how many nudges, wishes and derivations could be worked on now."""
+    """Returns the numbers of due notifications, outbox entries and derivations."""
     notifications, entries, derivations = map(int, tx.execute(_DUE_COUNTS, {"_now": now}).one())
     return notifications, entries, derivations
 

@@ -1,7 +1,7 @@
 """Quarantine: what cannot be read, written or derived now, with its cause, until it succeeds.
 
-An entry about a write refers to its outbox entry, which knows when it is tried again, and goes
-with it. Records carry fingerprints, so that none is made a second time while it is here.
+An entry about a write refers to its outbox entry, which holds the time of the next attempt, and is
+deleted with it. Records keep fingerprints, so that none is created a second time while quarantined.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ __all__ = [
     "QuarantineEntry",
 ]
 
-#: The kinds that `listing` returns when nobody says which: reviews have a list of their own.
+#: The kinds that `listing` returns by default; reviews have their own list.
 LISTED = ("pull", "push", "flow")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why one record (connection, stream, key) or derivation (flow, entity, id) cannot go on."""
+    """Why a record (connection, stream, key) or a derivation (flow, entity, id) cannot proceed."""
 
     kind: str
     source: str
     stream: str
     key: str
-    #: waiting: tried again by itself; held: until a change in the remote system, or a person.
+    #: waiting: retried automatically; held: until a change in the remote system, or a person.
     state: str
     cause: Cause
     reason: str
     error: str | None = None
-    #: The golden record whose change will let it go on.
+    #: The golden record on whose change it is retried.
     waits_for: str | None = None
-    #: Fingerprints of a record, in the place of earlier ones; None: those that are known stay.
+    #: Fingerprints of a record, replacing earlier ones; None keeps them.
     prints: Sequence[int] | None = field(default=None, repr=False)
 
 
@@ -73,20 +73,20 @@ class QuarantineEntry:
     error: str | None
     waits_for: str | None
     attempts: int
-    #: None: it is not tried again by itself.
+    #: None: there is no automatic retry.
     next_attempt_at: datetime | None
     since: datetime
-    #: When it last failed.
+    #: Time of the last failure.
     last_at: datetime
 
     @property
     def name(self) -> str:
-        """Returns what people call it: push-3, pull-4, flow-5."""
+        """The name for people, such as push-3, pull-4, flow-5."""
         return f"{self.kind}-{self.id}"
 
     @property
     def next_action(self) -> str:
-        """Returns what a person can do about it."""
+        """What a person can do about it."""
         return next_action(self.cause)
 
 
@@ -96,9 +96,9 @@ class QuarantineEntry:
 def put(
     tx: Connection, problems: Sequence[Problem], *, now: datetime, due_at: datetime | None = None
 ) -> None:
-    """Quarantines records and derivations; one that is in quarantine keeps its first date.
+    """Quarantines records and derivations; an existing entry keeps its first date.
 
-    Those that wait are tried again at `due_at`.
+    Waiting entries are retried at `due_at`.
     """
     rows = [
         {
@@ -150,7 +150,7 @@ _AMONG_KEYS = among(quarantine.c.key, "_keys")
 _DROP_PRINTS = delete(quarantine_prints).where(
     quarantine_prints.c.entry_id == select(quarantine.c.id).where(*_THIS).scalar_subquery()
 )
-#: A record that is linked already cannot be made a second time.
+#: A linked record cannot be created a second time.
 _LINKED = exists().where(
     links.c.connection == quarantine.c.source,
     links.c.stream == quarantine.c.stream,
@@ -166,7 +166,7 @@ _ADD_PRINT = insert(quarantine_prints).from_select(
 
 
 def resolve(tx: Connection, kind: str, source: str, *, stream: str, keys: Iterable[str]) -> None:
-    """Ends the quarantine of items that have succeeded, or that are no more."""
+    """Ends the quarantine of items that have succeeded or no longer exist."""
     tx.execute(_RESOLVE, {"_kind": kind, "_source": source, "_stream": stream, "_keys": keys})
 
 
@@ -176,7 +176,7 @@ _RESOLVE = delete(quarantine).where(*_OF_STREAM, _AMONG_KEYS)
 def quarantined_keys(
     tx: Connection, kind: str, source: str, *, stream: str, keys: Iterable[str]
 ) -> set[str]:
-    """Returns which of these items are in quarantine."""
+    """Returns the keys that are in quarantine."""
     given = {"_kind": kind, "_source": source, "_stream": stream, "_keys": keys}
     return set(tx.execute(_QUARANTINED, given).scalars())
 
@@ -194,7 +194,7 @@ _ANY = select(quarantine.c.id).where(*_OF_STREAM).limit(1)
 
 
 def matching(tx: Connection, connection: str, stream: str, values: Iterable[int]) -> dict[int, str]:
-    """Returns fingerprint -> key of a record in quarantine that has it and is not linked."""
+    """Returns {fingerprint: key} of unlinked records in quarantine with these fingerprints."""
     given = {"_connection": connection, "_stream": stream, "_values": list(values)}
     if not given["_values"]:
         return {}
@@ -202,7 +202,7 @@ def matching(tx: Connection, connection: str, stream: str, values: Iterable[int]
 
 
 def drop_prints(tx: Connection, connection: str, stream: str, keys: Iterable[str]) -> None:
-    """Forgets the fingerprints of records that are linked now, though they stay in quarantine."""
+    """Removes the fingerprints of linked records, which may stay in quarantine."""
     given = {"_connection": connection, "_stream": stream, "_keys": keys}
     tx.execute(_DROP_PRINTS_OF, given)
 
@@ -230,7 +230,7 @@ _MATCHING = (
 
 
 def due(tx: Connection, kind: str, *, now: datetime, limit: int) -> list[QuarantineEntry]:
-    """Returns waiting entries whose time has come, the oldest first."""
+    """Returns the waiting entries that are due, oldest first."""
     given = {"_kind": kind, "_now": now, "_limit": limit}
     return [_entry(row) for row in tx.execute(_DUE, given)]
 
@@ -238,13 +238,13 @@ def due(tx: Connection, kind: str, *, now: datetime, limit: int) -> list[Quarant
 def due_in(
     tx: Connection, connection: str, stream: str, *, now: datetime, limit: int
 ) -> list[QuarantineEntry]:
-    """Returns waiting records of a stream whose time has come: no other stream's hide them."""
+    """Returns the waiting records of one stream that are due, oldest first."""
     given = {"_kind": "pull", "_source": connection, "_stream": stream, "_now": now}
     return [_entry(row) for row in tx.execute(_DUE_IN, {**given, "_limit": limit})]
 
 
 def postpone(tx: Connection, ids: Iterable[int], *, due_at: datetime) -> None:
-    """Lets records or derivations wait until then."""
+    """Postpones records or derivations."""
     tx.execute(_POSTPONE, {"_ids": ids, "next_attempt_at": due_at})
 
 
@@ -258,7 +258,7 @@ _POSTPONE = _ENTRIES.values(attempts=quarantine.c.attempts + 1)
 def put_writes(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Quarantines writes: {_id, _wish, _state, _cause, _reason, _error, _waits_for, _now} each.
 
-    An outbox entry that was enqueued again since `_wish` is left alone.
+    An outbox entry that was enqueued again since `_wish` is skipped.
     """
     if rows:
         tx.execute(_put_writes(tx.dialect.name), rows)
@@ -294,7 +294,7 @@ _RESOLVE_WRITES = delete(quarantine).where(among(quarantine.c.outbox_id, "_ids")
 
 
 def enqueued_again(tx: Connection, wanted: Sequence[tuple[str, str, str]]) -> None:
-    """Ends the quarantine of writes that are wanted again: (connection, entity, golden id) each."""
+    """Ends the quarantine of enqueued writes, given as (connection, entity, golden id)."""
     if tx.execute(_ANY_WRITE).first() is not None:
         rows = [
             {"_kind": "push", "_source": connection, "_stream": entity, "_key": golden_id}
@@ -308,7 +308,7 @@ _RESOLVE_ONE = delete(quarantine).where(*_THIS)
 
 
 def write_reasons(tx: Connection, connection: str, golden_ids: Iterable[str]) -> dict[str, str]:
-    """Returns golden id -> why it cannot be written, of those in quarantine in a connection."""
+    """Returns {golden id: why it cannot be written} of those in quarantine in a connection."""
     given = {"_kind": "push", "_source": connection, "_keys": golden_ids}
     return {golden_id: reason for golden_id, reason in tx.execute(_REASONS, given)}
 
@@ -320,7 +320,7 @@ _REASONS = select(quarantine.c.key, quarantine.c.reason).where(*_OF_STREAM[:2], 
 
 
 def resume_waiting(tx: Connection, golden_ids: Iterable[str], *, now: datetime) -> None:
-    """Makes due what has been waiting for these golden records."""
+    """Makes entries due that wait for these golden records."""
     ids = list(golden_ids)
     if ids:
         tx.execute(_RESUME, {"_ids": ids, "next_attempt_at": now})
@@ -335,7 +335,7 @@ _RESUME_WRITES = update(outbox).where(
 
 
 def resume_all_waiting(tx: Connection, *, now: datetime) -> None:
-    """Makes all due that waits: a person has asked for a full round."""
+    """Makes all waiting entries due, for a full round that a person requested."""
     tx.execute(
         update(quarantine)
         .where(quarantine.c.state == "waiting", quarantine.c.outbox_id.is_(None))
@@ -346,14 +346,14 @@ def resume_all_waiting(tx: Connection, *, now: datetime) -> None:
 def listing(
     tx: Connection, *, kinds: Collection[str] = LISTED, source: str | None = None
 ) -> list[QuarantineEntry]:
-    """Returns what is in quarantine, for people, oldest first."""
+    """Returns the entries in quarantine, oldest first."""
     query = _WITH_TIMES.where(quarantine.c.kind.in_(kinds)).order_by(quarantine.c.id)
     if source is not None:
         query = query.where(quarantine.c.source == source)
     return [_entry(row) for row in tx.execute(query)]
 
 
-#: A write is tried again, and counted, by its outbox entry.
+#: The attempts and the next time of a write are in its outbox entry.
 _WITH_TIMES: Select[Any] = select(
     *(quarantine.c[name] for name in ("id", *_KEY, *_CHANGING[:5])),
     func.coalesce(outbox.c.attempts, quarantine.c.attempts).label("attempts"),
@@ -389,7 +389,7 @@ def _entry(row: Row[Any]) -> QuarantineEntry:
 
 
 def retry(tx: Connection, ids: Sequence[int], *, now: datetime) -> int:
-    """Makes entries due, writes at once; returns how many."""
+    """Makes entries due, writes immediately; returns their number."""
     again = {"_ids": ids, "state": "waiting", "next_attempt_at": now}
     tried = tx.execute(_RETRY, again).rowcount
     tx.execute(_RETRY_WRITES, {"_ids": ids, "state": "due", "due_at": now, "attempts": 0})
@@ -409,9 +409,9 @@ _DROP_WRITES = delete(quarantine).where(
 
 
 def retry_refused(tx: Connection, *, now: datetime) -> None:
-    """Makes due what a system refused: what it lacked may have been added there.
+    """Retries writes that a system refused, because what they lack may have been added there.
 
-    What is held for another reason waits for a person.
+    Writes held for another reason wait for a person.
     """
     refused = select(quarantine.c.id).where(
         quarantine.c.kind == "push",
@@ -426,7 +426,7 @@ def retry_refused(tx: Connection, *, now: datetime) -> None:
 
 
 def drop(tx: Connection, ids: Sequence[int]) -> int:
-    """Forgets entries for good, writes together with their outbox entries; returns how many."""
+    """Deletes entries, writes together with their outbox entries; returns their number."""
     writes = tx.execute(_FORGET_WRITES, {"_ids": ids}).rowcount
     return writes + tx.execute(_FORGET, {"_ids": ids}).rowcount
 
@@ -437,17 +437,17 @@ _FORGET = delete(quarantine).where(among(quarantine.c.id, "_ids"))
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Whether anything of a connection waits for somebody: most of the time nothing does."""
+    """Whether a connection has anything in quarantine, review, conflict or merge; usually not."""
 
     quarantine: bool
     reviews: bool
     conflicts: bool
-    #: Merges that were reported and not looked at yet.
+    #: Merges that were reported and not processed yet.
     merges: bool
 
 
 def pending(tx: Connection, connection: str) -> Pending:
-    """Returns what of a connection waits, by one cheap question."""
+    """Returns what is pending in a connection, with one cheap query."""
     row = tx.execute(_PENDING, {"connection": connection}).one()
     return Pending(*map(bool, row))
 

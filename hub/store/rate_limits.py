@@ -1,7 +1,7 @@
-"""The ledger of rate limits in the database: one row per connection, locked while it is decided.
+"""The ledger of rate limits in the database: one row per connection, locked while it is updated.
 
-Has connections of its own that wait for seconds only. It is never asked while the same thread holds
-a writing transaction, which on SQLite would wait for itself.
+It uses separate connections with short time-outs, and never while the same thread holds a writing
+transaction, because on SQLite it would wait for itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hub.model.rate_limits import RateLimitState, Reservation, close, day_of, re
 from hub.store.engine import Store, upsert
 from hub.store.tables import rate_limits
 
-#: Seconds that asking may take. Reading goes on more carefully when it takes longer.
+#: Seconds that a query may take. If it takes longer, reading continues more cautiously.
 PATIENCE = 2
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,11 +38,11 @@ class DatabaseLedger:
         self._connection = connection
         self._mine = rate_limits.c.connection == connection
         self._clock = clock
-        # Not the worker's name: one process may open the same connection twice.
+        # Not the worker's name, because one process may open the same connection twice.
         self._who = uuid.uuid4().hex[:12]
 
     def reserve(self, claim: Claim) -> Grant:
-        """Takes a report and answers with the next grant. Raises: LedgerError."""
+        """Records the calls of a claim and returns the next grant. Raises: LedgerError."""
         grant: Grant | None = None
 
         def decide(account: RateLimitState, now: float) -> RateLimitState:
@@ -55,11 +55,11 @@ class DatabaseLedger:
         return grant
 
     def close(self, seconds: float) -> None:
-        """Stops everyone for so long. Raises: LedgerError."""
+        """Stops all processes for a number of seconds. Raises: LedgerError."""
         self._change(lambda account, now: close(account, seconds, now))
 
     def closed(self) -> float:
-        """Returns the seconds for which everyone is stopped. Raises: LedgerError."""
+        """Returns the seconds for which all processes are stopped. Raises: LedgerError."""
         query = select(rate_limits.c.closed_until).where(
             rate_limits.c.connection == self._connection
         )
@@ -72,11 +72,11 @@ class DatabaseLedger:
 
     def _change(self, decide: Callable[[RateLimitState, float], RateLimitState]) -> None:
         if self._main.writing:
-            raise LedgerError("a writing transaction is open; connectors are called outside of any")
+            raise LedgerError("a writing transaction is open; call connectors outside of it")
         try:
             with self._store.begin() as tx:
                 account = self._locked(tx)
-                # Asked for after the lock was given: it may have taken a while.
+                # The clock is read after the lock was acquired, which may have taken a while.
                 self._save(tx, decide(account, self._now(tx)))
         except SQLAlchemyError as error:
             raise LedgerError(type(error).__name__) from error
@@ -118,7 +118,7 @@ class DatabaseLedger:
             return self._clock()
         if self._store.embedded:
             return time.time()
-        # Hosts differ in what time it is; the database is one.
+        # The clocks of hosts differ; the database has one.
         return float(tx.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
 
 
@@ -127,7 +127,7 @@ def _seconds(moment: datetime) -> float:
 
 
 def usage(tx: Transaction, *, now: datetime) -> Mapping[str, tuple[int, int | None]]:
-    """Returns connection -> calls of this day (UTC), and calls a day that the system allows."""
+    """Returns {connection: (calls of this UTC day, calls per day that the system allows)}."""
     query = select(
         rate_limits.c.connection, rate_limits.c.day, rate_limits.c.used, rate_limits.c.daily
     )

@@ -1,4 +1,4 @@
-"""Known records that changed lately: each counts once, and only for the time of the limit."""
+"""Recently changed known records: each counts once, within the window of the change limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hub.store.tables import golden, links, outbox, recent_changes
 def note(
     tx: Connection, connection: str, stream: str, kinds: Mapping[str, str], *, now: datetime
 ) -> None:
-    """Notes {key: changed | gone | deleted}; the newer kind of a record replaces the older."""
+    """Stores {key: changed | gone | deleted}; the newer kind of a record replaces the older."""
     rows = [
         {"connection": connection, "stream": stream, "key": key, "kind": kind, "changed_at": now}
         for key, kind in kinds.items()
@@ -26,7 +26,7 @@ def note(
 
 
 def forget(tx: Connection, connection: str, stream: str, *, kinds: Iterable[str]) -> None:
-    """Forgets the changes of a stream: a person has accepted them."""
+    """Removes the recent changes of a stream, because a person accepted them."""
     tx.execute(
         recent_changes.delete().where(
             recent_changes.c.connection == connection,
@@ -37,7 +37,7 @@ def forget(tx: Connection, connection: str, stream: str, *, kinds: Iterable[str]
 
 
 def forget_before(tx: Connection, connection: str, stream: str, *, before: datetime) -> None:
-    """Forgets the changes of a stream that are too old to count."""
+    """Removes the recent changes of a stream that are older than the window."""
     tx.execute(
         recent_changes.delete().where(
             recent_changes.c.connection == connection,
@@ -48,7 +48,7 @@ def forget_before(tx: Connection, connection: str, stream: str, *, before: datet
 
 
 def lately(tx: Connection, connection: str, stream: str) -> tuple[RecentChanges, int]:
-    """Counts what was noted of a stream: in the remote system, and deletions by the hub."""
+    """Counts the recent changes of a stream: made in the remote system, and deleted by the hub."""
     query = (
         select(recent_changes.c.kind, func.count())
         .where(recent_changes.c.connection == connection, recent_changes.c.stream == stream)

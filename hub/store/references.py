@@ -1,4 +1,4 @@
-"""References: which golden record refers to which, so that flows can walk both ways."""
+"""References: which golden record refers to which, so that flows can follow them both ways."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FORGET_EDGES = delete(edges).where(among(edges.c.golden_id, "_ids"))
 def referring(
     tx: Connection, targets: Iterable[str], path: str | None = None
 ) -> dict[str, list[str]]:
-    """Returns target id -> ids of golden records that refer to it (by this path)."""
+    """Returns {target id: ids of golden records that refer to it (by this path)}."""
     given: dict[str, Any] = {"_ids": list(targets)}
     if path is not None:
         given["_path"] = path

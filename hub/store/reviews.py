@@ -1,6 +1,6 @@
-"""Reviews: records that may be the same as something known; a person decides.
+"""Reviews: records that may be the same as a known one; a person decides.
 
-While a review is open its record is in quarantine, where its fingerprints are kept.
+While a review is open its record is in quarantine, which keeps its fingerprints.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hub.store.tables import reviews
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A record that may be one of some golden records."""
+    """A record that may belong to one of some golden records."""
 
     connection: str
     stream: str
@@ -31,7 +31,7 @@ class Question:
     #: Ids of golden records.
     candidates: Sequence[str]
     reason: str
-    #: Fingerprints by which the record is recognised for certain.
+    #: Strong fingerprints of the record.
     prints: Sequence[int] = field(default=(), repr=False)
 
 
@@ -54,7 +54,7 @@ class Review:
 
 
 def ask_review(tx: Connection, questions: Sequence[Question], *, now: datetime) -> None:
-    """Asks people which golden record these records are; keeps a decision already made."""
+    """Opens or updates reviews of these records; keeps decisions already made."""
     rows = [
         {
             "connection": question.connection,
@@ -97,7 +97,7 @@ def _problem(question: Question) -> Problem:
 def review_decisions(
     tx: Connection, connection: str, stream: str, keys: Iterable[str]
 ) -> dict[str, str | None]:
-    """Returns key -> decision (None: still open) of records under review."""
+    """Returns {key: decision} of records under review; None while a review is open."""
     given = {"_connection": connection, "_stream": stream, "_keys": keys}
     return {key: decision for key, decision in tx.execute(_DECISIONS, given)}
 
@@ -111,7 +111,7 @@ _DECISIONS = select(reviews.c.key, reviews.c.decision).where(*_ASKED)
 
 
 def open_reviews(tx: Connection) -> list[Review]:
-    """Returns the reviews that no person has decided."""
+    """Returns the open reviews."""
     return [_review(row) for row in tx.execute(_OPEN)]
 
 
@@ -123,19 +123,18 @@ def _review(row: Row[Any]) -> Review:
 
 
 def save_decision(tx: Connection, number: int, decision: str) -> Review | None:
-    """Notes the decision (a golden id, or "new"); returns the review."""
+    """Stores a decision (a golden id, or "new"); returns the review."""
     tx.execute(update(reviews).where(reviews.c.id == number).values(decision=decision))
     row = tx.execute(select(reviews).where(reviews.c.id == number)).first()
     if row is None:
         return None
     review = _review(row)
-    place = (review.connection, review.stream)
-    quarantine.resolve(tx, "review", place[0], stream=place[1], keys=[review.key])
+    quarantine.resolve(tx, "review", review.connection, stream=review.stream, keys=[review.key])
     return review
 
 
 def drop_reviews(tx: Connection, connection: str, stream: str, keys: Iterable[str]) -> None:
-    """Forgets reviews of records that are linked now."""
+    """Deletes the reviews of records that are linked now."""
     asked = list(keys)
     given = {"_connection": connection, "_stream": stream, "_keys": asked}
     tx.execute(_DROP_REVIEWS, given)

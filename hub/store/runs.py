@@ -1,4 +1,4 @@
-"""Runs: what each pull, push or reconciliation saw and did."""
+"""Runs: what each pull, push or reconciliation read and did."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from hub.model.change_limits import RecentChanges
 from hub.store.tables import runs
 
-#: What a run can be; inconsistent ones (`red`) have counts that do not add up.
+#: The states of a run; in an inconsistent one (`red`) the counts do not add up.
 RUN_STATES = ("running", "done", "failed", "paused", "stopped", "inconsistent")
 
-#: What a run counts, and takes over from a page that was stored.
+#: The counts of a run, taken over from each stored page.
 _COUNTS = ("seen", "same", "changed", "skipped", "quarantined", "written", "touched", "gone")
 
 
@@ -35,23 +35,23 @@ class Tally:
     skipped: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
     written: int = 0
-    #: Known records whose values changed or which were deleted: what a surprise is measured by.
+    #: Known records that changed or were deleted, which the change limit applies to.
     touched: int = 0
-    #: Of these, those that are gone.
+    #: Of these, the deleted ones.
     gone: int = 0
     #: Key -> changed | gone, of those touched since the last copy.
     recent: dict[str, str] = field(default_factory=dict)
-    #: What was touched within the limit's time, in all runs.
+    #: Recent changes within the window of the change limit, in all runs.
     lately: RecentChanges = field(default_factory=RecentChanges)
 
     def touch(self, key: str, what: str = "changed") -> None:
-        """Counts a known record that has changed, or is gone."""
+        """Counts a known record that has changed or is gone."""
         self.touched += 1
         self.gone += what == "gone"
         self.recent[key] = what
 
     def skip(self, reason: str, count: int = 1) -> None:
-        """Counts records that were left alone for a reason."""
+        """Counts records that were skipped for a reason."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
 
     def copy(self) -> Tally:
@@ -59,13 +59,13 @@ class Tally:
         return replace(self, skipped=dict(self.skipped), recent={})
 
     def become(self, other: Tally) -> None:
-        """Takes over the counts of another one."""
+        """Takes over the counts of another tally."""
         for name in _COUNTS:
             setattr(self, name, getattr(other, name))
 
     @property
     def adds_up(self) -> bool:
-        """Says whether every record seen is accounted for."""
+        """True if every record seen is accounted for."""
         return self.seen == self.same + self.changed + sum(self.skipped.values()) + self.quarantined
 
 
@@ -91,7 +91,7 @@ class Run:
 
 
 def start_run(tx: Connection, tally: Tally) -> None:
-    """Notes that a run has begun."""
+    """Stores that a run has started."""
     row = {
         "id": tally.id,
         "kind": tally.kind,
@@ -107,7 +107,7 @@ _START = insert(runs)
 
 
 def last_pause(tx: Connection, connection: str, stream: str) -> str | None:
-    """Returns which kind of run last paused a stream, if any did."""
+    """Returns the kind of the run that last paused a stream, if any."""
     query = (
         select(runs.c.kind)
         .where(runs.c.connection == connection, runs.c.stream == stream, runs.c.state == "paused")
@@ -148,7 +148,7 @@ def recent_runs(tx: Connection, *, limit: int = 20) -> list[Run]:
 
 
 def forget_runs(tx: Connection, *, quiet: datetime, all_before: datetime) -> int:
-    """Forgets runs in which nothing happened before `quiet`, and all before `all_before`."""
+    """Deletes uneventful runs before `quiet`, and all runs before `all_before`."""
     idle = (
         (runs.c.started_at < quiet)
         & (runs.c.state == "done")

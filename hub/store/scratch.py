@@ -1,7 +1,7 @@
-"""A scratch database for the length of a block: a file, or a database of its own on a server.
+"""A temporary database for the length of a block: a file, or one on a PostgreSQL server.
 
-The database that an address names is never written to: on PostgreSQL it only serves to say where
-the server is. Whatever happens in the block, the scratch database is dropped.
+The database of the given address is never written to; it only tells the server. The temporary
+database is dropped whatever happens in the block.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ _DROP = {
 
 @contextmanager
 def scratch_database(url: str | None, folder: Path) -> Iterator[str]:
-    """Gives the address of an empty database: in `folder`, or on the PostgreSQL server of `url`.
+    """Yields the address of an empty database: in `folder`, or on the PostgreSQL server of `url`.
 
-    There it is a database of its own; where that may not be created, a schema of its own.
-    Raises: SettingsError when the server does not answer or lets nobody create either.
+    On the server it is a new database, or a new schema if the user may not create databases.
+
+    Raises: SettingsError if the server does not answer or the user may create neither.
     """
     if url is None or "://" not in url or url.startswith("sqlite"):
         yield f"sqlite:///{folder / 'hub.db'}"
@@ -47,16 +48,16 @@ def scratch_database(url: str | None, folder: Path) -> Iterator[str]:
         with engine.connect() as server:
             for kind in ("database", "schema"):
                 try:
-                    # The name is ours: letters and digits.
+                    # The name is generated here: letters and digits.
                     server.execute(text(f"CREATE {kind.upper()} {name}"))
                     made = kind
                     break
                 except ProgrammingError:
-                    continue  # no right to it; the next way is tried, and at last it is said
+                    continue  # not permitted; without permission for either, an error follows
         if made is None:
             raise SettingsError(
-                "the database server lets its user create neither a database nor a schema; grant"
-                " CREATEDB, or name another one with --database"
+                "the database user may create neither a database nor a schema; grant CREATEDB,"
+                " or name another server with --database"
             )
         path = {"options": f"-csearch_path={name}"}
         own = address.set(database=name)
@@ -66,7 +67,7 @@ def scratch_database(url: str | None, folder: Path) -> Iterator[str]:
         if made is not None:
             raise
         shown = address.render_as_string(hide_password=True)
-        raise SettingsError(f"the database {shown} does not answer; see that it runs") from error
+        raise SettingsError(f"the database {shown} does not answer; check that it runs") from error
     finally:
         if made is not None:
             with engine.connect() as server:

@@ -17,7 +17,7 @@ STREAM_LEASE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """Where we are in a stream."""
+    """The stored state of a stream."""
 
     cursor: str | None = None
     fingerprint: str | None = None
@@ -26,13 +26,13 @@ class StreamState:
     paused_at: datetime | None = None
     reason: str | None = None
     accepted: bool = False
-    #: Until when a process reads it; no part of how far it was read.
+    #: End of the current lease; not part of the progress.
     leased_until: datetime | None = field(default=None, compare=False)
     leased_by: str | None = field(default=None, compare=False)
 
 
 def stream_state(tx: Connection, connection: str, stream: str) -> StreamState:
-    """Returns where we are in a stream; a stream never read has no cursor."""
+    """Returns the state of a stream; one that was never read has no cursor."""
     row = tx.execute(_STREAM, {"_connection": connection, "_stream": stream}).first()
     if row is None:
         return StreamState()
@@ -61,7 +61,7 @@ _STREAM = select(streams).where(*_HERE)
 
 
 def accepted_streams(tx: Connection, connection: str) -> list[str]:
-    """Returns the streams of a connection whose next surprise a person has accepted."""
+    """Returns the streams of a connection whose next large change a person has accepted."""
     query = select(streams.c.stream).where(
         streams.c.connection == connection, streams.c.accepted != 0
     )
@@ -69,7 +69,7 @@ def accepted_streams(tx: Connection, connection: str) -> list[str]:
 
 
 def all_streams(tx: Connection) -> dict[tuple[str, str], StreamState]:
-    """Returns (connection, stream) -> where we are, of all streams ever read."""
+    """Returns {(connection, stream): state} of all streams ever read."""
     query = select(streams).order_by(streams.c.connection, streams.c.stream)
     return {(row.connection, row.stream): _state(row) for row in tx.execute(query)}
 
@@ -83,7 +83,7 @@ def save_stream(tx: Connection, connection: str, stream: str, **values: Any) -> 
 def lease_stream(
     tx: Connection, connection: str, stream: str, *, worker: str, now: datetime
 ) -> bool:
-    """Takes a stream for this worker; False when another one is reading it."""
+    """Leases a stream for this worker; returns False if another one is reading it."""
     upsert(
         tx,
         streams,
@@ -107,7 +107,7 @@ _LEASE = update(streams).where(
 
 
 def release_stream(tx: Connection, connection: str, stream: str, *, worker: str) -> None:
-    """Gives a stream back."""
+    """Releases a stream."""
     mine = {"_connection": connection, "_stream": stream, "_worker": worker}
     tx.execute(_RELEASE, {**mine, "leased_by": None, "leased_until": None})
 

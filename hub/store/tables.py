@@ -1,6 +1,7 @@
-"""The tables, once, for SQLite and PostgreSQL.
+"""The table definitions for SQLite and PostgreSQL.
 
-Times are aware UTC datetimes outside and whole microseconds inside; values are canonical JSON.
+Times are aware UTC datetimes in Python and whole microseconds in the database; values are canonical
+JSON.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        """Stores a time; refuses one without a zone."""
+        """Converts a time for storage; refuses one without a zone."""
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
@@ -54,7 +55,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """Stores a value; None stays NULL."""
+        """Converts a value for storage; None stays NULL."""
         return None if value is None else orjson.dumps(value).decode()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
@@ -75,7 +76,7 @@ metadata = MetaData(
 _ID = String(32)
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
-#: Our merged best knowledge. `origin` holds for all paths but those in `origins`.
+#: The merged best knowledge. `origin` is that of all paths but those in `origins`.
 golden = Table(
     "golden",
     metadata,
@@ -94,7 +95,7 @@ golden = Table(
     Index(None, "entity"),
 )
 
-#: Record <-> golden record. `golden_id` is NULL for a record known to be gone and never linked.
+#: Record <-> golden record. `golden_id` is NULL for a record that was gone before it was linked.
 links = Table(
     "links",
     metadata,
@@ -103,7 +104,7 @@ links = Table(
     Column("stream", String(80), nullable=False),
     Column("key", String(200), nullable=False),
     Column("golden_id", _ID),
-    #: Writes go to this record; False for the secondary ones of the same golden record.
+    #: Writes go to this record; False for the secondary records of the same golden record.
     Column("is_primary", Boolean, nullable=False, default=True),
     Column("version", Text),
     Column("modified_at", Instant),
@@ -123,7 +124,7 @@ links = Table(
         sqlite_where=text("is_primary = 1"),
         postgresql_where=text("is_primary"),
     ),
-    # Few links are gone, and whether any is, is asked with every page.
+    # Few links are gone, and every page asks whether any is.
     Index(
         "ix_links_gone",
         "connection",
@@ -133,7 +134,7 @@ links = Table(
     ),
 )
 
-#: Ways in which golden records can be recognised.
+#: Fingerprints by which golden records can be recognised.
 fingerprints = Table(
     "fingerprints",
     metadata,
@@ -142,7 +143,7 @@ fingerprints = Table(
     sqlite_with_rowid=False,
 )
 
-#: Which golden record refers to which, so that flows can walk both ways.
+#: References between golden records, so that flows can follow them both ways.
 edges = Table(
     "edges",
     metadata,
@@ -152,9 +153,9 @@ edges = Table(
     Index(None, "target_id"),
 )
 
-#: Ids of queues are never given twice (`sqlite_autoincrement`): whoever holds one may come late.
+#: Ids of queues are never reused (`sqlite_autoincrement`), because their holder may be late.
 
-#: Received nudges: "look at this key".
+#: Received notifications: keys to fetch.
 inbox = Table(
     "inbox",
     metadata,
@@ -163,7 +164,7 @@ inbox = Table(
     Column("stream", String(80), nullable=False),
     Column("key", String(200), nullable=False),
     Column("event_id", String(120), nullable=False),
-    #: The record was merged into this key.
+    #: The key that the record was merged into.
     Column("merged_into", String(200)),
     Column("received_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),
@@ -173,7 +174,7 @@ inbox = Table(
     sqlite_autoincrement=True,
 )
 
-#: That a golden record is wanted somewhere. What to write is computed when it is written.
+#: Golden records that are wanted in a connection. What to write is computed when it is written.
 outbox = Table(
     "outbox",
     metadata,
@@ -181,9 +182,9 @@ outbox = Table(
     Column("connection", String(80), nullable=False),
     Column("entity", String(40), nullable=False),
     Column("golden_id", _ID, nullable=False),
-    #: due | in_flight (a create whose outcome is unknown) | held (in quarantine until retried)
+    #: due | in_flight (a create in doubt) | held (in quarantine until retried)
     Column("state", String(10), nullable=False),
-    #: Raised whenever the record is wanted again; a push only completes the generation it has read.
+    #: Raised by every enqueue; a push completes only the generation that it has read.
     Column("generation", Integer, nullable=False, default=1),
     Column("due_at", Instant, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
@@ -197,7 +198,7 @@ outbox = Table(
     sqlite_autoincrement=True,
 )
 
-#: What cannot go on now, with its reason: records, writes, derivations, questions of identity.
+#: What cannot proceed now, with the reason: records, writes, derivations, identity reviews.
 quarantine = Table(
     "quarantine",
     metadata,
@@ -209,20 +210,20 @@ quarantine = Table(
     Column("stream", String(80), nullable=False),
     #: Key of a record; golden id of a write or a derivation.
     Column("key", String(200), nullable=False),
-    #: waiting (tried again by itself) | held (until a change or a person)
+    #: waiting (retried automatically) | held (until a change or a person)
     Column("state", String(10), nullable=False),
     #: See hub.model.causes.
     Column("cause", String(20), nullable=False),
     Column("reason", Text, nullable=False),
     Column("error", String(60)),
-    #: The golden record whose change will let it go on.
+    #: The golden record on whose change it is retried.
     Column("waits_for", _ID),
     Column("attempts", Integer, nullable=False, default=0),
-    #: NULL: nobody tries again by itself, or the outbox entry says when.
+    #: NULL: no automatic retry, or the outbox entry holds the time.
     Column("next_attempt_at", Instant),
     Column("since", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
-    #: What is to be written: a write leaves quarantine together with its outbox entry.
+    #: The outbox entry of a write, together with which it leaves quarantine.
     Column("outbox_id", _SERIAL, ForeignKey("outbox.id", ondelete="CASCADE")),
     UniqueConstraint("kind", "source", "stream", "key"),
     Index(None, "waits_for"),
@@ -230,7 +231,7 @@ quarantine = Table(
     sqlite_autoincrement=True,
 )
 
-#: Ways in which records in quarantine could be recognised, so that none is made a second time.
+#: Fingerprints of quarantined records, so that none is created a second time.
 quarantine_prints = Table(
     "quarantine_prints",
     metadata,
@@ -240,7 +241,7 @@ quarantine_prints = Table(
     sqlite_with_rowid=False,
 )
 
-#: Records that may be the same as something we know: a person decides.
+#: Records that may be the same as a known one; a person decides.
 reviews = Table(
     "reviews",
     metadata,
@@ -259,7 +260,7 @@ reviews = Table(
     sqlite_autoincrement=True,
 )
 
-#: Both sides changed a field and policy would not choose.
+#: Fields that both sides changed and the policy does not decide.
 conflicts = Table(
     "conflicts",
     metadata,
@@ -275,11 +276,11 @@ conflicts = Table(
     Column("closed_at", Instant),
     #: ours | theirs | value | agreed | withdrawn
     Column("resolution", String(20)),
-    #: Why it was opened, when not because both sides changed the field once.
+    #: Why it was opened, unless it is that both sides changed the field.
     Column("reason", Text),
     Index(None, "golden_id"),
     Index(None, "link_id"),
-    # Every page asks for open ones, which are few; those that are over only grow in number.
+    # Every page asks for the open ones, which are few; closed ones only grow in number.
     Index(
         "ix_conflicts_open",
         "connection",
@@ -288,7 +289,7 @@ conflicts = Table(
     ),
 )
 
-#: Golden records that became one, with what is needed to undo it.
+#: Merges of golden records, with what is needed to undo them.
 merges = Table(
     "merges",
     metadata,
@@ -297,7 +298,7 @@ merges = Table(
     Column("loser", _ID, nullable=False),
     Column("winner", _ID, nullable=False),
     Column("why", Text, nullable=False),
-    #: See hub.sync.merge.undo.Before.
+    #: See hub.sync.merge.undo.remember_before.
     Column("before", Json, nullable=False),
     Column("merged_at", Instant, nullable=False),
     Column("undone_at", Instant),
@@ -305,7 +306,7 @@ merges = Table(
     sqlite_autoincrement=True,
 )
 
-#: What a value was before, who changed it, and by which policy.
+#: Former values, who changed them, and by which policy.
 history = Table(
     "history",
     metadata,
@@ -322,26 +323,26 @@ history = Table(
     Index(None, "golden_id"),
 )
 
-#: Where we are in each stream.
+#: The state of each stream.
 streams = Table(
     "streams",
     metadata,
     Column("connection", String(80), primary_key=True),
     Column("stream", String(80), primary_key=True),
     Column("cursor", Text),
-    #: The mapping that the cursor was earned with.
+    #: The mapping under which the cursor was reached.
     Column("fingerprint", String(64)),
     Column("read_at", Instant),
     Column("swept_at", Instant),
     Column("paused_at", Instant),
     Column("reason", Text),
-    #: The next run may be surprising: a person said so.
+    #: A person has accepted the next large change.
     Column("accepted", Integer, nullable=False, default=0),
     Column("leased_by", String(80)),
     Column("leased_until", Instant),
 )
 
-#: State of each connection that is not in tulay.yaml.
+#: The state of each connection beyond tulay.yaml.
 connections = Table(
     "connections",
     metadata,
@@ -354,26 +355,26 @@ connections = Table(
     Column("prepared", String(64)),
     #: When a webhook last notified us.
     Column("notified_at", Instant),
-    #: Who renews the tokens now, and until when nobody else does.
+    #: The process that renews the tokens, and until when.
     Column("leased_by", String(80)),
     Column("leased_until", Instant),
 )
 
-#: What all processes together have used of a connection's rate limits.
+#: The use of each connection's rate limits by all processes.
 rate_limits = Table(
     "rate_limits",
     metadata,
     Column("connection", String(80), primary_key=True),
-    #: Calls given to processes that may still be in somebody's window: see hub.model.rate_limits.
+    #: Reserved calls that may still count in a window: see hub.model.rate_limits.
     Column("blocks", Json, nullable=False),
-    #: Nobody calls before this: the system said so.
+    #: No calls before this time, because the system said so.
     Column("closed_until", Instant),
-    #: The day (UTC) that `used` counts.
+    #: The UTC day that `used` counts.
     Column("day", String(10), nullable=False),
     Column("used", Integer, nullable=False),
-    #: Calls a day that the system allows; NULL when nobody says so.
+    #: Calls per day that the system allows; NULL if unknown.
     Column("daily", Integer),
-    #: Lane -> [calls, seconds], as the system has last told a process.
+    #: Lane -> [calls, seconds], as last reported by the system.
     Column("limits", Json),
 )
 
@@ -383,24 +384,24 @@ dirty = Table(
     metadata,
     Column("golden_id", _ID, primary_key=True),
     Column("mark", Float, nullable=False),
-    #: How many derivations in a row have led to this one.
+    #: Number of derivations in a row that led to this one.
     Column("hops", Integer, nullable=False, default=0, server_default=text("0")),
 )
 
-#: Pieces of work by name (`pull crm companies`): who has them, and how they went.
+#: Pieces of work by name (`pull crm companies`): their lease and their last result.
 work = Table(
     "work",
     metadata,
     Column("name", String(200), primary_key=True),
     Column("done_at", Instant),
-    #: Not before this time, because it has failed.
+    #: Not before this time, after a failure.
     Column("due_at", Instant),
     Column("failures", Integer, nullable=False, default=0),
     Column("leased_by", String(80)),
     Column("leased_until", Instant),
 )
 
-#: Known records that changed lately, once each: by them, many small runs are measured together.
+#: Recently changed known records, once each, for the change limit over many small runs.
 recent_changes = Table(
     "recent_changes",
     metadata,
@@ -413,7 +414,7 @@ recent_changes = Table(
     sqlite_with_rowid=False,
 )
 
-#: What each run saw and did.
+#: The counts of each run.
 runs = Table(
     "runs",
     metadata,

@@ -1,7 +1,7 @@
-"""OAuth tokens at rest: encrypted, one row per connection, renewed by whoever holds the lease.
+"""OAuth tokens at rest: encrypted, one row per connection, renewed by the holder of the lease.
 
-Has connections of its own, and is never asked while the same thread holds a writing transaction.
-Neither keys nor tokens are in a repr or an error.
+Uses a separate connection, and never while the same thread holds a writing transaction. Neither
+keys nor tokens appear in a repr or an error.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ log = logging.getLogger("tulay.tokens")
 
 #: How long one process may renew before another one tries: longer than a call may take.
 TOKEN_LEASE = timedelta(seconds=60)
-#: Seconds that the database may take.
+#: Seconds that a query may take.
 PATIENCE = 5
-#: A token that was renewed must not be lost: storing it is tried so often, with growing pauses.
+#: Attempts to store a renewed token, which must not be lost, with growing pauses.
 _ATTEMPTS = 6
 
 
@@ -41,7 +41,7 @@ def fresh_key() -> str:
 
 
 class SealedTokens:
-    """Keeps the tokens of one connection for all processes; the first key seals, all open."""
+    """Stores the tokens of one connection for all processes; the first key seals, all keys open."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class SealedTokens:
         self._box = MultiFernet([Fernet(key.get_secret_value()) for key in keys]) if keys else None
 
     def ready(self) -> None:
-        """Passes when there is a key. Raises: SettingsError."""
+        """Returns if there is a key. Raises: SettingsError."""
         if self._box is None:
             raise SettingsError(
                 f"connections.{self._connection} uses OAuth, whose tokens are kept encrypted, and"
@@ -71,7 +71,7 @@ class SealedTokens:
             )
 
     def load(self) -> Token | None:
-        """Returns the stored token; None without one that these keys open."""
+        """Returns the stored token; None if there is none that these keys open."""
         with self._transaction(writes=False) as tx:
             sealed = tx.execute(
                 select(connections.c.tokens).where(connections.c.connection == self._connection)
@@ -92,7 +92,7 @@ class SealedTokens:
                 self._sleep(0.2 * 2**attempt)
 
     def claim(self) -> bool:
-        """Takes the turn to renew; False while another process has it."""
+        """Takes the lease to renew the tokens; returns False while another process has it."""
         now = self._clock()
         mine = connections.c.connection == self._connection
         free = or_(connections.c.leased_until.is_(None), connections.c.leased_until < now)
@@ -112,7 +112,7 @@ class SealedTokens:
             return taken.rowcount == 1
 
     def release(self) -> None:
-        """Gives the turn back; when the database does not answer, it lapses."""
+        """Releases the lease; if the database does not answer, it expires."""
         mine = (
             connections.c.connection == self._connection,
             connections.c.leased_by == self._worker,
@@ -123,13 +123,13 @@ class SealedTokens:
                     update(connections).where(*mine).values(leased_by=None, leased_until=None)
                 )
         except UnavailableError as error:
-            log.warning("the turn to renew was not given back, it lapses: %s", error)
+            log.warning("could not release the lease on renewing tokens; it will expire: %s", error)
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Transaction]:
         if self._main.writing:
             raise UnavailableError(
-                "tokens are not looked up inside a writing transaction: call the system outside"
+                "tokens cannot be read inside a writing transaction: call the system outside"
             )
         if self._beside is None:
             self._beside = self._main.beside(PATIENCE)
@@ -139,8 +139,8 @@ class SealedTokens:
                 yield tx
         except SQLAlchemyError as error:
             raise UnavailableError(
-                f"the database does not answer ({type(error).__name__}); the tokens of"
-                f" {self._connection} are there"
+                f"the database does not answer ({type(error).__name__}); it holds the tokens of"
+                f" {self._connection}"
             ) from error
 
     def _sealed(self, token: Token) -> bytes:
@@ -163,7 +163,7 @@ class SealedTokens:
         except InvalidToken:
             log.warning(
                 "the stored tokens of %s do not open with secret_key; using refresh_token of the"
-                " settings. If the key was replaced, name the old one as second",
+                " settings. If the key was replaced, list the old one second",
                 self._connection,
             )
             return None

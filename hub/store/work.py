@@ -1,4 +1,4 @@
-"""Pieces of work by name: who has them, when they were last done, how often they failed in a row.
+"""Pieces of work by name: who holds them, when they last succeeded, how often they failed in a row.
 
 The database is the truth about work; queues elsewhere only carry these names.
 """
@@ -17,43 +17,43 @@ from hub.store.tables import dirty, inbox, outbox, quarantine, work
 
 @dataclass(frozen=True, slots=True)
 class WorkState:
-    """What is known of a piece of work."""
+    """The stored state of a piece of work."""
 
-    #: When it last ended well; None: never.
+    #: When it last succeeded; None: never.
     done_at: datetime | None = None
-    #: Not before this time, because it has failed; None: any time.
+    #: The earliest time of the next attempt after a failure; None: any time.
     due_at: datetime | None = None
     failures: int = 0
     leased_until: datetime | None = None
 
     def free(self, now: datetime) -> bool:
-        """Says whether somebody could take it now."""
+        """Returns True if a process may take it now."""
         leased = self.leased_until is not None and self.leased_until >= now
         return not leased and (self.due_at is None or self.due_at <= now)
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the queues hold that is due now."""
+    """What is due now in the queues."""
 
     #: (connection, stream) of due notifications.
     told: frozenset[tuple[str, str]]
-    #: (connection, stream) of quarantined records that are to be fetched again.
+    #: (connection, stream) of quarantined records to be fetched again.
     fetch: frozenset[tuple[str, str]]
-    #: Connections that are to be written to.
+    #: Connections with due outbox entries.
     push: frozenset[str]
-    #: Flows are to be run.
+    #: True if flows are due.
     derive: bool
 
 
 def states(tx: Connection) -> dict[str, WorkState]:
-    """Returns what is known of all work, by name."""
+    """Returns the state of all work by name."""
     query = select(work.c.name, work.c.done_at, work.c.due_at, work.c.failures, work.c.leased_until)
     return {name: WorkState(*rest) for name, *rest in tx.execute(query)}
 
 
 def take(tx: Connection, name: str, *, worker: str, now: datetime) -> bool:
-    """Takes a piece of work; False when somebody has it or it must wait after a failure."""
+    """Leases work; returns False if a process has it or it must wait after a failure."""
     upsert(tx, work, [{"name": name, "failures": 0}], key=["name"], update=[])
     free = or_(work.c.leased_until.is_(None), work.c.leased_until < now)
     due = or_(work.c.due_at.is_(None), work.c.due_at <= now)
@@ -66,17 +66,17 @@ def take(tx: Connection, name: str, *, worker: str, now: datetime) -> bool:
 
 
 def done(tx: Connection, name: str, *, worker: str, now: datetime) -> None:
-    """Gives work back that has ended well."""
+    """Releases work that has succeeded."""
     _give(tx, name, worker, done_at=now, due_at=None, failures=0)
 
 
 def failed(tx: Connection, name: str, *, worker: str, failures: int, due_at: datetime) -> None:
-    """Gives work back that has failed, so often in a row: nobody tries again before it is due."""
+    """Releases work that has failed `failures` times in a row, until `due_at`."""
     _give(tx, name, worker, due_at=due_at, failures=failures)
 
 
 def unfinished(tx: Connection, name: str, *, worker: str) -> None:
-    """Gives work back that was broken off: whoever comes first goes on with it."""
+    """Releases work that was interrupted; the next process may continue it."""
     _give(tx, name, worker)
 
 
@@ -89,7 +89,7 @@ def _give(tx: Connection, name: str, worker: str, **values: datetime | int | Non
 
 
 def waiting(tx: Connection, *, now: datetime) -> Waiting:
-    """Returns what has something to do now."""
+    """Returns what is due now."""
     told = select(inbox.c.connection, inbox.c.stream).where(inbox.c.due_at <= now).distinct()
     fetch = (
         select(quarantine.c.source, quarantine.c.stream)
@@ -100,7 +100,7 @@ def waiting(tx: Connection, *, now: datetime) -> Waiting:
         )
         .distinct()
     )
-    wished = select(outbox.c.connection).where(
+    due_writes = select(outbox.c.connection).where(
         outbox.c.state.in_(("due", "in_flight")),
         outbox.c.due_at <= now,
         or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < now),
@@ -114,6 +114,6 @@ def waiting(tx: Connection, *, now: datetime) -> Waiting:
     return Waiting(
         told=frozenset((connection, stream) for connection, stream in tx.execute(told)),
         fetch=frozenset((connection, stream) for connection, stream in tx.execute(fetch)),
-        push=frozenset(tx.execute(wished.distinct()).scalars()),
+        push=frozenset(tx.execute(due_writes.distinct()).scalars()),
         derive=dirty_marks or tx.execute(flows.limit(1)).first() is not None,
     )

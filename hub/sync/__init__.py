@@ -1,1 +1,1 @@
-"""The use cases: thin imperative shells round hub.model."""
+"""The use cases: thin imperative shells around hub.model."""

@@ -1,6 +1,6 @@
-"""Does one piece of work for whoever asks, and gives back what a process held.
+"""Runs one piece of work under its lock, and releases what dead or stopping processes hold.
 
-Nothing here knows whether it runs in a command, in `tulay serve` or in a worker.
+Independent of the caller: a command, `tulay serve` or a worker.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from hub.sync.push.push import push
 
 log = logging.getLogger("tulay.sync")
 
-#: How long runs are kept in which nothing happened, and all others.
+#: How long uneventful runs are kept, and all others.
 _QUIET_RUNS, _ALL_RUNS = timedelta(days=2), timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a piece of work."""
+    """The result of a piece of work."""
 
     work: Work
     tally: Tally | None = None
-    #: Golden records that were made or changed, and records that were written.
+    #: Golden records that were created or changed, and records that were written.
     changed: int = 0
     written: int = 0
-    #: It ended well; otherwise somebody else has it, it was stopped, or `error` says why.
+    #: False if another process has the work, it was stopped, or it failed with `error`.
     well: bool = True
     error: str | None = None
-    #: How long it took.
+    #: Duration of the work.
     seconds: float = 0.0
 
 
@@ -97,28 +97,28 @@ KINDS: dict[str, Callable[[Hub, Work, Progress], Done]] = {
 
 
 def attempt(hub: Hub, work: Work, progress: Progress) -> Done:
-    """Does a piece of work unless another process has it, and gives it back.
+    """Runs a piece of work unless another process has it, and releases it.
 
-    What goes wrong is tried again after a growing pause; the database knows when.
+    Failed work is retried after a growing pause, which is stored in the database.
 
-    Raises: DBAPIError when it could not be given back; whatever is a mistake of ours.
+    Raises: DBAPIError if the work could not be released; any programming error.
     """
     if not _take(hub, work):
         return Done(work, well=False)
     moving, began = _Moving(progress), time.monotonic()
     try:
-        # Nobody waits for slow work: it leaves a share of every rate limit to live changes.
+        # Slow work is not urgent: it leaves a share of every rate limit to live changes.
         with bulk(work.slow):
             done = KINDS[work.kind](hub, work, moving)
     except StoppedError:
-        break_off(hub, work, "the worker was told to stop; the next run goes on from there")
+        break_off(hub, work, "the worker was told to stop; the next run continues from there")
         return Done(work, well=False)
     except (ConnectorError, DBAPIError) as error:
         _failed(hub, work, moved=moving.moved)
         said = str(error) if isinstance(error, ConnectorError) else trouble(error)
         return Done(work, well=False, error=said)
     except BaseException:
-        # A mistake of ours, or a job's time is up: it must rest as well, then it may show itself.
+        # A programming error or a job time-out: record the failure, then let it surface.
         _failed(hub, work, moved=False)
         raise
     _give_back(hub, work)
@@ -136,29 +136,29 @@ def _give_back(hub: Hub, work: Work) -> None:
 
 
 class _Moving:
-    """Passes progress on, and notes whether a page or batch was done."""
+    """Forwards progress, and records whether a page or batch was completed."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        #: What failed after a page or batch was done has not failed in a row.
+        #: A failure after some progress does not count as one more in a row.
         self.moved = False
 
     def start(self, name: str, total: int | None) -> None:
-        """Passes it on."""
+        """Forwards the call."""
         self._progress.start(name, total)
 
     def advance(self, name: str, count: int) -> None:
-        """Passes it on."""
+        """Forwards the call."""
         self.moved = True
         self._progress.advance(name, count)
 
     def done(self, name: str) -> None:
-        """Passes it on."""
+        """Forwards the call."""
         self._progress.done(name)
 
 
 def break_off(hub: Hub, work: Work, reason: str) -> None:
-    """Gives back work that was broken off: the next process goes on with it."""
+    """Releases interrupted work, so that the next process continues it."""
     with hub.store.begin() as tx:
         _let_go(tx, hub, work, reason)
         store_work.unfinished(tx, work.name, worker=hub.worker)
@@ -166,8 +166,8 @@ def break_off(hub: Hub, work: Work, reason: str) -> None:
 
 def _failed(hub: Hub, work: Work, *, moved: bool) -> None:
     with hub.store.begin() as tx:
-        _let_go(tx, hub, work, "it was broken off; the next run goes on from there")
-        # A sweep begins again each time: that it had come far does not help it.
+        _let_go(tx, hub, work, "it was interrupted; the next run continues from there")
+        # A sweep always starts from the beginning, so partial progress does not count.
         onward = moved and work.kind != "sweep"
         failures = 1 if onward else store_work.states(tx)[work.name].failures + 1
         due_at = hub.clock() + rest_after(failures)
@@ -175,7 +175,7 @@ def _failed(hub: Hub, work: Work, *, moved: bool) -> None:
 
 
 def _let_go(tx: Transaction, hub: Hub, work: Work, reason: str) -> None:
-    """Ends what the work has left open: leases that nobody uses would be prolonged for ever."""
+    """Releases what the work holds: an abandoned lease would be renewed for ever."""
     if work.stream:
         leases.end_runs(tx, work.connection, work.stream, now=hub.clock(), reason=reason)
     if work.stream or work.kind == "push":
@@ -183,21 +183,21 @@ def _let_go(tx: Transaction, hub: Hub, work: Work, reason: str) -> None:
 
 
 def take_over(hub: Hub) -> None:
-    """Frees the leases of processes that died on this host; all others must run out."""
+    """Releases the leases of processes that died on this host; other leases must expire."""
     with hub.store.read() as tx:
         dead = [name for name in leases.holders(tx) if name != hub.worker and is_dead(name)]
     for name in dead:
         with hub.store.begin() as tx:
             leases.release(
-                tx, name, now=hub.clock(), reason="the process died; the next run goes on"
+                tx, name, now=hub.clock(), reason="the process died; the next run continues"
             )
         log.warning("took over from %s, which died", name)
 
 
 def give_back(hub: Hub) -> None:
-    """Frees the leases of this process, which ends; others see that it is gone, too."""
+    """Releases the leases of this process, which is ending."""
     try:
         with hub.store.begin() as tx:
             leases.release(tx, hub.worker, now=hub.clock(), reason="the worker was stopped")
     except DBAPIError as error:
-        log.warning("leases are left to whoever comes next: %s", trouble(error))
+        log.warning("could not release leases; they will expire: %s", trouble(error))

@@ -1,7 +1,7 @@
-"""Measures runs by what they touch, alone and together with those of the last hour.
+"""Limits how much a run may change, on its own and together with the runs of the last hour.
 
-Whoever would go beyond the limit is stopped before anything of it is stored or written; a person
-looks, and `tulay resume CONNECTION STREAM --accept` lets it happen.
+A run that would exceed the limit stops before anything is stored or written, and waits until a
+person approves it with `tulay resume CONNECTION STREAM --accept`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hub.store.runs import Tally, last_pause, save_run, start_run
 from hub.store.streams import accepted_streams, save_stream, stream_state
 from hub.sync.context import Channel, Hub
 
-#: What people have done over there.
+#: Changes that were made by people in the remote system.
 _SEEN = ("changed", "gone")
 
 
@@ -25,12 +25,12 @@ class ChangeLimitError(Exception):
 
 
 def note_changes(hub: Hub, tx: Transaction, tally: Tally) -> None:
-    """Notes which known records a page has touched, and counts what was touched lately."""
+    """Records which known records a page has changed, and counts the recent changes."""
     if not tally.recent:
         return
     connection, stream = tally.connection, tally.stream
     if stream_state(tx, connection, stream).accepted:
-        # What a person has accepted is no reason to ask again a minute later.
+        # Changes that a person has accepted must not trigger the limit again.
         recent_changes.forget(tx, connection, stream, kinds=_SEEN)
         return
     now = hub.clock()
@@ -40,7 +40,7 @@ def note_changes(hub: Hub, tx: Transaction, tally: Tally) -> None:
 
 
 def guard(hub: Hub, tally: Tally, *, known: int, accepted: bool) -> None:
-    """Lets a page pass, or raises ChangeLimitError before it is stored."""
+    """Raises ChangeLimitError, before the page is stored, if the run exceeds the change limit."""
     if accepted:
         return
     place, limit = f"{tally.connection} {tally.stream}", hub.limit
@@ -49,12 +49,12 @@ def guard(hub: Hub, tally: Tally, *, known: int, accepted: bool) -> None:
             f"this run would change or delete more than {limit.records} records and"
             f" {limit.share:.0%} of {known}; {_what_to_do(tally.connection, place)}"
         )
-    # Those that went in earlier runs of this hour were known before it, too.
+    # Records deleted by earlier runs within the window were known before it, too.
     known += max(tally.lately.gone - tally.gone, 0)
     if exceeds_window_limit(tally.lately, known, limit):
         raise ChangeLimitError(
             f"{tally.lately.gone} records were deleted and {tally.lately.changed} changed within"
-            f" {_words(limit)}, of {known}: too many for ordinary work;"
+            f" {_words(limit)}, of {known}, which is unusually many;"
             f" {_what_to_do(tally.connection, place)}"
         )
 
@@ -64,7 +64,7 @@ def _what_to_do(connection: str, place: str) -> str:
 
 
 def _words(limit: ChangeLimit) -> str:
-    """Says the limit's time.
+    """Returns the window of the limit in words.
 
     >>> _words(ChangeLimit())
     '60 minutes'
@@ -73,7 +73,7 @@ def _words(limit: ChangeLimit) -> str:
 
 
 def hold_deletions(hub: Hub, channel: Channel, keys: list[str]) -> str | None:
-    """Returns why these deletions by the hub must wait, having paused the stream; None: go on."""
+    """Returns why these deletions must wait, after pausing the stream; None if they may happen."""
     connection, stream = channel.connection, channel.stream
     with hub.store.begin() as tx:
         state = stream_state(tx, connection, stream)
@@ -103,7 +103,7 @@ def hold_deletions(hub: Hub, channel: Channel, keys: list[str]) -> str | None:
 
 
 def deletions_are_done(hub: Hub, connection: str) -> None:
-    """Ends a person's consent to deletions by the hub, when none is waiting any more."""
+    """Ends the approval of deletions by the hub once none is waiting any more."""
     with hub.store.read() as tx:
         accepted = accepted_streams(tx, connection)
     for stream in accepted:
@@ -113,7 +113,7 @@ def deletions_are_done(hub: Hub, connection: str) -> None:
 
 
 def acceptance_is_used(tx: Transaction, connection: str, stream: str, *, kind: str) -> None:
-    """Ends a person's consent to a surprise, when a run of the kind that asked has ended."""
+    """Ends the approval of an unusually large change when a run of the paused kind has finished."""
     if stream_state(tx, connection, stream).accepted:
         asked = last_pause(tx, connection, stream)
         if asked == kind or (asked is None and kind != "push"):
@@ -121,7 +121,7 @@ def acceptance_is_used(tx: Transaction, connection: str, stream: str, *, kind: s
 
 
 def lift(hub: Hub, connection: str, stream: str | None, *, accept: bool) -> list[str]:
-    """Lifts the pauses; returns what was paused (or, with `accept`, is accepted now)."""
+    """Lifts the pauses; returns what was paused or, with `accept`, is accepted now."""
     one = hub.connection(connection)
     streams = list(one.channels) if stream is None else [one.channel(stream).stream]
     free = {"paused_at": None, "reason": None}

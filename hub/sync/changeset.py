@@ -1,8 +1,8 @@
-"""The one door through which ingesting, merging and deciding change the store.
+"""The only way in which ingesting, merging and deciding change the store.
 
-A ChangeSet collects what a page or a decision changes, and stores it once; see storing.py. It
-decides nothing about values: it knows what a changed golden record entails (history, fingerprints,
-references, who else must hear of it, which flows must look again).
+A ChangeSet collects the changes of a page or a decision and stores them at once; see storing.py. It
+makes no decisions about values, but knows the consequences of a changed golden record: history,
+fingerprints, references, outbox entries for other connections, flows to repeat.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from mappings.canonical.values import Entity, Scalar, Values
 
 
 class ChangeSet:
-    """Collects what one transaction changes; `store` writes it and begins with nothing again."""
+    """Collects the changes of one transaction; `store` writes them and empties the set."""
 
     def __init__(self, hub: Hub, run: str, now: datetime, hops: int = 0) -> None:
         self.hub, self.run, self.now, self.hops = hub, run, now, hops
         self._effects = Effects(run, now, hops)
-        #: Golden id -> connections in which its children can say now that they refer to it.
+        #: Golden id -> connections in which its children can refer to it from now on.
         self._children: dict[str, dict[str, None]] = {}
-        #: Entity -> paths that refer to another golden record: asked for with every record.
+        #: Entity -> paths that refer to another golden record; a cache, needed for every record.
         self._referring: dict[str, Mapping[str, str]] = {}
 
     # --- golden records -------------------------------------------------------------------------
@@ -44,7 +44,7 @@ class ChangeSet:
     def born(
         self, golden: Golden, prints: list[Fingerprint] | None = None, *, tell: bool = True
     ) -> None:
-        """A new golden record; the connections that may have it are told."""
+        """Adds a golden record and enqueues it for the connections that may create it."""
         self._effects.golden_new.append(golden)
         entity = self.hub.entities[golden.entity]
         known = fingerprints(entity, golden.values) if prints is None else prints
@@ -59,7 +59,7 @@ class ChangeSet:
     def set_values(
         self, golden: Golden, values: Mapping[str, Scalar], *, origin: str, at: datetime | None
     ) -> None:
-        """Golden values change (None removes); whoever has the record is told."""
+        """Changes golden values (None removes) and enqueues the record where they are mapped."""
         entity = self.hub.entities[golden.entity]
         old = {p.value for p in fingerprints(entity, golden.values)}
         when = at or self.now
@@ -81,19 +81,19 @@ class ChangeSet:
             self.enqueue(name, golden)
 
     def touch(self, golden: Golden) -> None:
-        """The golden record must be stored, its flows run, and what waits for it go on."""
+        """Stores the golden record, repeats its flows and resumes what waits for it."""
         self._effects.golden_changed[golden.id] = golden
         if is_trigger(golden.entity):
             self._effects.dirty[golden.id] = None
         self.resume(golden.id)
 
     def forget(self, golden: Golden) -> None:
-        """Nothing new can be recognised as this golden record any more."""
+        """New records can no longer be recognised as this golden record."""
         known = fingerprints(self.hub.entities[golden.entity], golden.values)
         self._effects.prints_gone += [(p.value, golden.id) for p in known]
 
     def recognise(self, golden: Golden, prints: Iterable[Fingerprint]) -> None:
-        """New records can be recognised as this golden record again."""
+        """New records can be recognised as this golden record."""
         self._effects.prints_new += [(p.value, golden.id) for p in prints]
 
     def _note_references(self, entity: Entity, golden: Golden) -> None:
@@ -106,50 +106,50 @@ class ChangeSet:
     # --- the outbox -----------------------------------------------------------------------------
 
     def enqueue(self, connection: str, golden: Golden) -> None:
-        """The golden record is wanted in this connection."""
+        """Adds an outbox entry: the golden record is wanted in this connection."""
         self._effects.entries[(connection, golden.entity, golden.id)] = None
 
     def enqueue_everywhere(self, golden: Golden, *, but: str | None = None) -> None:
-        """The golden record is wanted wherever its entity is, but for one connection."""
+        """Enqueues the golden record in every connection with its entity, except `but`."""
         for name, connection in self.hub.connections.items():
             if name != but and connection.has(golden.entity):
                 self.enqueue(name, golden)
 
     def enqueue_children(self, golden_id: str, connections: Iterable[str]) -> None:
-        """What refers to a record that is there (again) can say so in these connections now."""
+        """Enqueues what refers to a record that exists (again) in these connections."""
         known = [name for name in connections if name in self.hub.connections]
         if known:
             self._children.setdefault(golden_id, {}).update(dict.fromkeys(known))
 
     def cancel(self, connection: str, golden: Golden) -> None:
-        """Not through this page: somebody is just about to compute what is wanted there."""
+        """Drops an outbox entry of this set: its write is about to be computed anyway."""
         self._effects.entries.pop((connection, golden.entity, golden.id), None)
 
     def confirm(self, connection: str, golden_ids: Iterable[str]) -> None:
-        """Updates of these records whose answer was lost: they were seen since."""
+        """Confirms updates in doubt: these records have been seen since."""
         self._effects.confirmed.setdefault(connection, []).extend(golden_ids)
 
     # --- links ----------------------------------------------------------------------------------
 
     def linked(self, link: Link) -> None:
-        """A new link."""
+        """Adds a link."""
         self._effects.links_new.append(link)
         if link.golden_id is not None:
             self.resume(link.golden_id)
 
     def link_changed(self, link: Link) -> None:
-        """A stored link has changed."""
+        """Updates a stored link."""
         if link.id is not None:
             self._effects.links_changed[link.id] = link
 
     def vacate(self, stream: StreamId, golden_id: str) -> None:
-        """A record that is gone makes way for a new link to its golden record, which follows."""
+        """The link of a deleted record gives up its golden record to a new link."""
         self._effects.vacated.setdefault(stream, []).append(golden_id)
 
     # --- inbox, quarantine and reviews ----------------------------------------------------------
 
     def notify(self, notification: InboxEntry) -> None:
-        """The hub asks itself to look at a record: see `request_refetch`."""
+        """Adds a notification from the hub to itself: see `request_refetch`."""
         self._effects.notifications.append(notification)
 
     def quarantine(
@@ -163,46 +163,46 @@ class ChangeSet:
         waits_for: str | None = None,
         prints: Iterable[int] = (),
     ) -> None:
-        """A record cannot be taken in now; `prints` are how it could be recognised."""
+        """Quarantines a record on its way in; `prints` are how it could be recognised."""
         self._effects.quarantined[record] = Problem(
             "pull", *record, state, cause, reason, error, waits_for, prints=tuple(prints)
         )
 
     def review(self, record: RecordId, **about: Any) -> None:
-        """A person must decide who this record is; `about` are the fields of a Question."""
+        """Opens an identity review of this record; `about` are the fields of a Question."""
         self._effects.reviews.append(Question(*record, **about))
 
     def identified(self, stream: StreamId, key: str) -> None:
-        """Who this record is is known, though it may stay in quarantine."""
+        """The identity of this record is known, though it may stay in quarantine."""
         self._effects.identified.setdefault(stream, []).append(key)
 
     def resolve(self, stream: StreamId, keys: Iterable[str]) -> None:
-        """These records are neither quarantined nor under review any more."""
+        """Ends the quarantine and the reviews of these records."""
         self._effects.resolved.setdefault(stream, {}).update(dict.fromkeys(keys))
 
     def resume(self, waited_for: str) -> None:
-        """What has been waiting for this golden id, or derived id, is due."""
+        """What waits for this golden id, or derived id, becomes due."""
         self._effects.resumed[waited_for] = None
 
-    # --- what people will ask about -------------------------------------------------------------
+    # --- history and conflicts ------------------------------------------------------------------
 
     def history(self, golden_id: str, changes: Iterable[Change], *, connection: str) -> None:
-        """What happened to values, and why."""
+        """Records what happened to values, and why."""
         about = {"connection": connection, "at": self.now, "run": self.run}
         self._effects.history += [_history_row(golden_id, change, **about) for change in changes]
 
     def conflicts_found(
         self, link: Link, found: Iterable[FieldConflict], reason: str | None = None
     ) -> None:
-        """Conflicts that a person must decide; a reason when it is not that both changed."""
+        """Opens conflicts; `reason` is given if it is not that both sides changed."""
         self._effects.conflicts += [(link, one, reason) for one in found]
 
     def settled(self, link: Link, paths: set[str]) -> None:
-        """Conflicts that are over by themselves."""
+        """Closes conflicts that have settled without a decision."""
         if paths and link.id is not None:
             self._effects.settled.setdefault(link.id, set()).update(paths)
 
-    # --- what is collected, and storing ---------------------------------------------------------
+    # --- what is collected, and storing it ------------------------------------------------------
 
     @property
     def history_rows(self) -> list[HistoryRow]:
@@ -210,15 +210,15 @@ class ChangeSet:
         return self._effects.history
 
     def current_link(self, link: Link) -> Link:
-        """Returns a stored link as it will be."""
+        """Returns a stored link in its pending state."""
         return self._effects.links_changed.get(link.id or 0, link)
 
     def current_golden(self, golden: Golden) -> Golden:
-        """Returns a stored golden record as it will be."""
+        """Returns a stored golden record in its pending state."""
         return self._effects.golden_changed.get(golden.id, golden)
 
     def store(self, tx: Transaction) -> None:
-        """Stores everything that was collected, a fixed number of statements in all."""
+        """Stores everything collected, in a fixed number of statements."""
         parents, self._children = self._children, {}
         for name, child in _children(tx, self.hub, parents):
             self.enqueue(name, child)
@@ -229,7 +229,7 @@ class ChangeSet:
 def _children(
     tx: Transaction, hub: Hub, parents: Mapping[str, Iterable[str]]
 ) -> Iterator[tuple[str, Golden]]:
-    """Yields connection and golden record of what refers to these: {golden id: connections}."""
+    """Yields (connection, golden record) of everything that refers to these parents."""
     if not parents:
         return
     found = referring(tx, parents)
@@ -254,7 +254,7 @@ def _history_row(golden_id: str, change: Change, **about: Any) -> HistoryRow:
 
 
 def _references(entity: Entity, golden: Golden, declared: Iterable[str]) -> dict[str, str]:
-    """Returns path -> golden id of everything that a golden record refers to."""
+    """Returns {path: golden id} of everything a golden record refers to."""
     targets = {p: str(v) for p in declared if (v := golden.values.get(p)) is not None}
     for path, value in golden.values.items():
         if "[" in path and value is not None:
@@ -265,7 +265,7 @@ def _references(entity: Entity, golden: Golden, declared: Iterable[str]) -> dict
 
 
 def _parents_left(entity: Entity, golden: Golden, values: Mapping[str, Scalar]) -> dict[str, None]:
-    """Returns what it belonged to until now, which must be told that it does not any more."""
+    """Returns the golden records it referred to until now, whose flows must be repeated."""
     return {
         str(parent): None
         for path in values.keys() & entity.references().keys()
@@ -274,7 +274,7 @@ def _parents_left(entity: Entity, golden: Golden, values: Mapping[str, Scalar]) 
 
 
 def _interested(hub: Hub, golden: Golden, changed: Mapping[str, Scalar] | None) -> list[str]:
-    """Returns the connections that could show the changed values (None: that may have all)."""
+    """Returns the connections that map the changed values (None: that may create the record)."""
     policy, found = hub.policy(golden.entity), []
     for name, connection in hub.connections.items():
         if changed is None and (name == golden.origin or name not in policy.create):

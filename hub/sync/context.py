@@ -1,6 +1,6 @@
 """What every use case works with: the store, the open connections, the policies, clock and ids.
 
-Put together by hub.wiring; nothing here decides or writes.
+Assembled by hub.wiring; decides and writes nothing.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Connection:
             ) from error
 
     def channel_for(self, entity: str, values: Mapping[str, Scalar]) -> Channel | None:
-        """Returns the stream that a golden record of this entity and values belongs into."""
+        """Returns the channel to which a golden record with these values belongs."""
         for channel in self.channels.values():
             constants = channel.mapping.constants
             if channel.entity.name == entity and all(
@@ -71,7 +71,7 @@ class Connection:
         return None
 
     def has(self, entity: str) -> bool:
-        """Says whether any stream carries the entity."""
+        """Returns True if any stream carries the entity."""
         return any(channel.entity.name == entity for channel in self.channels.values())
 
 
@@ -86,12 +86,12 @@ class Hub:
     policies: Mapping[str, EntityPolicy]
     flows: FlowSettings
     limit: ChangeLimit = field(default_factory=ChangeLimit)
-    #: A field that flips more often in an hour is paused; 0: never.
+    #: A field that reverses more often than this within an hour is paused; 0: never.
     reversals: int = 10
-    #: Who holds leases: unique per process.
+    #: The owner of leases, unique per process.
     worker: str = "worker"
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    #: Waits so many seconds of that clock.
+    #: Sleeps for a number of seconds of that clock.
     sleep: Callable[[float], None] = time.sleep
     #: 32 hex digits, see `fresh_id`.
     fresh_id: Callable[[], str] = lambda: fresh_id()
@@ -111,7 +111,7 @@ class Hub:
         return self.policies.get(entity) or EntityPolicy()
 
     def close(self) -> None:
-        """Ends all conversations and gives the database back."""
+        """Closes all connectors and the database."""
         for connection in self.connections.values():
             connection.connector.close()
         self.store.close()
@@ -120,6 +120,6 @@ class Hub:
 def fresh_id() -> str:
     """Returns a new id of 32 hex digits, later ones after earlier ones: indexes grow at their end.
 
-    It need not be secret, and `random` seeds itself anew in forked children.
+    It need not be secret, and `random` reseeds itself in forked children.
     """
     return f"{time.time_ns() // 1_000_000:012x}{random.getrandbits(80):020x}"

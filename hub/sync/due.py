@@ -1,7 +1,7 @@
-"""Says what is due, with all guards: the one place that decides what is read and written when.
+"""Decides what is due, with all guards: the only place that schedules reads and writes.
 
-The command line, `tulay serve` and the workers ask here and do what they are told. Reads the
-database only; asking twice is harmless, because work has stable names.
+The command line, `tulay serve` and the workers ask here and do what is returned. Only reads the
+database; asking twice is harmless, because work has stable names.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hub.store.streams import StreamState, all_streams
 from hub.store.work import Waiting, WorkState
 from hub.sync.context import Channel, Connection, Hub
 
-#: How often runs are pruned, open invoices looked at again and refused writes tried again.
+#: How often runs are pruned, open invoices are checked and refused writes are retried.
 _TIDY = timedelta(hours=1)
 
 _NEW = WorkState()
@@ -41,44 +41,44 @@ class Rhythm(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One piece of work: what, where."""
+    """One piece of work: its kind and its place."""
 
     #: pull | sweep | inbox | push | derive | tidy
     kind: str
     connection: str = ""
     stream: str = ""
-    #: Nobody waits for it: the first read of a stream, a sweep.
+    #: Not urgent: the first read of a stream, a sweep.
     slow: bool = False
 
     @property
     def name(self) -> str:
-        """The same for the same work, always."""
+        """The name under which the work is locked, always the same for the same work."""
         return " ".join(part for part in (self.kind, self.connection, self.stream) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class Agenda:
-    """What is to be done now, and what would be if nothing stood in its way."""
+    """The work to be done now, and what prevents other work."""
 
-    #: In an order that makes sense: what is quick first, parents before children.
+    #: In order: quick work first, parents before children.
     ready: tuple[Work, ...] = ()
-    #: Wanted, but in the hands of other processes.
+    #: Due, but leased by other processes.
     held: tuple[Held, ...] = ()
-    #: Connection -> its streams that were never read, which hold up what is to be written there.
+    #: Connection -> its streams that were never read; nothing is written there until they are.
     unread: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-#: Reading comes first, so that what is derived and written follows from what everybody says now.
+#: Reading comes first, so that derivations and writes are based on the current state everywhere.
 _PHASES = {"tidy": 0, "pull": 1, "sweep": 2, "inbox": 3, "derive": 4, "push": 5}
 
 
 def by_phase(works: Iterable[Work]) -> list[Work]:
-    """Returns works in the order in which a single process does them."""
+    """Returns works in the order in which a single process runs them."""
     return sorted(works, key=lambda work: _PHASES[work.kind])
 
 
 class Occasion(Protocol):
-    """Why somebody asks what is due: the clock, or a person."""
+    """Who asks what is due: the clock, or a person."""
 
     @property
     def entities(self) -> Collection[str] | None:
@@ -87,7 +87,7 @@ class Occasion(Protocol):
 
     @property
     def failed(self) -> Collection[str]:
-        """Connections that are not asked again for now."""
+        """Connections that are skipped for now, because they failed."""
         ...
 
     def reads(self, work: Work, last: datetime | None, now: datetime) -> bool:
@@ -105,11 +105,11 @@ class Occasion(Protocol):
 
 @dataclass(frozen=True)
 class BySchedule:
-    """The clock: streams are due by their intervals, what failed rests."""
+    """The clock: streams are due by their intervals, failed work pauses."""
 
     rhythm: Rhythm
     entities: Collection[str] | None = None
-    #: None of them: what failed rests by itself.
+    #: Always empty: the pauses after failures are in the database.
     failed: Collection[str] = ()
 
     def reads(self, work: Work, last: datetime | None, now: datetime) -> bool:
@@ -123,26 +123,26 @@ class BySchedule:
         return is_due(last, _TIDY, now)
 
     def free(self, state: WorkState, now: datetime) -> bool:
-        """Returns True if nobody has it and it need not rest after a failure."""
+        """Returns True if no process has it and its pause after a failure is over."""
         return state.free(now)
 
 
 @dataclass(frozen=True)
 class OnRequest:
-    """A person: everything is due that this round has not done yet, whatever the clock says."""
+    """A person: everything is due that was not done in this round, whatever the clock says."""
 
     entities: Collection[str] | None = None
-    #: Names of the works that this round has done.
+    #: Names of the works that were done in this round.
     done: Collection[str] = ()
-    #: Connections that this run has failed to speak to.
+    #: Connections that have failed in this run.
     failed: Collection[str] = ()
     #: Sweeps and tidying belong to the first round only.
     first: bool = True
-    #: (connection, stream) whose deletions only show in a sweep.
+    #: (connection, stream) whose deletions only a sweep can find.
     swept: Collection[tuple[str, str]] = ()
 
     def reads(self, work: Work, last: datetime | None, now: datetime) -> bool:
-        """Returns True if this round has not read it; a sweep where deletions need one."""
+        """Returns True if this round has not read it; for sweeps, where deletions need one."""
         if work.connection in self.failed or work.name in self.done:
             return False
         if work.kind == "sweep":
@@ -154,18 +154,18 @@ class OnRequest:
         return self.first and "tidy" not in self.done
 
     def free(self, state: WorkState, now: datetime) -> bool:
-        """Returns True: a person does not wait for pauses."""
+        """Returns True: a person's request ignores pauses after failures."""
         return True
 
 
 def agenda(hub: Hub, occasion: Occasion, now: datetime | None = None) -> Agenda:
-    """Returns what is due (now, unless another time is given), and what stands in its way."""
+    """Returns what is due, by default now, and what prevents other work."""
     with hub.store.read() as tx:
         states = connection_states(tx)
         work = store_work.states(tx)
         streams = all_streams(tx)
-        # Asked for after what it is compared with: a time that another process stores meanwhile
-        # would look as if the clock had been set back.
+        # The clock is read after the stored times: a time that another process stores in the
+        # meantime would look as if the clock had been set back.
         now = now or hub.clock()
         picture = _Picture(
             hub=hub,
@@ -183,7 +183,7 @@ def agenda(hub: Hub, occasion: Occasion, now: datetime | None = None) -> Agenda:
 
 @dataclass(frozen=True)
 class _Picture:
-    """All that decides what is due."""
+    """Everything that determines what is due."""
 
     hub: Hub
     occasion: Occasion
@@ -197,7 +197,7 @@ class _Picture:
     # --- what is due ----------------------------------------------------------------------------
 
     def works(self) -> Iterator[Work]:
-        """Yields what is due, quick things first."""
+        """Yields what is due, quick work first."""
         yield from self._quick()
         for connection in self._speaking():
             wanted = self._wanted(connection)
@@ -219,25 +219,25 @@ class _Picture:
                 yield Work("push", name)
 
     def _speaking(self) -> Iterator[Connection]:
-        """Yields the connections that can be spoken to now."""
+        """Yields the connections that are neither paused nor failed."""
         for name, connection in self.hub.connections.items():
             if name not in self.paused and name not in self.occasion.failed:
                 yield connection
 
     def _has_notifications(self, connection: str) -> bool:
-        """Returns True if something is to be fetched that no pause of its stream holds up."""
+        """Returns True if something is to be fetched from a stream that is not paused."""
         channels = self.hub.connections[connection].channels
         fetched = {stream for name, stream in self.waiting.fetch if name == connection}
-        told = {stream for name, stream in self.waiting.told if name == connection}
-        if told - set(channels):
-            return True  # about streams that nobody has mapped: processing them forgets them
-        known = (told | fetched) & set(channels)
+        notified = {stream for name, stream in self.waiting.told if name == connection}
+        if notified - set(channels):
+            return True  # about unmapped streams: processing drops these
+        known = (notified | fetched) & set(channels)
         return any(not self._stream(connection, one).paused_at for one in known)
 
     def _never_read(self, connection: str) -> tuple[str, ...]:
         """Returns the streams that were never read.
 
-        What looks missing in them may only be unknown: writing it would make duplicates.
+        A record that seems to be missing there may only be unread: writing it would duplicate it.
         """
         channels = self.hub.connections[connection].channels
         return tuple(one for one in channels if not self._stream(connection, one).read_at)
@@ -246,7 +246,7 @@ class _Picture:
         return self.streams.get((connection, stream), StreamState())
 
     def _wanted(self, connection: Connection) -> set[str]:
-        """Returns the streams that are read: those asked for, and what must be known before."""
+        """Returns the streams to be read: those requested, and their unread parents."""
         asked = self.occasion.entities
         if asked is None:
             return set(connection.channels)
@@ -277,19 +277,19 @@ class _Picture:
     def _unread_parents(self, channel: Channel) -> set[str]:
         """Returns the streams that its records refer to and that were never read.
 
-        Without them its records could only be quarantined: the stream would count as read though
-        nobody knows who is in it, and people that the other side knows, too, would be made a
-        second time.
+        Without them its records could only be quarantined: the stream would count as read although
+        its records are not known, and records that exist in another system, too, would be created
+        a second time.
         """
         streams = list(self.hub.connections[channel.connection].channels)
         earlier = streams[: streams.index(channel.stream)]
         parents = set(channel.mapping.references.values()) & set(earlier)
         return {one for one in parents if not self._stream(channel.connection, one).read_at}
 
-    # --- what is not, and why -------------------------------------------------------------------
+    # --- what is not due, and why ---------------------------------------------------------------
 
     def in_the_way(self) -> Iterator[Held]:
-        """Yields what other processes hold of that which is wanted here."""
+        """Yields the leases of other processes on work that is wanted here."""
         for held in self.held:
             connection = self.hub.connections.get(held.connection)
             if connection is None or held.connection in self.paused:
@@ -302,7 +302,7 @@ class _Picture:
                     yield held
 
     def unread(self) -> dict[str, tuple[str, ...]]:
-        """Returns where writes wait for the first read of streams."""
+        """Returns {connection: streams} where writes wait for the first read of streams."""
         waiting = {n for n in self.waiting.push if n in self.hub.connections}
         if self.waiting.derive:
             waiting |= set(self.hub.connections)

@@ -1,6 +1,6 @@
-"""Small facts about records as they were seen: what tells them apart, which is newer, whom to ask.
+"""Small facts about observed records: their digest, which one is newer, how to request a refetch.
 
-Pure; reads and stores nothing.
+Pure: reads and stores nothing.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from hub.store.links import Link
 
 
 def digest(payload: Payload, fingerprint: str) -> bytes:
-    """Returns what tells an unchanged record, under an unchanged mapping, from a changed one."""
+    """Returns a digest that differs if the record or the mapping has changed."""
     text = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
     return blake2b(text, digest_size=16, key=fingerprint.encode()[:64]).digest()
 
 
 def newer(known: Record | None, found: Record) -> Record:
-    """Returns the newer of two sightings; the later one when their system does not say."""
+    """Returns the newer of two observations; the second if their system gives no times."""
     if known is None or known.modified_at is None or found.modified_at is None:
         return found
     return known if known.modified_at > found.modified_at else found
 
 
 def is_older(record: Record, link: Link) -> bool:
-    """Returns True if a record is older news than what is known: by the one clock of its system."""
+    """Returns True if a record is older than what is known, by the clock of its own system."""
     return (
         record.modified_at is not None
         and link.modified_at is not None
@@ -37,9 +37,9 @@ def is_older(record: Record, link: Link) -> bool:
 
 
 def of_one_time(record: Record, link: Link) -> bool:
-    """Returns True if a record shows another state of the same time: either may be the newer one.
+    """Returns True if a record has the known time, but another version: either may be newer.
 
-    Where times are whole seconds, two changes often carry the same.
+    Where times are whole seconds, two changes often have the same one.
     """
     same_time = record.modified_at is not None and record.modified_at == link.modified_at
     return same_time and record.version != link.version
@@ -54,11 +54,11 @@ def request_refetch(
     version: str | None = None,
     into: str | None = None,
 ) -> InboxEntry:
-    """Returns the notification by which the hub asks itself to look at a record.
+    """Returns the notification by which the hub asks itself to fetch a record.
 
-    Asked twice for one reason it looks once. `into`: the record that it was merged into.
-    `version`: what made it ask. Somebody may just be looking for an older one, and end that after
-    what he has seen has changed: then this is another question.
+    Two requests for the same reason become one. `into`: the record it was merged into. `version`:
+    the version that caused the request; it makes the request distinct from an earlier one, which
+    another process may be finishing with an older state.
     """
     about = key if version is None else f"{key}@{version}"
     return InboxEntry(connection, stream, key, f"{why}:{stream}:{about}"[:120], into)

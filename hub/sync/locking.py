@@ -1,6 +1,6 @@
-"""Locks records for the rest of a transaction: their links, and their golden records.
+"""Locks records for the rest of a transaction: their links and their golden records.
 
-The lock of a golden record guards its links as well: whoever changes or moves a link holds it.
+The lock of a golden record guards its links, too: a process that changes or moves a link holds it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ def lock_records(
     known: Mapping[str, Link] | None = None,
     also: Iterable[str] = (),
 ) -> tuple[Mapping[str, Link], dict[str, Golden]]:
-    """Returns links by remote key, and their golden records (`also` these) by id, locked.
+    """Returns links by key, and their golden records (plus `also`) by id, locked.
 
-    `known` are the links when they were just read.
+    `known` are the links if they were just read.
 
-    Between the reading of a link and the lock, another process may have changed it or given it to
-    another golden record: it is read again, until it is what the locks guard.
+    Between reading and locking a link, another process may have changed it or moved it to another
+    golden record. It is read again until the locks guard it.
     """
     links = links_by_key(tx, connection, stream, keys) if known is None else known
     wanted, golden = {*_of(links.values()), *also}, dict[str, Golden]()
     while wanted:
         golden |= load_golden(tx, wanted, lock=True)
-        if tx.dialect.name == "sqlite":  # only one transaction writes there
+        if tx.dialect.name == "sqlite":  # has one writing transaction at a time
             break
         links = links_by_key(tx, connection, stream, keys)
         wanted = _of(links.values()) - golden.keys()

@@ -1,4 +1,4 @@
-"""Stops a stream or a connection until a person resumes it."""
+"""Pauses a stream or a connection until a person resumes it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from hub.sync.context import Channel, Hub
 
 
 def pause_stream(hub: Hub, channel: Channel, reason: str) -> None:
-    """Stops a stream until a person resumes it."""
+    """Pauses a stream until a person resumes it."""
     with hub.store.begin() as tx:
         save_stream(tx, channel.connection, channel.stream, paused_at=hub.clock(), reason=reason)
 
 
 def pause_connection(hub: Hub, connection: str, reason: str) -> None:
-    """Stops a connection until a person resumes it."""
+    """Pauses a connection until a person resumes it."""
     with hub.store.begin() as tx:
         save_connection(tx, connection, paused_at=hub.clock(), reason=reason)

@@ -1,4 +1,4 @@
-"""How a long use case tells what it is doing; the command line draws it."""
+"""Progress reports of long use cases; the command line draws them."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from typing import Protocol
 
 
 class StoppedError(Exception):
-    """The process shall end: the page or batch is stored, the rest is done by the next one."""
+    """The process is stopping: the current page or batch is stored, another run does the rest."""
 
 
 class Progress(Protocol):
-    """Told about named pieces of work; must be quick and must not fail.
+    """Receives progress of named pieces of work; must be quick and must not fail.
 
     `advance` may raise StoppedError, which ends the work between two pages or batches.
     """
 
     def start(self, name: str, total: int | None) -> None:
-        """A piece of work begins; `total` records when known."""
+        """A piece of work begins; `total` is the number of its records, if known."""
         ...
 
     def advance(self, name: str, count: int) -> None:
-        """So many more records are done."""
+        """`count` more records are done."""
         ...
 
     def done(self, name: str) -> None:
-        """The piece of work is over."""
+        """The piece of work has ended."""
         ...
 
 
 class Silence:
-    """Progress nobody looks at."""
+    """Progress that is not shown."""
 
     def start(self, name: str, total: int | None) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
     def advance(self, name: str, count: int) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
     def done(self, name: str) -> None:
-        """Says nothing."""
+        """Does nothing."""

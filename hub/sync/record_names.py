@@ -1,6 +1,6 @@
-"""Names of golden records for people: the label of the entity, with what the record refers to.
+"""Names of golden records for people: the label of the entity, and what the record refers to.
 
-Reads the store, in one query for the records and one for what they refer to.
+Reads the store: one query for the records and one for what they refer to.
 """
 
 from __future__ import annotations

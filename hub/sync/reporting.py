@@ -1,4 +1,4 @@
-"""Says in one line what a piece of work has moved; nothing when it has moved nothing."""
+"""Summarises a piece of work in one line, or in none if it has moved nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hub.sync.attempt import Done
 
 
 def summary(done: Done) -> str | None:
-    """Returns what a piece of work did, in counts; None when nothing happened.
+    """Returns the counts of a piece of work; None if nothing happened.
 
     >>> from datetime import UTC, datetime
     >>> from hub.store.runs import Tally

@@ -1,6 +1,6 @@
-"""Whole rounds: does what is due until nothing is, for a person who waits for it.
+"""Runs whole rounds: does what is due until nothing is left, for a person who waits for it.
 
-Decides nothing about when: that is due.py.
+Decides nothing about timing: see due.py.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from hub.sync.context import Hub
 from hub.sync.due import Agenda, OnRequest, Work, agenda, by_phase
 from hub.sync.progress import Progress, Silence
 
-#: A chain deal -> order -> production, invoice -> figures needs four; more means no convergence.
+#: A chain deal -> order -> production, invoice -> figures needs four; more do not converge.
 _MOST_ROUNDS = 8
-#: Seconds between two looks at what other processes hold: the longer it takes, the more.
+#: Seconds between checks of leases of other processes, growing from the first to the last.
 _FIRST_LOOK, _LAST_LOOK = 0.5, 10.0
-#: Longer than any lease: what is still held then is held by somebody who makes no headway.
+#: Longer than any lease: a process that still holds one then is making no progress.
 _PATIENCE = max(LEASE, STREAM_LEASE) + timedelta(minutes=1)
 
 
 @dataclass
 class Report:
-    """What happened in all rounds together."""
+    """The result of all rounds together."""
 
     rounds: int = 0
     written: int = 0
     changed: int = 0
     tallies: list[Tally] = field(default_factory=list)
-    #: Connection -> why it could not be spoken to.
+    #: Connection -> why it failed.
     failed: dict[str, str] = field(default_factory=dict)
     #: Connection or connection.stream -> why it waits for a person.
     paused: dict[str, str] = field(default_factory=dict)
-    #: What other processes would not let go of.
+    #: Work that other processes have not released.
     held: tuple[Held, ...] = ()
     #: Connection -> streams that must be read before anything is written there.
     unread: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -54,10 +54,10 @@ class Report:
 def sync(
     hub: Hub, *, entities: Sequence[str] | None = None, progress: Progress | None = None
 ) -> Report:
-    """Brings all sides together: rounds until one has nothing to do.
+    """Brings all systems in sync: rounds until one has nothing to do.
 
-    A connection that does not answer is left out and reported; the others go on. What a dead
-    process of this host held is taken over, what a living one holds is waited for.
+    A connection that does not answer is left out and reported; the others continue. Leases of dead
+    processes on this host are taken over, those of living ones are waited for.
     """
     report = Report()
     rounds = _Rounds(hub, entities, report, progress or Silence())
@@ -73,15 +73,15 @@ def sync(
 
 
 class _Rounds:
-    """Rounds of one `sync`: read all, look at what was asked for, derive, write."""
+    """The rounds of one `sync`: read, process the inbox, derive, write."""
 
     def __init__(
         self, hub: Hub, entities: Sequence[str] | None, report: Report, show: Progress
     ) -> None:
         self.hub, self.entities, self.report, self.show = hub, entities, report, show
-        #: Names of the works that this round has done.
+        #: Names of the works done in this round.
         self.done: set[str] = set()
-        #: Another process makes no headway: there is no use in going on.
+        #: Another process makes no progress, so waiting any longer is useless.
         self.stuck = False
         self.swept = {
             (name, stream)
@@ -91,7 +91,7 @@ class _Rounds:
         }
 
     def agenda(self) -> Agenda:
-        """Returns what this round has still to do."""
+        """Returns what is left to do in this round."""
         occasion = OnRequest(
             self.entities,
             done=self.done,
@@ -102,7 +102,7 @@ class _Rounds:
         return agenda(self.hub, occasion)
 
     def play(self) -> bool:
-        """Plays a round; returns True if there was nothing to do."""
+        """Runs a round; returns True if there was nothing to do."""
         self.report.rounds += 1
         self.done.clear()
         take_over(self.hub)
@@ -128,7 +128,7 @@ class _Rounds:
                 return not waited and (self.report.changed, self.report.written) == before
 
     def _next(self, works: Iterable[Work]) -> list[Work]:
-        """Returns the works that come first: of one kind, parents before children."""
+        """Returns the next works: all of one kind, parents before children."""
         order = list(self.hub.entities)
 
         def rank(work: Work) -> int:
@@ -155,7 +155,7 @@ class _Rounds:
         self.report.written += done.written
 
     def _wait(self, held: Iterable[Held], seconds: float) -> None:
-        """Waits a moment for other processes; what they let go of is done here if it is due."""
+        """Waits briefly for other processes; what they release is done here if it is due."""
         name = "waiting for another process"
         self.show.start(name, None)
         self.hub.sleep(seconds)
@@ -166,7 +166,7 @@ class _Rounds:
 
 
 class _Patience:
-    """Ends when other processes have held the same for longer than anybody who makes headway."""
+    """Gives up when the leases of other processes have not changed for longer than any lease."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -175,7 +175,7 @@ class _Patience:
         self._looks = 0
 
     def seconds(self, held: Iterable[Held]) -> float | None:
-        """Returns how long to wait before the next look; None if it is not worth it."""
+        """Returns how long to wait before the next check; None to give up."""
         seen = {(one.connection, one.stream, one.worker, one.count) for one in held}
         now = self._hub.clock()
         if seen != self._seen or self._since is None:

@@ -1,7 +1,7 @@
 """Stores the effects of a transaction: everything once, in bulk, in one order.
 
-How many statements that takes does not depend on how many records there are. This is where use
-cases meet the tables of quarantine, reviews, conflicts, inbox and outbox; nothing is decided here.
+The number of statements does not depend on the number of records. This is where the use cases meet
+the tables of quarantine, reviews, conflicts, inbox and outbox; nothing is decided here.
 """
 
 from __future__ import annotations
@@ -35,46 +35,46 @@ RecordId = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Effects:
-    """What a transaction will store; nothing of it is stored yet."""
+    """The pending effects of a transaction."""
 
-    #: Who is given as the run that did it.
+    #: The run that is recorded as their cause.
     run: str
     now: datetime
-    #: How many derivations in a row have led here.
+    #: Number of derivations in a row that led to this transaction.
     hops: int = 0
     golden_new: list[Golden] = field(default_factory=list)
     golden_changed: dict[str, Golden] = field(default_factory=dict)
     links_new: list[Link] = field(default_factory=list)
     links_changed: dict[int, Link] = field(default_factory=dict)
-    #: Golden records whose gone records make way for a new link, by stream.
+    #: Golden records whose deleted record gives way to a new link, by stream.
     vacated: dict[StreamId, list[str]] = field(default_factory=dict)
     prints_gone: list[tuple[int, str]] = field(default_factory=list)
     prints_new: list[tuple[int, str]] = field(default_factory=list)
     #: Golden id -> path -> golden id it refers to.
     references: dict[str, dict[str, str]] = field(default_factory=dict)
     history: list[HistoryRow] = field(default_factory=list)
-    #: With the reason, when it is not that both sides changed the field.
+    #: With the reason, unless it is that both sides changed the field.
     conflicts: list[tuple[Link, FieldConflict, str | None]] = field(default_factory=list)
-    #: Link id -> paths whose conflict is over by itself.
+    #: Link id -> paths whose conflict has settled without a decision.
     settled: dict[int, set[str]] = field(default_factory=dict)
     quarantined: dict[RecordId, Problem] = field(default_factory=dict)
     reviews: list[Question] = field(default_factory=list)
-    #: Keys of records that are known by now, and perhaps still in quarantine.
+    #: Keys of records that are identified, but may stay in quarantine.
     identified: dict[StreamId, list[str]] = field(default_factory=dict)
-    #: Keys of records that are neither quarantined nor under review any more.
+    #: Keys of records whose quarantine entries and reviews end.
     resolved: dict[StreamId, dict[str, None]] = field(default_factory=dict)
     notifications: list[InboxEntry] = field(default_factory=list)
-    #: Connection, entity and golden id of what is wanted.
+    #: (connection, entity, golden id) of new outbox entries.
     entries: dict[tuple[str, str, str], None] = field(default_factory=dict)
-    #: Connection -> golden records whose updates were seen although their answer was lost.
+    #: Connection -> golden records whose updates in doubt were seen to have arrived.
     confirmed: dict[str, list[str]] = field(default_factory=dict)
     dirty: dict[str, None] = field(default_factory=dict)
-    #: Ids that something may be waiting for: see `quarantine.waits_for`.
+    #: Ids that quarantine entries may be waiting for: see `quarantine.waits_for`.
     resumed: dict[str, None] = field(default_factory=dict)
 
 
 def store_effects(tx: Transaction, effects: Effects) -> None:
-    """Stores everything, a fixed number of statements in all."""
+    """Stores everything, in a fixed number of statements."""
     add_golden(tx, effects.golden_new)
     new = {golden.id for golden in effects.golden_new}
     change_golden(tx, [g for g in effects.golden_changed.values() if g.id not in new])
@@ -107,9 +107,9 @@ def store_outcomes(
     explained: Iterable[str],
     now: datetime,
 ) -> None:
-    """Stores what became of a batch of outbox entries: given back with a reason, or complete.
+    """Stores the outcomes of a batch of outbox entries: postponed with a reason, or complete.
 
-    `explained` are golden records whose flows say elsewhere why they are not written.
+    `explained` are golden records for which flows report why they are not written.
     """
     numbers = list(not_sent)
     if numbers:
@@ -134,7 +134,7 @@ def store_outcomes(
 
 
 def _store_links(tx: Transaction, effects: Effects) -> None:
-    """A link that stops being the primary one is stored before the one that becomes it."""
+    """Stores links that stop being primary before those that become primary."""
     for (connection, stream), golden_ids in effects.vacated.items():
         vacate_primary(tx, connection, stream, golden_ids)
     changed = effects.links_changed.values()
@@ -176,7 +176,7 @@ def _store_conflicts(tx: Transaction, effects: Effects) -> None:
 
 
 def _number_links(tx: Transaction, links: Iterable[Link]) -> None:
-    """Links that were stored a moment ago have a number by now."""
+    """Sets the numbers of links that were stored in this transaction."""
     unnumbered: dict[StreamId, dict[str, Link]] = {}
     for link in links:
         if link.id is None:
@@ -199,7 +199,7 @@ def _conflict(link: Link, found: FieldConflict) -> NewConflict:
 
 
 def _typed_again(effects: Effects, new: NewConflict, *, before: Scalar) -> HistoryRow:
-    """Who types again while a value is in conflict has not taken the first one back."""
+    """Returns the history row of a value that was replaced while it was in conflict."""
     return HistoryRow(
         new.golden_id,
         new.path,
@@ -207,7 +207,7 @@ def _typed_again(effects: Effects, new: NewConflict, *, before: Scalar) -> Histo
         new=new.theirs,
         connection=new.connection,
         decision="superseded",
-        why="typed anew over there while in conflict",
+        why="typed again in the remote system while in conflict",
         at=effects.now,
         run=effects.run,
     )

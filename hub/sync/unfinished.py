@@ -1,6 +1,6 @@
-"""What of a connection is unfinished: quarantined records, open reviews and conflicts.
+"""The unfinished matters of a connection: quarantined records, open reviews and conflicts.
 
-Reads only. What changes it stands in a ChangeSet; see storing.py.
+Reads only. Changes to them are made through a ChangeSet; see storing.py.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from hub.sync.context import Channel
 def unsettled_keys(
     tx: Transaction, channel: Channel, pending: Pending, keys: Iterable[str]
 ) -> set[str]:
-    """Returns the keys that must be looked at although their records have not changed."""
+    """Returns the keys that must be compared again even if their records have not changed."""
     connection, stream = channel.connection, channel.stream
     found: set[str] = set()
-    # A conflict may be over because of what happened elsewhere.
+    # A conflict may have been settled by a change elsewhere.
     if pending.conflicts:
         found |= links_in_conflict(tx, connection, stream)
-    # A quarantined record may show again what it showed before.
+    # A quarantined record may have returned to what it showed before.
     if pending.quarantine:
         found |= quarantine.quarantined_keys(tx, "pull", connection, stream=stream, keys=keys)
     return found
 
 
 def any_quarantined(tx: Transaction, channel: Channel) -> bool:
-    """Returns True if a record of this stream cannot be taken in now."""
+    """Returns True if a record of this stream is in quarantine."""
     return quarantine.any_quarantined(tx, "pull", channel.connection, channel.stream)
 
 
 @dataclass(frozen=True, slots=True)
 class Unidentified:
-    """Records of a stream that are not linked yet, and may be what is about to be created."""
+    """Unlinked records of a stream that may be what is about to be created."""
 
-    #: Fingerprint -> key of a record that has it and cannot be taken in yet.
+    #: Fingerprint -> key of a quarantined record that has it.
     keys: Mapping[int, str]
-    #: Golden id -> open review that may find its record here.
+    #: Golden id -> open review with it as a candidate.
     reviews: Mapping[str, Review]
 
 
 def unidentified(tx: Transaction, channel: Channel, prints: Iterable[int]) -> Unidentified:
-    """Returns what is not linked yet and looks like these fingerprints, or is under review."""
+    """Returns the unlinked records with these fingerprints, and the reviews in this stream."""
     pending = quarantine.pending(tx, channel.connection)
     keys, reviews = dict[int, str](), dict[str, Review]()
     if pending.quarantine or pending.reviews:

@@ -337,7 +337,7 @@ PLANTS = (
         "a letter is never tried again",
         "P6",
         "hub/sync/ingest/inbox.py",
-        "            if not work.inbox() and not work.letters():\n",
+        "            if not work.inbox() and not work.retry_quarantined():\n",
         "            if not work.inbox():\n",
         ("tests/scenarios/test_identity.py", _TROUBLE),
     ),

@@ -144,9 +144,9 @@ def _recognise""",
         "P3",
         "hub/sync/ingest/observing.py",
         """    if not link.is_primary:
-        return  # not""",
+        return  # never""",
         """    if not link.is_primary and link.gone_at:
-        return  # not""",
+        return  # never""",
         ("tests/scenarios/test_secondary_links.py",),
     ),
     Plant(
@@ -169,8 +169,8 @@ def _recognise""",
         "what lost its answer is taken for a person's words",
         "P4",
         "hub/sync/ingest/linking.py",
-        "            unheard=locked.unheard.get(read.key),\n",
-        "            unheard=None,\n",
+        "            in_doubt=locked.in_doubt.get(read.key),\n",
+        "            in_doubt=None,\n",
         (f"{_DEFECTS}::test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_words",),
     ),
     Plant(

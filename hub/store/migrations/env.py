@@ -1,4 +1,4 @@
-"""What Alembic runs: on the connection it was handed, or (for developers) on TULAY_DATABASE."""
+"""Alembic's environment: runs on the given connection, or (for developers) on TULAY_DATABASE."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from hub.store.engine import open_store
 from hub.store.tables import Instant, Json, metadata
 
-#: Our column types are shells round plain ones; migrations name the plain ones.
+#: Our column types wrap plain ones; migrations name the plain ones.
 _PLAIN: dict[type, str] = {Instant: "sa.BigInteger()", Json: "sa.Text()"}
 
 

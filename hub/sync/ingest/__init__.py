@@ -1,1 +1,1 @@
-"""Pulls, sweeps and takes in what systems show."""
+"""Ingests what systems show: pulls, sweeps, pages."""

@@ -1,7 +1,7 @@
-"""Records that are gone in the remote system, or were merged into another one there.
+"""Records that are gone in the remote system, or were merged into another record there.
 
-A deletion touches only its own link unless policy says otherwise; a merge moves everything to the
-survivor and keeps the history of both.
+A deletion affects only its own link unless the policy says otherwise; a merge moves everything to
+the survivor and keeps the history of both.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hub.sync.merge.primary import (
 def apply_deletions(
     tx: Transaction, context: ReadContext, keys: Sequence[str], *, changes: ChangeSet
 ) -> None:
-    """Notes that records are gone; what that does to the other side is for policy to say."""
+    """Marks records as gone; the policy decides whether that affects other connections."""
     channel, tally = context.channel, context.tally
     tally.seen += len(keys)
     tally.same += len(keys) - len(set(keys))  # the same key twice in one page
@@ -41,7 +41,7 @@ def apply_deletions(
     for key in keys:
         link = links.get(key)
         if link is None:
-            # Whoever refers to it must not wait for ever.
+            # Keep its key, so that records that refer to it do not wait for ever.
             changes.linked(Link(channel.connection, channel.stream, key, None, gone_at=context.now))
             tally.skip("gone before it was known")
         elif link.gone_at is not None:
@@ -86,7 +86,7 @@ def _unlink(
 
 
 def apply_merge(tx: Transaction, context: ReadContext, merge: Merge, *, changes: ChangeSet) -> None:
-    """Lets the link of a merged record follow the survivor."""
+    """Moves the link of a merged record to the survivor."""
     channel, tally = context.channel, context.tally
     tally.seen += 1
     links, _ = lock_records(tx, channel.connection, channel.stream, [merge.key, merge.into])
@@ -97,7 +97,7 @@ def apply_merge(tx: Transaction, context: ReadContext, merge: Merge, *, changes:
     tally.changed += 1
     tally.touch(merge.key, "gone")
     if into is None:
-        # What was known of the old record says nothing about the age of the survivor.
+        # The time of the old record tells nothing about the age of the survivor.
         old.key, old.digest, old.modified_at = merge.into, None, None
         changes.link_changed(old)
         changes.identified((channel.connection, channel.stream), merge.into)
@@ -109,7 +109,7 @@ def apply_merge(tx: Transaction, context: ReadContext, merge: Merge, *, changes:
     if was_primary and old.golden_id and old.golden_id == into.golden_id:
         make_primary(tx, into, changes=changes)
     elif old.golden_id and into.golden_id and old.golden_id != into.golden_id:
-        changes.store(tx)  # what is merged is read again, link by link
+        changes.store(tx)  # merging reads the links from the store again
         why = f"{channel.stream} {merge.key} was merged into {merge.into} in {channel.connection}"
         shown = as_shown(tx, old, into)
         merge_golden(tx, old.golden_id, into.golden_id, changes=changes, why=why, shown_as=shown)
@@ -118,10 +118,10 @@ def apply_merge(tx: Transaction, context: ReadContext, merge: Merge, *, changes:
 def follow_unlinked_merges(
     tx: Transaction, channel: Channel, page: Page, *, changes: ChangeSet
 ) -> None:
-    """Ends what waits for records that were merged away before they were known.
+    """Handles records that were merged away before they were linked.
 
-    What is quarantined or under review of them is over. Their keys go on meaning the survivor; one
-    that is not known either is asked for, and what refers to them tries again.
+    Their quarantine entries and reviews end. Their keys stand for the survivor from now on; an
+    unknown survivor is requested, and the records that refer to them are retried.
     """
     connection, stream = channel.connection, channel.stream
     into = {merge.key: merge.into for merge in page.merges if merge.key != merge.into}
@@ -138,7 +138,7 @@ def follow_unlinked_merges(
 
 
 def _leave_trace(channel: Channel, key: str, *, survivor: Link, changes: ChangeSet) -> None:
-    """The old key goes on meaning the survivor, for children and for pages that are old news."""
+    """Keeps the old key as an alias of the survivor, for children and for outdated pages."""
     trace = Link(channel.connection, channel.stream, key, survivor.golden_id)
     trace.is_primary, trace.gone_at = False, changes.now
     changes.linked(trace)

@@ -1,6 +1,7 @@
-"""Who is who: finds the golden record of each record that has no link yet.
+"""Identity: finds the golden record of each record that has no link yet.
 
-In order: the hub id it carries, a person's decision, the match rules; else a new golden record.
+In order: the external id it carries, a person's decision, the match rules; otherwise it starts a
+new golden record.
 """
 
 from __future__ import annotations
@@ -32,24 +33,24 @@ from mappings.canonical.values import Values
 
 @dataclass(slots=True)
 class IdentityMatches:
-    """What was found out about records without a link."""
+    """What is known about the identity of records without a link."""
 
     #: key -> golden id of an existing golden record.
     known: dict[str, str] = field(default_factory=dict)
-    #: Of these, the keys of records that carry our hub id: the hub has created them.
+    #: Of these, the keys of records that carry our external id: the hub has created them.
     created: set[str] = field(default_factory=set)
-    #: Of these, the keys of records whose golden record has a primary link in this stream already.
+    #: Of these, the keys of records whose golden record already has a primary link in this stream.
     secondary: set[str] = field(default_factory=set)
-    #: key -> the golden record as which it was created: where that was merged since, not `known`.
+    #: key -> the golden id under which it was created; not in `known` if that was merged since.
     made: dict[str, str] = field(default_factory=dict)
     #: key -> why a person must decide.
     unclear: dict[str, Unclear] = field(default_factory=dict)
-    #: key -> fingerprints, of those that were compared by them.
+    #: key -> fingerprints, of the records that were compared by them.
     prints: dict[str, list[Fingerprint]] = field(default_factory=dict)
-    #: key -> what the hub sent to create it and had no answer to.
+    #: key -> what the hub sent in a create in doubt.
     recalled: dict[str, WrittenValues] = field(default_factory=dict)
-    #: key -> the same, where it may also be somebody else's record.
-    unheard: dict[str, Values] = field(default_factory=dict, repr=False)
+    #: key -> the same, where the record may have another author.
+    in_doubt: dict[str, Values] = field(default_factory=dict, repr=False)
     #: Golden records that had a record in this stream which is gone.
     gone_before: set[str] = field(default_factory=set)
 
@@ -57,7 +58,7 @@ class IdentityMatches:
 def identify_unlinked(
     tx: Transaction, context: ReadContext, unlinked: Sequence[ReadRecord]
 ) -> IdentityMatches:
-    """Returns who these records are, and what the hub itself has written to them."""
+    """Returns the identities of these records, and what the hub itself has written to them."""
     found, channel = IdentityMatches(), context.channel
     written = {one.key: context.written[one.key] for one in unlinked if one.key in context.written}
     others = [one for one in unlinked if one.key not in written]
@@ -73,9 +74,9 @@ def identify_unlinked(
 
 
 def _recall(tx: Transaction, channel: Channel, found: IdentityMatches) -> None:
-    """A record we created and have not heard of since: what we sent is known."""
-    # Where no hub id can be kept, it may also be somebody else's: only what looks like our
-    # own words, as that system writes them, is not news then.
+    """Looks up what was sent to create the records whose creation was in doubt."""
+    # Without an external id the record may have another author. Then only values that match
+    # what was sent, as that system spells it, count as an echo.
     nameless = channel.facts.once is None
     keys = found.known if nameless else found.created
     made = {key: found.made.get(key, found.known[key]) for key in keys}
@@ -86,7 +87,7 @@ def _recall(tx: Transaction, channel: Channel, found: IdentityMatches) -> None:
         if golden_id not in sent:
             continue
         if nameless:
-            found.unheard[key] = sent[golden_id]
+            found.in_doubt[key] = sent[golden_id]
         else:
             found.recalled[key] = WrittenValues(golden_id, sent[golden_id], certain=False)
 
@@ -94,10 +95,10 @@ def _recall(tx: Transaction, channel: Channel, found: IdentityMatches) -> None:
 def identify(
     tx: Transaction, channel: Channel, read: Sequence[ReadRecord], *, reviewed: bool = True
 ) -> IdentityMatches:
-    """Returns which golden records these records belong to; the rest is unknown to us.
+    """Returns which golden records these records belong to; unknown records are left out.
 
-    Holds the entity's identity lock until the transaction ends, so that two connections that bring
-    the same thing at the same moment cannot both make a golden record of it.
+    Holds the entity's identity lock until the transaction ends, so that two connections that show
+    the same new record at the same moment cannot both create a golden record for it.
     """
     lock_identities(tx, channel.entity.name)
     found = IdentityMatches()
@@ -121,7 +122,7 @@ def identify(
 def _by_external_id(
     tx: Transaction, channel: Channel, read: Sequence[ReadRecord], *, found: IdentityMatches
 ) -> None:
-    """A record that carries our hub id was created by us: whatever else it looks like."""
+    """A record with our external id was created by the hub, whatever else it looks like."""
     carried = {r.record.external_id: r.key for r in read if r.record.external_id}
     if not carried:
         return
@@ -138,10 +139,10 @@ def _by_external_id(
 def _secondaries(
     tx: Transaction, channel: Channel, known: Mapping[str, str], *, taken: Iterable[str] = ()
 ) -> set[str]:
-    """Returns the keys of records whose thing has a record here that is written to, or is `taken`.
+    """Returns the keys of records whose golden record already has a primary here, or is `taken`.
 
-    Merges brought two together before we heard of this one, or after a person chose, or another
-    worker has recognised another record as the same thing: it is never a third thing.
+    This happens after merges, after a person's decision, or when another worker has linked another
+    record to the same golden record. The record becomes a secondary, never a new golden record.
     """
     found: set[str] = set()
     placed = _written_here(tx, channel, set(known.values())).union(taken) if known else set()
@@ -155,7 +156,7 @@ def _secondaries(
 def _recognise_own(
     tx: Transaction, channel: Channel, ours: Mapping[str, str], *, found: IdentityMatches
 ) -> None:
-    """Adds records that we have just written: key -> golden id, which may be merged by now."""
+    """Adds records that were just written, {key: golden id}; these may be merged by now."""
     alive = merges.survivors(tx, ours.values())
     known = {key: alive[golden_id] for key, golden_id in ours.items()}
     met = set(known.values())
@@ -210,9 +211,9 @@ def _by_in_doubt(
     found: IdentityMatches,
     taken: set[str],
 ) -> None:
-    """Where no hub id is kept, what looks for certain like what we sent to be made is that thing.
+    """Recognises created records by strong fingerprints where no external id can be kept.
 
-    Since then it may have changed, have got another record there, or be part of another thing.
+    The golden record may since have changed, been linked to another record there, or been merged.
     """
     sent = in_doubt.creates(tx, channel.connection, channel.entity.name) if read else {}
     if not sent:
@@ -237,10 +238,10 @@ def _alive(golden: Golden) -> bool:
 
 
 def _written_here(tx: Transaction, channel: Channel, golden: Iterable[str]) -> set[str]:
-    """Golden records whose record that is written to lives in this stream.
+    """Returns the golden records whose primary record lives in this stream.
 
-    Where it is gone, or only further ones are there, the next one takes its place: a golden record
-    without such a record would be created again and again.
+    If that one is gone, or only secondaries are left, the next record becomes primary: a golden
+    record without a primary would be created again and again.
     """
     found = links_by_golden(tx, golden, connection=channel.connection)
     return {

@@ -1,6 +1,7 @@
-"""Looks at what nudges and waiting records asked for: fetches the truth, takes it in.
+"""Processes notifications and quarantined records that are due: fetches each key and ingests it.
 
-One key that cannot be fetched is set aside; a surprise pauses its stream, as in a pull.
+A key that cannot be fetched is quarantined; an unusually large change pauses its stream, as in a
+pull.
 """
 
 from __future__ import annotations
@@ -27,26 +28,26 @@ from hub.sync.ingest.page import ingest
 from hub.sync.pauses import pause_connection, pause_stream
 from hub.sync.progress import Progress, Silence
 
-#: Parents that ask for their own parents: deeper than any model of orders goes.
+#: Rounds of parents requesting their own parents; deeper than any chain of references.
 _DEPTH = 8
-#: Quarantined records of a stream that are tried at once.
-_LETTERS = 1000
+#: Quarantined records of a stream that are retried in one round.
+_RETRIES = 1000
 
 
 def process_inbox(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tally:
-    """Empties the inbox of a connection, parents before children, and tries what was waiting.
+    """Empties the inbox of a connection, parents before children, and retries what is due.
 
-    Raises: ConnectorError when the system does not answer; nothing is lost from the inbox.
+    Raises: ConnectorError if the system does not answer; the inbox keeps what was not processed.
     """
     source = hub.connection(connection)
     with hub.store.read() as tx:
         paused = pause_reason(tx, connection) is not None
     show = progress or Silence()
     work = _Processing(hub, source, show)
-    show.start(f"told by {connection}", None)
+    show.start(f"notifications of {connection}", None)
     try:
         for _ in range(0 if paused else _DEPTH):
-            if not work.inbox() and not work.letters():
+            if not work.inbox() and not work.retry_quarantined():
                 break
     except ConnectorError as error:
         if isinstance(recovery(error, attempts=0), Pause):
@@ -54,19 +55,19 @@ def process_inbox(hub: Hub, connection: str, *, progress: Progress | None = None
         raise
     finally:
         work.note_runs()
-        show.done(f"told by {connection}")
+        show.done(f"notifications of {connection}")
     return work.total()
 
 
 class _Processing:
-    """One emptying of the inbox, counted by stream."""
+    """One pass over the inbox, counted by stream."""
 
     def __init__(self, hub: Hub, source: Connection, show: Progress) -> None:
         self.hub, self.source, self.show = hub, source, show
         self.tallies: dict[str, Tally] = {}
         self.known: dict[str, int] = {}
         #: Stream -> why it was paused.
-        self.surprises: dict[str, str] = {}
+        self.over_limit: dict[str, str] = {}
 
     # --- counting -------------------------------------------------------------------------------
 
@@ -79,7 +80,7 @@ class _Processing:
         return Tally(self.hub.fresh_id(), "inbox", self.source.name, stream, self.hub.clock())
 
     def total(self) -> Tally:
-        """Returns the counts of all streams together."""
+        """Returns the counts of all streams in one tally."""
         whole = self._new("")
         for tally in self.tallies.values():
             for name in ("seen", "same", "changed", "quarantined", "written", "touched"):
@@ -89,11 +90,11 @@ class _Processing:
         return whole
 
     def note_runs(self) -> None:
-        """Stores what was seen, stream by stream."""
+        """Stores one run for each stream that had something to do."""
         for tally in self.tallies.values():
-            if not tally.seen and tally.stream not in self.surprises:
+            if not tally.seen and tally.stream not in self.over_limit:
                 continue
-            state, reason = "done", self.surprises.get(tally.stream)
+            state, reason = "done", self.over_limit.get(tally.stream)
             if reason is not None:
                 state = "paused"
             elif not tally.adds_up:
@@ -111,7 +112,7 @@ class _Processing:
     # --- working --------------------------------------------------------------------------------
 
     def inbox(self) -> bool:
-        """Looks at everything in the inbox; says whether there was anything."""
+        """Processes everything in the inbox; returns True if there was anything."""
         worked = False
         name = self.source.name
         with self.hub.store.read() as tx:
@@ -134,7 +135,7 @@ class _Processing:
             return stream_state(tx, self.source.name, stream)
 
     def _drop_unmapped(self, streams: set[str]) -> None:
-        """Nudges about streams that nobody has mapped would wait for ever."""
+        """Drops notifications about unmapped streams, which would otherwise wait for ever."""
         now, name = self.hub.clock(), self.source.name
         for stream in streams:
             with self.hub.store.begin() as tx:
@@ -142,23 +143,23 @@ class _Processing:
                 inbox.done(tx, [item.id for item in items])
 
     def _look(self, channel: Channel, items: Sequence[InboxItem]) -> None:
-        told = [Merge(item.key, item.merged_into) for item in items if item.merged_into]
+        reported = [Merge(item.key, item.merged_into) for item in items if item.merged_into]
 
         def done(tx: Transaction) -> None:
             inbox.done(tx, [item.id for item in items])
 
         keys = list(dict.fromkeys(item.merged_into or item.key for item in items))
-        self._fetch(channel, keys, told=told, done=done)
+        self._fetch(channel, keys, reported=reported, done=done)
 
-    def letters(self) -> bool:
-        """Tries what was waiting and is due again; returns True if there was anything."""
+    def retry_quarantined(self) -> bool:
+        """Retries the quarantined records that are due; returns True if there were any."""
         worked = False
         now = self.hub.clock()
         for stream, channel in self.source.channels.items():
             if self._state(stream).paused_at is not None:
                 continue
             with self.hub.store.read() as tx:
-                found = quarantine.due_in(tx, self.source.name, stream, now=now, limit=_LETTERS)
+                found = quarantine.due_in(tx, self.source.name, stream, now=now, limit=_RETRIES)
             for start in range(0, len(found), channel.facts.batch):
                 self._retry(channel, found[start : start + channel.facts.batch])
             worked |= bool(found)
@@ -166,26 +167,26 @@ class _Processing:
 
     def _retry(self, channel: Channel, found: Sequence[QuarantineEntry]) -> None:
         def done(tx: Transaction) -> None:
-            # Those that arrived are gone from the table by now; the others wait longer each time.
+            # Resolved entries are gone from the table by now; the others wait longer each time.
             by_pause: dict[timedelta, list[int]] = {}
             for entry in found:
                 by_pause.setdefault(pause(entry.attempts), []).append(entry.id)
             for wait, ids in by_pause.items():
                 quarantine.postpone(tx, ids, due_at=self.hub.clock() + wait)
 
-        self._fetch(channel, [entry.key for entry in found], told=(), done=done)
+        self._fetch(channel, [entry.key for entry in found], reported=(), done=done)
 
     def _fetch(
         self,
         channel: Channel,
         keys: Sequence[str],
         *,
-        told: Sequence[Merge],
+        reported: Sequence[Merge],
         done: Callable[[Transaction], None],
     ) -> None:
-        """Takes in the truth about some keys; `done` is stored with it."""
+        """Fetches and ingests some keys; `done` runs in the same transaction."""
         page, refused = _truth(channel, keys)
-        page = replace(page, merges=[*told, *(m for m in page.merges if m not in told)])
+        page = replace(page, merges=[*reported, *(m for m in page.merges if m not in reported)])
         tally = self._tally(channel.stream)
         state = self._state(channel.stream)
         known = self._known(channel.stream)
@@ -200,11 +201,11 @@ class _Processing:
 
         try:
             tally.become(self.hub.store.transact(work))
-        except ChangeLimitError as surprise:
-            self.surprises[channel.stream] = str(surprise)
-            pause_stream(self.hub, channel, str(surprise))
+        except ChangeLimitError as error:
+            self.over_limit[channel.stream] = str(error)
+            pause_stream(self.hub, channel, str(error))
         else:
-            self.show.advance(f"told by {self.source.name}", len(keys))
+            self.show.advance(f"notifications of {self.source.name}", len(keys))
 
     def _known(self, stream: str) -> int:
         if stream not in self.known:
@@ -230,7 +231,7 @@ class _Processing:
 
 
 def _truth(channel: Channel, keys: Sequence[str]) -> tuple[Page, dict[str, RecordError]]:
-    """Fetches keys; those that their system will not even look at come back with the reason."""
+    """Fetches keys, halving until those that the system refuses are isolated with their errors."""
     try:
         return channel.connector.fetch(channel.stream, keys), {}
     except RecordError as error:

@@ -1,6 +1,6 @@
-"""Finds the link and the golden record of each record, and locks them; links what has none yet.
+"""Finds and locks the link and the golden record of each record; links the ones that have none.
 
-A record without a link joins a golden record, starts one, or waits for a person to decide.
+A record without a link joins a golden record, starts a new one, or waits for a review.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from mappings.canonical.values import Values
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """The records of a page with everything they touch, locked until the transaction ends."""
+    """The records of a page with their links and golden records, locked for the transaction."""
 
     linked: Sequence[ReadRecord]
     unlinked: Sequence[ReadRecord]
-    #: By key; of unlinked records the empty link that some have.
+    #: By key; unlinked records may have an empty link.
     links: Mapping[str, Link]
     golden: Mapping[str, Golden]
     identities: IdentityMatches
@@ -40,15 +40,15 @@ class Locked:
     siblings: Mapping[str, Sequence[Link]]
     #: Link id -> paths with an open conflict.
     conflicts: Mapping[int, frozenset[str]]
-    #: Key -> an update whose answer was lost: what we sent is known, and is not news.
-    unheard: Mapping[str, Values]
+    #: Key -> an update in doubt: the values that were sent, which are not news.
+    in_doubt: Mapping[str, Values]
 
     def siblings_of(self, golden: Golden) -> list[Link]:
-        """Returns the links of a golden record as this page has them by now."""
+        """Returns the links of a golden record in their current state on this page."""
         return [self.links.get(n.key, n) for n in self.siblings.get(golden.id, ())]
 
     def is_restored(self, golden: Golden) -> bool:
-        """Returns True if a record on this page is the living primary of the golden record."""
+        """Returns True if this page holds a living primary record of the golden record."""
         return any(
             n.golden_id == golden.id and n.gone_at is None and n.is_primary
             for n in self.links.values()
@@ -63,9 +63,9 @@ def lock_and_identify(
     known: frozenset[str],
     changes: ChangeSet,
 ) -> Locked:
-    """Returns the records with their links and golden records, locked; `known` were linked before.
+    """Returns the records with their links and golden records, locked; `known` keys have a link.
 
-    A golden record may have been merged while we waited for its lock: then we look again.
+    If a golden record is merged while this process waits for its lock, the search is repeated.
     """
     channel = context.channel
     stream = (channel.connection, channel.stream)
@@ -97,7 +97,7 @@ def lock_and_identify(
 def _linked_meanwhile(
     tx: Transaction, context: ReadContext, unlinked: Sequence[str]
 ) -> dict[str, Link]:
-    """Another worker may be linking the same records: waits for it, and looks again."""
+    """Returns links that another worker has just made, after waiting for it."""
     if not unlinked or context.hub.store.embedded:  # there only one transaction writes
         return {}
     channel = context.channel
@@ -112,7 +112,7 @@ def _parted(
     *,
     changes: ChangeSet,
 ) -> tuple[list[ReadRecord], list[ReadRecord]]:
-    """Parts linked records from the others. One that may be gone must not be linked."""
+    """Separates linked from unlinked records; one that may be gone by now is requested instead."""
     linked, unlinked = [], []
     for one in read:
         link = links.get(one.key)
@@ -133,7 +133,7 @@ def _lost_updates(
     *,
     changes: ChangeSet,
 ) -> dict[str, Values]:
-    """Returns key -> what was sent in updates whose answer was lost, and confirms these."""
+    """Returns {key: values} of updates in doubt for the records just seen, and confirms them."""
     current = [links[one.key] for one in linked if not is_older(one.record, links[one.key])]
     keys = {str(link.golden_id): link.key for link in current if link.is_primary}
     if not keys:
@@ -145,7 +145,7 @@ def _lost_updates(
 
 
 def observe_linked(context: ReadContext, locked: Locked, *, changes: ChangeSet) -> None:
-    """Compares each linked record with what is known of it."""
+    """Compares each linked record with its link and golden record."""
     for read in locked.linked:
         link = locked.links[read.key]
         golden = locked.golden[str(link.golden_id)]
@@ -155,21 +155,21 @@ def observe_linked(context: ReadContext, locked: Locked, *, changes: ChangeSet) 
             golden,
             conflicts=locked.conflicts.get(link.id or 0, frozenset()),
             written=context.written.get(read.key),
-            unheard=locked.unheard.get(read.key),
+            in_doubt=locked.in_doubt.get(read.key),
             siblings=locked.siblings_of(golden),
         )
         observe_record(context, observed, changes=changes)
 
 
 def link_others(context: ReadContext, locked: Locked, *, changes: ChangeSet) -> None:
-    """Links each record without a link to its golden record, an old or a new one; or asks."""
+    """Links each unlinked record to an existing or a new golden record, or opens a review."""
     found, channel = locked.identities, context.channel
     for read in locked.unlinked:
         golden = locked.golden.get(found.known.get(read.key, ""))
         if read.key in found.unclear:
             _ask(context, read, found, changes=changes)
         elif golden is None and not context.imports:
-            context.tally.skip("not taken in from here")
+            context.tally.skip("imports are off for this stream")
         else:
             empty = Link(channel.connection, channel.stream, read.key, None)
             link = locked.links.get(read.key, empty)
@@ -189,7 +189,7 @@ def _join(
     locked: Locked,
     changes: ChangeSet,
 ) -> None:
-    """The record is one more of a golden record, or the next one where another one is gone."""
+    """Links the record to an existing golden record, as primary or as secondary."""
     found = locked.identities
     follows_gone = golden.id in found.gone_before
     restored = follows_gone and locked.is_restored(golden)
@@ -203,7 +203,7 @@ def _join(
         link,
         golden,
         written=context.written.get(read.key) or found.recalled.get(read.key),
-        unheard=found.unheard.get(read.key),
+        in_doubt=found.in_doubt.get(read.key),
         created=read.key in found.created,
         follows_gone=follows_gone,
         siblings=locked.siblings_of(golden),
@@ -219,7 +219,7 @@ def _start(
     found: IdentityMatches,
     changes: ChangeSet,
 ) -> None:
-    """The record is the first of a new golden record."""
+    """Starts a new golden record with this record."""
     golden = new_golden(
         context.hub,
         context.channel.entity.name,
@@ -238,7 +238,7 @@ def _start(
 def _ask(
     context: ReadContext, read: ReadRecord, found: IdentityMatches, *, changes: ChangeSet
 ) -> None:
-    """A person must decide who this is; nothing is linked or created until then."""
+    """Opens a review; nothing is linked or created until a person has decided."""
     channel, unclear = context.channel, found.unclear[read.key]
     context.tally.skip("under review")
     changes.review(

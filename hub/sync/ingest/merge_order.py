@@ -1,7 +1,7 @@
-"""Sorts the merges of a page: which may be taken at once, and which need their survivor first.
+"""Sorts the merges of a page: which can be applied at once, and which need their survivor first.
 
-A survivor that has no link yet is mostly the new key of the old record. But it may also be
-something that we know and have not met there, such as what we made and never heard of.
+A survivor without a link is usually just the new key of the old record. But it may also be a record
+of another golden record, such as one that the hub created without getting an answer.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from hub.sync.ingest.read_record import ReadContext, ReadRecord
 class SortedMerges:
     """The merges of a page."""
 
-    #: Taken before the records of the page.
+    #: Applied before the records of the page.
     now: list[Merge] = field(default_factory=list)
-    #: Taken after them: the survivor is to become what it is, then two become one.
+    #: Applied after them: the survivor is linked first, then two golden records are merged.
     later: list[Merge] = field(default_factory=list)
-    #: Only to be taken with their survivor, which is not on this page.
+    #: Applied only when the survivor is read, which is not on this page.
     asked: list[Merge] = field(default_factory=list)
 
 
 def sort_merges(tx: Transaction, context: ReadContext, page: Page) -> SortedMerges:
-    """Sorts the merges of a page; one that was fetched tells all there is to know."""
+    """Sorts the merges of a page; a fetched page needs no further reads."""
     found, channel = SortedMerges(), context.channel
     if not page.merges:
         return found
@@ -56,7 +56,7 @@ def sort_merges(tx: Transaction, context: ReadContext, page: Page) -> SortedMerg
 
 
 def with_reported_merges(tx: Transaction, context: ReadContext, page: Page) -> Page:
-    """Returns the page with merges that were reported before its records: they are survivors."""
+    """Returns the page plus earlier reported merges into its records."""
     if not (context.pending.merges and page.records):
         return page
     stream = (context.channel.connection, context.channel.stream)
@@ -67,11 +67,11 @@ def with_reported_merges(tx: Transaction, context: ReadContext, page: Page) -> P
 
 
 def request_survivors(context: ReadContext, asked: Sequence[Merge], *, changes: ChangeSet) -> None:
-    """Notes that these merges are to be looked at together with their survivors."""
+    """Requests the survivors of these merges, so that both are read together."""
     if not asked:
         return
     context.tally.seen += len(asked)
-    context.tally.skip("what it was merged into is read first", len(asked))
+    context.tally.skip("waits for the record it was merged into", len(asked))
     stream = (context.channel.connection, context.channel.stream)
     for merge in asked:
         changes.notify(request_refetch(*stream, merge.key, why="merge", into=merge.into))
@@ -84,7 +84,7 @@ def _alive(links: Mapping[str, Link], key: str) -> bool:
 def _recognised(
     tx: Transaction, channel: Channel, page: Page, unknown: set[str]
 ) -> Mapping[str, str]:
-    """Returns key -> golden id of survivors on this page that are something we know."""
+    """Returns {key: golden id} of unlinked survivors on this page that match a golden record."""
     read = [
         ReadRecord(record, channel.mapping.legible(record.payload), b"")
         for record in page.records

@@ -1,6 +1,6 @@
-"""Compares a record with its link and golden record, and notes what follows from it.
+"""Compares a record with its link and golden record, and collects the consequences.
 
-The decision is `hub.model.observe`; this room prepares what it is judged against.
+The decision is made by `hub.model.observe`; this module prepares its input.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mappings.canonical.values import Values
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A record that was read, with all that it is compared with."""
+    """A record that was read, with everything it is compared with."""
 
     read: ReadRecord
     link: Link
@@ -32,18 +32,18 @@ class Observed:
     conflicts: frozenset[str] = frozenset()
     #: What the hub has just written to it.
     written: WrittenValues | None = None
-    #: What was sent to it and had no answer.
-    unheard: Values | None = field(default=None, repr=False)
-    #: It carries our hub id: the hub has created it.
+    #: What was sent to it in a write in doubt.
+    in_doubt: Values | None = field(default=None, repr=False)
+    #: It carries our external id: the hub has created it.
     created: bool = False
-    #: Its golden record had a record here before, which is gone.
+    #: Its golden record had an earlier record in this stream, which is gone.
     follows_gone: bool = False
-    #: All links of its golden record, where it may be restored as a secondary.
+    #: All links of its golden record, if it may be restored as a secondary.
     siblings: Sequence[Link] = ()
 
 
 def observe_record(context: ReadContext, one: Observed, *, changes: ChangeSet) -> None:
-    """Takes what a record shows as news, as an echo, or not at all."""
+    """Treats the values of a record as news, as an echo, or ignores them as outdated."""
     read, link, golden = one.read, one.link, one.golden
     if is_older(read.record, link):
         context.tally.skip("older than what is known")
@@ -80,17 +80,17 @@ def observe_record(context: ReadContext, one: Observed, *, changes: ChangeSet) -
 
 
 def _settled(one: Observed) -> LinkState:
-    """Returns the state of the link after what the hub itself has written there."""
+    """Returns the state of the link after the hub's own writes."""
     if one.written is not None:
         written = one.written
         return settle(one.link.state, written.values, one.read.values, certain=written.certain)
-    if one.unheard is not None:
-        return settle_in_doubt(one.link.state, one.unheard, one.read.values)
+    if one.in_doubt is not None:
+        return settle_in_doubt(one.link.state, one.in_doubt, one.read.values)
     return one.link.state
 
 
 def _too_late(context: ReadContext, one: Observed, *, changes: ChangeSet) -> None:
-    """It will be deleted here as elsewhere; what somebody typed meanwhile stays in history."""
+    """Keeps in history what was typed into a record that is about to be deleted."""
     link, values = one.link, one.read.values
     context.tally.skip("deleted")
     why = f"deleted in another system; policy delete: {context.policy.delete}"
@@ -113,7 +113,7 @@ def refetch(
     reason: str = "gone when last looked at",
     changes: ChangeSet,
 ) -> None:
-    """Whether this is so still, or the page is old news, only a fetch can tell."""
+    """Requests the record: only a fetch can tell whether the page is outdated."""
     context.tally.skip(reason)
     version = read.record.version
     changes.notify(request_refetch(link.connection, link.stream, link.key, version=version))
@@ -145,7 +145,7 @@ def _apply(context: ReadContext, one: Observed, seen: Observation, *, changes: C
 
 
 def note_read(link: Link, read: ReadRecord, *, changes: ChangeSet) -> None:
-    """The link is as of this record: version, digest and time."""
+    """Stores version, digest and time of the record on its link."""
     link.version, link.digest = read.record.version, read.digest
     link.modified_at, link.gone_at = read.record.modified_at, None
     if link.id is None:
@@ -157,9 +157,9 @@ def note_read(link: Link, read: ReadRecord, *, changes: ChangeSet) -> None:
 def _enqueue_rest(
     context: ReadContext, link: Link, golden: Golden, *, seen: Observation, changes: ChangeSet
 ) -> None:
-    """Whatever this record still lacks is wanted there."""
+    """Enqueues the record if it still lacks a value."""
     if not link.is_primary:
-        return  # not written to; what its values mean for the primary was enqueued for that one
+        return  # never written to; the consequences for the primary were enqueued already
     if context.origin.enqueues and _lacks(context, link, golden, seen=seen):
         changes.enqueue(link.connection, golden)
     else:
@@ -167,7 +167,7 @@ def _enqueue_rest(
 
 
 def _lacks(context: ReadContext, link: Link, golden: Golden, *, seen: Observation) -> bool:
-    """Returns True if there is anything to write to this record, or an action to ask for."""
+    """Returns True if there is a value to write to this record, or an action to request."""
     mapping, states = context.channel.mapping, context.channel.entity.states
     lacking = wanted(
         golden.values,
@@ -183,7 +183,7 @@ def _lacks(context: ReadContext, link: Link, golden: Golden, *, seen: Observatio
 
 
 def welcome(context: ReadContext, key: str, *, changes: ChangeSet) -> None:
-    """A record that has a link now is no longer quarantined or under review."""
+    """Ends the quarantine entry or review of a record that is linked now."""
     connection, stream = context.channel.connection, context.channel.stream
     if context.pending.quarantine or context.pending.reviews:
         changes.resolve((connection, stream), [key])

@@ -1,6 +1,6 @@
-"""Pauses fields that two systems set back and forth, before one more turn is stored.
+"""Pauses fields that two systems keep changing back and forth, before the next change is stored.
 
-The field gets a conflict wherever the hub would write it next; a person ends it.
+The field gets a conflict wherever the hub would write it next; a person resolves it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hub.sync.changeset import ChangeSet
 
 
 def pause_oscillations(tx: Transaction, changes: ChangeSet) -> None:
-    """Looks whether what is about to be stored goes on with an oscillation; if so, it ends here."""
+    """Opens conflicts where the changes about to be stored would continue an oscillation."""
     most = changes.hub.reversals
     if not changes.history_rows or most <= 0:
         return
@@ -42,7 +42,7 @@ def pause_oscillations(tx: Transaction, changes: ChangeSet) -> None:
 def _pause(
     changes: ChangeSet, golden: Golden, links: Iterable[Link], *, path: str, reason: str
 ) -> None:
-    """Opens a conflict for every record to which the hub would write the golden value again."""
+    """Opens a conflict for each record to which the hub would write the golden value again."""
     ours = golden.values.get(path)
     for stored in links:
         link = changes.current_link(stored)
@@ -50,6 +50,6 @@ def _pause(
             continue
         agreed, seen = link.state.agreed_at(path), link.state.seen_at(path)
         if agreed is None and seen is None:
-            continue  # it has never had the field
+            continue  # it never had the field
         if agreed != ours or seen != link.state.shown_at(path):
             changes.conflicts_found(link, [FieldConflict(path, agreed, ours, seen)], reason)

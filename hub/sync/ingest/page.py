@@ -1,8 +1,8 @@
-"""Takes a page in, one transaction a page: the eight steps, in order.
+"""Ingests a page in one transaction: the eight steps, in order.
 
-An unchanged record costs one comparison of digests and no write. One bad record is quarantined;
-the page goes on. How many statements a page takes does not depend on its records: what changes is
-collected in a ChangeSet and stored at once, but for merges, which are stored one by one.
+An unchanged record costs one comparison of digests and no write. A bad record is quarantined and
+the page continues. The number of statements does not depend on the number of records: changes are
+collected in a ChangeSet and stored at once, except for merges, which are stored one by one.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def ingest(
     origin: Origin = Origin.FETCHED,
     written: Mapping[str, WrittenValues] | None = None,
 ) -> None:
-    """Takes a page in that was read for this reason; `written` is what the hub wrote, by key."""
+    """Ingests a page that was read for the reason `origin`; `written` is what the hub wrote."""
     pending = quarantine.pending(tx, channel.connection)
     policy, now = hub.policy(channel.entity.name), hub.clock()
     context = ReadContext(hub, channel, origin, tally, now, policy, pending, written or {})
     changes = ChangeSet(hub, tally.id, now)
-    # 1. Merges: a survivor that is not known yet is read before its merge is taken.
+    # 1. Merges: an unknown survivor is read before its merge is applied.
     page = with_reported_merges(tx, context, page)
     merges = sort_merges(tx, context, page)
     _apply_merges(tx, context, merges.now, changes=changes)
@@ -50,16 +50,16 @@ def ingest(
     if page.gone:
         apply_deletions(tx, context, page.gone, changes=changes)
     _store(tx, changes)
-    # 3. to 7. Records.
+    # 3. to 7. Records, see _ingest_records.
     if page.records:
         _ingest_records(tx, context, page.records, changes=changes)
         _store(tx, changes)
-    # 8. What could only be told with the records at hand.
+    # 8. Merges whose survivors had to be linked first.
     _apply_merges(tx, context, merges.later, changes=changes)
     if page.merges:
         follow_unlinked_merges(tx, channel, page, changes=changes)
         _store(tx, changes)
-    if tally.kind != "push":  # what the hub itself has written or deleted is no surprise
+    if tally.kind != "push":  # the hub's own writes do not count towards the change limit
         note_changes(hub, tx, tally)
 
 
@@ -67,17 +67,17 @@ def _ingest_records(
     tx: Transaction, context: ReadContext, found: Sequence[Record], *, changes: ChangeSet
 ) -> None:
     context.tally.seen += len(found)
-    # 3. Unchanged records are left out.
+    # 3. Unchanged records are skipped.
     changed = without_unchanged(tx, context, found)
-    # 4. The others are translated; what cannot be is quarantined.
+    # 4. The others are translated; those that cannot be are quarantined.
     read = translated(context, changed, changes=changes)
-    # 5. References become golden ids; a child of an unknown parent waits for it.
+    # 5. References become golden ids; a record with an unknown parent waits for it.
     read = resolve_parents(tx, context, read, changes=changes)
     if not read:
         return
-    # 6. Who is who: links and golden records, locked.
+    # 6. Identity: links and golden records are found and locked.
     locked = lock_and_identify(tx, context, read, known=changed.known, changes=changes)
-    # 7. Linked records are compared with what is known; the others are linked, or reviewed.
+    # 7. Linked records are compared with what is known; the others are linked or reviewed.
     observe_linked(context, locked, changes=changes)
     link_others(context, locked, changes=changes)
 

@@ -1,7 +1,7 @@
-"""Reads ahead: the network and the database work side by side, and what is ready is stored at once.
+"""Reads ahead in a thread, so that the network and the database work at the same time.
 
-Small pages are joined to portions, each one transaction: a page of a hundred records costs little
-to decide about and much to begin and commit. Decides nothing about records.
+Small pages are joined into portions of one transaction each, because a page of a hundred records
+costs little to decide about and much to begin and commit. Makes no decisions about records.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from threading import Event, Thread
 from connectors.kit.contract import Page
 from connectors.kit.errors import ConnectorError
 
-#: Records that one transaction stores at least, when they come fast enough.
+#: Minimum number of records per transaction, if they arrive fast enough.
 PORTION = 500
-#: Seconds that a page waits at most for others to be stored with.
+#: Maximum number of seconds that a page waits to be joined with others.
 PATIENCE = 0.25
-#: Pages that may wait to be taken in: what memory holds of a stream.
+#: Maximum number of pages waiting to be ingested; bounds the memory per stream.
 _WAITING = 4
 
-#: What the reading thread hands over: a page, how it failed, or None at its end.
+#: What the reading thread hands over: a page, an error, or None at the end.
 _Read = Page | BaseException | None
 
 
 def ahead(pages: Iterable[Page]) -> Generator[Page]:
     """Yields the pages, read by a thread, in portions. Raises what reading them raises.
 
-    What was read before an error is yielded before it is raised.
+    Pages that were read before an error are yielded before it is raised.
     """
     ready: Queue[_Read] = Queue(maxsize=_WAITING)
     stopped = Event()
@@ -47,7 +47,7 @@ def ahead(pages: Iterable[Page]) -> Generator[Page]:
             ended = error
         ready.put(ended)
 
-    # In the context of this thread, which says how these calls are meant.
+    # In the context of this thread, which holds whether its calls are bulk work.
     thread = Thread(target=copy_context().run, args=(read,), name="tulay-ahead", daemon=True)
     thread.start()
     try:
@@ -60,7 +60,7 @@ def ahead(pages: Iterable[Page]) -> Generator[Page]:
 
 
 def _portions(following: Callable[[float | None], _Read | Empty]) -> Iterator[Page]:
-    """Joins what follows until a portion is full, nothing fits, or it has waited long enough."""
+    """Joins pages until a portion is full, the next page does not fit, or time is up."""
     held: Page | None = None
     until = 0.0
     while True:
@@ -83,7 +83,7 @@ def _portions(following: Callable[[float | None], _Read | Empty]) -> Iterator[Pa
 
 
 def _next(ready: Queue[_Read], seconds: float | None) -> _Read | Empty:
-    """Returns what was read next; Empty when nothing came in time."""
+    """Returns the next result; Empty if nothing arrived in time."""
     try:
         return ready.get(timeout=None if seconds is None else max(seconds, 0.0))
     except Empty as nothing:
@@ -91,12 +91,12 @@ def _next(ready: Queue[_Read], seconds: float | None) -> _Read | Empty:
 
 
 def fits(one: Page, other: Page) -> bool:
-    """Says whether pages mean the same when joined: what goes or merges keeps its place in time."""
+    """Returns True if two pages may be joined: deletions and merges must keep their order."""
     return not (one.gone or one.merges or other.gone or other.merges)
 
 
 def joined(one: Page, other: Page) -> Page:
-    """Returns two pages as one, with the place that the second has reached.
+    """Returns two pages as one, with the cursor of the second.
 
     >>> joined(Page(cursor="a", total=3), Page(cursor="b")).cursor
     'b'

@@ -1,6 +1,6 @@
-"""Reads a stream page by page and takes each page in.
+"""Reads a stream page by page and ingests each page.
 
-The cursor is stored in the transaction that stored its page. A surprise is not obeyed.
+The cursor is stored in the transaction that stores its page. Changes over the limit are not stored.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from hub.sync.ingest.stream_run import run_stream
 from hub.sync.ingest.sweep import take_missing
 from hub.sync.progress import Progress
 
-#: A long read renews its lease so often.
+#: How often a long read renews its lease.
 _LEASE_RENEWAL = timedelta(minutes=1)
 
 
 def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = None) -> Tally:
-    """Reads what changed in a stream since its cursor, everything the first time.
+    """Reads the changes of a stream since its cursor, or everything the first time.
 
-    Raises: ConnectorError when the system does not answer; what was read before is kept.
+    Raises: ConnectorError if the system does not answer; pages read before are kept.
     """
     channel = hub.connection(connection).channel(stream)
 
@@ -42,21 +42,21 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
             known = count_links(tx, connection, stream)
         same_mapping = state.fingerprint == channel.mapping.fingerprint
         since = state.cursor if same_mapping else None
-        anew = since is None
-        if anew and known:
-            # What was deleted before now does not show in a read of everything: were this one
-            # broken off, only a sweep would find it.
+        from_start = since is None
+        if from_start and known:
+            # Earlier deletions do not show in a full read: if this one is interrupted, only a sweep
+            # would find them.
             with hub.store.begin() as tx:
                 save_stream(tx, connection, stream, swept_at=None)
         with KeySet() as met:
             for page in _stored(hub, channel, state, since, known=known, tally=tally, show=show):
-                if anew and known:
+                if from_start and known:
                     met.add(record.key for record in page.records)
-            if anew and known:
+            if from_start and known:
                 take_missing(hub, channel, met, tally=tally)
         with hub.store.begin() as tx:
             save_stream(tx, connection, stream, read_at=hub.clock())
-            if anew:
+            if from_start:
                 save_stream(tx, connection, stream, swept_at=hub.clock())
             acceptance_is_used(tx, connection, stream, kind="pull")
 
@@ -73,14 +73,14 @@ def _stored(
     tally: Tally,
     show: Progress,
 ) -> Iterator[Page]:
-    """Reads a stream and takes it in; yields what is stored, with the cursor that it reached."""
+    """Reads and ingests a stream; yields each stored page, with the cursor reached."""
     connection, stream = channel.connection, channel.stream
     leased_at = hub.clock()
     with closing(ahead(channel.connector.pages(stream, since))) as pages:
         for page in pages:
             if page.total is not None:
                 show.start(f"{connection}.{stream}", page.total)
-            # An old cursor must not pass for one earned with the present mapping.
+            # A cursor that was reached with another mapping must not be stored with this one.
             since = page.cursor or since
 
             def store_page(tx: Transaction, page: Page = page, since: str | None = since) -> Tally:

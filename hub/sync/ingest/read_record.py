@@ -1,6 +1,6 @@
-"""What is being read, and why: the origin of a page, its records, and what the hub itself wrote.
+"""Why a page was read, its records, and what the hub itself wrote to them.
 
-Values only. Why a record was read decides what may follow from it.
+Values only. The reason for a read limits its consequences.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ class Origin(Enum):
 
     #: A list of changes, which may be older than what is known.
     LISTED = "listed"
-    #: These keys were asked for: it is the truth now.
+    #: These keys were requested: their current state.
     FETCHED = "fetched"
     #: Fetched because the hub is about to compute what to write to these records.
     BEFORE_WRITE = "before write"
-    #: Fetched, or answered, after the hub has written to these records.
+    #: Fetched, or returned, after the hub has written to these records.
     READ_BACK = "read back"
     #: Found by a probe for creates whose outcome was unknown.
     PROBED = "probed"
 
     @property
     def may_be_old(self) -> bool:
-        """Returns True if the page alone does not prove that its records are so now."""
+        """Returns True if the page does not prove the current state of its records."""
         return self is Origin.LISTED
 
     @property
     def enqueues(self) -> bool:
-        """Returns True if what a record lacks must be noted: nobody is about to write it."""
+        """Returns True if missing values are enqueued; False if they are about to be written."""
         return self is not Origin.BEFORE_WRITE
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenValues:
-    """What the hub has written to a record, so that its read-back is not taken for news."""
+    """What the hub wrote to a record, so that its read-back does not count as news."""
 
     golden_id: str
     values: Values = field(repr=False)
-    #: False: the answer was lost, so that a person may have edited the record since.
+    #: False: the answer was lost, and a person may have edited the record since.
     certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRecord:
-    """A record read and translated, which is new or has changed."""
+    """A new or changed record, read and translated."""
 
     record: Record
     values: Values = field(repr=False)
@@ -69,7 +69,7 @@ class ReadRecord:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadContext:
-    """Why and where a page is read, and by which rules; its counts go to `tally`."""
+    """Why, where and by which rules a page is read; `tally` counts its records."""
 
     hub: Hub
     channel: Channel
@@ -77,14 +77,14 @@ class ReadContext:
     tally: Tally
     now: datetime
     policy: EntityPolicy
-    #: Asked once a page: mostly nothing is quarantined, and much need not be looked up.
+    #: Loaded once per page: usually nothing is quarantined, which saves lookups.
     pending: Pending
     #: Key -> what the hub has written to this record.
     written: Mapping[str, WrittenValues]
 
     @property
     def imports(self) -> bool:
-        """Returns True if records of this stream may become golden records."""
+        """Returns True if records of this stream may start golden records."""
         allowed = self.policy.imports
         return self.channel.mapping.imports and (
             allowed is None or self.channel.connection in allowed

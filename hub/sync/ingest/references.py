@@ -1,6 +1,6 @@
-"""References of records that were read: remote keys become golden ids, or the record waits.
+"""Resolves references of records that were read: keys become golden ids, or the record waits.
 
-An unknown parent is asked for; until it is known, its child is quarantined with that reason.
+An unknown parent is requested; until it is known, the record is quarantined with that reason.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Reference = tuple[str, str]
 def resolve_parents(
     tx: Transaction, context: ReadContext, read: Sequence[ReadRecord], *, changes: ChangeSet
 ) -> list[ReadRecord]:
-    """Returns the records whose parents are all known, with golden ids; the others wait."""
+    """Returns the records whose parents are known, with golden ids; quarantines the others."""
     channel = context.channel
     streams = channel.mapping.references
     if not streams or not read:
@@ -54,7 +54,7 @@ def resolve_parents(
 def _resolved(
     channel: Channel, values: Values, known: Mapping[Reference, str | None]
 ) -> tuple[Values, Reference | None]:
-    """Returns the values with golden ids in the place of keys, and the first unknown parent."""
+    """Returns the values with golden ids instead of keys, and the first unknown parent."""
     resolved: Values = {}
     missing = None
     for path, value in values.items():
@@ -69,14 +69,14 @@ def _resolved(
 
 
 def _wait(context: ReadContext, one: ReadRecord, parent: Reference, *, changes: ChangeSet) -> None:
-    """Asks for the parent and lets the child wait for it."""
+    """Requests the parent and quarantines the record until it is known."""
     channel = context.channel
     connection, (stream, key) = channel.connection, parent
     context.tally.skip("waits for its parent")
     changes.notify(request_refetch(connection, stream, key))
     changes.quarantine(
         (connection, channel.stream, one.key),
-        f"refers to {stream} {key}, which {connection} has not shown yet",
+        f"refers to {stream} {key}, which was not found in {connection} yet",
         cause=Cause.MISSING_PARENT,
         state="waiting",
         waits_for=derived_id(connection, stream, key),

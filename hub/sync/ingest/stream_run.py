@@ -1,6 +1,6 @@
-"""One run over a stream: leased, counted, and ended with a state that says how it went.
+"""One run over a stream: leased, counted, and finished with a state.
 
-What is read, and how it is stored, is for the caller: see pull.py and sweep.py.
+What is read and how it is stored is up to the caller: see pull.py and sweep.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def run_stream(
     *,
     progress: Progress | None,
 ) -> Tally:
-    """One run of a stream: leased, counted, and ended with a state that says how it went."""
+    """Runs `work` over a stream: leased, counted, and finished with a state."""
     connection, stream = channel.connection, channel.stream
     tally = Tally(hub.fresh_id(), kind, connection, stream, hub.clock())
     show = progress or Silence()

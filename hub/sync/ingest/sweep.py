@@ -1,6 +1,6 @@
-"""Sweeps the keys of a stream: finds deletions and gaps that a read of changes does not show.
+"""Sweeps the keys of a stream to find deletions and gaps that a read of changes does not show.
 
-A deletion is believed only after the sweep was complete and a fetch of the key said so.
+A deletion counts only if the sweep was complete and a fetch of the key confirms it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from hub.sync.ingest.page import ingest
 from hub.sync.ingest.stream_run import run_stream
 from hub.sync.progress import Progress
 
-#: Keys that a sweep compares at once.
+#: Number of keys compared at once.
 _KEYS = 2_000
 
 
 def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None = None) -> Tally:
-    """Compares all keys over there with all links: finds deletions and gaps.
+    """Compares all keys in the remote system with all links, to find deletions and gaps.
 
-    A deletion is believed only after the sweep was complete and a fetch of the key said so.
+    A deletion counts only if the sweep was complete and a fetch of the key confirms it.
     """
     channel = hub.connection(connection).channel(stream)
 
@@ -50,7 +50,7 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
 
 
 def take_missing(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally) -> None:
-    """Asks for each linked record that a complete read has not met, and takes in what is so."""
+    """Fetches each linked record that a complete read did not show, and ingests the result."""
     connection, stream = channel.connection, channel.stream
     with hub.store.read() as tx:
         accepted = stream_state(tx, connection, stream).accepted
@@ -70,7 +70,7 @@ def take_missing(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally) -
 
 
 def _look_before(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally, known: int) -> None:
-    """Counts first when many records are missing: none of a surprise is stored, not even a portion.
+    """Counts first if many records are missing, so that no part of a large deletion is stored.
 
     Raises: ChangeLimitError.
     """
@@ -86,7 +86,7 @@ def _look_before(hub: Hub, channel: Channel, present: KeySet, *, tally: Tally, k
 
 
 def _missing(hub: Hub, channel: Channel, present: KeySet) -> Iterator[list[str]]:
-    """Yields the keys of linked records that are not present, a batch at a time."""
+    """Yields the keys of linked records that were not read, a batch at a time."""
     for keys in linked_keys(hub, channel):
         missing = present.without(keys)
         for start in range(0, len(missing), channel.facts.batch):
@@ -119,5 +119,5 @@ def _ask_for_gaps(hub: Hub, channel: Channel, present: KeySet) -> None:
 
 
 def _wants_gaps(hub: Hub, channel: Channel) -> bool:
-    adopt = hub.policy(channel.entity.name).imports
-    return channel.mapping.imports and (adopt is None or channel.connection in adopt)
+    allowed = hub.policy(channel.entity.name).imports
+    return channel.mapping.imports and (allowed is None or channel.connection in allowed)

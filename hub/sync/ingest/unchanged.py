@@ -1,6 +1,6 @@
-"""Leaves out what has not changed: an unchanged record costs one comparison of digests.
+"""Skips unchanged records, each at the cost of one comparison of digests; translates the others.
 
-What cannot be translated is quarantined here; nothing is linked or compared with golden values.
+Records that cannot be translated are quarantined here. Nothing is linked or compared yet.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Changed:
 
 
 def without_unchanged(tx: Transaction, context: ReadContext, found: Sequence[Record]) -> Changed:
-    """Returns the newest state of each record, without those that show what they showed before."""
+    """Returns the newest state of each record, without the unchanged ones."""
     latest: dict[str, Record] = {}
     for record in found:
         latest[record.key] = newer(latest.get(record.key), record)

@@ -1,4 +1,4 @@
-"""Notes nudges durably. Asks no system anything and refuses what could not be stored."""
+"""Stores notifications durably. Contacts no system, and refuses what cannot be stored."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hub.store.engine import Store
 from hub.store.inbox import InboxEntry
 from hub.sync.context import Hub
 
-#: Longest texts that the inbox takes, in characters.
+#: Maximum lengths of texts in the inbox, in characters.
 _LONGEST = {"stream": 80, "key": 200, "merged_into": 200}
 _EVENT_ID = 120
 
 
 def receive(hub: Hub, connection: str, notifications: Sequence[Notification]) -> None:
-    """Stores what a webhook told us; after it returns, not even a power cut loses it.
+    """Stores the notifications of a webhook; once it returns, not even a power cut loses them.
 
     Raises: UnknownError, ContractError.
     """
@@ -41,7 +41,7 @@ def note(store: Store, entries: Sequence[InboxEntry], *, now: datetime) -> None:
 
 
 def entry_of(connection: str, notification: Notification) -> InboxEntry:
-    """Returns the entry of the inbox for a nudge. Raises: ContractError when it cannot be one.
+    """Returns the inbox entry for a notification. Raises: ContractError if it has none.
 
     >>> entry_of("crm", Notification("companies", "7", "e1")).key
     '7'
@@ -56,11 +56,11 @@ def entry_of(connection: str, notification: Notification) -> InboxEntry:
         if value is not None and not _storable(value, longest):
             raise ContractError(
                 f"a delivery to {connection} names a {name} that is no text of 1 to {longest}"
-                " characters; see that the sender is what it should be"
+                " characters; check the configuration of the sender"
             )
     event_id = notification.event_id
     if not _storable(event_id, _EVENT_ID):
-        # Only compared, never shown: any text will do, as long as the same one stays the same.
+        # Only compared, never shown: any text will do, as long as equal ids stay equal.
         digest = hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()
         event_id = f"sha256:{digest}"
     return InboxEntry(
@@ -69,10 +69,10 @@ def entry_of(connection: str, notification: Notification) -> InboxEntry:
 
 
 def _storable(text: object, longest: int) -> bool:
-    """Says whether both databases take the text: PostgreSQL knows no NUL, neither half a pair."""
+    """Returns True if both databases can store the text: no NUL, no lone surrogate."""
     return (
         isinstance(text, str)
         and 0 < len(text) <= longest
         and "\0" not in text
-        and not any("\ud800" <= letter <= "\udfff" for letter in text)
+        and not any("\ud800" <= character <= "\udfff" for character in text)
     )

@@ -1,1 +1,1 @@
-"""Two golden records become one, and two again."""
+"""Merges two golden records, and undoes it."""

@@ -1,6 +1,6 @@
-"""Makes one golden record of two: links, values, references, history and conflicts move.
+"""Merges two golden records: links, values, references, history and conflicts move.
 
-The history of both is kept, and what is needed to undo it: see undo.py.
+The history of both is kept, and so is what is needed to undo it: see undo.py.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def merge_golden(
 ) -> None:
     """Merges two golden records: the winner keeps its values and fills its blanks.
 
-    What it only has as the merging system spells the loser's value (`shown_as`) is the loser's: the
-    third record that some systems make of two is a copy of what they show.
+    Where the winner only has the merging system's spelling (`shown_as`) of the loser's value, it
+    takes the loser's: some systems merge by creating a third record as a copy of what they show.
     """
     golden = load_golden(tx, [loser_id, winner_id], lock=True)
     loser, winner = golden[loser_id], golden[winner_id]
@@ -62,16 +62,16 @@ def merge_golden(
 
 
 def as_shown(tx: Transaction, old: Link, into: Link) -> LinkState:
-    """Returns how a system spells the old record, an update whose answer was lost included."""
+    """Returns the state in which a system shows the old record, with an update in doubt settled."""
     golden_id = str(old.golden_id)
     sent = in_doubt.updates(tx, old.connection, [golden_id]).get(golden_id)
     return settle_in_doubt(old.state, sent, into.state.seen) if sent else old.state
 
 
 def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:
-    """Returns what the winner has only as a system spells what the loser had agreed on with it.
+    """Returns the loser's values that the winner only has in the spelling of the merging system.
 
-    The loser's value is fuller then, or newer.
+    The loser's value is more complete then, or newer.
     """
     return {
         path: value
@@ -83,7 +83,7 @@ def _spelt_out(loser: Golden, winner: Golden, shown_as: LinkState) -> Values:
 
 
 def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
-    """Gives all links to the winner; returns the connections where it has a record only now."""
+    """Moves all links to the winner; returns the connections where it had no record before."""
     found = links_by_golden(tx, [loser_id, winner_id])
     kept = [link for link in found.get(winner_id, []) if link.is_primary]
     alive = {
@@ -91,7 +91,7 @@ def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
         for link in found.get(loser_id, [])
         if link.gone_at is None and link.is_primary
     }
-    # A record that is gone makes room for one that lives; without one, it stays deleted.
+    # A deleted record gives way to a living one; otherwise the winner stays deleted there.
     moved = [n for n in kept if n.gone_at is not None and (n.connection, n.stream) in alive]
     for link in moved:
         link.is_primary = False
@@ -102,7 +102,7 @@ def _move_links(tx: Transaction, loser_id: str, winner_id: str) -> list[str]:
         link.golden_id = winner_id
         occupied = (link.connection, link.stream) in taken or link.gone_at is not None
         if occupied and link.is_primary:
-            # Over there it is still two records: keep both, write to one.
+            # The remote system still has two records: keep both, write to one.
             link.is_primary = False
         moved.append(link)
     change_links(tx, moved)
@@ -116,7 +116,7 @@ def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, changes:
         changes.set_values(child, dict(values), origin=child.origin, at=None)
     shown = [link for links in links_by_golden(tx, children).values() for link in links]
     for link in shown:
-        # Over there it still shows the same key, which means the winner now.
+        # The remote record still shows the same key, which stands for the winner now.
         for known in (link.state.seen, link.state.agreed, link.state.shown):
             known.update({p: winner_id for p, v in known.items() if v == loser_id})
     change_links(tx, shown)

@@ -1,7 +1,7 @@
-"""Which of the records that a golden record has in a stream is written to.
+"""Decides which of the records that a golden record has in a stream is written to.
 
-Merges in the remote system give a golden record several records in one stream. One of them has the
-primary link and is written to, the others are secondaries. While one of them lives,
+Merges in a remote system may leave a golden record several records in one stream. One of them has
+the primary link and is written to, the others are secondaries. As long as one of them lives,
 nothing is created.
 """
 
@@ -18,14 +18,14 @@ from hub.sync.context import Channel
 
 
 def primary_link(links: Sequence[Link], channel: Channel) -> Link | None:
-    """Returns the link of a golden record that is written to in a stream, be its record gone."""
+    """Returns the primary link of a golden record in a stream, even if its record is gone."""
     return next((n for n in links if n.stream == channel.stream and n.is_primary), None)
 
 
 def next_primaries(tx: Transaction, channel: Channel, going: Mapping[str, Link]) -> dict[str, Link]:
-    """Returns golden id -> the secondary that is left of golden records that lose their primary.
+    """Returns {golden id: remaining secondary} of golden records that lose their primary.
 
-    Who deletes one of two records of a golden record has not deleted the golden record.
+    Deleting one of two records of a golden record does not delete the golden record.
     """
     ids = {n.golden_id for n in going.values() if n.golden_id and n.is_primary and not n.gone_at}
     found: dict[str, Link] = {}
@@ -38,7 +38,7 @@ def next_primaries(tx: Transaction, channel: Channel, going: Mapping[str, Link])
 
 
 def hand_over_primary(link: Link, successor: Link, *, changes: ChangeSet) -> None:
-    """A record that is gone leaves its place to a secondary."""
+    """Makes a secondary primary in the place of a record that is gone."""
     link.is_primary = False
     changes.link_changed(link)
     successor.is_primary = True
@@ -46,7 +46,7 @@ def hand_over_primary(link: Link, successor: Link, *, changes: ChangeSet) -> Non
 
 
 def make_primary(tx: Transaction, link: Link, *, changes: ChangeSet) -> None:
-    """A secondary becomes the primary link, where there is none, and is told what it lacks."""
+    """Makes a secondary primary where there is none, and enqueues what it lacks."""
     link.is_primary = True
     changes.link_changed(link)
     for golden in load_golden(tx, [str(link.golden_id)]).values():
@@ -56,9 +56,9 @@ def make_primary(tx: Transaction, link: Link, *, changes: ChangeSet) -> None:
 def siblings(
     tx: Transaction, channel: Channel, links: Mapping[str, Link], known: Mapping[str, str]
 ) -> Mapping[str, Sequence[Link]]:
-    """Returns golden id -> all its links there, where one that is gone may come back.
+    """Returns {golden id: all its links here} where a deleted record may be restored.
 
-    `known` are the golden records (by key) that links without one are about to join.
+    `known`, {key: golden id}, are the golden records that unlinked records are about to join.
     """
     gone = [n for n in links.values() if n.gone_at is not None]
     ids = [n.golden_id for n in gone if n.golden_id and not n.is_primary]
@@ -67,7 +67,7 @@ def siblings(
 
 
 def restore_link(link: Link, others: Sequence[Link], *, changes: ChangeSet) -> None:
-    """A secondary that was gone and lives again becomes primary, unless another record lives.
+    """Makes a restored secondary primary, unless another record is primary and lives.
 
     `others` are the links of its golden record.
     """

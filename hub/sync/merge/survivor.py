@@ -1,4 +1,4 @@
-"""A golden record whose record was merged away becomes one with that of the survivor."""
+"""Merges a golden record into that of the survivor after its record was merged away."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hub.sync.merge.merging import merge_golden
 
 
 def merge_into_survivor(hub: Hub, channel: Channel, golden_id: str, key: str, *, run: str) -> None:
-    """Makes a golden record one with that of the record into which its own was merged there.
+    """Merges a golden record into that of the record into which its own record was merged.
 
-    Where that record is not known yet, nothing happens.
+    Does nothing while that record is unknown.
     """
 
     def work(tx: Transaction) -> None:
@@ -24,7 +24,7 @@ def merge_into_survivor(hub: Hub, channel: Channel, golden_id: str, key: str, *,
         if into is None or into.id == golden_id or golden[golden_id].merged_into is not None:
             return
         changes = ChangeSet(hub, run, hub.clock())
-        why = f"what was created for it was merged into {channel.stream} {key} in"
+        why = f"the record created for it was merged into {channel.stream} {key} in"
         merge_golden(tx, golden_id, into.id, changes=changes, why=f"{why} {channel.connection}")
         changes.store(tx)
 

@@ -1,10 +1,10 @@
-"""A merge of two golden records, undone: each gets back what was its own.
+"""Undoes a merge of two golden records: each gets back what it had.
 
-The loser takes back its values, links, children, history and conflicts, and keeps what was typed in
-its own records meanwhile. The winner keeps what was typed since, and gives back what it only gained
-by the merge and nobody has changed: where that is shown already, it is blanked, whatever policy
-says of blanks, because a person decided so. A record that was merged away over there is not made
-again, and being told of that merge again changes nothing.
+The loser gets back its values, links, children, history and conflicts, and keeps what was typed in
+its own records in the meantime. The winner keeps what was typed since, and loses what it only
+gained by the merge and no person has changed: where a system shows such a value, it is blanked,
+whatever the policy for blanks, because a person decided so. A record that was merged away in a
+remote system is not created again, and a repeated report of that merge changes nothing.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from hub.sync.context import Hub
 from hub.sync.freshness import request_refetch
 from mappings.canonical.values import Scalar, Values
 
-#: Who decides that two things are two.
+#: The origin of changes made by an undo.
 PERSON = "person"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What became of an undone merge."""
+    """The result of an undone merge."""
 
     number: int
     entity: str
-    #: The golden record that lives again, and the one it was part of.
+    #: The restored golden record, and the one it had been merged into.
     loser: str
     winner: str
 
@@ -56,7 +56,7 @@ def remember_before(
     why: str,
     now: datetime,
 ) -> None:
-    """Notes how two golden records were, just before they become one."""
+    """Stores the state of two golden records just before they are merged."""
     links = links_by_golden(tx, [loser.id, winner.id])
     children = load_golden(tx, referring(tx, [loser.id]).get(loser.id, []))
     shown = [link for found in links_by_golden(tx, children).values() for link in found]
@@ -72,7 +72,7 @@ def remember_before(
             child.id: {p: child.origins.get(p) for p, v in child.values.items() if v == loser.id}
             for child in children.values()
         },
-        # By these a record that nobody has touched since is known.
+        # These identify records that have not changed since.
         "digests": {str(link.id): link.digest.hex() for link in shown if link.digest},
         "history": history.ids_of(tx, loser.id),
         "conflicts": [row.id for row in conflicts_of(tx, loser.id)],
@@ -83,7 +83,7 @@ def remember_before(
 
 
 def undo_merge(hub: Hub, number: int) -> Split:
-    """Makes two golden records of one again. Raises: UnknownError, DecisionError."""
+    """Splits a merged golden record into two again. Raises: UnknownError, DecisionError."""
 
     def work(tx: Transaction) -> Split:
         return _Split(hub, tx, _case(tx, number)).work()
@@ -100,7 +100,7 @@ def _case(tx: Transaction, number: int) -> Merged:
     further = merges.later_merge(tx, row.winner)
     if further is not None:
         raise DecisionError(
-            f"what merge {number} made was merged further: undo merge {further} first"
+            f"the result of merge {number} was merged again: undo merge {further} first"
         )
     return row
 
@@ -115,7 +115,7 @@ class _Split:
         self.loser, self.winner = golden[row.loser], golden[row.winner]
 
     def work(self) -> Split:
-        """Gives everything back."""
+        """Restores everything and stores it."""
         links = self._links()
         typed: dict[str, Values] = {}
         for link in links:
@@ -134,15 +134,15 @@ class _Split:
     # --- links ----------------------------------------------------------------------------------
 
     def _links(self) -> list[Link]:
-        """Returns the links that were the loser's and are the winner's now."""
+        """Returns the links that belonged to the loser and belong to the winner now."""
         found = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
         return [link for link in found if str(link.id) in self.before["links"]]
 
     def _recover(self, link: Link) -> Values:
-        """Gives a link the state it had, as far as its record is as it was; returns the rest.
+        """Restores the state of a link where its record has not changed; returns the typed values.
 
-        What was typed in the record since belongs to the loser. What only the hub has written there
-        counts as agreed on, so that what the loser had is written again.
+        Values typed in the record since belong to the loser. Values that only the hub wrote count
+        as agreed, so that what the loser had is written again.
         """
         former = LinkState(*self.before["links"][str(link.id)])
         state, typed = LinkState(), {}
@@ -159,7 +159,7 @@ class _Split:
 
     def _was_typed(self, link: Link, path: str) -> bool:
         if not link.is_primary or link.state.seen.get(path) != link.state.shown_at(path):
-            return True  # the hub does not write there; or nobody has agreed to it yet
+            return True  # the hub does not write there, or the value is not agreed yet
         origin = self.winner.origins.get(path)
         here = origin is not None and origin[0] == link.connection
         return here and changed_at(self.winner, path) > self.row.merged_at
@@ -168,7 +168,7 @@ class _Split:
         taken: set[tuple[str, str]] = set()
         for link in sorted(links, key=lambda one: one.gone_at is not None):
             link.golden_id = self.loser.id
-            # One that was merged away over there has its place, so that nothing is made anew.
+            # A record that was merged away there keeps its link, so that it is not created again.
             place = (link.connection, link.stream)
             link.is_primary = place not in taken
             taken.add(place)
@@ -177,7 +177,7 @@ class _Split:
         self._vacate_primary()
 
     def _vacate_primary(self) -> None:
-        """The winner's links that had made way come back to their places, where these are free."""
+        """The winner's former primary links become primary again, where there is no other one."""
         kept = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
         taken = {(link.connection, link.stream) for link in kept if link.is_primary}
         back = [
@@ -203,7 +203,7 @@ class _Split:
                 self.changes.set_values(self.loser, values, origin=connection, at=None)
 
     def _give_back_values(self) -> None:
-        """What the winner only gained and nobody has changed since goes, also where it is shown."""
+        """Removes what the winner only gained by the merge and what has not changed since."""
         links = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
         shown = {path for link in links if link.gone_at is None for path in link.state.seen}
         disputed = {
@@ -224,7 +224,7 @@ class _Split:
         for path in given:
             _as_from(self.winner, path, self.before["origins"].get(path))
             if path in shown:
-                self.winner.values[path] = None  # a blank that a person wants: it is written
+                self.winner.values[path] = None  # a decided blank, which is written
 
     def _give_back_children(self, returned: Iterable[Link]) -> None:
         kept: Mapping[str, Mapping[str, list[Any] | None]] = self.before["children"]
@@ -243,9 +243,9 @@ class _Split:
         for link in changed:
             digest = None if link.digest is None else link.digest.hex()
             if digest is None or digest != self.before["digests"].get(str(link.id)):
-                self._request_refetch(link)  # it may show anything by now
+                self._request_refetch(link)  # it may have changed since
                 continue
-            # Over there it shows the same record as before, which is the loser again.
+            # The remote record shows the same key as before, which stands for the loser again.
             for known in (link.state.seen, link.state.agreed, link.state.shown):
                 for path in kept[str(link.golden_id)]:
                     if known.get(path) == self.winner.id:
@@ -254,7 +254,7 @@ class _Split:
         self._look_at_younger(kept, returned)
 
     def _look_at_younger(self, kept: Collection[str], returned: Iterable[Link]) -> None:
-        """Those that came to refer to the winner since may mean a record of the loser."""
+        """Requests records that came to refer to the winner since: they may mean the loser."""
         places = {link.connection for link in returned if link.gone_at is None}
         found = referring(self.tx, [self.winner.id]).get(self.winner.id, [])
         younger = [child for child in found if child not in kept]
@@ -265,7 +265,7 @@ class _Split:
             change_links(self.tx, again)
 
     def _request_refetch(self, link: Link) -> None:
-        """Only a fetch can tell what it shows."""
+        """Requests the record: only a fetch can tell what it shows."""
         link.digest = None
         if link.gone_at is None:
             self.changes.notify(request_refetch(link.connection, link.stream, link.key))
@@ -274,7 +274,7 @@ class _Split:
         ids = [link.id for link in links if link.id is not None]
         history.reassign(self.tx, self.before["history"], self.loser.id)
         reassign_conflicts(self.tx, ids, self.loser.id)
-        # Those that the merge has brought about are over with it.
+        # Conflicts caused by the merge end with it.
         withdraw_conflicts(self.tx, ids, kept=self.before["conflicts"], now=self.changes.now)
 
     def _tell(self) -> None:
@@ -288,7 +288,7 @@ class _Split:
 
 
 def _as_from(golden: Golden, path: str, origin: list[Any] | None) -> None:
-    """Gives a value the origin it had."""
+    """Restores the origin of a value."""
     if origin is None:
         golden.origins.pop(path, None)
     else:

@@ -1,1 +1,1 @@
-"""What an administrator asks and decides: explain, resolve, reconcile, what is in quarantine."""
+"""For administrators: explain, resolve, reconcile, quarantine entries."""

@@ -28,7 +28,7 @@ class Entry:
     #: Such as push-3.
     id: str
     kind: str
-    #: waiting: tried again by itself; held: after a change, or when a person says so.
+    #: waiting: retried automatically; held: until something changes or a person retries it.
     state: str
     #: The connection, or the flow.
     where: str
@@ -41,7 +41,7 @@ class Entry:
     error: str | None
     attempts: int
     first_at: datetime
-    #: When it is tried again by itself.
+    #: The next automatic attempt.
     due_at: datetime | None
     #: What a person can do about it.
     next_action: str
@@ -53,12 +53,12 @@ class Entry:
 
     @property
     def number(self) -> int:
-        """The number in the quarantine."""
+        """Its number in the quarantine."""
         return int(self.id.partition("-")[2])
 
     @property
     def record(self) -> tuple[str, str]:
-        """Where it is and what it is about: equal in two entries about the same record."""
+        """The record, comparable: equal in two entries about the same record."""
         return self.where, self.golden_id or f"{self.stream} {self.key}"
 
 
@@ -79,23 +79,23 @@ def entry(hub: Hub, tx: Transaction, entry_id: str) -> Entry:
 
 
 def unnamed(hub: Hub, tx: Transaction) -> list[Entry]:
-    """Returns all entries without the names of their records: for counting and matching."""
+    """Returns all entries without the names of their records; enough to count and match."""
     rows = sorted(quarantine.listing(tx), key=lambda row: row.kind != "push")
     return _linked(tx, [_entry(hub, row) for row in rows])
 
 
 def counted(found: Iterable[Entry]) -> Counter[str]:
-    """Returns connection or flow -> number of records that have an entry, or several."""
+    """Returns {connection or flow: number of its records with at least one entry}."""
     return Counter(where for where, _ in {one.record for one in found})
 
 
 def retry(tx: Transaction, chosen: Sequence[Entry], *, now: datetime) -> None:
-    """Makes entries due: the next sync tries them again."""
+    """Makes entries due: the next sync retries them."""
     quarantine.retry(tx, [one.number for one in chosen], now=now)
 
 
 def drop(tx: Transaction, chosen: Sequence[Entry]) -> None:
-    """Forgets entries: they are not tried again unless something changes."""
+    """Deletes entries: they are not retried unless something changes."""
     quarantine.drop(tx, [one.number for one in chosen])
 
 
@@ -124,7 +124,7 @@ def _entry(hub: Hub, row: QuarantineEntry) -> Entry:
 
 
 def _linked(tx: Transaction, found: Iterable[Entry]) -> list[Entry]:
-    """Gives entries about records that are linked their golden record."""
+    """Adds the golden record to entries whose record is linked."""
     by_stream: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for one in found:
         by_stream[one.where, one.stream or ""].append(one)
@@ -139,6 +139,6 @@ def _linked(tx: Transaction, found: Iterable[Entry]) -> list[Entry]:
 
 
 def _called(one: Entry) -> str:
-    """Returns what an entry is called whose record has no name: kind and key."""
+    """Returns the kind and key of a record without a name."""
     kind = one.entity.replace("_", " ")
     return f"{kind} {one.key}" if one.key and one.golden_id is None else f"{kind} (deleted)"

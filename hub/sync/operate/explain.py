@@ -1,6 +1,6 @@
-"""Why a golden record looks as it does: each value's origin, the policy on it, and what lost.
+"""Explains a golden record: each value's origin, the policy on it, and the values that lost.
 
-Reads only, and only the store: no system is asked.
+Reads only the store and contacts no system.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from mappings.canonical.values import Entity, Scalar
 from mappings.kit.files import nearest
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: How many records are named when a text fits several.
+#: Maximum number of records listed when a text matches several.
 _NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A value that somebody typed and that did not survive."""
+    """A typed value that did not survive."""
 
     value: Scalar
-    #: Where it was: the connection, or whoever set it.
+    #: The connection that showed it, or the person or flow that set it.
     connection: str
     at: datetime
     #: The policy that decided against it.
@@ -48,7 +48,7 @@ class Value:
 
     path: str
     value: Scalar
-    #: Of a reference: what it points to, for people.
+    #: Name of the record that a reference points to.
     title: str | None
     #: The connection, flow or person it comes from.
     origin: str
@@ -74,14 +74,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A record in a system."""
+    """A record of the golden record in a system."""
 
     connection: str
     stream: str
     key: str
     modified_at: datetime | None
     gone_at: datetime | None
-    #: It is a secondary record of the same thing: read, not written.
+    #: It is a secondary record: read, never written to.
     secondary: bool
     gaps: tuple[Gap, ...]
     #: Why it is in quarantine, if it is.
@@ -102,16 +102,16 @@ class Explanation:
     deleted_at: datetime | None
     values: tuple[Value, ...]
     places: tuple[Place, ...]
-    #: Connections without a record of it, and why, when an entry of the quarantine says so.
+    #: Connections that lack it -> the reason, from the quarantine entry.
     missing: Mapping[str, str]
     #: Golden id -> name, of the references among all values.
     names: Mapping[str, str] = field(default_factory=dict)
 
 
 def explain(hub: Hub, entity: str, key: str, field: str | None = None) -> Explanation:
-    """Returns where each value (or those of one field or branch) comes from.
+    """Returns where each value comes from, or the values of one field or branch.
 
-    `key` is a golden id, a key in a system, or a part of any text. Raises: UnknownError.
+    `key` is a golden id, a key in a system, or part of any text value. Raises: UnknownError.
     """
     kind = hub.entities.get(entity)
     if kind is None:
@@ -148,7 +148,7 @@ def explain(hub: Hub, entity: str, key: str, field: str | None = None) -> Explan
 
 
 def find(hub: Hub, tx: Transaction, entity: str, key: str) -> Golden:
-    """Returns the one golden record that fits. Raises: UnknownError."""
+    """Returns the only golden record that matches. Raises: UnknownError."""
     return _found(hub, tx, hub.entities[entity], key)
 
 
@@ -175,12 +175,12 @@ def _found(hub: Hub, tx: Transaction, entity: Entity, key: str) -> Golden:
     more = len(alive) - len(lines)
     rest = f"\n  and {more} more" if more > 0 else ""
     raise UnknownError(
-        f"{len(alive)} records fit {key!r}; write the id of one:\n" + "\n".join(lines) + rest
+        f"{len(alive)} records match {key!r}; write the id of one:\n" + "\n".join(lines) + rest
     )
 
 
 def _paths(entity: Entity, golden: Golden, links: Sequence[Link], field: str | None) -> list[str]:
-    """Returns all paths that have, or had, a value anywhere, in the order of the entity."""
+    """Returns all paths with a present or former value anywhere, in the order of the entity."""
     states = [link.state for link in links]
     every = {*golden.values, *(p for s in states for p in (*s.seen, *s.agreed, *s.shown))}
     order = list(entity.fields)
@@ -212,7 +212,7 @@ def _values(
 
 
 def _lost(rows: Iterable[HistoryRow], origin: str) -> dict[str, list[Lost]]:
-    """Returns path -> values that lost; `origin` set all values at first."""
+    """Returns {path: values that lost}; `origin` set all values at first."""
     lost: dict[str, list[Lost]] = {}
     holder: dict[str, str] = {}
     before: dict[str, tuple[Any, str]] = {}
@@ -222,7 +222,7 @@ def _lost(rows: Iterable[HistoryRow], origin: str) -> dict[str, list[Lost]]:
             before[path] = (change, holder.get(path, origin))
             holder[path] = row.connection
             continue
-        # What was taken from here made the hub's value lose, otherwise the value here has lost.
+        # If this change was taken, the value of the former holder lost; otherwise the new one.
         taken = before.get(path)
         loser = taken[1] if taken and taken[0] == change else row.connection
         lost.setdefault(path, []).append(Lost(row.old, loser, row.at, row.why))
@@ -242,22 +242,25 @@ def _is_reference(entity: Entity, path: str) -> bool:
 
 
 def _references(entity: Entity, golden: Golden, links: Iterable[Link]) -> set[str]:
-    """Returns the ids of what a record refers to, or has referred to, anywhere."""
+    """Returns the ids of all records that it refers to, or did in some system."""
     states = [link.state for link in links]
     all_values = [golden.values, *(v for s in states for v in (s.seen, s.agreed, s.shown))]
     return {str(v) for vs in all_values for p, v in vs.items() if v and _is_reference(entity, p)}
 
 
 def _words(policy: FieldPolicy, *, stated: object) -> str:
-    """Returns a policy as tulay.yaml would write it."""
+    """Returns a policy in the words of tulay.yaml."""
     if policy.owners is not None and not policy.owners:
         who = "owner: only the hub's flows"
     elif policy.owners is not None:
         who = f"owner: {', '.join(sorted(policy.owners))}"
     else:
-        who = f"owner: any; both: {policy.on_conflict}; first: {policy.on_first_match}"
+        who = (
+            f"owner: any; on_conflict: {policy.on_conflict};"
+            f" on_first_match: {policy.on_first_match}"
+        )
     unit = f"; unit: {policy.unit}" if policy.unit else ""
-    blank = "; blank: write" if policy.when_blank == "write" else ""
+    blank = "; when_blank: write" if policy.when_blank == "write" else ""
     return f"{who}{unit}{blank}{'; moves forward only' if stated else ''}"
 
 

@@ -36,9 +36,9 @@ _PORTION = 500
 def reconcile(
     hub: Hub, entity: str | None = None, *, progress: Progress | None = None
 ) -> Reconciliation:
-    """Compares every record of every side with the golden records, field by field.
+    """Compares every record of every system with the golden records, field by field.
 
-    Raises: UnknownError, ConnectorError when a system does not answer.
+    Raises: UnknownError; ConnectorError if a system does not answer.
     """
     if entity is not None and entity not in hub.entities:
         known = ", ".join(hub.entities)
@@ -82,7 +82,7 @@ def _vanished(hub: Hub, channel: Channel, keys: Iterable[str]) -> list[Missing]:
     gone = list(keys)
     if not gone:
         return []
-    reason = "linked, but not found there any more; the next sweep will notice"
+    reason = "linked, but no longer in that system; the next sweep will notice"
     with hub.store.read() as tx:
         links = links_by_key(tx, channel.connection, channel.stream, gone)
     return [
@@ -173,7 +173,7 @@ def _compare(
 
 
 def _cannot_be_told(tx: Transaction, channel: Channel, path: str, known: Scalar) -> bool:
-    """True if a system cannot show a value: it takes none, or what is meant was deleted there."""
+    """Returns True if a system cannot show a value: not writable, or its target was deleted."""
     if not channel.mapping.writable(path):
         return True
     if declared_path(path) not in channel.mapping.references:
@@ -182,7 +182,7 @@ def _cannot_be_told(tx: Transaction, channel: Channel, path: str, known: Scalar)
 
 
 def _inside(tx: Transaction, channel: Channel, values: Values) -> Values:
-    """Replaces the keys of the system by golden ids."""
+    """Replaces keys by golden ids."""
     streams = channel.mapping.references
     asked = {
         path: (streams[declared_path(path)], str(value))
@@ -211,7 +211,7 @@ def _note_unknown(channel: Channel, record: Record, found: Reconciliation) -> No
 
 
 def _survey(hub: Hub, entity: str, found: Reconciliation) -> None:
-    """Finds golden records that are missing in a system; counts pairs, and those in one system."""
+    """Finds golden records that a system lacks; counts pairs and records in one system only."""
     targets = [c for c in hub.connections.values() if c.name in hub.policy(entity).create]
     counts = found.counts[entity] = Counts()
     apart = {id_ for id_, _ in found.states()}
@@ -241,7 +241,7 @@ def _survey(hub: Hub, entity: str, found: Reconciliation) -> None:
 
 
 def _open(hub: Hub, link: Link) -> bool:
-    """True if the link's record was compared: its connection and stream are configured."""
+    """Returns True if the link's record was compared: its stream is configured."""
     connection = hub.connections.get(link.connection)
     return connection is not None and link.stream in connection.channels
 
@@ -271,7 +271,7 @@ def _missing_in(
 
 
 def _explain(hub: Hub, found: Reconciliation) -> None:
-    """Gives the findings names, and the entries, reviews and conflicts that hold them."""
+    """Adds names to the findings, and the entries, reviews and conflicts that hold them."""
     findings: list[Difference | Missing] = [*found.different, *found.missing, *found.doubles]
     ids = {one.golden_id for one in findings}
     names: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What a reconciliation has found, counted by golden record: each counts once, in one column."""
+"""The findings of a reconciliation; each golden record counts once, in one column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mappings.canonical.values import Scalar
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field of one record that is not what the hub knows."""
+    """One field of one record that differs from the golden value."""
 
     entity: str
     golden_id: str
@@ -35,33 +35,33 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A record that is not where it should be."""
+    """A record that a system, or the hub, lacks."""
 
     entity: str
     title: str
-    #: Where it is missing; "hub" when the hub does not know a record of a system.
+    #: The system that lacks it; "hub" if the hub does not know a record of a system.
     connection: str
     key: str
     reason: str
-    #: Where it was found, when it is missing in the hub.
+    #: The system that has it, if the hub lacks it.
     source: str | None = None
     stream: str | None = None
     golden_id: str | None = None
-    #: Id of the quarantine entry that holds it, such as push-3; review-N: a person decides.
+    #: Id of the quarantine entry that holds it, such as push-3, or of a review, such as review-4.
     entry: str | None = None
 
 
 @dataclass
 class Counts:
-    """How many golden records (and records that the hub does not know) there are of each kind."""
+    """The number of golden records, and of records unknown to the hub, in each state."""
 
     #: In two systems or more, and equal in every mapped field.
     matched: int = 0
     different: int = 0
     missing: int = 0
-    #: Different or missing, because an entry of the quarantine or a review holds them.
+    #: Different or missing because a quarantine entry or a review holds them.
     held: int = 0
-    #: In one system, and not meant for another one.
+    #: In one system, and not wanted in another one.
     one_side: int = 0
 
 
@@ -69,11 +69,11 @@ class Counts:
 class Reconciliation:
     """What was compared and what was found."""
 
-    #: Entity -> what was counted.
+    #: Entity -> counts.
     counts: dict[str, Counts] = field(default_factory=dict)
     different: list[Difference] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
-    #: Secondary records, which the hub does not write to: to be merged in their system.
+    #: Secondary records, which the hub does not write to; they can be merged in their system.
     doubles: list[Missing] = field(default_factory=list)
 
     @property
@@ -88,17 +88,17 @@ class Reconciliation:
 
     @property
     def clean(self) -> bool:
-        """True if nothing is different and nothing missing."""
+        """True if nothing differs and nothing is missing."""
         return not self.different and not self.missing
 
     def named(self, names: Mapping[str, str]) -> None:
-        """Gives all findings about golden records their names: {golden id: name}."""
+        """Sets the titles of all findings from {golden id: name}."""
         self.different = [replace(d, title=names.get(d.golden_id, d.title)) for d in self.different]
         self.missing = [_named(one, names) for one in self.missing]
         self.doubles = [_named(one, names) for one in self.doubles]
 
     def held_by(self, entries: Mapping[tuple[str, ...], Entry]) -> None:
-        """Names the entry that holds a record: {(connection, golden id or stream, key): entry}."""
+        """Sets the entries that hold findings: {(connection, golden id or stream, key): entry}."""
         self.different = [
             replace(one, entry=held.id)
             if (held := _holding(entries, one.connection, one.golden_id, one.stream, one.key))
@@ -108,7 +108,7 @@ class Reconciliation:
         self.missing = [_held(one, entries) for one in self.missing]
 
     def add(self, entity: str, part: Reconciliation) -> None:
-        """Takes over what was found about an entity, and counts it."""
+        """Adds the findings about an entity, and counts them."""
         self.different += part.different
         self.missing += part.missing
         self.doubles += part.doubles
@@ -120,7 +120,7 @@ class Reconciliation:
             self.counts[entity] = counts
 
     def states(self) -> Iterator[tuple[str, str]]:
-        """Yields a record and what it is; the last word about a record counts."""
+        """Yields (record, state); the last state of a record counts."""
         for one in self.different:
             yield one.golden_id, "different"
         for gap in self.missing:
@@ -134,7 +134,7 @@ class Reconciliation:
 
 
 def _subject(gap: Missing) -> str:
-    """Returns what is missing: a golden record, or a record that the hub does not know."""
+    """Returns an id of the missing record, whether the hub knows it or not."""
     return gap.golden_id or f"{gap.source} {gap.stream} {gap.key}"
 
 

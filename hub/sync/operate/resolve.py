@@ -1,6 +1,6 @@
-"""What a person has decided: about values (conflicts) and about who is who (reviews).
+"""Applies a person's decisions about values (conflicts) and identity (reviews).
 
-One transaction each. The person's word is law: no policy is asked, and history says who it was.
+One transaction each. The decision overrides every policy, and history records who made it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from hub.sync.record_names import name_in_full
 from mappings.canonical.values import Field, Scalar
 from mappings.kit import convert, regional
 
-#: The origin of values that a person has decided here.
+#: The origin of values that a person has set here.
 PERSON = "person"
 
 
@@ -61,21 +61,22 @@ _READERS: dict[str, Callable[[Any], Scalar]] = {
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What became of a conflict."""
+    """The result of a resolved conflict."""
 
     number: int
     entity: str
     golden_id: str
-    #: Path -> value that holds now.
+    #: Path -> the value that holds from now on.
     values: Mapping[str, Scalar]
 
 
 def resolve_conflict(hub: Hub, number: int, take: str) -> Resolved:
-    """Takes the value of one side, for the field and for the unit it belongs to.
+    """Takes the value of one side, for the field and the unit it belongs to.
 
-    `take` is the name of a system, `hub` for the value that the hub holds, or `ours` or `theirs`.
-    The value becomes, or stays, the golden one, and is written to the others. Raises:
-    UnknownError, DecisionError.
+    `take` is the name of a system, `hub` for the value of the golden record, or `ours` or `theirs`.
+    The value becomes (or stays) the golden one and is written to the other systems.
+
+    Raises: UnknownError, DecisionError.
     """
     with hub.store.begin() as tx:
         case = _case(hub, tx, number)
@@ -102,7 +103,7 @@ def resolve_conflict(hub: Hub, number: int, take: str) -> Resolved:
 
 
 def resolve_with_value(hub: Hub, number: int, text: str) -> Resolved:
-    """Sets a third value, which all sides will get; an empty text means blank.
+    """Sets another value, which is written to all sides; an empty text means blank.
 
     Raises: UnknownError, DecisionError.
     """
@@ -120,7 +121,7 @@ def resolve_with_value(hub: Hub, number: int, text: str) -> Resolved:
 
 @dataclass
 class _Case:
-    """One conflict, with everything its end touches."""
+    """One conflict, with everything its resolution touches."""
 
     hub: Hub
     row: Conflict
@@ -128,25 +129,25 @@ class _Case:
     link: Link
     #: All links of the golden record.
     links: list[Link]
-    #: Who has set the value that the hub held when the conflict was decided.
+    #: The origin of the golden value when the conflict was resolved.
     holder: str
     consequences: ChangeSet
 
     @property
     def path(self) -> str:
-        """The field it is about."""
+        """The field in conflict."""
         return str(self.row.path)
 
     def take(self, path: str, value: Scalar, *, origin: str) -> None:
-        """The golden record takes a value."""
+        """Sets the golden value."""
         old = self.golden.values.get(path)
         self.consequences.set_values(self.golden, {path: value}, origin=origin, at=None)
         if value is None:
-            self.golden.values[path] = None  # decided, so that it is written everywhere
+            self.golden.values[path] = None  # a decided blank, which is written everywhere
         self._remember(Change(path, old, value, "taken", self._why(origin)), origin)
 
     def keep(self, path: str, theirs: Scalar, *, why: str) -> None:
-        """The golden record keeps its value, that of the other side is overruled."""
+        """Keeps the golden value and overrules that of the other side."""
         change = Change(path, theirs, self.golden.values.get(path), "superseded", self._why(why))
         self._remember(change, self.link.connection)
 
@@ -157,7 +158,7 @@ class _Case:
         self.consequences.history(self.golden.id, [change], connection=connection)
 
     def close(self, tx: Transaction, paths: list[str], *, resolution: str) -> None:
-        """Stores everything and ends the conflict; the others about these paths are compared."""
+        """Stores everything, closes the conflict and updates other conflicts about these paths."""
         assert self.link.id is not None
         now = self.consequences.now
         close_conflicts(tx, self.link.id, paths, resolution=resolution, now=now)
@@ -167,7 +168,7 @@ class _Case:
         self.consequences.store(tx)
 
     def _compare_others(self, tx: Transaction, paths: list[str]) -> None:
-        """Open conflicts of other connections about these paths: over, or about the new value."""
+        """Closes or updates open conflicts of other connections about these paths."""
         others = {link.id: link for link in self.links if link.id != self.link.id}
         for row in conflicts_of(tx, self.golden.id):
             link = others.get(row.link_id)
@@ -235,9 +236,9 @@ def _check_reference(tx: Transaction, path: str, declared: Field, target: str) -
 
 
 def decide_review(hub: Hub, number: int, decision: str) -> str:
-    """Says which golden record a record is, or that it is a new one; it is looked at again soon.
+    """Decides which golden record a record belongs to; its record is fetched again soon.
 
-    `decision` is `new`, or the id of a golden record, of which the beginning is enough. Returns the
+    `decision` is `new` or the id of a golden record, of which the beginning is enough. Returns the
     whole id, or `new`. Raises: UnknownError, DecisionError.
     """
     with hub.store.begin() as tx:
@@ -256,13 +257,13 @@ def decide_review(hub: Hub, number: int, decision: str) -> str:
 def _chosen(hub: Hub, tx: Transaction, review: Review, decision: str) -> str:
     fitting = [c for c in review.candidates if c.startswith(decision)]
     if len(fitting) > 1:
-        raise DecisionError(f"{decision!r} fits several candidates; write more of the id")
+        raise DecisionError(f"{decision!r} matches several candidates; write more of the id")
     golden_id = fitting[0] if fitting else decision
     golden = load_golden(tx, [golden_id]).get(golden_id)
     if golden is None or golden.entity != review.entity or golden.deleted_at is not None:
         raise UnknownError(
             f"there is no {review.entity} with the id {decision!r}; `tulay links review` shows"
-            " the candidates, and `new` makes a new one"
+            " the candidates, and `new` creates a new one"
         )
     linked = links_by_golden(tx, [golden_id], connection=review.connection)
     if any(link.gone_at is None for link in linked.get(golden_id, [])):
@@ -274,7 +275,7 @@ def _chosen(hub: Hub, tx: Transaction, review: Review, decision: str) -> str:
 
 
 def merge_by_hand(hub: Hub, entity: str, *, winner: str, loser: str) -> None:
-    """Makes two golden records one, because a person says so; `split` can undo it.
+    """Merges two golden records on a person's decision; `split` can undo it.
 
     Raises: DecisionError.
     """
@@ -288,8 +289,8 @@ def merge_by_hand(hub: Hub, entity: str, *, winner: str, loser: str) -> None:
             if one is None or one.entity != entity or one.merged_into or one.deleted_at:
                 name = golden_id if one is None else name_in_full(hub, tx, one)
                 raise DecisionError(f"{name} is not a living {entity}; see `tulay links list`")
-        then = ChangeSet(hub, hub.fresh_id(), hub.clock())
-        merge_golden(tx, loser, winner, changes=then, why=f"{DECIDED} that they are one")
-        then.store(tx)
+        changes = ChangeSet(hub, hub.fresh_id(), hub.clock())
+        merge_golden(tx, loser, winner, changes=changes, why=f"{DECIDED} that they are one")
+        changes.store(tx)
 
     hub.store.transact(work)

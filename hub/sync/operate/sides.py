@@ -1,6 +1,6 @@
-"""The two sides of a conflict by the names of their systems, as tulay.yaml has them.
+"""The two sides of a conflict, by the names of their systems in tulay.yaml.
 
-Pure. The store says `ours` (the hub's value, which some system or person has set) and `theirs`.
+Pure. The store says `ours` (the golden value, set by some system or person) and `theirs`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from mappings.canonical.values import Scalar
 
 Side = Literal["ours", "theirs"]
 
-#: The side of the hub's value when no other system is known to have set it.
+#: The name of the hub's side if no other system is known to have set its value.
 HUB = "hub"
 
 
 def holder_of(row: Conflict, golden: Golden) -> str:
-    """Returns who has set the value that the hub holds: a connection, a flow, a person, the hub."""
+    """Returns the origin of the hub's value: a connection, a flow, a person, or the hub."""
     entry = golden.origins.get(row.path)
     origin = str(entry[0]) if entry else golden.origin
     if origin == row.connection or golden.values.get(row.path) != row.ours:
@@ -30,12 +30,12 @@ def holder_of(row: Conflict, golden: Golden) -> str:
 
 
 def values_of(row: Conflict, golden: Golden) -> dict[str, Scalar]:
-    """Returns name of each side -> its value; the first one is what the hub holds."""
+    """Returns {name of the side: its value}; the first one is the hub's."""
     return {holder_of(row, golden): row.ours, row.connection: row.theirs}
 
 
 def decided_of(row: Conflict, golden: Golden) -> str | None:
-    """Returns how a conflict has ended: the name of the side that was taken, or another word."""
+    """Returns how a conflict ended: the name of the chosen side, or another resolution."""
     if row.resolution == "ours":
         return holder_of(row, golden)
     resolution: str | None = row.connection if row.resolution == "theirs" else None
@@ -43,9 +43,9 @@ def decided_of(row: Conflict, golden: Golden) -> str | None:
 
 
 def side_of(row: Conflict, golden: Golden, links: Iterable[Link], *, take: str) -> Side:
-    """Returns the side that a name means; `ours` and `theirs` are the old names of both.
+    """Returns the side that a name means; `ours` and `theirs` are accepted as old names.
 
-    A further system that shows the value of one side means that side. Raises: DecisionError.
+    Another system that shows the value of one side stands for that side. Raises: DecisionError.
     """
     values = values_of(row, golden)
     holder = holder_of(row, golden)

@@ -1,4 +1,4 @@
-"""Brings the states of documents forward in the remote system, transition by transition."""
+"""Moves the states of documents forward in the remote system, one transition at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hub.sync.push.verdict import failed
 
 
 def act(batch: Batch, channel: Channel, jobs: Sequence[Job]) -> None:
-    """Asks for the transitions that lead to the golden state, one step for all jobs at a time."""
+    """Requests the transitions that lead to the golden state, one step for all jobs at a time."""
     if channel.entity.states is None or not channel.mapping.actions or not jobs:
         return
     batch.refresh(jobs, channel)
@@ -51,6 +51,6 @@ def _next_action(channel: Channel, job: Job) -> Action | None:
     actions = route_actions(states, shown, goal, channel.mapping.actions)
     if not actions:
         return None
-    # What was typed and taken back left a newer version, and nothing that the link would note.
+    # An edit that was reverted leaves a newer version of the record, unknown to the link.
     known = job.record if job.record is not None and job.record.key == job.link.key else job.link
     return Action(job.link.key, actions[0], known.version)

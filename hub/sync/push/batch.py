@@ -1,7 +1,7 @@
-"""Pushes one batch: reads the truth, computes what is lacking, writes it, reads it back.
+"""Pushes one batch: reads the current state, computes what is missing, writes and reads back.
 
 The intention to create is durable before the network is touched, and a create whose outcome is
-unknown is probed before it is repeated. What becomes of each entry is decided on the way (see
+unknown is probed before it is repeated. The outcome of each entry is decided on the way (see
 verdict.py) and stored at the end, once for the whole batch.
 """
 
@@ -24,7 +24,7 @@ from hub.sync.storing import store_outcomes
 
 
 def push_batch(batch: Batch) -> None:
-    """Writes what is wanted; whatever happens, no entry is lost. Raises: ConnectorError."""
+    """Writes what is wanted; no entry is lost, whatever happens. Raises: ConnectorError."""
     try:
         prepare_once(batch.hub, batch.target)
         for channel, jobs in jobs_by_channel(batch).items():
@@ -40,7 +40,7 @@ def _push_portion(batch: Batch, channel: Channel, jobs: list[Job]) -> None:
     probe(batch, channel, [job for job in jobs if is_in_doubt(job, channel)])
     linked = [job for job in jobs if job.link is not None]
     read_before_write(batch, channel, linked)
-    # Merged or moved meanwhile: whatever the survivor lacks has an entry of its own.
+    # Merged or moved in the meantime: what the survivor lacks has its own outbox entry.
     lost = {job.entry.id for job in linked if job.link is None}
     jobs = [
         job
@@ -52,7 +52,7 @@ def _push_portion(batch: Batch, channel: Channel, jobs: list[Job]) -> None:
 
 
 def _give_back(batch: Batch, error: ConnectorError) -> None:
-    """The whole conversation failed: creates that were sent stay sent."""
+    """The conversation failed as a whole: creates in flight stay in flight."""
     if isinstance(recovery(error, attempts=0), Pause):
         pause_connection(batch.hub, batch.target.name, str(error))
     for entry in batch.open:
@@ -61,7 +61,7 @@ def _give_back(batch: Batch, error: ConnectorError) -> None:
 
 
 def _store(batch: Batch) -> None:
-    """Stores what has become of the entries, all in one transaction."""
+    """Stores the outcomes of the entries, all in one transaction."""
     verdicts = [(batch.entries[number], verdict) for number, verdict in batch.verdicts.items()]
     with batch.hub.store.begin() as tx:
         store_outcomes(

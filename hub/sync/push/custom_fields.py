@@ -1,4 +1,4 @@
-"""Makes sure that the fields exist which the hub writes: our own id, and what mappings add."""
+"""Creates the fields that the hub writes: the external id, and what mappings add."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hub.sync.context import Channel, Connection, Hub
 
 
 def needs(hub: Hub, connection: Connection) -> list[FieldNeed]:
-    """Returns the fields that the mappings want created, and those that carry our ids.
+    """Returns the fields that the mappings declare, and those that carry external ids.
 
-    A field that neither another connection nor a flow can fill is not created.
+    A field that neither another connection nor a flow can fill is left out.
     """
     found: dict[tuple[str, str], FieldNeed] = {}
     for channel in connection.channels.values():
@@ -43,9 +43,9 @@ def _can_be_filled(hub: Hub, channel: Channel, path: str) -> bool:
 
 
 def prepare_once(hub: Hub, connection: Connection) -> None:
-    """Creates missing fields before the first write, and again when the mappings want more.
+    """Creates missing fields before the first write, and again when the mappings declare more.
 
-    Raises: CredentialsError when the rights do not suffice, ContractError when it cannot be done.
+    Raises: CredentialsError if the rights do not suffice; ContractError if a field is impossible.
     """
     wanted = needs(hub, connection)
     mark = blake2b(repr(wanted).encode(), digest_size=16).hexdigest()

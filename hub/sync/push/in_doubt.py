@@ -1,7 +1,7 @@
-"""Creates whose outcome is unknown: they are looked for before they are repeated.
+"""Creates in doubt: they are probed before they are repeated.
 
-A probe asks for the hub's id; where none can be kept, what is new there is read, and the match
-rules must tell.
+A probe asks for the external id. Where none can be kept, the new records are read and the match
+rules decide.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from hub.sync.unfinished import any_quarantined
 
 
 def is_in_doubt(job: Job, channel: Channel) -> bool:
-    """Returns True if nobody knows what became of a create: a merge may have brought a link since.
+    """Returns True if the outcome of a create is unknown.
 
-    What keeps a hub id will tell by itself then, whenever it is read.
+    A merge may have brought a link in the meantime. Where external ids are kept, the record is
+    recognised whenever it is read, so such a link ends the doubt.
     """
     return job.entry.state == "in_flight" and (job.link is None or channel.facts.once is None)
 
 
 def probe(batch: Batch, channel: Channel, unknown: Sequence[Job]) -> None:
-    """Asks whether creates with an unknown outcome have happened, before any is repeated."""
+    """Finds out whether creates with an unknown outcome have happened, before any is repeated."""
     if not unknown:
         return
     if channel.facts.once is None:
@@ -60,15 +61,18 @@ def probe(batch: Batch, channel: Channel, unknown: Sequence[Job]) -> None:
         keys = [record.key for record in made.values()]
         linked = links_by_key(tx, channel.connection, channel.stream, keys)
     for job in found:
-        # What was merged has no link of its own any more: its record is the survivor's.
+        # A merged golden record has no link any more: its record belongs to the survivor.
         merged = job.golden.merged_into is not None and made[job.golden.id].key in linked
         if job.link is None and not merged:
-            reason = f"it is in {channel.stream}, but cannot be taken in yet; see its letter"
+            reason = (
+                f"it is in {channel.stream}, but cannot be read yet;"
+                " see its quarantine entry (`tulay errors`)"
+            )
             batch.decide(job.entry, postponed(job.entry.attempts, reason, state=None))
 
 
 def _recognise(batch: Batch, channel: Channel, unknown: Sequence[Job]) -> None:
-    """Reads what is new there: where no hub id can be kept, the match rules must tell."""
+    """Reads new records and lets the match rules decide where no external id can be kept."""
     with batch.hub.store.read() as tx:
         since = stream_state(tx, channel.connection, channel.stream).cursor
     for page in channel.connector.pages(channel.stream, since):
@@ -79,40 +83,40 @@ def _recognise(batch: Batch, channel: Channel, unknown: Sequence[Job]) -> None:
     for job in unknown:
         known, attempts = fingerprints(channel.entity, job.golden.values), job.entry.attempts
         if job.link is None and hidden:
-            # One of those that cannot be taken in yet may be what we have made.
-            reason = f"records of {channel.stream} are set aside; one of them may be this one"
+            # One of the quarantined records may be the one that was created.
+            reason = f"records of {channel.stream} are quarantined; one of them may be this one"
             batch.decide(job.entry, postponed(attempts, reason, state=None))
         elif job.link is None and not any(one.strong for one in known):
             reason = (
-                f"nobody can tell whether it was created in {channel.connection}: look there,"
-                " then link it or replay this letter"
+                f"the outcome of its creation in {channel.connection} is unknown: look there,"
+                " then link it, or retry this entry with `tulay errors retry`"
             )
             batch.decide(job.entry, held_in_doubt(attempts, reason))
 
 
 def not_to_create(tx: Transaction, channel: Channel, golden_ids: Sequence[str]) -> dict[str, str]:
-    """Returns golden id -> why not to create it: it has a remote record by now, or may have.
+    """Returns {golden id: reason} of records that must not be created: they exist, or may.
 
-    Nobody recognises one of them before the transaction ends.
+    No other process can recognise one of them before the transaction ends.
     """
     if not golden_ids:
         return {}
     lock_identities(tx, channel.entity.name)
     merged = in_doubt.creates_of_merged(tx, channel.connection, channel.entity.name)
     into = merges.survivors(tx, merged).values() if merged else ()
-    why = "whether what was merged into it has been created is looked at first"
+    why = "a create of a record that was merged into it is still in doubt"
     found = dict.fromkeys(into, why)
     links = links_by_golden(tx, golden_ids, connection=channel.connection)
     for golden_id, known in links.items():
         if primary_link(known, channel) is not None:
-            found[golden_id] = "was found there just before"
+            found[golden_id] = "was found there just now"
     return found
 
 
 def _ours_of(tx: Transaction, channel: Channel, made: Mapping[str, Record]) -> dict[str, str]:
-    """Returns key -> golden id of what a probe found, without what has become another's record.
+    """Returns {key: golden id} of what a probe found, without records of other golden records.
 
-    A record that was created for one golden record and merged there lives on as that of another.
+    After a merge, a record that was created for one golden record may belong to another one.
     """
     keys = [record.key for record in made.values()]
     links = links_by_key(tx, channel.connection, channel.stream, keys)

@@ -1,4 +1,4 @@
-"""The work of a push: one job for each leased entry, and the batch in which they are decided."""
+"""The work of a push: one job for each leased entry, and the batch that collects outcomes."""
 
 from __future__ import annotations
 
@@ -36,42 +36,42 @@ class Job:
 
     @property
     def is_alive(self) -> bool:
-        """True if there is anything to write: what is new must not be deleted or merged."""
+        """True if there is anything to write: a new record must be neither deleted nor merged."""
         golden = self.golden
         return golden.merged_into is None and (self.link is not None or golden.deleted_at is None)
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """The leased entries of one entity: open until a verdict says why they are given back."""
+    """The leased entries of one entity, each open until there is a verdict on it."""
 
     hub: Hub
     target: Connection
     tally: Tally
     entries: Mapping[int, OutboxEntry]
     verdicts: dict[int, Verdict] = field(default_factory=dict)
-    #: Entries that were marked as sent, and whose system said that nothing has happened.
+    #: Entries that were marked in flight, and that the system reports as not done.
     not_sent: set[int] = field(default_factory=set)
 
     def decide(self, entry: OutboxEntry, verdict: Verdict) -> None:
-        """The entry is given back; this batch is done with it."""
+        """Records the verdict on an entry; this batch is done with it."""
         self.verdicts[entry.id] = verdict
         if verdict.state == "held":
             self.tally.seen += 1
             self.tally.quarantined += 1
 
     def is_open(self, entry: OutboxEntry) -> bool:
-        """Returns True if nothing has been decided about the entry yet."""
+        """Returns True if there is no verdict on the entry yet."""
         return entry.id not in self.verdicts
 
     @property
     def open(self) -> list[OutboxEntry]:
-        """The entries that are written, or found to need nothing, when the batch ends."""
+        """The entries that are written, or need nothing, when the batch ends."""
         return [entry for entry in self.entries.values() if entry.id not in self.verdicts]
 
     @property
     def explained(self) -> list[str]:
-        """The golden records of stuck entries, where flows say elsewhere why they are stuck."""
+        """The golden records of stuck entries whose reason is reported by flows."""
         return [
             self.entries[number].golden_id
             for number, verdict in self.verdicts.items()
@@ -79,7 +79,7 @@ class Batch:
         ]
 
     def refresh(self, jobs: Iterable[Job], channel: Channel) -> None:
-        """Loads golden records and links again after something was taken in."""
+        """Reloads golden records and links after something was ingested."""
         jobs = list(jobs)
         ids = [job.golden.id for job in jobs]
         with self.hub.store.read() as tx:
@@ -97,7 +97,7 @@ class Batch:
         origin: Origin,
         written: Mapping[str, WrittenValues] | None = None,
     ) -> None:
-        """Takes in what was read on the way, in a transaction of its own."""
+        """Ingests what was read on the way, in its own transaction."""
         now = self.hub.clock()
 
         def work(tx: Transaction) -> None:
@@ -108,7 +108,7 @@ class Batch:
 
 
 def note_records(jobs: Sequence[Job], found: Sequence[Record]) -> None:
-    """Notes the records of jobs as they are by now."""
+    """Updates the records of jobs to their current state."""
     by_key = {record.key: record for record in found}
     for job in jobs:
         keys = (job.outcome and job.outcome.key, job.link and job.link.key)

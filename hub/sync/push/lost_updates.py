@@ -1,8 +1,8 @@
-"""Values that a write of ours replaced before anybody had read them: kept, or taken after all.
+"""Edits that a write of the hub replaced before they were read: kept in history, or taken.
 
-Systems without optimistic locks tell them only afterwards (`lock: told`). The policy of the field
-decides as if both sides had changed it, which they have; a person is not asked any more, because
-the record shows our value by now.
+Systems without optimistic locks report them afterwards (`lock: told`). The policy of the field
+decides as if both sides had changed it, which is the case. No conflict is opened, because the
+record already shows the hub's value.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mappings.kit.mapping import declared_path
 
 
 def keep_lost_updates(hub: Hub, channel: Channel, jobs: Sequence[Job], *, run: str) -> None:
-    """Notes in history what these writes replaced; where the connection wins, takes it."""
+    """Records in history what these writes replaced; takes it where the connection wins."""
     typed = {job.golden.id: found for job in jobs if (found := _typed(channel, job))}
     if typed:
         hub.store.transact(lambda tx: _store(hub, tx, channel, typed, run=run))
@@ -31,14 +31,14 @@ def keep_lost_updates(hub: Hub, channel: Channel, jobs: Sequence[Job], *, run: s
 
 def _typed(channel: Channel, job: Job) -> Values:
     """Returns the canonical values that a job's write replaced unread."""
-    told = None if job.outcome is None else job.outcome.overwritten
-    if not told or job.record is None:
+    replaced = None if job.outcome is None else job.outcome.overwritten
+    if not replaced or job.record is None:
         return {}
     try:
         before = channel.mapping.read(job.record.payload)
-        typed = channel.mapping.read(_over(job.record.payload, told))
+        typed = channel.mapping.read(_over(job.record.payload, replaced))
     except LensError:
-        return {}  # it could not have been taken in either: its own letter would say so
+        return {}  # an unreadable record; its quarantine entry reports it
     references = channel.mapping.references
     return {
         path: value
@@ -81,10 +81,10 @@ def _store(
         for path, value in typed[golden.id].items():
             ours = golden.values.get(path)
             if path in taken:
-                notes.append(Change(path, ours, value, "taken", f"both: {here}"))
-                notes.append(Change(path, ours, value, "superseded", f"both: {here}"))
+                notes.append(Change(path, ours, value, "taken", f"on_conflict: {here}"))
+                notes.append(Change(path, ours, value, "superseded", f"on_conflict: {here}"))
             else:
-                why = f"typed in {here} in the moment of the hub's own write (lock: told)"
+                why = f"typed in {here} at the moment of the hub's own write (lock: told)"
                 notes.append(Change(path, value, ours, "superseded", why))
         changes.history(golden.id, notes, connection=here)
         if taken:

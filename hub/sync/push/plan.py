@@ -26,10 +26,10 @@ from mappings.kit.mapping import declared_path
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """It cannot be written yet, for a reason a person understands."""
+    """The record cannot be written yet, for a reason that a person understands."""
 
     reason: str
-    #: The golden record whose change will let it go on.
+    #: The golden record on whose change it is retried.
     waits_for: str | None = None
     #: A code of hub.model.causes.
     cause: Literal["missing_parent", "missing_field", "under_review", "possible_duplicate"] = (
@@ -37,14 +37,14 @@ class Waiting:
     )
 
 
-#: What becomes of a job: a write, a wait, a value without translation, or nothing to do.
+#: The plan for a job: a write, a wait, a value without translation, or nothing to do.
 Plan = Write | Waiting | LensError | None
 
 
 def plan(
     hub: Hub, tx: Transaction, channel: Channel, jobs: Sequence[Job]
 ) -> list[tuple[Job, Plan]]:
-    """Returns what to do for each job; sets the values that are written."""
+    """Returns the plan for each job, and sets the values to be written."""
     linked = [job.link.id for job in jobs if job.link is not None and job.link.id is not None]
     conflicts = open_paths(tx, linked) if linked else {}
     unclear = _unclear(tx, channel, [job for job in jobs if job.link is None])
@@ -56,10 +56,10 @@ def plan(
 
 
 def _unclear(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str, Waiting]:
-    """Returns golden id -> why it is not created: it may be there, as a record not taken in yet."""
+    """Returns {golden id: reason} of records that may already exist there, unread."""
     if not new:
         return {}
-    # Whoever is quarantined there and recognised for certain is not made a second time.
+    # A quarantined record with a strong match must not be created a second time.
     prints = {
         job.golden.id: certain_prints(channel.entity, job.golden.values)
         for job in new
@@ -68,8 +68,8 @@ def _unclear(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str,
     found = unidentified(tx, channel, (value for values in prints.values() for value in values))
     waiting = {
         golden_id: Waiting(
-            f"is {channel.stream} {found.keys[value]} in {channel.connection}, as it seems, which"
-            " cannot be taken in yet: see `tulay errors` and `tulay links review`",
+            f"seems to be {channel.stream} {found.keys[value]} in {channel.connection}, which"
+            " cannot be read yet: see `tulay errors` and `tulay links review`",
             golden_id,
             "possible_duplicate",
         )
@@ -77,7 +77,7 @@ def _unclear(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str,
         for value in values
         if value in found.keys
     }
-    # A record that perhaps exists there is not created before a person has decided.
+    # A record that may exist there is not created before a person has decided.
     for job in new:
         review = found.reviews.get(job.golden.id)
         if review is not None:
@@ -93,12 +93,12 @@ def _unclear(tx: Transaction, channel: Channel, new: Sequence[Job]) -> dict[str,
 def _lacking(
     hub: Hub, channel: Channel, job: Job, conflicts: Mapping[int, frozenset[str]]
 ) -> Waiting | None:
-    """Sets the values a job has to write; says what a new record lacks."""
+    """Sets the values that a job has to write; returns what a new record still lacks."""
     mapping, golden = channel.mapping, job.golden
     if job.link is None:
         missing = _missing(channel, golden)
         if is_early(hub, channel, golden):
-            return None  # when its owner fills it, a new entry comes by itself
+            return None  # when its owner fills it, a new outbox entry follows
         if missing:
             name = in_full(channel.entity, mapping.describe(golden.values))
             return Waiting(
@@ -119,7 +119,7 @@ def _lacking(
 
 
 def is_early(hub: Hub, channel: Channel, golden: Golden) -> bool:
-    """Says whether a record lacks what only others can fill, such as a number given later."""
+    """Returns True if a record lacks what only other systems fill, such as a number given later."""
     missing = _missing(channel, golden)
     return bool(missing) and not _ours_to_fill(hub, channel, golden, missing)
 
@@ -129,16 +129,16 @@ def _missing(channel: Channel, golden: Golden) -> list[str]:
 
 
 def _ours_to_fill(hub: Hub, channel: Channel, golden: Golden, missing: Sequence[str]) -> bool:
-    """Says whether the people of this connection could fill what is missing."""
+    """Returns True if users of this connection may fill what is missing."""
     policy = hub.policy(golden.entity)
     return any(policy.of(path).may_set(channel.connection) for path in missing)
 
 
 @dataclass(frozen=True, slots=True)
 class _Targets:
-    """What the values of a batch refer to, by golden id."""
+    """The records that the values of a batch refer to, by golden id."""
 
-    #: The remote key, of those that have a record there.
+    #: The key of those that have a record in the target.
     keys: Mapping[str, str]
     #: Those whose record was deleted there.
     gone: frozenset[str]
@@ -160,7 +160,7 @@ def _targets(hub: Hub, tx: Transaction, channel: Channel, jobs: Sequence[Job]) -
         return _Targets(keys, frozenset(), {})
     gone = gone_there(tx, channel.connection, missing)
     golden = load_golden(tx, missing - gone)
-    absent = dict.fromkeys(missing - gone, "refers to something that does not exist any more")
+    absent = dict.fromkeys(missing - gone, "refers to a record that no longer exists")
     for one, name in full_names(hub, tx, golden.values()).items():
         absent[one] = f"{name} is not in {channel.connection}: create it there, or link it"
     return _Targets(keys, frozenset(gone), absent)
@@ -169,7 +169,7 @@ def _targets(hub: Hub, tx: Transaction, channel: Channel, jobs: Sequence[Job]) -
 def _write(channel: Channel, job: Job, targets: _Targets) -> Plan:
     if job.link is not None:
         if job.record is None or job.link.gone_at is not None or job.golden.merged_into:
-            return None  # gone meanwhile: deletes stay deleted
+            return None  # gone in the meantime: deletes stay deleted
         if job.golden.deleted_at is not None:
             return Delete(job.link.key, job.record.version) if channel.facts.delete else None
     if not job.values:
@@ -183,7 +183,7 @@ def _write(channel: Channel, job: Job, targets: _Targets) -> Plan:
             outside[path] = targets.keys[str(value)]
         elif str(value) in targets.absent:
             return Waiting(targets.absent[str(value)], str(value))
-        # What was deleted there cannot be referred to; the rest is written all the same.
+        # A reference to a deleted record is left out; the other values are written.
     job.values = {path: job.values[path] for path in outside}
     current = None if job.record is None else job.record.payload
     try:
@@ -200,7 +200,7 @@ def _addressed(job: Job, payload: Payload) -> Write | None:
 
 
 def _filled(values: Mapping[str, Scalar], path: str) -> bool:
-    """Says whether a path is filled; a branch or list is when anything in it is."""
+    """Returns True if a path has a value; a branch or list has one if any path below it does."""
     if values.get(path) is not None:
         return True
     return any(p.startswith((f"{path}.", f"{path}[")) and v is not None for p, v in values.items())

@@ -1,4 +1,4 @@
-"""The writes of a portion: what is lacking, within the change limit; the other jobs are decided."""
+"""The writes of a portion, within the change limit; jobs without a write get a verdict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mappings.kit.errors import LensError
 
 
 def planned_writes(batch: Batch, channel: Channel, jobs: Sequence[Job]) -> list[tuple[Job, Write]]:
-    """Returns what to write; the other jobs wait, are quarantined, or need nothing."""
+    """Returns the writes; the other jobs wait, are quarantined, or need nothing."""
     return _within_limit(batch, channel, _planned(batch, channel, jobs))
 
 
@@ -44,7 +44,7 @@ def _planned(batch: Batch, channel: Channel, jobs: Sequence[Job]) -> list[tuple[
 def _within_limit(
     batch: Batch, channel: Channel, writes: list[tuple[Job, Write]]
 ) -> list[tuple[Job, Write]]:
-    """Returns the writes without deletions that are so many that a person must look first."""
+    """Returns the writes without deletions that exceed the change limit."""
     deletes = {job.entry.id: write.key for job, write in writes if isinstance(write, Delete)}
     reason = hold_deletions(batch.hub, channel, list(deletes.values())) if deletes else None
     if reason is None:

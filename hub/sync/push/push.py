@@ -1,6 +1,6 @@
-"""Tells a connection what it lacks: leases outbox entries, a batch at a time, until none is due.
+"""Writes to a connection what it lacks: leases outbox entries in batches until none is due.
 
-What to write is computed when it is written; see batch.py.
+The values are computed when they are written; see batch.py.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from hub.sync.progress import Progress, Silence
 from hub.sync.push.batch import push_batch
 from hub.sync.push.job import Batch
 
-#: Entries of one lease; a connector's batch may be smaller.
+#: Number of entries per lease; a connector's batch may be smaller.
 _BATCH = 100
-#: A push may make so many entries more due than three times those that were when it began.
+#: A push processes up to three times the entries that are due at its start, plus these.
 _MORE = 1000
 
 
 def push(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tally:
     """Writes what is wanted in a connection until nothing is due.
 
-    When writing makes more and more due, as with a system that never shows what it was told, it
-    ends all the same: the next push goes on.
+    If writing makes ever more entries due, as with a system that never shows what was written, the
+    push ends at a bound; the next one continues.
 
-    Raises: ConnectorError when the system does not answer; every entry is kept.
+    Raises: ConnectorError if the system does not answer; every entry is kept.
     """
     target = hub.connection(connection)
     tally = Tally(hub.fresh_id(), "push", connection, "", hub.clock())

@@ -1,4 +1,4 @@
-"""Which entries of a batch can be worked on: those with a record, and those that may get one."""
+"""Selects the entries of a batch that have a record to write to, or may create one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hub.sync.push.job import Batch, Job
 
 
 def jobs_by_channel(batch: Batch) -> dict[Channel, list[Job]]:
-    """Sorts the entries that can be worked on; the others are complete as they are."""
+    """Groups the selected entries by channel; the others need no write and are complete."""
     ids = [entry.golden_id for entry in batch.entries.values()]
     with batch.hub.store.read() as tx:
         golden = load_golden(tx, ids)
@@ -35,7 +35,7 @@ def _is_concerned(batch: Batch, channel: Channel, job: Job, known: Sequence[Link
     """Returns True if there is a record to write to, or one may be created."""
     if job.link is not None:
         return job.link.gone_at is None
-    # One that was sent may exist in the remote system, whatever became of the golden record since.
+    # A create in flight may have happened, whatever became of the golden record since.
     alive = job.golden.deleted_at is None or job.entry.state == "in_flight"
     there = any(link.stream == channel.stream and link.gone_at is None for link in known)
     policy = batch.hub.policy(channel.entity.name)

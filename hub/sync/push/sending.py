@@ -1,7 +1,7 @@
-"""Sends writes: the intention is durable before, and what was written is read back after.
+"""Sends writes: the intention is stored before, and what was written is read back after.
 
-Link and read-back are stored in one transaction. An answer that is lost leaves the intention, which
-in_doubt.py looks for.
+Link and read-back are stored in one transaction. If an answer is lost, the intention remains, and
+in_doubt.py probes for it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Planned = tuple[Job, Write]
 
 
 def write(batch: Batch, channel: Channel, writes: Sequence[Planned]) -> None:
-    """Writes, reads back, and decides what becomes of each entry."""
+    """Writes, reads back, and decides the outcome of each entry."""
     writes = intend(batch, channel, writes)
     if not writes:
         return
     try:
         outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
-    except RateLimitedError:  # the system said that none has happened
+    except RateLimitedError:  # the system refused all of them
         batch.not_sent |= {job.entry.id for job, write in writes if _is_marked(write)}
         raise
     for (job, _), outcome in zip(writes, outcomes, strict=True):
@@ -53,7 +53,7 @@ def _is_marked(write: Write) -> bool:
 
 
 def intend(batch: Batch, channel: Channel, writes: Sequence[Planned]) -> list[Planned]:
-    """Stores the intention; returns the writes without creates of what was met meanwhile."""
+    """Stores the intention; returns the writes without creates of records found meanwhile."""
     if not writes:
         return []
     creates = {job.entry.id: job for job, write in writes if isinstance(write, Create)}
@@ -75,9 +75,9 @@ def intend(batch: Batch, channel: Channel, writes: Sequence[Planned]) -> list[Pl
 
 @dataclass(slots=True)
 class _Answers:
-    """What the answers to writes say, and what they leave to be read."""
+    """The answers to writes, and what remains to be read."""
 
-    #: Key -> what was written there.
+    #: Key -> what was written to it.
     written: dict[str, WrittenValues] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     merges: list[Merge] = field(default_factory=list)
@@ -105,11 +105,11 @@ def _answers(writes: Sequence[Planned]) -> _Answers:
 
 
 def read_back(batch: Batch, channel: Channel, writes: Sequence[Planned]) -> None:
-    """Agrees on what was written, as the system shows it."""
+    """Marks the written values as agreed, as the system shows them."""
     found, written = _answers(writes), [job for job, _ in writes]
     if found.unread:
         _read_rest(channel, found)
-    # Before what was written is agreed on: after a crash in between it is at least history.
+    # Before the written values are agreed: after a crash in between, history has the lost ones.
     keep_lost_updates(batch.hub, channel, written, run=batch.tally.id)
     note_records(written, found.records)
     if found.records or found.gone or found.merges:

@@ -1,6 +1,6 @@
-"""What becomes of an outbox entry that was not written: pure decisions, stored by batch.py.
+"""Verdicts on outbox entries that were not written: pure decisions, stored by batch.py.
 
-The error tells what to do next (hub.model.recovery); nothing here asks a store or a system.
+The error determines the next step (hub.model.recovery); no store and no system is asked.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from connectors.kit.errors import RateLimitedError, RecordMissingError, Unavaila
 from hub.model.causes import Cause, cause_of
 from hub.model.recovery import Quarantine, Refresh, Retry, pause, recovery
 
-#: due: again by itself; waiting: for something that can be named; held: for a change or a person.
+#: due: retried automatically; waiting: for a known cause; held: for a change or a person.
 State = Literal["due", "waiting", "held"]
 
-#: After so many stale answers in a row somebody else keeps writing: a person should look.
+#: Stale answers in a row after which another writer is assumed and a person should look.
 _MOST_REFRESHES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why an entry is given back, and when it is tried again."""
+    """Why an entry was not written, and when it is retried."""
 
     reason: str
-    #: None: as it is stored, because its create may have happened.
+    #: None: unchanged, because its create may have happened.
     state: State | None
     after: timedelta
     cause: Cause = Cause.FAILED
-    #: The class of the error, when there was one.
+    #: The class of the error, if there was one.
     error: str | None = None
-    #: The golden record whose change will let it go on.
+    #: The golden record on whose change it is retried.
     waits_for: str | None = None
 
 
@@ -46,7 +46,7 @@ def postponed(
 ) -> Verdict:
     """Returns the verdict on an entry that cannot be written yet.
 
-    >>> postponed(1, "its parent is not there", state="waiting").after
+    >>> postponed(1, "its parent is missing", state="waiting").after
     datetime.timedelta(seconds=10)
     """
     return Verdict(reason, state, pause(attempts), cause, waits_for=waits_for)
@@ -60,12 +60,12 @@ def quarantined(
 
 
 def held_in_doubt(attempts: int, reason: str) -> Verdict:
-    """Quarantines a create of which only a person can tell whether it has happened."""
+    """Quarantines a create whose outcome only a person can find out."""
     return quarantined(attempts, reason, cause=Cause.IN_DOUBT)
 
 
 def failed(attempts: int, error: Exception, *, state: State | None) -> Verdict:
-    """Returns the verdict after an error; `state` is what the entry is when it is tried again.
+    """Returns the verdict after an error; `state` is the state in which the entry is retried.
 
     >>> failed(0, UnavailableError("down"), state=None)
     Verdict(reason='down', state=None, after=datetime.timedelta(seconds=5), \
@@ -86,7 +86,7 @@ cause=<Cause.FAILED: 'failed'>, error='UnavailableError', waits_for=None)
 
 
 def of_outcome(attempts: int, write: Write, outcome: Outcome | None) -> Verdict | None:
-    """Returns the verdict on an entry whose write was answered; None: it is written.
+    """Returns the verdict on an entry whose write was answered; None if it was written.
 
     >>> of_outcome(0, Create("1", {}), Outcome(error=UnavailableError("?"))).state is None
     True
@@ -94,13 +94,13 @@ def of_outcome(attempts: int, write: Write, outcome: Outcome | None) -> Verdict 
     error = None if outcome is None else outcome.error
     if error is None or (isinstance(write, Delete) and isinstance(error, RecordMissingError)):
         return None
-    # A create that may have happened stays as it is stored: it is probed first.
+    # A create that may have happened keeps its state: it is probed first.
     happened_not = isinstance(error, RateLimitedError) or not isinstance(write, Create)
     return failed(attempts, error, state="due" if happened_not else None)
 
 
 def has_not_happened(outcome: Outcome | None) -> bool:
-    """Returns True if the system said that a write has not happened."""
+    """Returns True if the system reported that a write has not happened."""
     error = None if outcome is None else outcome.error
     in_doubt = isinstance(error, UnavailableError) and not isinstance(error, RateLimitedError)
     return error is not None and not in_doubt

@@ -84,7 +84,7 @@ def test_explain_names_origin_policy_and_loser(clash: Any) -> None:
     found = clash.json("explain", "company", "acme.example")
     name = next(v for v in found["values"] if v["path"] == "name")
     assert name["value"] == row["ours"]
-    assert name["policy"] == "owner: any; both: ask; first: ask"
+    assert name["policy"] == "owner: any; on_conflict: ask; on_first_match: ask"
     place = next(p for p in found["places"] if p["connection"] == row["connection"])
     assert [gap["conflict"] for gap in place["gaps"]] == [1]
     text = "\n".join(clash.lines("explain", "company", "acme.example"))
@@ -101,11 +101,11 @@ def test_explain_helps_to_find_the_record(agreed: Any) -> None:
     assert "did you mean name?" in wrong
     agreed.crm.create("companies", name="ACME Holding", domain="acme-holding.example")
     agreed.run("sync", "--once")
-    assert "2 records fit 'acme'" in agreed.run(
+    assert "2 records match 'acme'" in agreed.run(
         "explain", "company", "acme.", code=None
     ).output or (agreed.json("explain", "company", "acme.example")["title"] == "ACME")
     assert agreed.json("explain", "company", "acme")["title"] == "ACME"
-    assert "2 records fit 'cme'" in agreed.run("explain", "company", "cme", code=2).stderr
+    assert "2 records match 'cme'" in agreed.run("explain", "company", "cme", code=2).stderr
 
 
 def test_links_show_who_belongs_together(agreed: Any) -> None:

@@ -73,7 +73,7 @@ def test_a_value_comes_from_where_it_was_typed(firm: Firm) -> None:
     assert (value(found, "name").origin, value(found, "phone").origin) == ("crm", "erp")
     assert value(found, "phone").at >= value(found, "name").at
     assert value(found, "owner").policy == "owner: crm"
-    assert value(found, "phone").policy == "owner: any; both: latest; first: crm"
+    assert value(found, "phone").policy == "owner: any; on_conflict: latest; on_first_match: crm"
     assert [v.path for v in found.values] == ["name", "domain", "phone", "owner"]
 
 
