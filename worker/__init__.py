@@ -1,1 +1,1 @@
-"""KEEP TIME: what runs when. The only package that knows rq and redis."""
+"""Keeps time: what runs when. The only package that imports rq and redis."""

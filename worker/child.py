@@ -13,14 +13,14 @@ log = logging.getLogger("tulay.serve")
 
 
 def main() -> None:
-    """Runs the child that the command line names, until it or its parent is ended."""
+    """Runs the child named on the command line, until it or its parent is ended."""
     name, path = sys.argv[1:]
     log_to_stderr()
     end_with_parent()
     try:
         CHILDREN[name](load_settings(path))
     except Exception as error:
-        # One line for people, as the command line does it; mistakes of ours with their traceback.
+        # One line for people, as on the command line; programming errors with their traceback.
         code = code_of(error)
         log.error("%s: %s", name, message_of(error), exc_info=error if code == BUG else None)
         sys.exit(code)

@@ -1,4 +1,4 @@
-"""The commands that keep things running: serve, web, worker, scheduler."""
+"""The commands of long-running processes: serve, web, worker, scheduler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker import rehearse_command
 
 
 def _service() -> ModuleType:
-    """Loads rq, the web server and what else only these commands need."""
+    """Imports rq, the web server and whatever else only these commands need."""
     from worker import service
 
     service.log_to_stderr()
@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--burst", help="End when nothing is left to do.")
         ] = False,
     ) -> None:
-        """Run a worker. With redis_url it takes jobs of the scheduler, else it finds its own."""
+        """Run a worker. With redis_url it takes the scheduler's jobs, else it finds its own."""
         _service().run_worker(session(ctx).settings(), burst=burst)
 
     @command(app)

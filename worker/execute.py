@@ -1,4 +1,4 @@
-"""Does one piece of work in a process that may be told to stop, and keeps its leases meanwhile."""
+"""Runs one piece of work in a process that may be told to stop, and renews its leases."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ log = logging.getLogger("tulay.worker")
 
 
 class Stopping:
-    """Progress that nobody looks at, and that ends the work between two pages or batches."""
+    """Progress that is not shown, and that ends the work between two pages or batches."""
 
     def __init__(self, stop: Event) -> None:
         self._stop = stop
 
     def start(self, name: str, total: int | None) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
     def advance(self, name: str, count: int) -> None:
-        """Raises: StoppedError when the process shall end."""
+        """Raises: StoppedError when the process is told to end."""
         if self._stop.is_set():
-            log.info("%s: stopped; the next worker goes on", name)
+            log.info("%s: stopped; the next worker continues", name)
             raise StoppedError(name)
 
     def done(self, name: str) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
 
-#: Work that this process could not give back, because the database did not answer: who, what.
+#: (worker, work) that this process could not release, because the database did not answer.
 _owed: list[tuple[str, Work]] = []
 
 
 def perform(hub: Hub, work: Work, stop: Event) -> bool:
-    """Does a piece of work unless another process has it; returns True if it ended well.
+    """Runs a piece of work unless another process has it; returns True if it succeeded.
 
-    What goes wrong is logged and tried again after a growing pause; the database knows when.
+    Failures are logged and retried after a growing pause, which is stored in the database.
     """
     try:
         done = attempt(hub, work, Stopping(stop))
     except DBAPIError as error:
-        # Our leases stay ours as long as we live: they must be given back as soon as it can be.
+        # Leases of a living process are renewed, so the work must be released as soon as possible.
         _owed.append((hub.worker, work))
         log.warning("%s: %s", work.name, trouble(error))
         return False
@@ -62,13 +62,13 @@ def perform(hub: Hub, work: Work, stop: Event) -> bool:
 
 
 def finish_interrupted_runs(hub: Hub) -> None:
-    """Gives back the work that could not be given back when it broke off."""
+    """Releases interrupted work that could not be released before."""
     for worker, work in [debt for debt in _owed if debt[0] == hub.worker]:
-        break_off(hub, work, "the database did not answer; the next run goes on from there")
+        break_off(hub, work, "the database did not answer; the next run continues from there")
         _owed.remove((worker, work))
 
 
 def keep_leases(hub: Hub) -> None:
-    """Prolongs the leases of this process."""
+    """Renews the leases of this process."""
     with hub.store.begin() as tx:
         leases.renew(tx, hub.worker, now=hub.clock())

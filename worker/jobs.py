@@ -1,4 +1,4 @@
-"""What rq calls: names in, nothing out. The hub is opened once per process, by worker.remote."""
+"""The job that rq runs: names in, nothing out. worker.remote opens the hub once per process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from worker.execute import perform
 
 @dataclass
 class JobContext:
-    """What the jobs of this process work with."""
+    """The context of the jobs in this process."""
 
     hub: Hub | None = None
     stop: Event | None = None
-    #: Told when work has ended well: there may be more.
+    #: Called when work has succeeded, because it may have made more work due.
     ended: Callable[[], None] = lambda: None
 
 
@@ -26,15 +26,15 @@ job_context = JobContext()
 
 
 class WorkFailedError(Exception):
-    """A job met a mistake of ours. Its words go to Redis: they have no customer data."""
+    """A job met a programming error. Its text goes to Redis, so that it has no customer data."""
 
 
 def run(kind: str, connection: str, stream: str, slow: bool = False) -> None:
-    """Does one piece of work; when somebody else has it, nothing."""
+    """Runs one piece of work, unless another process has it."""
     if job_context.hub is None or job_context.stop is None:
         raise RuntimeError("jobs run in `tulay worker`, which opens the hub; start that")
     try:
         if perform(job_context.hub, Work(kind, connection, stream, slow), job_context.stop):
             job_context.ended()
-    except Exception as error:  # noqa: BLE001 - raised again, without its words
+    except Exception as error:  # noqa: BLE001 - raised again, without its text
         raise WorkFailedError(redacted(error)) from None

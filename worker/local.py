@@ -1,4 +1,4 @@
-"""Work without Redis: one loop finds what is due, a thread for each lane does it."""
+"""Work without Redis: one loop finds what is due, one thread per lane runs it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from worker.queues import LANES, lane_of
 
 log = logging.getLogger("tulay.worker")
 
-#: Seconds between two looks at what is due when nothing ends, and the least between any two.
+#: Seconds between two checks for work if nothing ends, and the minimum between any two.
 TICK, BREATH = 1.0, 0.1
-#: Seconds between two prolongations of leases.
+#: Seconds between two renewals of leases.
 HEARTBEAT = 20.0
-#: Seconds until a database that did not answer is asked again.
+#: Seconds until a database that did not answer is tried again.
 PAUSE = 5.0
-#: Seconds that pages and batches may take to come to an end.
+#: Seconds that pages and batches may take to finish.
 GRACE = 20.0
 
 
 class Lanes:
-    """Threads that do work; the same work is never in two of them."""
+    """Threads that run work; the same work is never in two of them."""
 
     def __init__(self, hub: Hub, stop: Event) -> None:
         self._hub = hub
@@ -38,7 +38,7 @@ class Lanes:
         self._queues: dict[str, SimpleQueue[Work]] = {lane.name: SimpleQueue() for lane in LANES}
         self._names: set[str] = set()
         self._lock = Lock()
-        #: Set when work has ended: it may have made more.
+        #: Set when work has ended, because it may have made more work due.
         self.ended = Event()
         self._threads = [
             Thread(target=self._run, args=(name,), name=f"tulay-{name}", daemon=True)
@@ -48,7 +48,7 @@ class Lanes:
             thread.start()
 
     def offer(self, works: Iterable[Work]) -> None:
-        """Queues work that is not queued or being done."""
+        """Queues work that is neither queued nor running."""
         for work in works:
             with self._lock:
                 if work.name in self._names:
@@ -58,12 +58,12 @@ class Lanes:
 
     @property
     def idle(self) -> bool:
-        """Says whether nothing is queued or being done."""
+        """True if nothing is queued or running."""
         with self._lock:
             return not self._names
 
     def join(self, seconds: float) -> bool:
-        """Waits for the threads to end; says whether all did."""
+        """Waits for the threads to end; returns True if all did."""
         until = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(timeout=max(0.0, until - time.monotonic()))
@@ -78,7 +78,7 @@ class Lanes:
             try:
                 perform(self._hub, work, self._stop)
             except Exception:
-                log.exception("%s: this is a mistake in Tulay or a connector", work.name)
+                log.exception("%s: this is a bug in Tulay or a connector", work.name)
             finally:
                 with self._lock:
                     self._names.discard(work.name)
@@ -86,9 +86,9 @@ class Lanes:
 
 
 def loop(hub: Hub, rhythm: Rhythm, stop: Event, *, burst: bool = False) -> bool:
-    """Does what is due until told to stop (`burst`: until nothing is due); says if all came home.
+    """Runs what is due until told to stop (`burst`: until nothing is due).
 
-    When it says no, some work still goes on: the process should end at once.
+    Returns False if some work is still running, in which case the process should end at once.
     """
     lanes, due = Lanes(hub, stop), BySchedule(rhythm)
     beat = 0.0
@@ -111,12 +111,12 @@ def loop(hub: Hub, rhythm: Rhythm, stop: Event, *, burst: bool = False) -> bool:
     if home:
         give_back(hub)
     else:
-        log.warning("some work did not come to an end; the next worker takes it over")
+        log.warning("some work has not finished; the next worker takes it over")
     return home
 
 
 def _rest(lanes: Lanes, stop: Event, seconds: float) -> None:
-    """Waits so long, or until work has ended, or until told to stop."""
+    """Waits for a number of seconds, until work has ended, or until told to stop."""
     until = time.monotonic() + seconds
     while not stop.wait(min(BREATH, seconds)):
         if lanes.ended.is_set() or time.monotonic() >= until:

@@ -1,4 +1,4 @@
-"""The queues of rq: names, order and time limits. They carry names of work; losing them is fine."""
+"""The queues of rq: names, order and time limits. They carry names of work and may be lost."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hub.sync.due import Work
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Work of one kind of haste. In one process, each lane has a thread of its own."""
+    """Work of one urgency. In one process, each lane has its own thread."""
 
     name: str
-    #: Seconds after which a job is broken off; what it has stored stays.
+    #: Seconds after which a job is interrupted; what it has stored remains.
     timeout: int
 
 
-#: In the order in which a worker empties them: people wait for the first, nobody for the last.
+#: In the order in which a worker empties them, from the most to the least urgent.
 LANES = (Lane("live", 15 * 60), Lane("pull", 60 * 60), Lane("bulk", 12 * 60 * 60))
 
 #: Kind of work -> lane.
@@ -40,18 +40,18 @@ def lane_of(work: Work) -> str:
     return "bulk" if work.slow else _LANE_OF[work.kind]
 
 
-#: What the names of our queues begin with; a rehearsal takes names of its own.
+#: Prefix of the queue names; a rehearsal uses its own.
 _OURS = "tulay"
 _names = {"prefix": _OURS}
 
 
 def call_queues(prefix: str) -> None:
-    """Gives the queues of this process other names."""
+    """Sets the prefix of the queues of this process."""
     _names["prefix"] = prefix
 
 
 def worker_name(name: str) -> str:
-    """Returns the name of an rq worker: it tells those with other queues apart.
+    """Returns the name of an rq worker, with the prefix of its queues unless that is the default.
 
     >>> worker_name("host-12")
     'host-12'
@@ -61,21 +61,21 @@ def worker_name(name: str) -> str:
 
 
 def connect(url: str) -> Any:
-    """Opens Redis. No call waits for ever."""
+    """Opens Redis with time-outs, so that no call waits for ever."""
     return Redis.from_url(
         url, socket_connect_timeout=5, socket_keepalive=True, health_check_interval=30
     )
 
 
 def tell(redis: Any) -> None:
-    """Tells the scheduler that work has ended, which may have made more. Losing it is fine."""
+    """Notifies the scheduler that work has ended. A lost notification is harmless."""
     with redis.pipeline() as pipe:
         pipe.lpush(_news(), "1").ltrim(_news(), 0, 0).expire(_news(), 60)
         pipe.execute()
 
 
 def listen(redis: Any, seconds: float) -> None:
-    """Waits until somebody tells, but not longer than so many seconds."""
+    """Waits for a notification, at most for a number of seconds."""
     redis.blpop([_news()], timeout=seconds)
 
 
@@ -84,20 +84,20 @@ def _news() -> str:
 
 
 def sweep_up(redis: Any, prefix: str) -> None:
-    """Deletes everything that queues of this name, and their killed workers, have left in Redis."""
+    """Deletes everything that queues with this prefix and their killed workers left in Redis."""
     for names in ("rq:workers", "rq:queues"):
         for name in redis.smembers(names):
             if prefix in name.decode():
                 redis.srem(names, name)
-    # Keys of workers, queues and jobs have it in their names: what a killed worker has left, or
-    # what a living one wrote of a job after a flush, is often not whole enough to be asked.
+    # Keys of workers, queues and jobs contain the prefix. What a killed worker left, or a living
+    # one wrote about a job after a flush, is often incomplete, so rq's own functions do not work.
     for key in redis.scan_iter(f"rq:*{prefix}*"):
         redis.delete(key)
     redis.delete(f"{prefix}-news")
 
 
 def queue(lane: Lane, redis: Any) -> Queue:
-    """Returns a queue. Its jobs are JSON, never pickles, which could be any code."""
+    """Returns a queue. Its jobs are JSON, never pickles, which could run arbitrary code."""
     return Queue(
         f"{_names['prefix']}-{lane.name}",
         connection=redis,

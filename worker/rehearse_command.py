@@ -1,4 +1,4 @@
-"""`tulay rehearse`: a working day between stand-ins, with faults, and a certificate at its end."""
+"""`tulay rehearse`: a simulated working day on emulators, with faults, ending in a certificate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hub.cli.session import Session, command, session
 from hub.cli.termination import on_sigterm
 from hub.simulation.certificate import PROMISES, Certificate
 
-#: Where addresses keep passwords: before the last @ of the place, or among the options.
+#: Where addresses hold passwords: before the last @ of the authority, or in the query.
 _IN_PLACE = re.compile(r"^([^/?#]*://[^:/?#@]*:).*(@[^@]*)$", re.DOTALL)
 _IN_QUERY = re.compile(r"([?&](?:ssl)?pass(?:word)?=)[^&#]*", re.IGNORECASE)
 
@@ -27,15 +27,15 @@ def register(app: typer.Typer) -> None:
     @command(app)
     def rehearse(
         ctx: typer.Context,
-        seed: Annotated[int, typer.Option("--seed", help="Another figure, another day.")] = 1,
+        seed: Annotated[int, typer.Option("--seed", help="Another number, another day.")] = 1,
         changes: Annotated[
-            int, typer.Option("--changes", min=1, help="What people do in that day.")
+            int, typer.Option("--changes", min=1, help="Number of edits that people make.")
         ] = 1000,
         faults: Annotated[
             str,
             typer.Option(
                 "--faults",
-                help="all, none, or names, with chances if you like: all,down:0.2,skew:0.",
+                help="all, none, or names, optionally with chances: all,down:0.2,skew:0.",
             ),
         ] = "all",
         chances: Annotated[str | None, typer.Option("--vices", hidden=True)] = None,
@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
                 "--workers",
                 min=0,
                 max=64,
-                help="Real processes; 0 or 1: one process on a clock of its own, repeatable.",
+                help="Real processes; 0 or 1: one process with a simulated clock, repeatable.",
             ),
         ] = None,
         database: Annotated[
@@ -53,26 +53,26 @@ def register(app: typer.Typer) -> None:
             typer.Option(
                 "--database",
                 metavar="URL",
-                help="A server on which a scratch database is made; default: that of tulay.yaml.",
+                help="A server for a temporary database; default: that of tulay.yaml.",
             ),
         ] = None,
         redis_url: Annotated[
             str | None,
-            typer.Option("--redis-url", metavar="URL", help="Redis, for queues of its own."),
+            typer.Option("--redis-url", metavar="URL", help="Redis, for separate queues."),
         ] = None,
         html: Annotated[
             Path | None, typer.Option("--html", metavar="FILE", help="Write a report with charts.")
         ] = None,
     ) -> None:
-        """Rehearse a working day between stand-ins of your systems, with faults and kills.
+        """Rehearse a working day on emulators of your systems, with faults and kills.
 
-        Neither your systems nor your database nor your queues are touched. Exit code 1 when a
-        promise is broken, with the shortest history that shows it.
+        Your systems, your database and your queues are not touched. Exit code 1 if a promise is
+        broken, with the shortest history that shows it.
         """
-        # As Ctrl-C does: the scratch database and the processes must not outlive the command.
+        # Like Ctrl-C: the temporary database and the processes must not outlive the command.
         if chances is not None:
-            # Not on stdout: with --json there is one document.
-            typer.echo("--vices is called --faults now; it goes with the next release", err=True)
+            # Not on stdout, where --json prints a single document.
+            typer.echo("--vices is now --faults; the old name ends with the next release", err=True)
             faults = chances
         with on_sigterm():
             certificate = _run(
@@ -94,7 +94,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _run(current: Session, *, seed: int, changes: int, faults: str, **places: Any) -> Certificate:
-    # Slow to import; no other command should pay for it.
+    # Imported late, because it is slow and no other command needs it.
     from hub.simulation.faults import chosen
     from hub.simulation.perform import SimulationSpec
     from hub.simulation.run import rehearse as alone
@@ -133,7 +133,7 @@ def _run(current: Session, *, seed: int, changes: int, faults: str, **places: An
 def places_of(
     *, workers: int | None, database: str | None, redis_url: str | None
 ) -> tuple[str, ...]:
-    """Returns the words of the command that say where, as they were given; passwords left out.
+    """Returns the options of the command for its servers, without passwords.
 
     >>> places_of(workers=4, database="postgresql://me:secret@db/test", redis_url=None)
     ('--workers', '4', '--database', 'postgresql://me:PASSWORD@db/test')
@@ -145,7 +145,7 @@ def places_of(
 
 
 def without_password(url: str) -> str:
-    """Returns an address with a word in the place of its passwords.
+    """Returns an address with its passwords replaced.
 
     >>> without_password("redis://:a%40b@cache:6379/1?password=x"), without_password("sqlite:///x")
     ('redis://:PASSWORD@cache:6379/1?password=PASSWORD', 'sqlite:///x')
@@ -163,8 +163,8 @@ def show(screen: Screen, certificate: Certificate) -> None:
     screen.table(("promise", "state", "meaning"), rows, empty="")
     for name, found in certificate.broken.items():
         screen.say(f"{name} {PROMISES[name]}: broken {len(found)} times", "bold red")
-        for what in found[:5]:
-            screen.say(f"  {what}")
+        for finding in found[:5]:
+            screen.say(f"  {finding}")
     if certificate.story:
         screen.say("the shortest history that shows it:")
         for line in certificate.story:

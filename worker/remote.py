@@ -1,4 +1,4 @@
-"""Work over rq: a scheduler tells what is due, workers on any host do it. Redis may be flushed."""
+"""Work over rq: a scheduler queues what is due, workers on any host do it. Redis may be flushed."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from worker.signals import NUMBERS, Stop
 
 log = logging.getLogger("tulay.worker")
 
-#: Seconds between two looks at what is due when nothing ends, and the least between any two.
+#: Seconds between two checks for work if nothing ends, and the minimum between any two.
 TICK, BREATH = 1.0, 0.1
-#: Seconds between two signs of life.
+#: Seconds between two heartbeats.
 HEARTBEAT = 20
-#: Seconds until somebody who did not answer is asked again.
+#: Seconds until a server that did not answer is tried again.
 PAUSE = 5.0
 _GRACE = 20
 _ENTRY = f"{run.__module__}.{run.__name__}"
 
 
 def enqueue(works: Sequence[Work], redis: Any) -> int:
-    """Queues work that is not queued yet; returns how much. Twice is harmless."""
+    """Queues work that is not queued yet; returns its number. Queueing twice is harmless."""
     queues = {lane.name: queue(lane, redis) for lane in LANES}
     queued = {job_id.partition("-")[0] for q in queues.values() for job_id in q.job_ids}
     added = 0
@@ -53,7 +53,7 @@ def enqueue(works: Sequence[Work], redis: Any) -> int:
         lane.enqueue(
             run,
             args=(work.kind, work.connection, work.stream, work.slow),
-            # Whose it is stands in its name: see `sweep_up`.
+            # The name of the queue is part of the id: see `sweep_up`.
             job_id=f"{mark}-{lane.name}-{uuid.uuid4().hex[:8]}",
             result_ttl=0,
             failure_ttl=3600,
@@ -64,9 +64,9 @@ def enqueue(works: Sequence[Work], redis: Any) -> int:
 
 
 def schedule(hub: Hub, rhythm: Rhythm, redis_url: str, stop: Event) -> None:
-    """Queues what is due until told to stop. Redis away: it goes on when it is back."""
+    """Queues what is due until told to stop. If Redis is unavailable, it waits and continues."""
     redis, due = connect(redis_url), BySchedule(rhythm)
-    # Blocks for a moment without news: told to stop meanwhile, it ends after that.
+    # `listen` blocks for a moment without news; a stop in the meantime takes effect after that.
     while not stop.wait(min(BREATH, TICK)):
         try:
             listen(redis, TICK)
@@ -82,25 +82,25 @@ def schedule(hub: Hub, rhythm: Rhythm, redis_url: str, stop: Event) -> None:
 
 
 class LeasedWorker(SimpleWorker):
-    """Works in this process, so that the hub stays open; stops between two pages."""
+    """Runs jobs in this process, so that the hub stays open; stops between two pages."""
 
-    #: Seconds between two attempts to reach Redis: it comes back suddenly.
+    #: Seconds between two attempts to reach Redis: rq would let them grow.
     max_connection_wait_time = 5.0
     stopping: Stop
-    #: Between two jobs nothing is lost when we are interrupted.
+    #: True between two jobs, where an interruption loses nothing.
     idle = False
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Ends the current job at its next page or batch, then the worker; asks Redis nothing."""
+        """Ends the current job at its next page or batch, then the worker; does not call Redis."""
         self.stopping.tell(signum)
         self._stop_requested = True
-        # Inside logging it would be swallowed, with a traceback: `heartbeat` sees to it then.
+        # Raised inside logging, it would be swallowed with a traceback; then `heartbeat` raises it.
         if self.idle and not _is_logging(frame):
             raise StopRequested
 
     def heartbeat(self, *args: Any, **options: Any) -> None:
-        """Tells Redis that we live. Raises: StopRequested between two jobs, when told to stop."""
-        # The thread that beats calls it as well, and must not end.
+        """Sends a heartbeat. Raises: StopRequested between two jobs, if told to stop."""
+        # The heartbeat thread calls this as well, and must not end.
         if self.idle and self._stop_requested and current_thread() is main_thread():
             raise StopRequested
         super().heartbeat(*args, **options)
@@ -122,33 +122,33 @@ class LeasedWorker(SimpleWorker):
             self.idle = False
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Does our own jobs only: a stranger in Redis must not choose what runs here."""
+        """Runs Tulay's own job only: other users of Redis must not choose what runs here."""
         if job.func_name != _ENTRY:
-            log.error("refused a job that is not Tulay's; see who else writes to this Redis")
+            log.error("refused a job that is not Tulay's; check who else writes to this Redis")
             job.delete()
             return
         super().execute_job(job, queue)
 
     def subscribe(self) -> None:
-        """Takes no commands from Redis: signals end us."""
+        """Does nothing: commands from Redis are not accepted, signals end the worker."""
 
     def unsubscribe(self) -> None:
-        """There is nothing to end."""
+        """Does nothing."""
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """Shows mistakes; that Redis was flushed or away when a job was ticked off is none."""
+        """Reports programming errors; a lost or unreachable Redis at the end of a job is none."""
         if isinstance(exc_info[1], RedisError | InvalidJobOperation | NoSuchJobError):
             log.warning("a job has ended, but Redis does not know it any more")
         else:
             super().handle_exception(job, *exc_info)
 
     def get_heartbeat_ttl(self, job: Job) -> int:
-        """A sign of life comes every HEARTBEAT seconds: Redis need not believe in us longer."""
+        """Returns the seconds until Redis forgets the worker without a heartbeat."""
         return HEARTBEAT * 4
 
 
 def _is_logging(frame: FrameType | None) -> bool:
-    """Says whether a line of a log is just being written."""
+    """Returns True if a log line is being written in this frame."""
     while frame is not None:
         if frame.f_globals.get("__name__") == "logging":
             return True
@@ -157,7 +157,7 @@ def _is_logging(frame: FrameType | None) -> bool:
 
 
 class _InOneLine(logging.Filter):
-    """Redis away is no mistake of ours: one line says it, not fifty."""
+    """Shortens errors of Redis to one line: they are no programming errors."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Shortens the record."""
@@ -172,9 +172,9 @@ _in_one_line = _InOneLine()
 
 
 def work(hub: Hub, redis_url: str, stop: Stop, *, burst: bool = False) -> None:
-    """Does queued work until told to stop (`burst`: until nothing is queued).
+    """Runs queued work until told to stop (`burst`: until nothing is queued).
 
-    rq gives up when Redis goes away; we come back when Redis does.
+    rq gives up when Redis becomes unavailable; then a new worker starts when it is back.
     """
     logging.getLogger("rq.worker").addFilter(_in_one_line)
     redis = connect(redis_url)
@@ -199,14 +199,14 @@ def _tell(redis: Any) -> None:
     try:
         tell(redis)
     except RedisError as error:
-        log.info("the scheduler will look by itself: %s", type(error).__name__)
+        log.info("could not notify the scheduler, which checks by itself: %s", type(error).__name__)
 
 
 def _work(hub: Hub, redis: Any, stop: Stop, *, burst: bool) -> None:
-    """The life of one rq worker."""
+    """Runs one rq worker from start to end."""
     worker = LeasedWorker(
         [queue(lane, redis) for lane in LANES],
-        # Worker names must be unique; ours says who holds our leases.
+        # Names of rq workers must be unique; ours starts with the holder of the leases.
         name=worker_name(hub.worker.replace(":", "-") + f"-{uuid.uuid4().hex[:4]}"),
         connection=redis,
         serializer=JSONSerializer,
@@ -223,7 +223,7 @@ def _work(hub: Hub, redis: Any, stop: Stop, *, burst: bool) -> None:
 
 
 def _beat(hub: Hub, worker: LeasedWorker, ended: Event, stop: Event) -> None:
-    """Keeps leases and tells Redis that we live; when told to stop, ends us in bounded time."""
+    """Renews leases and sends heartbeats; after a stop, ends the process in bounded time."""
     seconds, late = 0, 0
     while not ended.wait(1.0):
         seconds += 1
@@ -234,11 +234,11 @@ def _beat(hub: Hub, worker: LeasedWorker, ended: Event, stop: Event) -> None:
                 keep_leases(hub)
                 worker.heartbeat(HEARTBEAT * 4)
         except DBAPIError as error:
-            log.warning("no sign of life: %s", trouble(error))
+            log.warning("no heartbeat: %s", trouble(error))
         except RedisError as error:
-            log.warning("no sign of life: Redis does not answer: %s", type(error).__name__)
+            log.warning("no heartbeat: Redis does not answer: %s", type(error).__name__)
         if late > _GRACE:
-            # Its leases are freed by whoever sees that this process is gone.
-            log.warning("the current work does not come to an end; leaving it to the next worker")
+            # Its leases are released by the next process that notices its death.
+            log.warning("the current work does not finish; leaving it to the next worker")
             logging.shutdown()
             os._exit(0)

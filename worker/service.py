@@ -1,4 +1,4 @@
-"""The processes of `tulay serve`, `web`, `worker` and `scheduler`, from settings to the end."""
+"""The processes of `tulay serve`, `web`, `worker` and `scheduler`, from settings to their end."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from worker.supervise import supervise
 
 log = logging.getLogger("tulay.serve")
 
-#: Proxies whose word about the sender's address is taken.
+#: Proxies whose header with the sender's address is trusted.
 _PROXIES = frozenset({"127.0.0.1", "::1"})
 
 
 def serve(settings: Settings) -> None:
     """Runs everything in one process tree until SIGTERM or SIGINT; ends within a minute."""
     names = ["web", "worker"] if settings.redis_url is None else ["web", "worker", "scheduler"]
-    # -P: a folder called `worker` where the command is given must not be taken for this package.
+    # -P: a folder called `worker` in the current directory must not shadow this package.
     entry = [sys.executable, "-P", "-m", "worker.child"]
-    places = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     with Stop() as stop:
         supervise({name: [*entry, name, str(settings.path)] for name in names}, stop)
 
 
 def web(settings: Settings) -> None:
-    """Takes webhooks in until SIGTERM or SIGINT; needs neither Redis nor the systems."""
+    """Receives webhooks until SIGTERM or SIGINT; needs neither Redis nor the systems."""
     with _hub(settings) as hub:
         calling = (name for name, c in settings.connections.items() if c.manifest.webhooks)
         receivers = ReceiverConfig(
@@ -62,7 +62,7 @@ def web(settings: Settings) -> None:
             lifespan="off",
             timeout_graceful_shutdown=10,
         )
-        # uvicorn ends in order and then repeats the signal it was ended by: it finds our handler.
+        # uvicorn ends in order and then raises its signal again, which our handler catches.
         with Stop(), _listening(settings):
             uvicorn.Server(config).run()
         log.info("the receivers have ended")
@@ -70,7 +70,7 @@ def web(settings: Settings) -> None:
 
 @contextmanager
 def _listening(settings: Settings) -> Iterator[None]:
-    """Says what to do when nobody can listen, as uvicorn does not. Raises: SettingsError."""
+    """Explains that the port is in use, which uvicorn does not. Raises: SettingsError."""
     try:
         yield
     except SystemExit as error:
@@ -82,7 +82,7 @@ def _listening(settings: Settings) -> Iterator[None]:
 
 
 def run_worker(settings: Settings, burst: bool = False) -> None:
-    """Does what is due until SIGTERM or SIGINT (`burst`: until nothing is); over Redis if set."""
+    """Runs what is due until SIGTERM or SIGINT (`burst`: until nothing is), over Redis if set."""
     with _hub(settings) as hub:
         with Stop() as stop:
             if settings.redis_url is not None:
@@ -115,10 +115,10 @@ def _hub(settings: Settings) -> Iterator[Hub]:
 
 
 def end_with_parent() -> None:
-    """Ends this process in order when the one that holds its standard input has died."""
+    """Ends this process in order when the holder of its standard input has died."""
 
     def wait() -> None:
-        # Not sys.stdin: a thread that waits in it cannot be left alone when the process ends.
+        # Not sys.stdin: a thread that waits in it would block the end of the process.
         while os.read(0, 1024):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
@@ -131,12 +131,12 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
-    # Their lines are one per request or job; ours say the same in our words.
+    # These loggers write a line per request or job; ours report the same.
     for name in ("httpx", "httpcore", "rq.worker", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-#: What a child process can be.
+#: The kinds of child processes.
 CHILDREN: dict[str, Callable[[Settings], None]] = {
     "web": web,
     "worker": run_worker,

@@ -9,15 +9,15 @@ from threading import Event, Thread
 from types import FrameType
 from typing import Any, Self
 
-#: What tells a process to end.
+#: The signals that end a process.
 NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop(Event):
-    """An event that says that the process shall end; signals set it while it is entered.
+    """An event that tells the process to end; signals set it within the `with` block.
 
-    A handler must not set an event itself: it would wait for a lock that the very thread which it
-    interrupts may hold, in `wait`, and the process would hang for ever. A put never waits.
+    A handler must not set an event itself: it would wait for a lock that the interrupted thread may
+    hold in `wait`, and the process would hang for ever. Putting into a SimpleQueue never waits.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Stop(Event):
         self._setter.join()
 
     def tell(self, signum: int, _: FrameType | None = None) -> None:
-        """Handles a signal; waits for nothing. The second one ends the process at once."""
+        """Handles a signal without waiting. The second one ends the process at once."""
         if self._signalled:
             os._exit(128 + signum)
         self._signalled = True

@@ -1,7 +1,7 @@
-"""A rehearsal with real processes: scheduler and workers between stand-ins, killed at random.
+"""A rehearsal with real processes: a scheduler and workers on emulators, killed at random.
 
-People type in this process, as fast as the hub can read. Queues have names of their own, the
-database is a scratch one, and every process that was started is ended.
+People type in this process, as fast as the hub can read. Queues have a separate prefix, the
+database is temporary, and all started processes are ended.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ from hub.store.streams import all_streams, save_stream, stream_state
 from worker.queues import call_queues, connect, sweep_up
 from worker.supervise import Child
 
-#: Seconds between two reads of a stream, between two sweeps, between two kills.
+#: Intervals between reads of a stream and between sweeps; seconds between kills, from and to.
 _PULL, _SWEEP, _KILL = "1s", "60s", (4.0, 12.0)
-#: Fewest and most steps of one burst: a small day is no series of waits for the next reading.
+#: Minimum and maximum number of steps per burst, so that a small day does not only wait for reads.
 _BURST = (25, 500)
-#: Bursts that people may be ahead of the hub's reading; wishes that may be due.
+#: Bursts that people may be ahead of the hub; number of entries that may be due.
 _AHEAD, _DUE = 3, 4000
-#: Seconds in which the hub must have done all that is due after people have gone home.
+#: Seconds in which the hub must finish all work after people have stopped typing.
 _PATIENCE = 300.0
-#: Words by which a process says in its log that it met a defect.
-_DEFECT = "this is a mistake in Tulay"
+#: How a process reports a programming error in its log.
+_DEFECT = "this is a bug in Tulay"
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Company:
     folder: Path
     sidecar: Path
     workers: int
-    #: What the names of its queues begin with, when it has some.
+    #: Prefix of its queues; empty without Redis.
     queues: str
     redis_url: str | None
     children: list[Child] = field(default_factory=list)
@@ -72,31 +72,31 @@ class Company:
     def __post_init__(self) -> None:
         names = [f"worker {n + 1}" for n in range(self.workers)]
         names += [] if self.redis_url is None else ["scheduler"]
-        # -P: a folder called `worker` where the command is given must not be taken for this one.
+        # -P: a folder called `worker` in the current directory must not shadow this package.
         entry = [sys.executable, "-P", "-m", "worker.simulation", str(self.sidecar)]
         self.children = [Child(name, [*entry, name.split()[0]]) for name in names]
 
     def watch(self) -> None:
-        """Starts who does not run; those that were killed come back at once."""
+        """Starts processes that do not run; killed ones restart at once."""
         for child in self.children:
             child.deaths = 0
             child.watch(time.monotonic())
 
     def kill_one(self, chance: random.Random) -> str:
-        """Kills one of them without warning."""
+        """Kills a random process without warning."""
         child = chance.choice(self.children)
         child.tell(signal.SIGKILL)
         return child.name
 
     def forget(self) -> None:
-        """Lets Redis forget everything that it holds of this rehearsal."""
+        """Deletes everything of this rehearsal from Redis."""
         if self.redis_url is not None:
             redis = connect(self.redis_url)
             sweep_up(redis, self.queues)
             redis.close()
 
     def end(self) -> None:
-        """Ends all of them, in order where that is possible."""
+        """Ends all processes, in order if possible."""
         for child in self.children:
             child.tell(signal.SIGTERM)
         until = time.monotonic() + 40
@@ -106,7 +106,7 @@ class Company:
                 child.wait(5)
 
     def defects(self) -> list[str]:
-        """Returns what the processes have said about defects."""
+        """Returns the programming errors that the processes have logged."""
         log = self.folder / "log"
         lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
         return [line for line in lines if _DEFECT in line]
@@ -120,10 +120,10 @@ def rehearse(
     redis_url: str | None,
     advance: Callable[[int], None] = lambda _count: None,
 ) -> Certificate:
-    """Plays an order with real processes and returns its certificate."""
+    """Runs a simulation with real processes and returns its certificate."""
     environment()
     order = order.without(ALONE if redis_url else ALONE | TOGETHER)
-    # That processes end is what this is about.
+    # Processes are meant to end here.
     logging.getLogger("tulay.serve").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
         folder = Path(name)
@@ -170,7 +170,7 @@ def rehearse(
 
 @contextmanager
 def _queues(redis_url: str | None) -> Iterator[str]:
-    """Gives a name for queues that nobody else has, and empties them at the end."""
+    """Yields an unused prefix for queues, and deletes them at the end."""
     prefix = f"tulay-rehearsal-{uuid.uuid4().hex[:8]}"
     try:
         yield prefix
@@ -207,7 +207,7 @@ def _perform(
 
 @dataclass
 class _Sweeper:
-    """Lets the processes sweep a stream now, and waits until they have, or have paused."""
+    """Makes the processes sweep a stream now, and waits until they have swept or paused it."""
 
     play: Play
     company: Company
@@ -228,7 +228,7 @@ class _Sweeper:
 
 @dataclass
 class _Day:
-    """People type, somebody watches, somebody kills."""
+    """The working day: people type, results are checked, processes are killed."""
 
     order: SimulationSpec
     play: Play
@@ -237,7 +237,7 @@ class _Day:
     advance: Callable[[int], None]
 
     def work(self) -> None:
-        """Ends when as much was done as was ordered."""
+        """Ends when the requested number of changes was made."""
         chance = random.Random(f"{self.order.seed} processes")  # noqa: S311 - repeatable
         steps = self.day.steps()
         size = max(_BURST[0], min(self.order.changes // 40, _BURST[1]))
@@ -272,7 +272,7 @@ class _Day:
         self.play.decide()
 
     def _too_far_ahead(self, typed: deque[datetime]) -> bool:
-        """Says whether the hub has not read what was typed some bursts ago, or has much to do."""
+        """Returns True if the hub has not read earlier bursts yet, or has too much work due."""
         with self.play.stage.store.read() as tx:
             read = [state.read_at for state in all_streams(tx).values()]
             if len(typed) == _AHEAD and any(at is None or at < typed[0] for at in read):
@@ -281,7 +281,7 @@ class _Day:
 
 
 def _wait_for_quiet(play: Play, company: Company) -> None:
-    """Gives the processes time to do what is due; what they leave, the last rounds will show."""
+    """Gives the processes time to do what is due; the last rounds show what they leave."""
     until = time.monotonic() + _PATIENCE
     home = play.stage.clock()
     while time.monotonic() < until:
@@ -297,7 +297,7 @@ def _wait_for_quiet(play: Play, company: Company) -> None:
 
 
 def _free_leases(play: Play) -> None:
-    """Nobody is left who could hold one."""
+    """Releases all leases: no process is left that could hold one."""
     hub = play.stage.hub
     with hub.store.begin() as tx:
         for holder in leases.holders(tx):
@@ -305,7 +305,7 @@ def _free_leases(play: Play) -> None:
 
 
 def settings_of(sidecar: Mapping[str, Any]) -> Settings:
-    """Returns the settings of a process: the user's, with stand-ins in the place of all systems."""
+    """Returns the settings of a process: the user's, with emulators in place of all systems."""
     settings = load_settings(sidecar["config"], rehearsal=True)
     redis_url = sidecar["redis_url"]
     connections = {
@@ -319,7 +319,7 @@ def settings_of(sidecar: Mapping[str, Any]) -> Settings:
                     "page": sidecar["page"],
                 },
             ),
-            # Nobody's limit is at stake; how much of it was used is said in the certificate.
+            # No real limit applies; the certificate reports the calls made.
             budget=BudgetSettings(requests=1_000_000, per_seconds=1.0),
         )
         for name, one in settings.connections.items()
@@ -347,7 +347,7 @@ def main() -> None:
 
 
 def environment() -> None:
-    """Lets child processes find these packages wherever the command is given."""
+    """Lets child processes import these packages from any directory."""
     places = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
 

@@ -1,4 +1,4 @@
-"""Keeps child processes running: a dead one is started again, after a pause that grows."""
+"""Keeps child processes running: a dead one is restarted after a growing pause."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from threading import Event
 
 log = logging.getLogger("tulay.serve")
 
-#: Seconds after which a child that runs counts as well, and that children may take to end.
+#: Seconds after which a running child counts as healthy, and that children may take to end.
 _WELL = 60.0
 GRACE = 30.0
 
 
 def restart_pause(failures: int) -> float:
-    """Returns the seconds before a process that died so often in a row is started again.
+    """Returns the seconds before a process that died a number of times in a row is restarted.
 
     >>> [restart_pause(n) for n in (1, 2, 3, 20)]
     [0.5, 1.0, 2.0, 30.0]
@@ -28,7 +28,7 @@ def restart_pause(failures: int) -> float:
 
 @dataclass
 class Child:
-    """One process that shall run."""
+    """A process that is kept running."""
 
     name: str
     command: Sequence[str]
@@ -38,7 +38,7 @@ class Child:
     not_before: float = field(default=0.0)
 
     def watch(self, now: float) -> None:
-        """Starts the process when it does not run and may be started."""
+        """Starts the process if it is not running and its pause is over."""
         if self.process is None:
             if now >= self.not_before:
                 self._start(now)
@@ -52,11 +52,11 @@ class Child:
         self.deaths += 1
         pause = restart_pause(self.deaths)
         self.not_before = now + pause
-        log.warning("%s ended with %s; it starts again in %.1f s", self.name, code, pause)
+        log.warning("%s ended with %s; it restarts in %.1f s", self.name, code, pause)
 
     def _start(self, now: float) -> None:
-        # A session of its own: Ctrl-C reaches the parent, which ends its children in order. The
-        # pipe tells a child that the parent has died, however that happened.
+        # In its own session: Ctrl-C reaches the parent, which ends its children in order. The pipe
+        # lets a child notice the death of its parent, however that happens.
         self.process = subprocess.Popen(  # noqa: S603 - the command is ours
             self.command, stdin=subprocess.PIPE, start_new_session=True
         )
@@ -64,12 +64,12 @@ class Child:
         log.info("%s runs as process %d", self.name, self.process.pid)
 
     def tell(self, signum: int) -> None:
-        """Sends a signal to the process when it runs."""
+        """Sends a signal to the process if it is running."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signum)
 
     def wait(self, seconds: float) -> bool:
-        """Waits for the end of the process; says whether it came."""
+        """Waits for the end of the process; returns True if it has ended."""
         if self.process is None:
             return True
         try:
@@ -86,7 +86,7 @@ class Child:
 
 
 def supervise(commands: Mapping[str, Sequence[str]], stop: Event) -> None:
-    """Keeps all commands running until told to stop; then ends them, in bounded time."""
+    """Keeps all commands running until told to stop; then ends them in bounded time."""
     children = [Child(name, command) for name, command in commands.items()]
     while not stop.is_set():
         for child in children:
@@ -97,7 +97,7 @@ def supervise(commands: Mapping[str, Sequence[str]], stop: Event) -> None:
     until = time.monotonic() + GRACE
     for child in children:
         if not child.wait(until - time.monotonic()):
-            log.warning("%s does not end; it is ended", child.name)
+            log.warning("%s has not ended in time; killing it", child.name)
             child.tell(signal.SIGKILL)
             child.wait(5)
     log.info("all processes have ended")

@@ -1,4 +1,4 @@
-"""Why a record, a write or a derivation is in quarantine: a small set of codes."""
+"""The causes of quarantine of a record, a write or a derivation: a small set of codes."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from mappings.kit.errors import LensError
 
 
 class Cause(StrEnum):
-    """What keeps an item in quarantine."""
+    """The reason that an item is in quarantine."""
 
     #: A value of the record has no translation.
     UNREADABLE = "unreadable"
-    #: A value of ours has no translation into the words of the remote system.
+    #: A golden value has no translation into the remote system.
     UNTRANSLATABLE = "untranslatable"
     #: The remote system refused the record.
     REFUSED = "refused"
-    #: It refers to a record that is not known yet, or lacks a field that is required.
+    #: It refers to a record that is not known yet, or lacks a required field.
     MISSING_PARENT = "missing_parent"
     MISSING_FIELD = "missing_field"
     #: A person must decide which record it is.
     UNDER_REVIEW = "under_review"
-    #: It may be a record of the remote system that is itself in quarantine.
+    #: It may be a remote record that is itself in quarantine.
     POSSIBLE_DUPLICATE = "possible_duplicate"
-    #: A flow lacks something.
+    #: A flow lacks some input.
     BLOCKED_FLOW = "blocked_flow"
-    #: Nobody can tell whether it was written.
+    #: It is unknown whether it was written.
     IN_DOUBT = "in_doubt"
-    #: It is changed again each time it is written or derived.
+    #: It changes again each time it is written or derived.
     OSCILLATION = "oscillation"
-    #: More is to be deleted than the change limit allows without a person's approval.
+    #: More deletions than the change limit allows without approval.
     CHANGE_LIMIT = "change_limit"
     #: Any other error.
     FAILED = "failed"
@@ -53,7 +53,7 @@ _NEXT_ACTION = {
 
 
 def next_action(cause: Cause) -> str:
-    """Returns what a person can do about it.
+    """Returns what a person can do about a cause.
 
     >>> next_action(Cause.MISSING_FIELD)
     'fill the missing field'
@@ -62,7 +62,7 @@ def next_action(cause: Cause) -> str:
 
 
 def cause_of(error: Exception | None) -> Cause:
-    """Returns the cause that the error of a write stands for.
+    """Returns the cause of quarantine for the error of a write.
 
     >>> cause_of(None)
     <Cause.FAILED: 'failed'>

@@ -1,6 +1,6 @@
-"""When a run, or many small ones together, are too surprising to be obeyed: they pause and ask.
+"""Limits the changes of a run, and of many small runs together: beyond them, a person approves.
 
-A deletion cannot be typed back in, so that deletions are measured more strictly than changes.
+A deletion cannot be typed back in, so that deletions have a stricter limit than changes.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class ChangeLimit:
-    """So much may change of what is known; more than a share and more than a number surprises."""
+    """The most that may change without approval: both a share and a number must be exceeded."""
 
-    #: Share of the stream's linked records, 0 to 1, in one run; of deletions also `within`.
+    #: Share of the stream's linked records, 0 to 1, per run; for deletions also per `window`.
     share: float = 0.20
     records: int = 50
-    #: Runs of this time count together, however small each is.
+    #: Runs within this time count together, however small each is.
     window: timedelta = timedelta(hours=1)
-    #: Share of the stream's linked records that may change `within`, in any number of runs.
+    #: Share of the stream's linked records that may change per `window`, in any number of runs.
     window_share: float = 0.50
 
 
 @dataclass(frozen=True, slots=True)
 class RecentChanges:
-    """Known records of a stream that were touched within the limit's time, once each."""
+    """Known records of a stream that changed within the window, once each."""
 
     changed: int = 0
     gone: int = 0
 
 
 def exceeds_limit(touched: int, known: int, limit: ChangeLimit) -> bool:
-    """Says whether changing or deleting so many of the known records should wait for a person.
+    """Returns True if changing or deleting so many of the known records needs approval.
 
     >>> limit = ChangeLimit()
     >>> exceeds_limit(51, 100, limit), exceeds_limit(51, 1000, limit), exceeds_limit(9, 10, limit)
@@ -41,7 +41,7 @@ def exceeds_limit(touched: int, known: int, limit: ChangeLimit) -> bool:
 
 
 def exceeds_window_limit(lately: RecentChanges, known: int, limit: ChangeLimit) -> bool:
-    """Says whether many small runs together have become a surprise; `known` is before all of them.
+    """Returns True if recent runs together need approval; `known` is the number before them.
 
     >>> exceeds_window_limit(RecentChanges(gone=51), 100, ChangeLimit())
     True

@@ -1,6 +1,6 @@
-"""Which golden record a new record belongs to: fingerprints to find candidates, rules to decide.
+"""Matches new records with golden records: fingerprints find candidates, rules decide.
 
-A strong match (tax id, e-mail, domain, name and postal code) links, a suggestion asks a person.
+A strong match (tax id, e-mail, domain, name and postal code) links; a suggestion opens a review.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from mappings.canonical.values import Entity, Scalar
 
-#: Legal forms say nothing about who it is: "ACME Ltd" and "Acme Limited" are one name.
+#: Legal forms do not identify a company: "ACME Ltd" and "Acme Limited" are one name.
 _FORMS = (
     "ab ag aps as bv bvba co company corp corporation doo ek eirl eood gbr gmbh inc kft kg kk lda"
     " limited llc llp ltd ltda mbh nv og ohg ooo oy oyj plc pte pty pvt sa sagl sarl sas se sl slu"
@@ -28,11 +28,11 @@ _WORDS = re.compile(r"[^\W_]+")
 
 
 class Fingerprint(NamedTuple):
-    """One way in which a record can be recognised, as a signed 64-bit number."""
+    """A value by which a record can be recognised, as a signed 64-bit number."""
 
     value: int
     strong: bool
-    #: Position of the rule among match and suggest of the entity.
+    #: Index of the rule among `match` and `suggest` of the entity.
     rule: int
 
 
@@ -42,21 +42,21 @@ class Candidate:
 
     id: str
     values: Mapping[str, Scalar]
-    #: Position of the strongest rule that found it; suggestions come after all strong rules.
+    #: Index of the strongest rule that found it; suggestions come after all strong rules.
     rule: int
     strong: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """It is this golden record."""
+    """The record belongs to this golden record."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """A person must say which of these it is, or none."""
+    """A person must decide to which of these it belongs, if any."""
 
     ids: tuple[str, ...]
     reason: str
@@ -64,7 +64,7 @@ class Unclear:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody we know."""
+    """The record matches no golden record."""
 
 
 @lru_cache(maxsize=65_536)
@@ -83,7 +83,7 @@ def plain_name(text: str) -> str:
 
 
 def fingerprints(entity: Entity, values: Mapping[str, Scalar]) -> list[Fingerprint]:
-    """Returns the ways in which this record can be recognised; only rules with all fields filled.
+    """Returns the fingerprints of a record, from rules whose fields are all filled.
 
     >>> from mappings.canonical.product import PRODUCT
     >>> [f.strong for f in fingerprints(PRODUCT, {"sku": "A-1", "name": None})]
@@ -108,7 +108,7 @@ def fingerprints(entity: Entity, values: Mapping[str, Scalar]) -> list[Fingerpri
 
 
 def certain_prints(entity: Entity, values: Mapping[str, Scalar]) -> list[int]:
-    """Returns the fingerprints by which alone a record is linked.
+    """Returns the strong fingerprints of a record, each of which is enough to link it.
 
     >>> from mappings.canonical.company import COMPANY
     >>> certain_prints(COMPANY, {"name": "Acme"})
@@ -124,7 +124,7 @@ Rule = tuple[int, str, bool, tuple[tuple[str, bool], ...]]
 def _rules(
     name: str, match: tuple[tuple[str, ...], ...], suggest: tuple[tuple[str, ...], ...]
 ) -> tuple[Rule, ...]:
-    """The rules of an entity, prepared: number, prefix, strong, (path, is it a name)."""
+    """Returns the rules of an entity, prepared: number, prefix, strong, (path, is it a name)."""
     return tuple(
         (
             number,
@@ -139,10 +139,10 @@ def _rules(
 def decide(
     entity: Entity, values: Mapping[str, Scalar], candidates: Sequence[Candidate]
 ) -> Linked | Unclear | Unknown:
-    """Returns which of the candidates a new record is.
+    """Returns to which of the candidates a new record belongs.
 
-    Candidates must not yet have a link to the record's connection. Exactly one strong candidate
-    without a contradiction links; several, or a likely suggestion, are left to a person.
+    Candidates must not have a link to the record's connection yet. Exactly one strong candidate
+    without a contradiction is linked; several, or a likely suggestion, are left to a person.
     """
     fitting = [c for c in candidates if not _contradicts(entity, values, c.values)]
     strong = [c for c in fitting if c.strong]
@@ -155,11 +155,11 @@ def decide(
         return Unclear(tuple(first), f"{len(first)} records have the same {rule}")
     likely = sorted({c.id for c in fitting if _alike(entity, values, c.values) >= _LIKELY})
     if likely:
-        return Unclear(tuple(likely), "looks alike, but nothing certain is the same")
+        return Unclear(tuple(likely), "looks similar, but without a certain match")
     return Unknown()
 
 
-#: Of 100: below this, two names are two customers.
+#: Out of 100: below this, two names are two customers.
 _LIKELY = 88.0
 
 
@@ -171,8 +171,8 @@ def _contradicts(
 
 
 def _alike(entity: Entity, values: Mapping[str, Scalar], others: Mapping[str, Scalar]) -> float:
-    """How alike two records are over the text both have, 0 to 100."""
-    # Loaded with the first doubt: most records need no such comparison.
+    """Returns the similarity of two records over the text that both have, 0 to 100."""
+    # Imported on first use, because most records need no such comparison.
     from rapidfuzz import fuzz
 
     paths = dict.fromkeys(p for rule in entity.suggest for p in rule)

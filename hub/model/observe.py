@@ -1,7 +1,7 @@
-"""What a sighting of a record means: the six rules of observing, as one pure function.
+"""Observes a record: compares it with its link and golden record, by six rules in a pure function.
 
-Values are compared field by field, or unit by unit where policy ties fields together. Nothing here
-reads a clock, a database or a mapping.
+Values are compared field by field, or unit by unit where the policy ties fields together. Nothing
+here reads a clock, a database or a mapping.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ Tuple = tuple[Scalar, ...]
 
 @dataclass(frozen=True, slots=True)
 class RecordContext:
-    """Where, when and how a record was seen."""
+    """Where, when and how a record was read."""
 
     connection: str
-    #: By the system's clock; only used by the policy "latest".
+    #: By the system's own clock; used only by the policy "latest".
     modified_at: datetime | None = None
-    #: The record meets its golden record for the first time.
+    #: The record is matched with its golden record for the first time.
     is_first: bool = False
-    #: The hub made it and the answer was lost: where it differs, it is only written differently.
+    #: The hub created it and the answer was lost: differences are only the system's spelling.
     created: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One value that did not survive, or did: a row of history."""
+    """A value that was taken or overruled: a row of history."""
 
     path: str
     old: Scalar
@@ -48,7 +48,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class FieldConflict:
-    """Both sides changed a field and policy will not choose."""
+    """A field that both sides changed and the policy does not decide."""
 
     path: str
     base: Scalar
@@ -58,24 +58,24 @@ class FieldConflict:
 
 @dataclass(slots=True)
 class Observation:
-    """What follows from a sighting."""
+    """The consequences of reading a record."""
 
     link: LinkState
     #: Golden values to set; None removes.
     golden: Values = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     conflicts: list[FieldConflict] = field(default_factory=list)
-    #: Paths whose open conflict is over.
+    #: Paths whose open conflict has ended.
     settled: set[str] = field(default_factory=set)
-    #: Something about the record was new.
+    #: True if anything about the record was new.
     news: bool = False
-    #: This connection shows what it should not: a push will repair it.
+    #: This connection shows a value that it may not set: a push will repair it.
     drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a sighting is judged against."""
+    """The known state that a record is compared with."""
 
     golden: Mapping[str, Scalar]
     link: LinkState
@@ -83,14 +83,14 @@ class Baseline:
     states: States | None = None
     #: Paths of this link with an open conflict.
     conflicts: frozenset[str] = frozenset()
-    #: When a golden value was last changed; for the policy "latest".
+    #: The time of the last change of a golden value; for the policy "latest".
     changed_at: Callable[[str], datetime | None] = lambda _path: None
 
 
 def observe(
     baseline: Baseline, values: Mapping[str, Scalar], context: RecordContext
 ) -> Observation:
-    """Returns what a record with these values means for its link and its golden record.
+    """Returns the consequences of these values for the link and the golden record.
 
     >>> link = LinkState({"name": "ACME"})
     >>> found = observe(
@@ -118,7 +118,7 @@ def observe(
 
 def _changed_cells(baseline: Baseline, values: Mapping[str, Scalar]) -> Iterable[Cell]:
     seen = baseline.link.seen
-    # A path that is gone from the record matters only inside lists: there the item was removed.
+    # A path that is missing matters only inside lists, where its item was removed.
     paths = (*values, *(p for p in seen if p not in values and "[" in p))
     done: set[str] = set()
     for path in paths:
@@ -132,7 +132,7 @@ def _changed_cells(baseline: Baseline, values: Mapping[str, Scalar]) -> Iterable
 def _cell(
     path: str, paths: tuple[str, ...], baseline: Baseline, values: Mapping[str, Scalar]
 ) -> Cell:
-    """The paths that are decided together with this one: its unit, or its item when removed."""
+    """Returns the paths decided together with this one: its unit, or its item if removed."""
     policy, link = baseline.policy, baseline.link
     unit = policy.unit_of(path)
     if unit is not None:
@@ -140,8 +140,8 @@ def _cell(
     item = item_of(path)
     if item is None or not link.seen:
         return (path,)
-    # Half an order line is worse than none: when one side removed an item and the other changed
-    # it, all of it stays or all of it goes.
+    # Half an order line is worse than none: if one side removed an item and the other changed it,
+    # all of it stays or all of it goes.
     item_paths = tuple(p for p in paths if p.startswith(item) and policy.unit_of(p) is None)
     known = any(p in link.seen or link.agreed_at(p) is not None for p in item_paths)
     theirs = any(values.get(p) is not None for p in item_paths)
@@ -150,7 +150,7 @@ def _cell(
 
 
 def _remove_orphans(baseline: Baseline, values: Mapping[str, Scalar], result: Observation) -> None:
-    """A removed item takes along what this connection never knew of it."""
+    """Removes with an item those of its fields that this connection never knew."""
     for item in {item_of(p) for p, new in result.golden.items() if new is None} - {None}:
         if any(new is not None and p.startswith(str(item)) for p, new in values.items()):
             continue
@@ -191,7 +191,7 @@ def _observe_cell(
     elif verdict == "repair":
         result.drift = True
         if why == _LAGS_BEHIND:
-            return  # nobody typed a state: nothing was superseded
+            return  # no user set a state: nothing was superseded
         for path, ours, new in zip(cell, golden, theirs, strict=True):
             if ours != new:
                 result.changes.append(Change(path, new, ours, "superseded", why))
@@ -204,7 +204,7 @@ def _observe_cell(
 
 
 def _meant(theirs: Tuple, agreed: Tuple, shown: Tuple) -> Tuple:
-    """What a unit says: an untouched part means what was agreed, not how it is written there."""
+    """Returns the meaning of a unit: an unchanged part still means what was agreed."""
     if all(value is None for value in theirs):
         return theirs
     return tuple(
@@ -212,7 +212,7 @@ def _meant(theirs: Tuple, agreed: Tuple, shown: Tuple) -> Tuple:
     )
 
 
-#: Why states change: not by what somebody typed, and so without a loser.
+#: Reasons for changes of state that have no loser, because no user typed a value.
 _MOVED_ON = "state moved on"
 _LAGS_BEHIND = "state lags behind"
 
@@ -235,8 +235,8 @@ def _judge(
     if any(p in baseline.conflicts for p in cell):
         return "ask", ""
     if policy.when_blank == "keep" and all(v is None for v in theirs):
-        return "repair", "blank: keep"
-    # A blank waits to be filled, unless somebody blanked it on purpose.
+        return "repair", "when_blank: keep"
+    # A blank may be filled, unless it was blanked on purpose.
     fillable = all(v is None for v in golden) and (policy.when_blank == "keep" or golden == agreed)
     may_set = all(baseline.policy.of(p).may_set(context.connection) for p in cell)
     if not may_set and not (fillable and policy.owners):
@@ -253,14 +253,14 @@ def _judge(
 def _judge_state(
     states: States, theirs: Scalar, golden: Scalar, agreed: Scalar
 ) -> tuple[Verdict, str] | None:
-    """States only move forward; None where the machine does not say which of two is later."""
+    """Judges a state, which only moves forward; None if the state machine gives no order."""
     if golden is None:
         return "take", _MOVED_ON
     if theirs is None:
         return "repair", _LAGS_BEHIND
     forward = states.route(str(golden), str(theirs)) is not None
     behind = states.route(str(theirs), str(golden)) is not None
-    # Where states go in a circle, only a system that was up to date can have moved on.
+    # Where states form a cycle, only a system that was up to date can have moved on.
     if forward and (not behind or golden == agreed):
         return "take", _MOVED_ON
     return ("repair", _LAGS_BEHIND) if behind else None
@@ -269,8 +269,8 @@ def _judge_state(
 def _choose(
     cell: Cell, baseline: Baseline, context: RecordContext, policy: FieldPolicy
 ) -> tuple[Verdict, str]:
-    """Both sides changed: the policy decides, or a person."""
-    name = "first" if context.is_first else "both"
+    """Decides between two changed sides by policy, or leaves it to a person."""
+    name = "on_first_match" if context.is_first else "on_conflict"
     if context.created:
         return "repair", f"{name}: created by the hub"
     rule = policy.on_first_match if context.is_first else policy.on_conflict

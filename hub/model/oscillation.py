@@ -1,7 +1,8 @@
-"""When two systems fight over a field: each undoes what the other did, again and again.
+"""Oscillation: two systems undo each other's changes of a field, again and again.
 
-An automation over there answers every write of ours with one of its own. Policy decides each round
-correctly and the story never ends: so the field is paused, and a person is told who fights.
+An automation in a remote system answers each write of the hub with one of its own. The policy
+decides each round correctly, but the rounds never end. So the field is paused and both systems are
+reported.
 """
 
 from __future__ import annotations
@@ -11,31 +12,30 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 
-#: Only what happened within this time counts.
+#: Only reversals within this time count.
 WINDOW = timedelta(hours=1)
 
-#: How the reason of a person's decision begins in history.
+#: The prefix of a person's decisions in the reasons of history.
 DECIDED = "a person decided"
 
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """One change of a field in history, as far as it tells a fight."""
+    """One change of a field in history, as far as it matters for an oscillation."""
 
-    #: The connection that brought it, or the flow.
+    #: The connection, or the flow, that made it.
     connection: str
-    #: Its value did not survive: the hub has written, or will write, the golden value again.
+    #: Its value was overruled: the hub writes the golden value again.
     overruled: bool = False
-    #: A person has decided: whatever was before is over.
+    #: A person has decided: earlier changes do not count.
     decided: bool = False
 
 
 def opponents(reversals: Sequence[Reversal], most: int) -> tuple[str, ...]:
-    """Returns who fights over a field, oldest first; nobody when it flipped at most so often.
+    """Returns the connections that undo each other, oldest first; none up to `most` reversals.
 
-    A value flips when somebody else than the last one changes it, or when the same one brings again
-    what was overruled. Whoever types ten times in a row in one system fights with nobody.
-
+    A change is a reversal if another connection made the last one, or if the same connection
+    repeats an overruled value. Ten edits in a row in one system are no oscillation.
     >>> back_and_forth = [Reversal("crm"), Reversal("erp"), Reversal("crm"), Reversal("erp")]
     >>> opponents(back_and_forth, 2), opponents(back_and_forth, 3)
     (('crm', 'erp'), ())
@@ -43,9 +43,9 @@ def opponents(reversals: Sequence[Reversal], most: int) -> tuple[str, ...]:
     ((), ('crm',))
     """
     since = 0
-    for place, flip in enumerate(reversals):
-        if flip.decided:
-            since = place + 1
+    for index, change in enumerate(reversals):
+        if change.decided:
+            since = index + 1
     recent = reversals[since:]
     turns = sum(
         now.connection != before.connection or (now.overruled and before.overruled)
@@ -53,18 +53,18 @@ def opponents(reversals: Sequence[Reversal], most: int) -> tuple[str, ...]:
     )
     if most <= 0 or turns <= most:
         return ()
-    return tuple(dict.fromkeys(flip.connection for flip in recent))
+    return tuple(dict.fromkeys(change.connection for change in recent))
 
 
 def oscillation_reason(path: str, who: Sequence[str], most: int) -> str:
-    """Returns what a person is told about a paused field.
+    """Returns the reason for pausing a field, for people.
 
     >>> oscillation_reason("name", ("crm", "erp"), 10)
-    'crm and erp fight: name flipped more than 10 times within an hour; end the automation in one \
-of them, then decide'
+    'crm and erp keep reversing each other: more than 10 reversals of name within an hour; end the \
+    automation in one of them, then decide'
     """
     sides = who if len(who) > 1 else (*who, "the hub's policy")
     return (
-        f"{' and '.join(sides)} fight: {path} flipped more than {most} times within an hour;"
-        " end the automation in one of them, then decide"
+        f"{' and '.join(sides)} keep reversing each other: more than {most} reversals of {path}"
+        " within an hour; end the automation in one of them, then decide"
     )

@@ -1,6 +1,6 @@
-"""Policies as plain values: which connection may set a field, and who wins.
+"""Policies as plain values: which connection may set a field, and which one wins.
 
-Resolved once from tulay.yaml; asked millions of times, so answers are remembered per path.
+Resolved once from tulay.yaml. Lookups are frequent, so that the answers are cached by path.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
-#: Ask a person, take the later one, or the name of the connection that wins.
+#: "ask" (a person), "latest", or the name of the connection that wins.
 ConflictRule = str
 
 
 @dataclass(frozen=True, slots=True)
 class FieldPolicy:
-    """Who may set a field and what happens when two did."""
+    """Which connections may set a field, and what happens if two did."""
 
-    #: Connections that may set it; None: everybody; empty: only the hub's own flows.
+    #: Connections that may set it; None: all; empty: only the hub's own flows.
     owners: frozenset[str] | None = None
-    #: When both sides changed it: "ask", "latest" or a connection's name.
+    #: When both sides changed it: "ask", "latest" or the name of a connection.
     on_conflict: ConflictRule = "ask"
-    #: When two records meet for the first time and differ: as `both`.
+    #: When two records that differ are first matched: as `on_conflict`.
     on_first_match: ConflictRule = "ask"
     #: A blank overwrites only with "write".
     when_blank: Literal["keep", "write"] = "keep"
-    #: Fields of the same unit are decided together: never a street from here and a city from there.
+    #: Fields of a unit are decided together: never a street from one side, a city from the other.
     unit: str | None = None
 
     def may_set(self, connection: str) -> bool:
-        """Says whether a value typed in this connection counts.
+        """Returns True if a value typed in this connection counts.
 
         >>> FieldPolicy(owners=frozenset({"erp"})).may_set("crm")
         False
@@ -48,7 +48,7 @@ class EntityPolicy:
     create: frozenset[str] = frozenset()
     #: Connections whose unlinked records become golden records; None: all.
     imports: frozenset[str] | None = None
-    #: What a deletion in one connection does to the others.
+    #: The effect of a deletion in one connection on the others.
     delete: Literal["keep", "propagate"] = "keep"
 
     @cached_property
@@ -56,7 +56,7 @@ class EntityPolicy:
         return {}
 
     def of(self, path: str) -> FieldPolicy:
-        """Returns the policy of a path: its own, or that of the nearest branch, or the default.
+        """Returns the policy of a path: its own, that of the nearest branch, or the default.
 
         >>> erp = FieldPolicy(owners=frozenset({"erp"}))
         >>> EntityPolicy({"address": erp}).of("address.city") is erp
@@ -85,7 +85,7 @@ class EntityPolicy:
 
 
 def _in_list(policy: FieldPolicy) -> FieldPolicy:
-    # An item that vanished from a list was removed by somebody: that is news, not a blank.
+    # An item missing from a list was removed on purpose: a change, not a blank.
     return replace(policy, when_blank="write")
 
 

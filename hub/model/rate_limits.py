@@ -1,9 +1,9 @@
-"""Who may call a system how often: one account per connection, all processes together. Pure.
+"""Rate limits of a connection, shared by all processes. Pure.
 
-A block is a number of calls that one process may make, or has made, until some moment. Calls of a
-block that ends before a window begins are not in it, and blocks are given only while all those
-that may reach into the window leave room: no window of the limit's length ever holds more calls.
-Moments are seconds since 1970 on the ledger's clock.
+A reservation is a number of calls that one process may make, or has made, before some time. It is
+outside of a window that begins after that time. Reservations are granted only while all those that
+may count in the window leave room, so that no window of the limit's length ever holds more calls.
+Times are seconds since 1970 on the ledger's clock.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from math import ceil
 
 from connectors.kit.ledger import Claim, Grant
 
-#: A process that is alone takes its part of the limit in so many blocks.
+#: A single process takes its part of the limit in this many reservations.
 PIECES = 4
-#: Seconds that a call may be under way after its block has lapsed, when nobody reports it.
+#: Seconds that a call may take to arrive after its reservation has expired unreported.
 GRACE = 2.0
-#: Longest time a block can be good for.
+#: Maximum number of seconds that a reservation is valid.
 LONGEST = 5.0
-#: Most calls of one block, so that what a process has and does not use stays small.
+#: Maximum number of calls of a reservation, so that little is reserved and not used.
 LARGEST = 250
-#: After this many seconds nobody reports about a block any more.
+#: Seconds after which an unreported reservation is forgotten.
 FORGOTTEN = 86_400.0
 
 
@@ -35,30 +35,30 @@ class Reservation:
     lane: str
     bulk: bool
     count: int
-    #: The newest of its calls reaches the system before this.
+    #: The last of its calls reaches the system before this time.
     until: float
-    #: Nobody has reported yet how many of its calls were made.
+    #: Not reported yet: it is unknown how many of its calls were made.
     open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitState:
-    """What all processes have used of a connection's limits."""
+    """The use of a connection's limits by all processes."""
 
     blocks: tuple[Reservation, ...] = ()
-    #: Nobody calls before this.
+    #: No calls before this time.
     closed_until: float = 0.0
-    #: The day (UTC) that `used` counts.
+    #: The UTC day that `used` counts.
     day: str = ""
     used: int = 0
-    #: Calls a day; None when nobody says so.
+    #: Calls per day; None if unknown.
     daily: int | None = None
-    #: Lane -> calls per seconds, as the system has last told a process.
+    #: Lane -> calls per seconds, as last reported by the system to any process.
     limits: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
 
 def day_of(now: float) -> str:
-    """Returns the day of a moment.
+    """Returns the UTC day of a time.
 
     >>> day_of(86_400.0)
     '1970-01-02'
@@ -67,14 +67,14 @@ def day_of(now: float) -> str:
 
 
 def close(account: RateLimitState, seconds: float, now: float) -> RateLimitState:
-    """Stops everyone; a shorter stop does not shorten a longer one."""
+    """Stops all processes; a shorter stop does not shorten a longer one."""
     return replace(account, closed_until=max(account.closed_until, now + seconds))
 
 
 def reserve(
     account: RateLimitState, claim: Claim, *, who: str, now: float
 ) -> tuple[RateLimitState, Grant]:
-    """Books what a process reports, and gives it the next block if there is room."""
+    """Books the reported calls of a process, and grants its next reservation if there is room."""
     account, claim = _as_told(account, claim)
     account = _reported(_today(account, now), claim, who=who, now=now)
     closed = max(0.0, account.closed_until - now)
@@ -90,7 +90,7 @@ def reserve(
 
 
 def _as_told(account: RateLimitState, claim: Claim) -> tuple[RateLimitState, Claim]:
-    """A process that was not told the limit yet goes by what another one was told."""
+    """Shares a limit that the system has reported to one process with all others."""
     if claim.certain:
         limit = (claim.requests, claim.per_seconds)
         return replace(account, limits={**account.limits, claim.lane: limit}), claim
@@ -99,21 +99,21 @@ def _as_told(account: RateLimitState, claim: Claim) -> tuple[RateLimitState, Cla
 
 
 def _today(account: RateLimitState, now: float) -> RateLimitState:
-    """Forgets what is over: the last day, and blocks that reach into no window any more."""
+    """Drops what is over: yesterday's count, and reservations that no window includes any more."""
     latest = now + GRACE + LONGEST
-    # A block from the future was written before the clock was put back.
+    # A reservation in the future was made before the clock was set back.
     kept = tuple(replace(b, until=min(b.until, latest)) for b in account.blocks)
     kept = tuple(b for b in kept if now - b.until < FORGOTTEN)
     day, used = day_of(now), account.used
     if day != account.day:
-        # What has lapsed was called yesterday, if at all; what has not may be called today.
+        # An expired reservation was used yesterday, if at all; a valid one may be used today.
         kept = tuple(replace(b, open=b.open and b.until > now) for b in kept)
         used = _sum(b for b in kept if b.open)
     return replace(account, blocks=kept, day=day, used=used)
 
 
 def _reported(account: RateLimitState, claim: Claim, *, who: str, now: float) -> RateLimitState:
-    """Puts what was really called in the place of what might have been."""
+    """Replaces reserved calls by those that were made."""
     mine = (who, claim.lane, claim.bulk)
     given = [b for b in account.blocks if b.open and (b.who, b.lane, b.bulk) == mine]
     kept = [b for b in account.blocks if b not in given]
@@ -127,7 +127,7 @@ def _reported(account: RateLimitState, claim: Claim, *, who: str, now: float) ->
     if claim.daily is not None:
         daily = claim.daily
     if claim.daily is not None and claim.daily_left is not None:
-        used = max(0, claim.daily - claim.daily_left)  # the system's own figure knows best
+        used = max(0, claim.daily - claim.daily_left)  # the system's own figure wins
     return replace(account, blocks=tuple(kept), used=used, daily=daily)
 
 
@@ -143,7 +143,7 @@ def _grant(account: RateLimitState, claim: Claim, *, who: str, now: float) -> Gr
             return Grant(0, _next_look(now), spent_day=True)
         free = min(free, today)
     if free <= 0:
-        # One of these has to lapse first; without any, a call that is under way has to come back.
+        # Waits until one of these expires; without any, until a call in progress returns.
         waits = [b.until + window - now for b in held if b.bulk or not claim.bulk]
         return Grant(0, max(min(waits, default=0.1), 0.01))
     others = len({b.who for b in held} - {who})
@@ -154,7 +154,7 @@ def _grant(account: RateLimitState, claim: Claim, *, who: str, now: float) -> Gr
 
 
 def bulk_part(limit: int, share: float) -> int:
-    """Returns how many of these calls bulk work may make: one at least, or it would never end.
+    """Returns how many of these calls bulk work may make; at least one, so that it ends.
 
     >>> bulk_part(100, 0.8), bulk_part(1, 0.8), bulk_part(5, 0.5)
     (80, 1, 2)
@@ -169,7 +169,7 @@ def _left_for_bulk(account: RateLimitState, share: float) -> int:
 
 
 def _next_look(now: float) -> float:
-    """Seconds until tomorrow, an hour at most: the system's day may end before ours."""
+    """Returns the seconds until midnight UTC, at most an hour: the system's day may end earlier."""
     return min(86_400.0 - now % 86_400.0, 3600.0)
 
 

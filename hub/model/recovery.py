@@ -1,4 +1,4 @@
-"""What to do next about an error: one function, and answers as values."""
+"""What to do next about an error: one function with values as answers."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from mappings.kit.errors import LensError
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The same again after a pause."""
+    """Repeat the same after a pause."""
 
     after: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Read the record, observe it, compute anew."""
+    """Read the record, observe it and compute the write again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """Set this item aside with its reason; the others go on."""
+    """Quarantine this item with its reason; the others continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Stop the connection until a person acts."""
+    """Pause the connection until a person acts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Forget the cursor and read the stream anew."""
+    """Drop the cursor and read the stream from the start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Nobody knows what this is: end the run, loudly."""
+    """An unknown error: end the run and report it."""
 
 
 Recovery = Retry | Refresh | Quarantine | Pause | Restart | Halt
@@ -59,7 +59,7 @@ _LONGEST_PAUSE = timedelta(hours=1)
 
 
 def recovery(error: Exception, *, attempts: int) -> Recovery:
-    """Returns what to do about an error after so many attempts at the same item.
+    """Returns what to do about an error after a number of attempts at the same item.
 
     >>> recovery(UnavailableError("down"), attempts=2)
     Retry(after=datetime.timedelta(seconds=20))
@@ -86,7 +86,7 @@ def recovery(error: Exception, *, attempts: int) -> Recovery:
 
 
 def pause(attempts: int) -> timedelta:
-    """Returns the pause after so many failures: doubling, an hour at most.
+    """Returns the pause after a number of failures: doubling, at most an hour.
 
     >>> pause(0), pause(30)
     (datetime.timedelta(seconds=5), datetime.timedelta(seconds=3600))

@@ -1,15 +1,15 @@
-"""When something is due, and how long what failed rests: pure, without a clock or chance."""
+"""When work is due, and how long it pauses after failures: pure, without a clock or chance."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-#: Pauses after failures in a row, the last one again and again.
+#: Pauses in seconds after failures in a row; the last one repeats.
 _PAUSES = (5, 15, 60, 300, 900)
 
 
 def is_due(last: datetime | None, every: timedelta, now: datetime) -> bool:
-    """Returns True if something done at `last` and wanted `every` so often is due.
+    """Returns True if something last done at `last`, to be repeated `every` so often, is due.
 
     A clock that was set back does not make anything wait longer than `every`.
 
@@ -22,7 +22,7 @@ def is_due(last: datetime | None, every: timedelta, now: datetime) -> bool:
 
 
 def rest_after(failures: int) -> timedelta:
-    """Returns how long work rests after so many failures in a row.
+    """Returns the pause after a number of failures in a row.
 
     >>> rest_after(1), rest_after(99)
     (datetime.timedelta(seconds=5), datetime.timedelta(seconds=900))

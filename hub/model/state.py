@@ -1,4 +1,4 @@
-"""What is remembered of a link: seen, agreed and shown per field, stored sparsely.
+"""The state of a link: seen, agreed and shown per field, stored sparsely.
 
 In sync means `golden == agreed and seen == shown`. A link in sync has nothing but `seen`: `agreed`
 and `shown` are kept only where they differ from it. Blanks are not stored in `seen`.
@@ -14,7 +14,7 @@ from mappings.canonical.values import Scalar, Values
 
 @dataclass(slots=True)
 class LinkState:
-    """Per path: the last value observed, the golden value agreed on, how it was shown then."""
+    """Per path: the last value observed, the golden value last agreed, how it was shown then."""
 
     seen: Values = field(default_factory=dict)
     #: Only where different from `seen`; an explicit None is a blank.
@@ -35,7 +35,7 @@ class LinkState:
         return self.shown[path] if path in self.shown else self.seen.get(path)
 
     def put(self, path: str, *, seen: Scalar, agreed: Scalar, shown: Scalar) -> None:
-        """Remembers all three, keeping the sparse form.
+        """Sets all three values and keeps the sparse form.
 
         >>> link = LinkState()
         >>> link.put("name", seen="ACME", agreed="Acme", shown="ACME")
@@ -57,7 +57,7 @@ class LinkState:
         return LinkState(dict(self.seen), dict(self.agreed), dict(self.shown))
 
     def in_sync(self, golden: Mapping[str, Scalar], paths: Iterable[str]) -> bool:
-        """Says whether golden == agreed and seen == shown for these paths."""
+        """Returns True if golden == agreed and seen == shown for these paths."""
         return all(
             golden.get(p) == self.agreed_at(p) and self.seen.get(p) == self.shown_at(p)
             for p in paths

@@ -1,4 +1,4 @@
-"""What a connection should be told: the wanted fields, and what agreeing means afterwards."""
+"""What must be written to a connection, and the state of its link after reads and writes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def wanted(
 ) -> Values:
     """Returns the fields to write: those where golden != agreed or seen != shown.
 
-    Never a field in conflict, never half a list item, and a blank only where policy says
-    `blank: write`, the rest of its unit is filled, or the golden record itself has it (a None that
-    a person has decided on).
+    Never a field in conflict, never half a list item, and a blank only if the policy says
+    `when_blank: write`, the rest of its unit is filled, or the golden record itself holds it (a
+    None that a person has decided).
 
     >>> link = LinkState({"name": "ACME", "phone": "1"})
     >>> wanted({"name": "Acme SE", "phone": "1"}, link, EntityPolicy(), writable=lambda p: True)
@@ -36,9 +36,9 @@ def wanted(
         value = golden.get(path)
         if value == link.agreed_at(path) and link.seen.get(path) == link.shown_at(path):
             continue
-        # Where nothing is ever seen (fields that are only written), what was agreed is shown.
+        # Where no value is ever seen (write-only fields), the agreed value counts as shown.
         blank_there = link.seen.get(path) is None and link.agreed_at(path) is None
-        # A blank that stands in the golden record is there because a person wants it.
+        # A blank in the golden record itself was decided by a person.
         kept = path not in golden and _keeps(path, golden, policy)
         if value is None and (blank_there or kept):
             continue
@@ -50,13 +50,13 @@ def wanted(
 
 
 def _torn(item: str, golden: Mapping[str, Scalar], link: LinkState) -> bool:
-    """Says whether the item is missing on one side: then all of it waits for the decision."""
+    """Returns True if the item is missing on one side, so that all of it waits for the decision."""
     ours = any(v is not None for p, v in golden.items() if p.startswith(item))
     return not ours or not any(p.startswith(item) for p in link.seen)
 
 
 def _keeps(path: str, golden: Mapping[str, Scalar], policy: EntityPolicy) -> bool:
-    """Says whether a blank here must not be written; part of a filled unit always is."""
+    """Returns True if a blank must not be written here; part of a filled unit always is."""
     own = policy.of(path)
     if own.unit is None:
         return own.when_blank == "keep"
@@ -65,7 +65,7 @@ def _keeps(path: str, golden: Mapping[str, Scalar], policy: EntityPolicy) -> boo
 
 
 def agree(golden: Mapping[str, Scalar], link: LinkState) -> LinkState:
-    """Returns the link with agreement noted wherever it already shows the golden value.
+    """Returns the link with the golden value agreed wherever the system already shows it.
 
     >>> agree({"name": "B"}, LinkState({"name": "B"}, agreed={"name": "A"}, shown={"name": "A"}))
     LinkState(seen={'name': 'B'}, agreed={}, shown={})
@@ -87,10 +87,10 @@ def settle(
     *,
     certain: bool = True,
 ) -> LinkState:
-    """Returns the link after a write: agreed on what was written, shown as it was read back.
+    """Returns the link after a write: agreed as written, shown as read back.
 
-    Not `certain` (found by a probe some time later): what does not look like the system's own way
-    of writing it was typed by somebody since, and is left for `observe` to find.
+    Not `certain` (found by a probe some time later): a value that cannot be the system's own
+    spelling was typed since, and is left for `observe` to find.
 
     >>> settle(LinkState({"name": "A"}), {"name": "Acme"}, {"name": "ACME"})
     LinkState(seen={'name': 'ACME'}, agreed={'name': 'Acme'}, shown={})
@@ -107,10 +107,10 @@ def settle(
 def settle_in_doubt(
     link: LinkState, written: Mapping[str, Scalar], read_back: Mapping[str, Scalar]
 ) -> LinkState:
-    """Returns the link after an update whose answer was lost: it may have happened, or not.
+    """Returns the link after an update in doubt, which may have happened or not.
 
-    What has changed over there since it was seen, and looks like the system's own way of writing
-    what we sent, is our own write coming back, not news.
+    A value that has changed since it was seen, and may be the system's own spelling of what was
+    sent, is an echo, not news.
 
     >>> link = LinkState({"name": "A", "city": "Bonn"})
     >>> settle_in_doubt(link, {"name": "Acme", "city": "Ulm"}, {"name": "ACME", "city": "Bonn"})
@@ -127,11 +127,11 @@ def settle_in_doubt(
 
 
 def _rewritten(value: Scalar, back: Scalar) -> bool:
-    """Says whether `back` may be how a system shows `value`: case, spaces, a cut end, rounding."""
+    """Returns True if `back` may be the system's spelling of `value`: case, spaces, cut, digits."""
     if value is None or value == back:
         return True
     if back is None:
-        return False  # blanked by somebody; where nothing is ever shown, writing again tells
+        return False  # a blank; if the field is never shown, it is simply written again
     ours, theirs = ("".join(str(v).casefold().split()) for v in (value, back))
     longer = theirs.removeprefix(ours) if theirs.startswith(ours) else theirs
     cut = ours.startswith(theirs) or not longer.strip(".0")
@@ -139,7 +139,7 @@ def _rewritten(value: Scalar, back: Scalar) -> bool:
 
 
 def _rounded(ours: str, theirs: str) -> bool:
-    """Says whether theirs is our number with fewer digits.
+    """Returns True if theirs is our number with fewer digits.
 
     >>> _rounded("17.25", "17.3"), _rounded("17.25", "17.5"), _rounded("A-1", "A-2")
     (True, False, False)
@@ -154,7 +154,7 @@ def _rounded(ours: str, theirs: str) -> bool:
 def route_actions(
     states: States, seen: Scalar, goal: Scalar, acts: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Returns the actions that lead from the seen state to the goal; empty when none may or can.
+    """Returns the actions that lead from the seen state to the goal; empty if there is no way.
 
     >>> from mappings.canonical.sales_order import SALES_ORDER
     >>> acts = {"quoted": "quote", "confirmed": "confirm"}
@@ -172,7 +172,7 @@ def route_actions(
 
 
 def forward(states: States | None, path: str, old: Scalar, new: Scalar) -> bool:
-    """Says whether a derivation may set `new` where `old` is: states never move back.
+    """Returns True if a derivation may replace `old` by `new`: states never move back.
 
     >>> from mappings.canonical.sales_order import SALES_ORDER
     >>> forward(SALES_ORDER.states, "state", "processing", "confirmed")

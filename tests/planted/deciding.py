@@ -153,7 +153,7 @@ def settle_in_doubt""",
         "P1",
         "hub/model/observe.py",
         '    if rule == "ask":\n        return "ask", ""\n',
-        '    if rule == "ask":\n        return "take", "both: ask"\n',
+        '    if rule == "ask":\n        return "take", "on_conflict: ask"\n',
         (_OBSERVE, _VALUES),
     ),
     Plant(

@@ -36,7 +36,9 @@ def test_two_automations_that_answer_each_other_are_stopped(world, fight):
     company, party = fight
     (conflict,) = world.conflicts()
     assert conflict.path == "name"
-    assert conflict.reason.startswith("crm and erp fight: name flipped more than 10 times")
+    assert conflict.reason.startswith(
+        "crm and erp keep reversing each other: more than 10 reversals of name"
+    )
     world.crm.forget_writes()
     world.erp.forget_writes()
     world.quiet()

@@ -135,7 +135,7 @@ def test_similar_records_are_a_review() -> None:
         candidate("g3", 4, certain=False, name="Zenith"),
         candidate("g4", 4, certain=False),
     ]
-    reason = "looks alike, but nothing certain is the same"
+    reason = "looks similar, but without a certain match"
     assert decide(COMPANY, ACME, found) == Unclear(("g1", "g2"), reason)
 
 

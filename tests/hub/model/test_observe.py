@@ -78,7 +78,7 @@ def test_both_changed_and_this_side_wins() -> None:
     found = see({"name": "C"}, in_sync(name="A"), {"name": "B"}, policy=policy(on_conflict="crm"))
     assert found.golden == {"name": "B"}
     assert [c.decision for c in found.changes] == ["taken", "superseded"]
-    assert {c.why for c in found.changes} == {"both: crm"}
+    assert {c.why for c in found.changes} == {"on_conflict: crm"}
 
 
 def test_both_changed_and_the_other_wins() -> None:
@@ -86,7 +86,7 @@ def test_both_changed_and_the_other_wins() -> None:
     assert found.golden == {}
     assert found.drift
     assert found.link == LinkState({"name": "B"}, {"name": "A"}, {"name": "A"})
-    assert found.changes == [Change("name", "B", "C", "superseded", "both: erp")]
+    assert found.changes == [Change("name", "B", "C", "superseded", "on_conflict: erp")]
 
 
 def test_both_changed_and_a_person_is_asked() -> None:

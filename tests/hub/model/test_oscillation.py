@@ -39,5 +39,5 @@ def test_no_limit_means_never(most: int) -> None:
 
 def test_the_reason_says_who_and_what_to_do() -> None:
     assert oscillation_reason("name", ("crm",), 3).startswith(
-        "crm and the hub's policy fight: name"
+        "crm and the hub's policy keep reversing each other: more than 3 reversals of name"
     )

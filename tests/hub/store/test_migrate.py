@@ -119,7 +119,7 @@ def test_newer_database_is_refused_and_untouched(database_url: str) -> None:
 def test_tables_of_unknown_origin_are_refused(database_url: str) -> None:
     store = open_store(database_url)
     store.create()
-    with pytest.raises(SettingsError, match="not made by this program"):
+    with pytest.raises(SettingsError, match="not created by this program"):
         migrate(store)
     store.close()
 

@@ -101,7 +101,7 @@ def test_the_loser_of_a_later_change_is_the_earlier_one(firm: Firm) -> None:
     phone = value(explain(firm.hub, "company", "ACME"), "phone")
     (lost,) = phone.lost
     assert (phone.value, phone.origin) == ("+4930222222", "erp")
-    assert (lost.value, lost.connection, lost.why) == ("+4930111111", "crm", "both: latest")
+    assert (lost.value, lost.connection, lost.why) == ("+4930111111", "crm", "on_conflict: latest")
 
 
 def test_a_system_that_shows_a_value_its_own_way_is_in_sync(firm: Firm) -> None:
