@@ -1,1 +1,1 @@
-"""DECIDE AND REMEMBER: the sync core, its store, its receivers and its command line."""
+"""Decides and remembers: the sync core, its store, its receivers and its command line."""

@@ -1,4 +1,4 @@
-"""What can go wrong in the hub itself.
+"""The errors of the hub itself.
 
 HubError
 ├── SettingsError
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 
 class HubError(Exception):
-    """The hub cannot do what was asked. Messages say what, which, and what to do."""
+    """The hub cannot do what was asked. Messages say what failed, for what, and what to do."""
 
 
 class SettingsError(HubError):
@@ -19,12 +19,12 @@ class SettingsError(HubError):
 
 
 class UnknownError(HubError):
-    """There is no such connection, entity, record, run or letter."""
+    """There is no such connection, entity, record, run or entry."""
 
 
 class DecisionError(HubError):
-    """What a person decided cannot be done: the message says why, and what can."""
+    """A person's decision cannot be carried out: the message says why, and what can be done."""
 
 
 class LinkError(HubError):
-    """Two records claim one place: somebody must decide which is which."""
+    """Two records claim the same link: a person must decide between them."""

@@ -1,6 +1,6 @@
-"""Tells an unexpected error without its words: they may quote customer data, or a secret.
+"""Describes unexpected errors without their text, which may quote customer data or a secret.
 
-Kind and places are enough to find a mistake of ours, and are all that a log may have of it.
+Their types and locations are enough to find a bug, and are all that a log may contain.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from types import TracebackType
 
 _ROOT = Path(__file__).resolve().parents[1]
 
-#: What `logging` hands to a formatter.
+#: The exception that `logging` passes to a formatter.
 _Caught = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 def redacted(error: BaseException) -> str:
-    """Returns kind and places of an error and of what caused it, the innermost place first.
+    """Returns types and locations of an error and its causes, the innermost location first.
 
     >>> try:
     ...     {}["Acme, Dock 1"]
@@ -38,7 +38,7 @@ def _line(error: BaseException) -> str:
     places = [f"{_short(frame.filename)}:{frame.lineno}" for frame in reversed(frames)]
     kind = type(error)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-    return f"{name} at {' < '.join(places) or 'an unknown place'}"
+    return f"{name} at {' < '.join(places) or 'an unknown location'}"
 
 
 def _short(filename: str) -> str:
@@ -47,8 +47,8 @@ def _short(filename: str) -> str:
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats log lines; of an exception it shows what `told` says."""
+    """Formats log lines; exceptions are shown as by `redacted`."""
 
     def formatException(self, ei: _Caught) -> str:  # noqa: N802 - logging's name
-        """Returns kind and places."""
+        """Returns types and locations."""
         return "" if ei[1] is None else redacted(ei[1])

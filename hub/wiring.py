@@ -1,6 +1,6 @@
-"""The composition root: settings in, a hub with an open store, connectors and mappings out.
+"""The composition root: settings in; a hub with an open store, connectors and mappings out.
 
-The only place that knows how the pieces are put together; it names no system.
+The only place that knows how the pieces fit together; it names no system.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from mappings.kit.files import nearest
 from mappings.kit.loader import load_all
 from mappings.kit.mapping import Mapping as StreamMapping
 
-#: Calls we allow ourselves where neither manifest nor settings say anything: (calls, seconds).
+#: Rate limit without a manifest's or settings' own: (calls, seconds).
 _CAREFUL = (100, 10.0)
 
 Mappings = Mapping[str, Sequence[StreamMapping]]
 
 
 class _Offline:
-    """Stands in the place of a connector in a hub that calls no system."""
+    """Replaces a connector in a hub that calls no system."""
 
     def close(self) -> None:
         """Does nothing."""
@@ -53,10 +53,12 @@ def open_hub(
     only: Sequence[str] | None = None,
     offline: bool = False,
 ) -> Hub:
-    """Opens everything that the settings name, or only these connections.
+    """Opens everything in the settings, or only the connections in `only`.
 
-    `worker` must be unique per process. An `offline` hub loads no connector: it is for what looks
-    into the store alone. Raises: SettingsError, UnknownError, ConnectorError.
+    `worker` must be unique per process. An `offline` hub loads no connector; it is for commands
+    that only use the store.
+
+    Raises: SettingsError, UnknownError, ConnectorError.
     """
     worker = worker or worker_name()
     names = tuple(settings.connections) if only is None else tuple(only)
@@ -93,7 +95,7 @@ def open_hub(
 def read_words(
     settings: Settings,
 ) -> tuple[Mappings, dict[str, Entity], Mapping[str, EntityPolicy]]:
-    """Returns mappings, entities and policies, which fit together. Raises: SettingsError."""
+    """Returns matching mappings, entities and policies. Raises: SettingsError."""
     mappings = load_mappings(settings)
     entities = entities_of(mappings)
     check_policies(
@@ -108,7 +110,7 @@ def read_words(
 
 
 def prepared_store(settings: Settings) -> Store:
-    """Opens the store, with its tables up to date. Raises: SettingsError."""
+    """Opens the store and brings its tables up to date. Raises: SettingsError."""
     store = open_store(settings.database)
     with ExitStack() as opened:
         opened.callback(store.close)
@@ -163,7 +165,7 @@ def open_connection(
         found = catalogue(folders).found[one.system]
         extras = _extras(found, mappings)
         if accepts(found, "tokens"):
-            # Loaded with the first system that has tokens: it brings an HTTP client.
+            # Imported late: only systems with tokens need it, and it brings an HTTP client.
             from hub.store.tokens import SealedTokens
 
             extras["tokens"] = SealedTokens(
@@ -175,14 +177,14 @@ def open_connection(
 
 
 def _extras(found: Found, mappings: Sequence[StreamMapping]) -> dict[str, Any]:
-    """Returns what this connector takes besides settings: the fields that mappings want of it."""
+    """Returns what this connector takes besides settings: the fields that mappings need."""
     if not accepts(found, "fields"):
         return {}
     return {"fields": {mapping.stream: tuple(mapping.names) for mapping in mappings}}
 
 
 def pace_of(one: ConnectionSettings) -> tuple[int, float]:
-    """Returns the calls that a connection allows, and in how many seconds."""
+    """Returns the rate limit of a connection: (calls, seconds)."""
     limits, own = one.manifest.limits, one.budget
     if own.requests is not None:
         return own.requests, own.per_seconds

@@ -1,6 +1,6 @@
 """tulay.yaml, read and checked: every error names the line, the nearest valid name and what to do.
 
-Nothing here opens a connection or a database; a secret is never part of a message or a repr.
+No connection and no database is opened here; a secret is never part of a message or a repr.
 """
 
 from hub.settings.connections import ConnectionSettings

@@ -1,4 +1,4 @@
-"""The connections of tulay.yaml, checked against what each system's manifest says it needs."""
+"""The connections of tulay.yaml, checked against the manifests of their systems."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mappings.kit.files import nearest
 
 Role = Literal["crm", "erp", "both"]
 
-#: What a connection may be called: it appears in addresses, tables and commands.
+#: Valid names of connections, which appear in addresses, tables and commands.
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-#: Names that say where a value comes from when it comes from no connection.
+#: Names of origins that are not connections, and words of policies.
 _TAKEN = ("ask", "any", "both", "flow", "hub", "latest", "person")
-#: Keys of a connection that are no settings of its system.
+#: Keys of a connection that are not settings of its system.
 RESERVED = tuple(ConnectionText.model_fields)
 
 
@@ -32,12 +32,12 @@ class ConnectionSettings:
     name: str
     manifest: Manifest = field(repr=False)
     role: Role
-    #: What the manifest declares, with defaults; secrets as SecretStr.
+    #: The settings of the manifest, with defaults; secrets as SecretStr.
     settings: Mapping[str, Any] = field(repr=False)
-    #: What was written, references unresolved and literals plain: fit to be shown.
+    #: The settings as written, references unresolved: safe to show.
     written: Mapping[str, Any] = field(repr=False)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
-    #: In a rehearsal: the system that speaks in its place, and with which settings.
+    #: In a rehearsal: the system that plays this one, and its settings.
     played_by: tuple[str, Mapping[str, Any]] | None = None
 
     @property
@@ -46,14 +46,14 @@ class ConnectionSettings:
         return self.manifest.system
 
     def revealed(self) -> dict[str, Any]:
-        """Returns the settings as the connector needs them, secrets in plain text."""
+        """Returns the settings for the connector, secrets in plain text."""
         return {
             name: value.get_secret_value() if isinstance(value, SecretStr) else value
             for name, value in self.settings.items()
         }
 
     def plays(self, role: str) -> bool:
-        """Says whether the connection is the CRM, or the ERP, or both."""
+        """Returns True if the connection has this role, or both."""
         return self.role in (role, "both")
 
 
@@ -91,7 +91,7 @@ def connection(
 
 
 def _role(name: str, manifest: Manifest) -> Role:
-    # A system that can be both is what its connection is called.
+    # A system that can be both has the role that its connection is named after.
     if manifest.role == "both" and name in ("crm", "erp"):
         return "crm" if name == "crm" else "erp"
     return manifest.role
@@ -104,7 +104,7 @@ class _Checked:
     references: References
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns all settings of the manifest; unknown, missing and unfit ones are refused."""
+        """Returns all settings of the manifest; refuses unknown, missing and invalid ones."""
         file, known = self.references.file, self.manifest.settings
         for setting in given:
             if setting not in known:
@@ -155,7 +155,7 @@ class _Checked:
             return
         variable = f"{self.manifest.system}_{setting}".upper()
         raise self.references.file.error(
-            f"connections.{self.name}.{setting} is a secret and must not stand in this file, which"
+            f"connections.{self.name}.{setting} is a secret and must not be in this file, which"
             " gets copied, committed and mailed; put it into an environment variable and write"
             f" `{setting}: ${{{variable}}}`, or into a file and write"
             f" `{setting}: ${{file:/path}}`",

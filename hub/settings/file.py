@@ -1,4 +1,4 @@
-"""A settings file with its lines: every complaint about it names the line, never a value."""
+"""A settings file with its lines: every error in it names the line, never a value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mappings.kit.source import Source, read_source
 
 Location = tuple[str | int, ...]
 
-#: Types of pydantic's errors -> what to say; the rest is said in pydantic's words.
+#: Types of pydantic's errors -> our message; other errors keep pydantic's.
 _WORDS = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
@@ -37,41 +37,41 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """The content of a YAML file that settings come from."""
+    """The content of a YAML file with settings."""
 
     path: Path
-    #: As people named it.
+    #: The path as people wrote it, for messages.
     shown: str
     source: Source = field(repr=False)
 
     @property
     def content(self) -> Mapping[str, Any]:
-        """The whole file; empty for an empty one."""
+        """The whole content; an empty file is an empty mapping."""
         return self.source.content or {}
 
     @property
     def folder(self) -> Path:
-        """What relative paths in the file are relative to."""
+        """The folder that relative paths in the file start from."""
         return self.path.resolve().parent
 
     def error(self, message: str, *location: str | int) -> SettingsError:
-        """Returns the error that names the line of a location."""
+        """Returns an error that names the line of a location."""
         line = self.source.line(location) or 1
         return SettingsError(f"{self.shown}:{line}: {message}")
 
     def _written(self, location: Location) -> Location:
-        """Leaves out what pydantic adds at the end for unions and the like (`str`, `list[str]`)."""
+        """Drops the suffix that pydantic adds for unions and the like (`str`, `list[str]`)."""
         while location and location not in self.source.lines:
             location = location[:-1]
         return location
 
     def invalid(self, model: type[BaseModel], error: ValidationError) -> SettingsError:
-        """Returns the first complaint of pydantic in our words, at its line."""
+        """Returns the first error of pydantic in our words, at its line."""
         complaints = [
             (self.source.line(one["loc"]) or 1, one)
             for one in error.errors(include_url=False, include_input=False)
         ]
-        # A word that nobody knows explains why the right one is missing, not the reverse.
+        # An unknown word explains why the right one is missing, not the reverse.
         _, first = min(complaints, key=lambda pair: (pair[1]["type"] != "extra_forbidden", pair[0]))
         location = self._written(first["loc"]) if first["type"] != "missing" else first["loc"]
         place = ".".join(str(part) for part in location) or "the file"
@@ -89,9 +89,9 @@ class SettingsFile:
 def read_settings(
     path: Path, *, shown: str | None = None, renames: Sequence[Rename] = ()
 ) -> SettingsFile:
-    """Returns a settings file, in the new words where `renames` has some for old ones.
+    """Returns a settings file, with old names replaced by new ones according to `renames`.
 
-    Raises: SettingsError when it is missing or no readable YAML.
+    Raises: SettingsError if it is missing or not readable YAML.
     """
     name = shown or str(path)
     if not path.is_file():
@@ -105,7 +105,7 @@ def read_settings(
         raise SettingsError(_broken(path, name, error)) from error
     file = SettingsFile(path, name, source)
     if source.content is not None and not isinstance(source.content, dict):
-        raise file.error("this is no list of settings; begin with `connections:`")
+        raise file.error("this is not a list of settings; begin with `connections:`")
     return file
 
 
@@ -116,11 +116,11 @@ def _broken(path: Path, name: str, error: MappingFileError) -> str:
         return f"{place}: {what}; keep one of them"
     if "YAML" not in what:
         return f"{place}: {what}"
-    # A reference inside { } opens a block of its own for YAML unless it is quoted.
+    # For YAML, a reference inside { } opens a block unless it is quoted.
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     line = lines[error.line - 1] if error.line and error.line <= len(lines) else ""
     if "{" in line.partition("${")[0] and "${" in line:
-        return f"{place}: {what}; inside {{ }} put quotes round it: '${{NAME}}'"
+        return f"{place}: {what}; inside {{ }} put it in quotes: '${{NAME}}'"
     return f"{place}: {what}; check the indentation, the colons and the quotes"
 
 
@@ -141,7 +141,7 @@ def keys_at(model: type[BaseModel], location: Iterable[str | int]) -> list[str]:
 
 
 def _models(annotation: Any) -> Any:
-    """Returns the block in an optional annotation."""
+    """Returns the model in an optional annotation."""
     if get_origin(annotation) in (Union, types.UnionType):
         return next((a for a in get_args(annotation) if a is not type(None)), None)
     return annotation

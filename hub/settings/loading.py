@@ -1,4 +1,4 @@
-"""Reads tulay.yaml and the environment into settings that everything else can rely on."""
+"""Reads tulay.yaml and the environment into checked settings."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from hub.settings.shape import EntityPolicyText, Limits, Schedules, TulayFile, W
 from mappings.kit.files import nearest
 
 FILE = "tulay.yaml"
-#: 32 bytes, as `tulay config key` prints them.
+#: 32 bytes, as printed by `tulay config key`.
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
 class Overrides(BaseModel):
-    """What the environment may say instead of tulay.yaml: TULAY_CONFIG, TULAY_DATABASE, ..."""
+    """Settings that the environment overrides: TULAY_CONFIG, TULAY_DATABASE, ..."""
 
     config: Path | None = None
     database: SecretStr | None = None
@@ -36,20 +36,20 @@ class Overrides(BaseModel):
 
     @classmethod
     def read(cls) -> Overrides:
-        """Returns the overrides of this process; an empty variable is none."""
+        """Returns the overrides of this process; an empty variable counts as unset."""
         given = {name.lower(): value for name, value in os.environ.items() if value}
         return cls.model_validate({name: given.get(f"tulay_{name}") for name in cls.model_fields})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything tulay.yaml and the environment say, checked."""
+    """The checked settings of tulay.yaml and the environment."""
 
     path: Path
     #: Address of the store; may hold a password.
     database: str = field(repr=False)
     redis_url: SecretStr | None
-    #: What stored OAuth tokens are encrypted with: the first one encrypts, all decrypt.
+    #: Keys for stored OAuth tokens: the first one encrypts, all decrypt.
     secret_keys: tuple[SecretStr, ...]
     connector_folders: tuple[Path, ...]
     mapping_folders: tuple[Path, ...]
@@ -60,9 +60,9 @@ class Settings:
     schedules: Schedules
     limits: Limits
     web: Web
-    #: Every connector there is, by system.
+    #: All known connectors, by system.
     manifests: Mapping[str, Manifest] = field(repr=False)
-    #: For errors that are found later.
+    #: The source, for errors found later.
     file: SettingsFile = field(repr=False)
 
     def connection(self, name: str) -> ConnectionSettings:
@@ -77,7 +77,7 @@ class Settings:
 
 
 def default_path() -> Path:
-    """Returns where tulay.yaml is when nobody says: TULAY_CONFIG, or the working folder."""
+    """Returns the default path of tulay.yaml: TULAY_CONFIG, or the working directory."""
     return Overrides.read().config or Path(FILE)
 
 
@@ -89,16 +89,17 @@ def load_settings(
 ) -> Settings:
     """Returns the settings in a file, with secrets and overrides from the environment.
 
-    For a `rehearsal`, which speaks to none of the systems, no secret of theirs is asked for.
+    A `rehearsal` contacts none of the systems, so that their secrets are not needed.
+
     Raises: SettingsError, whose message begins with file and line.
     """
     return _loading(path, environ=environ, rehearsal=rehearsal).settings()
 
 
 def connector_folders(path: str | Path | None = None) -> tuple[Path, ...]:
-    """Returns the folders with connectors that a file names; none when there is no file.
+    """Returns the connector folders that a file names; none if there is no file.
 
-    Asks for no secret: what is set up by hand, such as a twin, starts before its token is known.
+    Needs no secrets, so that an emulator can be started before its token is known.
 
     Raises: SettingsError.
     """
@@ -116,7 +117,7 @@ def _loading(
     try:
         text = TulayFile.model_validate(dict(file.content))
     except ValidationError as error:
-        # from None: pydantic's error shows the values it was given.
+        # from None: pydantic's error contains the values.
         raise file.invalid(TulayFile, error) from None
     known = os.environ if environ is None else environ
     return _Loading(file, text, References(file, known, rehearsal))
@@ -200,7 +201,7 @@ class _Loading:
         url = self.references.resolve(written, "database")
         if "://" in url and not url.startswith("sqlite:///"):
             return url
-        # Relative to tulay.yaml, not to where the command is given.
+        # Relative to tulay.yaml, not to the working directory.
         return f"sqlite:///{self.file.folder / Path(url.removeprefix('sqlite:///')).expanduser()}"
 
     def _secret_keys(self) -> tuple[SecretStr, ...]:
@@ -211,7 +212,7 @@ class _Loading:
     def _secret_key(self, written: str) -> SecretStr:
         if not is_reference(written):
             raise self.file.error(
-                "secret_key is a secret and must not stand in this file: put it into an environment"
+                "secret_key is a secret and must not be in this file: put it into an environment"
                 " variable and write `secret_key: ${TULAY_SECRET_KEY}`, or into a file and write"
                 " `secret_key: ${file:/path}`",
                 "secret_key",
@@ -219,7 +220,8 @@ class _Loading:
         value = self.references.resolve(written, "secret_key")
         if not _KEY.fullmatch(value):
             raise self.file.error(
-                f"secret_key: {written} is no key; print one with `tulay config key`", "secret_key"
+                f"secret_key: {written} is not a key; print one with `tulay config key`",
+                "secret_key",
             )
         return SecretStr(value)
 

@@ -1,6 +1,6 @@
-"""The policies that hold: the shipped ones with those of tulay.yaml laid over, names resolved.
+"""The effective policies: the shipped ones overlaid with those of tulay.yaml, names resolved.
 
-A field inherits from its branch and from the entity's default whatever it does not say itself.
+A field inherits from its branch and from the entity's default what it does not set itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mappings.canonical.values import Entity
 from mappings.kit.files import nearest
 
 SHIPPED = Path(__file__).with_name("policies.yaml")
-#: What connections may be, as policies name it.
+#: The roles of connections, as policies name them.
 ROLES = ("crm", "erp")
 _ANY = "any"
 
@@ -31,7 +31,7 @@ Connections = Mapping[str, ConnectionSettings]
 
 @cache
 def shipped() -> dict[str, EntityPolicyText]:
-    """Returns the policies Tulay comes with."""
+    """Returns the policies that Tulay comes with."""
     content = read_settings(SHIPPED, shown=SHIPPED.name).content
     return TypeAdapter(dict[str, EntityPolicyText]).validate_python(content)
 
@@ -44,9 +44,10 @@ def check_policies(
     entities: Mapping[str, Entity] = ENTITIES,
     custom: bool = True,
 ) -> None:
-    """Refuses unknown entities, fields and connections, each with its line.
+    """Refuses unknown entities, fields and connections, naming their lines.
 
-    With `custom` every path under `custom.` passes: mapping files declare those.
+    With `custom`, every path under `custom.` is accepted, because mapping files declare those.
+
     Raises: SettingsError.
     """
     for name, text in policies.items():
@@ -67,7 +68,7 @@ def check_policies(
 
 
 def _names(text: EntityPolicyText) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yields where a policy names connections or roles, and which."""
+    """Yields (location, name) of the connections and roles in a policy."""
     for key, names in (("create", text.create), ("import", text.imports)):
         yield from (((key,), name) for name in names or ())
     blocks: list[tuple[tuple[str, ...], FieldPolicyText | None]] = [(("default",), text.default)]
@@ -102,7 +103,7 @@ def _unknown_name(
 
 
 def valid_paths(entity: Entity) -> set[str]:
-    """Returns everything a policy of an entity may name: fields, branches, lists.
+    """Returns all paths that a policy of an entity may name: fields, branches, lists.
 
     >>> sorted(valid_paths(Entity("x", {"a.b": None}, {"lines": {"sku": None}})))
     ['a', 'a.b', 'lines[]', 'lines[].sku']
@@ -116,7 +117,7 @@ def valid_paths(entity: Entity) -> set[str]:
 
 
 def _plain(path: str) -> str:
-    """Returns a path as policies keep it: `lines` and `lines.sku` are `lines[]`, `lines[].sku`."""
+    """Returns a path as policies keep it: `lines` -> `lines[]`, `lines.sku` -> `lines[].sku`."""
     head, dot, rest = path.partition(".")
     lists = {name for entity in ENTITIES.values() for name in entity.lists}
     return f"{head}[]{dot}{rest}" if head in lists else path
@@ -127,7 +128,7 @@ def resolve_policies(
     connections: Connections,
     entities: Iterable[str] = ENTITIES,
 ) -> dict[str, EntityPolicy]:
-    """Returns the policy of every entity, with connections in the place of roles."""
+    """Returns the policy of every entity, with roles replaced by connections."""
     cast = _Cast(connections)
     return {
         entity: _resolved(shipped().get(entity), policies.get(entity), cast) for entity in entities
@@ -136,12 +137,12 @@ def resolve_policies(
 
 @dataclass(frozen=True)
 class _Cast:
-    """Who plays which role."""
+    """Resolves roles to connections."""
 
     connections: Connections
 
     def named(self, words: Iterable[str], *, own: bool) -> list[str]:
-        """Returns connections; in people's own words a connection's name comes before a role."""
+        """Returns connections; in the user's own policies a connection's name precedes a role."""
         found: list[str] = []
         for word in words:
             if own and word in self.connections:
@@ -157,7 +158,7 @@ class _Cast:
         return next(iter(self.named([word], own=own)), "ask")
 
 
-#: A field's policy with names resolved; only what was said.
+#: A field's policy with names resolved; only the keys that are set.
 Said = dict[str, Any]
 
 
@@ -168,7 +169,7 @@ def _said(block: FieldPolicyText | None, cast: _Cast, *, path: str, own: bool) -
     if block.owner is not None:
         words = _listed(block.owner)
         owners = cast.named(words, own=own)
-        # [] is "only the hub"; roles that nobody plays are "everybody".
+        # [] means only the hub; roles without a connection mean all connections.
         said["owners"] = frozenset(owners) if owners or not words else None
     if block.on_conflict is not None:
         said["on_conflict"] = cast.choice(block.on_conflict, own=own)
@@ -192,28 +193,28 @@ def _resolved(
     layers = [(text, own) for text, own in ((ours, False), (theirs, True)) if text is not None]
     said: dict[str, Said] = {"": {}}
     create: list[str] = []
-    adopt: frozenset[str] | None = None
+    imports: frozenset[str] | None = None
     delete = "keep"
     for text, own in layers:
         said[""] |= _said(text.default, cast, path="", own=own)
         for path, block in text.fields.items():
-            place = said.setdefault(_plain(path), {})
-            place |= _said(block, cast, path=_plain(path), own=own)
+            merged = said.setdefault(_plain(path), {})
+            merged |= _said(block, cast, path=_plain(path), own=own)
         if text.create is not None:
             create = cast.named(text.create, own=own)
         if text.imports is not None:
-            adopt = frozenset(cast.named(text.imports, own=own))
+            imports = frozenset(cast.named(text.imports, own=own))
         delete = text.delete or delete
     return EntityPolicy(
         fields={path: FieldPolicy(**_inherited(path, said)) for path in said},
         create=frozenset(create),
-        imports=adopt,
+        imports=imports,
         delete="propagate" if delete == "propagate" else "keep",
     )
 
 
 def _inherited(path: str, said: Mapping[str, Said]) -> Said:
-    """Returns what holds for a path: its own words over its branch's over the default's."""
+    """Returns the policy of a path: its own keys over its branch's over the default's."""
     parts = path.split(".") if path else []
     steps = ["", *(".".join(parts[: n + 1]) for n in range(len(parts)))]
     whole: Said = {}

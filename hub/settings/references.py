@@ -1,6 +1,6 @@
-"""Where secrets come from: `${NAME}` is an environment variable, `${file:/path}` a file's content.
+"""References to secrets: `${NAME}` is an environment variable, `${file:/path}` a file's content.
 
-The text of a reference may be shown; what it stands for never is.
+The text of a reference may be shown; its value never is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def refers(text: str) -> bool:
-    """Says whether a text contains a reference.
+    """Returns True if a text contains a reference.
 
     >>> refers("https://${HOST}/api"), refers("https://host/api")
     (True, False)
@@ -26,7 +26,7 @@ def refers(text: str) -> bool:
 
 
 def is_reference(text: str) -> bool:
-    """Says whether a text is one reference and nothing else: the only way to write a secret.
+    """Returns True if a text is exactly one reference: the only way to write a secret.
 
     >>> is_reference("${TOKEN}"), is_reference("Bearer ${TOKEN}")
     (True, False)
@@ -36,15 +36,15 @@ def is_reference(text: str) -> bool:
 
 @dataclass(frozen=True)
 class References:
-    """Puts values in the place of references."""
+    """Replaces references by their values."""
 
     file: SettingsFile
     environ: Mapping[str, str] = field(repr=False)
-    #: Nobody will be spoken to: what is not set may stay so.
+    #: No system will be contacted, so that unset references are accepted.
     rehearsal: bool = False
 
     def resolve(self, text: str, *location: str | int) -> str:
-        """Returns the text with values in place. Raises: SettingsError, with the line."""
+        """Returns the text with values inserted. Raises: SettingsError, with the line."""
         return _REFERENCE.sub(lambda match: self._value(match[1].strip(), *location), text)
 
     def _value(self, name: str, *location: str | int) -> str:
@@ -53,7 +53,7 @@ class References:
         place = ".".join(str(part) for part in location)
         if not _VARIABLE.fullmatch(name):
             raise self.file.error(
-                f"{place}: ${{{name}}} is no reference; write ${{NAME}} for an environment"
+                f"{place}: ${{{name}}} is not a reference; write ${{NAME}} for an environment"
                 " variable or ${file:/path} for a file",
                 *location,
             )
@@ -74,7 +74,7 @@ class References:
         try:
             value = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is no UTF-8 text"
+            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise self.file.error(
                 f"{place}: the file {name} cannot be read: {why}; create it, or correct the path",
                 *location,

@@ -1,4 +1,4 @@
-"""Keys of tulay.yaml that have a new name; the old one works for one release. See `Rename`."""
+"""Keys of tulay.yaml that were renamed; the old name works for one release. See `Rename`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of tulay.yaml, for editors: with the settings of every system there is."""
+"""The JSON Schema of tulay.yaml, for editors, with the settings of every known system."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TYPES: dict[str, dict[str, Any]] = {
     "url": {"type": "string"},
     "list": {"type": ["array", "string"]},
 }
-#: A secret is one reference and nothing else.
+#: A secret is exactly one reference.
 _REFERENCE = {"type": "string", "pattern": r"^\s*\$\{[^{}]+\}\s*$"}
 
 
 def json_schema(folders: Iterable[str | Path] = ()) -> dict[str, Any]:
-    """Returns the JSON Schema of tulay.yaml; `folders` hold further connectors."""
+    """Returns the JSON Schema of tulay.yaml; `folders` hold additional connectors."""
     schema = TulayFile.model_json_schema()
     common = schema["$defs"]["ConnectionText"]["properties"]
     known: Mapping[str, Manifest] = manifests(folders)

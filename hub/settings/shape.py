@@ -1,4 +1,4 @@
-"""What may be written in tulay.yaml, as pydantic checks it and as JSON Schema for editors."""
+"""The keys of tulay.yaml, as pydantic checks them and as JSON Schema for editors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Role = Literal["crm", "erp", "both"]
 
 
 def duration(value: Any) -> timedelta:
-    """Returns the duration that a text or a number of seconds stands for.
+    """Returns the duration of a text or a number of seconds.
 
     >>> duration("1h30m"), duration(60)
     (datetime.timedelta(seconds=5400), datetime.timedelta(seconds=60))
@@ -32,7 +32,7 @@ def duration(value: Any) -> timedelta:
         raise ValueError("must be a duration such as 60s, 5m, 24h or 1d")
     parts = {_UNITS[unit]: float(figure) for figure, unit in _PART.findall(text)}
     if not any(parts.values()):
-        raise ValueError("must be longer than nothing, such as 60s or 24h")
+        raise ValueError("must be longer than zero, such as 60s or 24h")
     return timedelta(**parts)
 
 
@@ -44,33 +44,42 @@ Duration = Annotated[
 
 
 class Strict(BaseModel):
-    """Refuses settings it does not know."""
+    """Refuses unknown settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Schedules(Strict):
-    """How often what is looked at. Webhooks make things faster, never unnecessary."""
+    """How often streams are read. Webhooks make this faster, never unnecessary."""
 
-    pull: Duration = Field(timedelta(seconds=60), description="Read what changed.")
-    sweep: Duration = Field(timedelta(hours=24), description="Look for deletions and gaps.")
+    pull: Duration = Field(timedelta(seconds=60), description="Interval between reads of changes.")
+    sweep: Duration = Field(
+        timedelta(hours=24), description="Interval between checks for deletions and gaps."
+    )
     streams: dict[str, Duration] = Field(
         default={}, description="Another `pull` for some streams: `crm.deals: 30s`."
     )
 
     def pull_every(self, connection: str, stream: str) -> timedelta:
-        """Returns how often a stream is read."""
+        """Returns the interval between reads of a stream."""
         return self.streams.get(f"{connection}.{stream}", self.pull)
 
 
 class Limits(Strict):
-    """Changes that are unusually many wait until a person approves them."""
+    """Unusually large changes wait until a person approves them."""
 
-    share: float = Field(default=0.2, ge=0, le=1, description="Share of a stream's records.")
-    records: int = Field(default=50, ge=0, description="Number of records.")
+    share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of a stream's records that may change in one run.",
+    )
+    records: int = Field(
+        default=50, ge=0, description="Number of records up to which no run waits."
+    )
     window: Duration = Field(
         default=timedelta(hours=1),
-        description="Runs of this time count together: deletions up to `share`, changes up to"
+        description="Runs within this time count together: deletions up to `share`, changes up to"
         " `window_share`.",
     )
     window_share: float = Field(
@@ -82,12 +91,12 @@ class Limits(Strict):
     reversals: int = Field(
         default=10,
         ge=0,
-        description="A field that two systems undo more often in an hour is paused; 0: never.",
+        description="A field that two systems reverse more often in an hour is paused; 0: never.",
     )
 
     @property
     def limit(self) -> ChangeLimit:
-        """The same as the sync core knows it."""
+        """The limit as a value of the sync core."""
         return ChangeLimit(self.share, self.records, self.window, self.window_share)
 
 
@@ -97,12 +106,12 @@ class Web(Strict):
     host: str = "127.0.0.1"
     port: int = Field(default=8420, ge=0, le=65535)
     public_url: str | None = Field(
-        default=None, description="How the systems reach us: the base of webhook addresses."
+        default=None, description="Base of the webhook addresses, as the systems reach this server."
     )
 
 
 class BudgetSettings(Strict):
-    """How many calls all processes together may make, and how many of them bulk work may use."""
+    """The rate limit of all processes together, and the share of it for bulk work."""
 
     requests: int | None = Field(
         default=None, ge=1, description="Calls per `per_seconds`; by default the system's limit."
@@ -115,26 +124,26 @@ class BudgetSettings(Strict):
         description="Share of all limits for first reads, sweeps and reconciliation.",
     )
     daily: int | None = Field(
-        default=None, ge=1, description="Calls a day; by default what the system says."
+        default=None, ge=1, description="Calls per day; by default what the system reports."
     )
 
 
 class ConnectionText(BaseModel):
-    """One account of a system; what else may be set is in that system's manifest."""
+    """One account of a system; all other settings are in that system's manifest."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     system: str = Field(description="Name of the connector.")
-    role: Role | None = Field(default=None, description="By default what the system usually is.")
+    role: Role | None = Field(default=None, description="By default the system's usual role.")
     budget: BudgetSettings | None = Field(default=None, description="Our share of its rate limit.")
 
 
 class FieldPolicyText(Strict):
-    """Who may set a field, and who wins when two did."""
+    """Which systems may set a field, and which one wins if two did."""
 
     owner: str | list[str] | None = Field(
         default=None,
-        description="Connections or roles that may set it; [] only the hub; `any` everybody.",
+        description="Connections or roles that may set it; [] only the hub; `any` all of them.",
     )
     on_conflict: str | None = Field(
         default=None, description="Two systems changed it: ask | latest | who wins."
@@ -160,10 +169,10 @@ class EntityPolicyText(Strict):
         description="Connections whose unknown records are read into the hub. Default all.",
     )
     delete: Literal["keep", "propagate"] | None = Field(
-        default=None, description="What a deletion in one system does to the others."
+        default=None, description="The effect of a deletion in one system on the others."
     )
     default: FieldPolicyText | None = Field(
-        default=None, description="For all fields that nothing else is said about."
+        default=None, description="The policy of all fields that are not named."
     )
     fields: dict[str, FieldPolicyText] = Field(
         default={}, description="Field (`name`), branch (`address`) or list (`lines`) -> policy."
@@ -178,15 +187,15 @@ class TulayFile(Strict):
         description="sqlite:///tulay.db or postgresql://user:${PASSWORD}@host/name.",
     )
     redis_url: str | None = Field(
-        default=None, description="With it web, worker and scheduler run as processes apart."
+        default=None, description="If set, web, worker and scheduler may run as separate processes."
     )
     secret_key: str | list[str] | None = Field(
         default=None,
         description="Encrypts stored OAuth tokens: ${TULAY_SECRET_KEY}, made by `tulay config key`."
         " A list rotates: the first one encrypts, all decrypt.",
     )
-    connectors: list[str] = Field(default=[], description="Folders with connectors of your own.")
-    mappings: list[str] = Field(default=[], description="Folders with mappings of your own.")
+    connectors: list[str] = Field(default=[], description="Folders with your own connectors.")
+    mappings: list[str] = Field(default=[], description="Folders with your own mappings.")
     connections: dict[str, ConnectionText] = Field(description="The accounts to keep in sync.")
     policies: dict[str, EntityPolicyText] = Field(
         default={}, description="Entity -> what differs from the shipped policies."

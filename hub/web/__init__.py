@@ -1,1 +1,1 @@
-"""What others call us by: webhooks, health, metrics. Never Redis, never a remote call."""
+"""What other systems call: webhooks, health, metrics. Never Redis, never a remote call."""

@@ -1,4 +1,4 @@
-"""The address as the sender called it, which many signatures cover: pure."""
+"""The address as the sender called it, which many signatures cover. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ def called_url(
     scheme: str = "http",
     trusted: bool = False,
 ) -> str:
-    """Returns the full address that the sender called, as far as it can be known.
+    """Returns the full address that the sender called, as far as it is known.
 
-    `public_url` wins; else a trusted proxy's X-Forwarded-* headers; else what we see ourselves.
-
+    `public_url` wins; then a trusted proxy's X-Forwarded-* headers; then the request itself.
     >>> called_url("/webhooks/crm", "", {"host": "h"}, public_url="https://tulay.example/")
     'https://tulay.example/webhooks/crm'
     >>> forwarded = {"host": "h", "x-forwarded-proto": "https", "x-forwarded-host": "a.example"}
@@ -31,7 +30,7 @@ def called_url(
         return public_url.rstrip("/") + tail
     host = headers.get("host", "")
     if trusted:
-        # A chain of proxies writes a list; the first one is what the sender called.
+        # A chain of proxies writes a list; its first item is what the sender called.
         scheme = headers.get("x-forwarded-proto", scheme).split(",")[0].strip()
         host = headers.get("x-forwarded-host", host).split(",")[0].strip()
     return f"{scheme}://{host}{tail}"

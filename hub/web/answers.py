@@ -1,4 +1,4 @@
-"""Answers that say what happened and what to do, as JSON and without secrets."""
+"""Error responses that say what happened and what to do, as JSON and without secrets."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from starlette.responses import JSONResponse
 def problem(
     status: int, error: str, todo: str, *, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Returns an error answer."""
+    """Returns an error response."""
     content = {"error": error, "what to do": todo}
     return JSONResponse(content, status, headers=dict(headers or {}))
 
 
 def later(error: str) -> JSONResponse:
-    """Returns the answer "not now": the sender keeps the delivery and comes again."""
+    """Returns a 503 response: the sender keeps the delivery and retries."""
     todo = "send the same delivery again later; nothing of it was stored"
     return problem(503, error, todo, headers={"Retry-After": "5"})
 
 
 _KNOWN = {
-    404: ("there is nothing at this address", "see /openapi.json for what there is"),
-    405: ("this address has other methods", "see /openapi.json for what there is"),
+    404: ("there is nothing at this address", "see /openapi.json for all addresses"),
+    405: ("this method is not allowed here", "see /openapi.json for all methods"),
 }
 
 
 async def refused(_: Request, error: Exception) -> JSONResponse:
-    """Answers what the router refuses."""
+    """Returns the response to a request that the router refuses."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
-    said = _KNOWN.get(status, ("the request was refused", "see /openapi.json for what there is"))
+    said = _KNOWN.get(status, ("the request was refused", "see /openapi.json for all addresses"))
     return problem(status, *said, headers=headers)
 
 
 async def broken(_: Request, __: Exception) -> JSONResponse:
-    """Answers when we have made a mistake; the log has it, the caller has not."""
-    return problem(500, "Tulay made a mistake", "send it again later; the log says more")
+    """Returns the response after a bug; details are logged, but not sent."""
+    return problem(500, "internal error", "retry later; the log has details")

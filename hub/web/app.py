@@ -1,4 +1,4 @@
-"""Puts the receivers together. Knows no system, makes no remote call, needs no Redis."""
+"""Assembles the receivers. Knows no system, makes no remote call, needs no Redis."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("tulay.access")
 
 
 def create_app(hub: Hub, receivers: ReceiverConfig) -> Starlette:
-    """Returns the ASGI application that takes webhooks in and tells how we are."""
+    """Returns the ASGI application for webhooks, health and metrics."""
     registry, deliveries = registry_of(hub.store, hub.clock, Configured.of(hub))
     count_from_zero(deliveries, receivers)
     health = Health(hub.store, registry)
@@ -54,13 +54,13 @@ def inbox_of(store: Store, hub: Hub) -> Inbox:
 
 
 class AccessLog:
-    """One line for each request: method, path, status, time. No bodies, queries or headers."""
+    """One line per request: method, path, status, time. No bodies, queries or headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on and logs it when it is answered."""
+        """Passes the request on, and logs it when it is answered."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -75,7 +75,7 @@ class AccessLog:
         try:
             await self._app(scope, receive, answer)
         finally:
-            # Quoted: a path must not be able to write lines of its own.
+            # Quoted, so that a path cannot forge log lines.
             path = quote(scope["path"][:120])
             took = (time.perf_counter() - began) * 1000
             log.info("%s %s %d %.1f ms", scope["method"], path, status, took)

@@ -1,4 +1,4 @@
-"""GET /healthz, /readyz, /metrics, /openapi.json: for those who watch us."""
+"""GET /healthz, /readyz, /metrics, /openapi.json: for monitoring."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from hub.web.openapi import DOCUMENT
 
 
 class Health:
-    """Answers from the database only."""
+    """Answers monitoring requests from the database only."""
 
     def __init__(self, store: Store, registry: CollectorRegistry) -> None:
         self._store = store
         self._registry = registry
 
     async def alive(self, request: Request) -> Response:
-        """Says that the process runs."""
+        """Answers that the process runs."""
         return JSONResponse({"alive": True})
 
     async def ready(self, request: Request) -> Response:
-        """Says whether the database answers and has the tables of this version."""
+        """Answers whether the database is available and has the tables of this version."""
         try:
             current = await asyncio.to_thread(is_current, self._store)
         except SQLAlchemyError:
@@ -45,5 +45,5 @@ class Health:
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def openapi(self, request: Request) -> Response:
-        """Returns the description of all this."""
+        """Returns the OpenAPI document."""
         return JSONResponse(DOCUMENT)

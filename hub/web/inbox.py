@@ -1,4 +1,4 @@
-"""Group commit: deliveries that arrive together are stored by one durable transaction."""
+"""Group commit: deliveries that arrive together are stored in one durable transaction."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hub.sync.ingest.webhooks import note
 
 log = logging.getLogger("tulay.web")
 
-#: Rows that one transaction takes, and that may wait in memory before senders are asked to wait.
+#: Maximum number of rows per transaction, and waiting in memory before deliveries are refused.
 _MOST_ROWS = 2_000
 _MOST_WAITING = 20_000
 
 
 class NotStoredError(Exception):
-    """The database did not take the rows; the sender must come again."""
+    """The database did not store the rows; the sender must retry."""
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Inbox:
         self._clock = clock
         self._waiting: list[_Delivery] = []
         self._writer: asyncio.Task[None] | None = None
-        #: How many transactions there were.
+        #: Number of transactions so far.
         self.commits = 0
 
     async def put(self, rows: Sequence[InboxEntry]) -> None:
@@ -53,7 +53,7 @@ class Inbox:
         await delivery.stored
 
     async def _write(self) -> None:
-        # Whatever arrives while one transaction runs shares the next one.
+        # Deliveries that arrive during one transaction share the next one.
         while self._waiting:
             group = self._group()
             stored = False
@@ -77,14 +77,14 @@ class Inbox:
             note(self._store, rows, now=self._clock())
         except SQLAlchemyError as error:
             why = trouble(error) if isinstance(error, DBAPIError) else type(error).__name__
-            log.error("%d nudges were not stored: %s", len(rows), why)
+            log.error("%d notifications were not stored: %s", len(rows), why)
             return False
         self.commits += 1
         return True
 
 
 def _tell(waiting: asyncio.Future[None], stored: bool) -> None:
-    if waiting.done():  # the sender went away; its rows are stored all the same
+    if waiting.done():  # the sender has disconnected; its rows are stored anyway
         return
     if stored:
         waiting.set_result(None)

@@ -1,4 +1,4 @@
-"""GET /metrics: counts of what waits and of what runs did, for Prometheus. No customer data."""
+"""GET /metrics: counts of backlog and runs, for Prometheus. No customer data."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hub.store.figures import Figures, figures
 from hub.store.rate_limits import usage
 from hub.web.zeros import Configured
 
-#: Runs are forgotten in time, so they are counted over a window, as gauges.
+#: Runs are deleted in time, so they are counted over a window, as gauges.
 _WINDOW = timedelta(days=1)
 
 
 class Waiting(Collector):
-    """Asks the database at each scrape."""
+    """Queries the database at each scrape."""
 
     def __init__(self, store: Store, clock: Callable[[], datetime], configured: Configured) -> None:
         self._store = store
@@ -27,7 +27,7 @@ class Waiting(Collector):
         self._configured = configured
 
     def describe(self) -> Iterable[Metric]:
-        """Promises nothing, so that registering does not ask the database."""
+        """Returns nothing, so that registering does not query the database."""
         return []
 
     def collect(self) -> Iterable[Metric]:
@@ -40,7 +40,7 @@ class Waiting(Collector):
         yield from _calls(calls)
         yield from _runs(found)
         ages = _gauge(
-            "tulay_stream_age_seconds", "Since the last complete read", "connection stream"
+            "tulay_stream_age_seconds", "Seconds since the last complete read", "connection stream"
         )
         for (connection, stream), read_at in found.read_at.items():
             ages.add_metric([connection, stream], (now - read_at).total_seconds())
@@ -53,7 +53,7 @@ def _gauge(name: str, text: str, labels: str) -> GaugeMetricFamily:
 
 
 def _read(found: Figures, configured: Configured) -> GaugeMetricFamily:
-    """A stream that was never read has no age, and an age of 0 would be a lie: this one says so."""
+    """Returns whether streams were ever read: before that they have no age, not an age of 0."""
     read = _gauge("tulay_stream_read", "1: it was read completely once", "connection stream")
     streams = dict.fromkeys((name, s) for name, all_ in configured.streams.items() for s in all_)
     for labels in streams | dict.fromkeys(found.read_at):
@@ -62,60 +62,62 @@ def _read(found: Figures, configured: Configured) -> GaugeMetricFamily:
 
 
 def _backlogs(found: Figures) -> Iterable[Metric]:
-    inbox = _gauge("tulay_inbox", "Nudges to look at", "connection")
-    outbox = _gauge("tulay_outbox", "Wishes to be written", "connection state")
+    inbox = _gauge("tulay_inbox", "Notifications to process", "connection")
+    outbox = _gauge("tulay_outbox", "Records to write", "connection state")
     for (connection, state), number in found.backlog.items():
         if state == "inbox":
             inbox.add_metric([connection], number)
         else:
             outbox.add_metric([connection, state], number)
-    letters = _gauge("tulay_letters", "Records and derivations set aside", "kind source state")
+    quarantine = _gauge(
+        "tulay_letters", "Records and derivations in quarantine", "kind source state"
+    )
     for labels, number in found.quarantine.items():
-        letters.add_metric(list(labels), number)
-    conflicts = _gauge("tulay_conflicts", "Conflicts that wait for a person", "connection")
+        quarantine.add_metric(list(labels), number)
+    conflicts = _gauge("tulay_conflicts", "Open conflicts", "connection")
     for connection, number in found.conflicts.items():
         conflicts.add_metric([connection], number)
-    reviews = _gauge("tulay_reviews", "Identities that wait for a person", "connection")
+    reviews = _gauge("tulay_reviews", "Open reviews of identities", "connection")
     for connection, number in found.reviews.items():
         reviews.add_metric([connection], number)
-    derivations = _gauge("tulay_derivations", "Golden records that flows must look at", "")
+    derivations = _gauge("tulay_derivations", "Golden records whose flows are due", "")
     derivations.add_metric([], found.derivations)
-    return inbox, outbox, letters, conflicts, reviews, derivations
+    return inbox, outbox, quarantine, conflicts, reviews, derivations
 
 
 def _calls(found: Mapping[str, tuple[int, int | None]]) -> Iterable[Metric]:
     today = _gauge("tulay_calls_today", "Calls since midnight (UTC)", "connection")
-    share = _gauge("tulay_quota_used_ratio", "Part of the daily limit that is used", "connection")
+    share = _gauge("tulay_quota_used_ratio", "Used share of the daily limit", "connection")
     for connection, (used, daily) in found.items():
         today.add_metric([connection], used)
-        # Of a limit that is not known, or that there is not, nothing is used.
+        # Without a known limit, no share of it is used.
         share.add_metric([connection], used / daily if daily else 0)
     return today, share
 
 
 def _runs(found: Figures) -> Iterable[Metric]:
     runs = _gauge("tulay_runs_1d", "Runs of the last day", "kind connection stream state")
-    records = _gauge("tulay_run_records_1d", "Records in them", "kind connection stream what")
+    records = _gauge("tulay_run_records_1d", "Records in these runs", "kind connection stream what")
     sums: dict[tuple[str, str, str, str], int] = {}
     for one in found.runs:
         runs.add_metric([one.kind, one.connection, one.stream, one.state], one.runs)
         for what in ("seen", "changed", "written", "quarantined"):
-            place = (one.kind, one.connection, one.stream, what)
-            sums[place] = sums.get(place, 0) + int(getattr(one, what))
-    for place, number in sums.items():
-        records.add_metric(list(place), number)
+            labels = (one.kind, one.connection, one.stream, what)
+            sums[labels] = sums.get(labels, 0) + int(getattr(one, what))
+    for labels, number in sums.items():
+        records.add_metric(list(labels), number)
     return runs, records
 
 
 def registry_of(
     store: Store, clock: Callable[[], datetime], configured: Configured | None = None
 ) -> tuple[CollectorRegistry, Counter]:
-    """Returns the registry of one receiver, and its counter of deliveries."""
+    """Returns the registry of one receiver process, and its counter of deliveries."""
     registry = CollectorRegistry()
     registry.register(Waiting(store, clock, configured or Configured()))
     deliveries = Counter(
         "tulay_webhooks",
-        "Deliveries by what became of them",
+        "Deliveries by result",
         ["connection", "result"],
         registry=registry,
     )

@@ -1,4 +1,4 @@
-"""The OpenAPI document, by hand: what there is, and every answer that may come."""
+"""The OpenAPI document, written by hand: all addresses and all responses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DOCUMENT: dict[str, Any] = {
     "paths": {
         "/webhooks/{connection}": {
             "post": {
-                "summary": "Take in a delivery of a connected system",
+                "summary": "Receive a delivery of a connected system",
                 "parameters": [
                     {
                         "name": "connection",
@@ -49,14 +49,14 @@ DOCUMENT: dict[str, Any] = {
                 ],
                 "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}},
                 "responses": {
-                    "202": _json(_ACCEPTED, "Stored; not even a power cut loses it"),
+                    "202": _json(_ACCEPTED, "Stored durably"),
                     **_refusals(
-                        s400="Not JSON, or not what the system promises",
+                        s400="Not JSON, or not in the system's documented format",
                         s401="Signature missing, wrong or old",
                         s404="No such connection, or its system sends no webhooks",
                         s408="The body came too slowly",
                         s413="The body is too large",
-                        s503="Not stored: send it again",
+                        s503="Not stored: retry",
                     ),
                 },
             }
@@ -64,7 +64,7 @@ DOCUMENT: dict[str, Any] = {
         "/healthz": {
             "get": {
                 "summary": "The process runs",
-                "responses": {"200": _json(_flag("alive"), "It does")},
+                "responses": {"200": _json(_flag("alive"), "It runs")},
             }
         },
         "/readyz": {
@@ -72,7 +72,7 @@ DOCUMENT: dict[str, Any] = {
                 "summary": "Deliveries can be stored",
                 "responses": {
                     "200": _json(_flag("ready"), "They can"),
-                    **_refusals(s503="Database away, or tables of another version"),
+                    **_refusals(s503="Database unavailable, or tables of another version"),
                 },
             }
         },
@@ -84,14 +84,14 @@ DOCUMENT: dict[str, Any] = {
                         "description": "All figures",
                         "content": {"text/plain": {"schema": {"type": "string"}}},
                     },
-                    **_refusals(s503="Database away"),
+                    **_refusals(s503="Database unavailable"),
                 },
             }
         },
         "/openapi.json": {
             "get": {
                 "summary": "This document",
-                "responses": {"200": _json({"type": "object"}, "It")},
+                "responses": {"200": _json({"type": "object"}, "The OpenAPI document")},
             }
         },
     },

@@ -1,4 +1,4 @@
-"""POST /webhooks/{connection}: measured, verified, noted; answered only after the commit."""
+"""POST /webhooks/{connection}: limited, verified, stored; answered only after the commit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hub.web.inbox import Inbox, NotStoredError
 _PATIENCE = 15.0
 
 
-#: What becomes of a delivery to a connection whose system sends webhooks.
+#: The result of a delivery to a connection whose system sends webhooks.
 _Result = Literal[
     "stored",
     "not stored",
@@ -37,12 +37,12 @@ _Result = Literal[
     "not as promised",
     "disconnected",
 ]
-#: What becomes of others.
+#: The result of other deliveries.
 _WrongAddress = Literal["unknown", "no webhooks"]
 
 
 class _RefusedError(Exception):
-    """The delivery is answered with this. Never leaves this module."""
+    """A refused delivery, with its response. Never leaves this module."""
 
     def __init__(self, reason: _Result | _WrongAddress, status: int, error: str, todo: str) -> None:
         super().__init__(reason)
@@ -52,33 +52,33 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True)
 class ReceiverConfig:
-    """Who may call us, and how."""
+    """Who may call the receivers, and how."""
 
-    #: Every connection.
+    #: All connections.
     connectors: Mapping[str, Connector] = field(repr=False)
-    #: Those whose system calls us.
+    #: The connections whose systems send webhooks.
     calling: frozenset[str]
     public_url: str | None = None
-    #: Addresses of proxies whose X-Forwarded-* headers are believed.
+    #: Addresses of proxies whose X-Forwarded-* headers are trusted.
     proxies: frozenset[str] = frozenset()
-    #: Bytes of the largest body.
+    #: Maximum size of a body in bytes.
     largest: int = 1_000_000
 
 
 class Webhooks:
-    """Takes deliveries in."""
+    """Receives deliveries."""
 
     def __init__(self, receivers: ReceiverConfig, inbox: Inbox, counter: Counter) -> None:
-        self._doors = receivers
+        self._receivers = receivers
         self._inbox = inbox
         self._counter = counter
 
     async def __call__(self, request: Request) -> Response:
-        """Answers 202 when the nudges are stored, and else why not."""
+        """Answers 202 once the notifications are stored, and otherwise why they were not."""
         name = request.path_params["connection"]
         answer: Response
         result: _Result | _WrongAddress
-        known = name if name in self._doors.connectors else "unknown"
+        known = name if name in self._receivers.connectors else "unknown"
         try:
             result, answer = "stored", await self._take(request, name)
         except _RefusedError as refusal:
@@ -100,7 +100,7 @@ class Webhooks:
                 "the signature is missing, wrong or too old",
                 "check the webhook secret of the connection and the clocks on both sides",
             )
-        # Last: whoever cannot sign learns nothing else, and what is too large is told so.
+        # Checked last: a caller who cannot sign only learns whether the body is too large.
         _check_type(request.headers.get("content-type", ""))
         notifications = _notifications(connector, body)
         rows = [_row(name, notification) for notification in notifications]
@@ -109,29 +109,29 @@ class Webhooks:
         return JSONResponse({"accepted": len(rows)}, 202)
 
     def _connector(self, name: str) -> Connector:
-        if name not in self._doors.connectors:
+        if name not in self._receivers.connectors:
             raise _RefusedError(
                 "unknown", 404, "there is no such connection", "check the name in the address"
             )
-        if name not in self._doors.calling:
+        if name not in self._receivers.calling:
             raise _RefusedError(
                 "no webhooks",
                 404,
                 "this connection's system sends no webhooks",
                 "nothing: it is read on schedule",
             )
-        return self._doors.connectors[name]
+        return self._receivers.connectors[name]
 
     async def _body(self, request: Request) -> bytes:
         said = request.headers.get("content-length", "")
-        if said.isascii() and said.isdigit() and int(said[:20]) > self._doors.largest:
+        if said.isascii() and said.isdigit() and int(said[:20]) > self._receivers.largest:
             raise self._too_large()
         body = bytearray()
         try:
             async with asyncio.timeout(_PATIENCE):
                 async for part in request.stream():
                     body += part
-                    if len(body) > self._doors.largest:
+                    if len(body) > self._receivers.largest:
                         raise self._too_large()
         except TimeoutError as error:
             raise _RefusedError(
@@ -140,7 +140,7 @@ class Webhooks:
         return bytes(body)
 
     def _too_large(self) -> _RefusedError:
-        most = f"at most {self._doors.largest} bytes"
+        most = f"at most {self._receivers.largest} bytes"
         return _RefusedError("too large", 413, "the body is too large", f"send {most} at once")
 
     def _delivery(self, request: Request, body: bytes) -> contract.Request:
@@ -151,15 +151,15 @@ class Webhooks:
             path.decode("latin-1"),
             request.scope["query_string"].decode("latin-1"),
             headers,
-            public_url=self._doors.public_url,
+            public_url=self._receivers.public_url,
             scheme=request.scope["scheme"],
-            trusted=client in self._doors.proxies,
+            trusted=client in self._receivers.proxies,
         )
         return contract.Request(request.method, url, headers, body, datetime.now(UTC))
 
 
 def count_from_zero(counter: Counter, receivers: ReceiverConfig) -> None:
-    """Makes the series of all deliveries that can come exist."""
+    """Creates the series of all possible results of deliveries."""
     counter.labels("unknown", "unknown")
     for name in receivers.connectors:
         results = get_args(_Result) if name in receivers.calling else ("no webhooks",)
@@ -176,7 +176,7 @@ def _check_type(content_type: str) -> None:
 
 
 def _notifications(connector: Connector, body: bytes) -> list[contract.Notification]:
-    todo = "send what the system's documentation promises"
+    todo = "send the format of the system's documentation"
     try:
         json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -192,5 +192,5 @@ def _row(name: str, notification: contract.Notification) -> InboxEntry:
         return entry_of(name, notification)
     except ContractError as error:
         raise _RefusedError(
-            "not as promised", 400, str(error), "send what the system's documentation promises"
+            "not as promised", 400, str(error), "send the format of the system's documentation"
         ) from error

@@ -1,6 +1,6 @@
-"""Series that exist at zero before anything was counted, as dashboards and alerts need them.
+"""Series that exist at zero before anything was counted, for dashboards and alerts.
 
-Connections that are not configured any more stay visible as long as something of theirs is stored.
+Connections that are no longer configured remain visible while anything of theirs is stored.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from hub.store.runs import RUN_STATES
 from hub.sync.context import Hub
 from hub.sync.flows import flow_sources
 
-#: How runs can end that are stored when they have ended only.
+#: The states of runs over the inbox, which are stored only when they have ended.
 _INBOX_ENDS = ("done", "paused", "inconsistent")
 _QUARANTINED = ("waiting", "held")
 
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """The connections of this hub, each with the streams that it syncs."""
+    """The connections of a hub, each with its mapped streams."""
 
     streams: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, hub: Hub) -> Configured:
-        """Returns those of a hub."""
+        """Returns the connections of a hub."""
         return cls({name: tuple(one.channels) for name, one in hub.connections.items()})
 
     def fill(self, found: Figures) -> Figures:
@@ -53,7 +53,7 @@ class Configured:
         return dict.fromkeys(self.streams, (0, None)) | dict(found)
 
     def _runs(self) -> Iterator[tuple[str, str, str, str]]:
-        """Yields kind, connection, stream and state of all runs that are stored."""
+        """Yields kind, connection, stream and state of all possible runs."""
         for name, streams in self.streams.items():
             yield ("push", name, "", "done")
             for stream in streams:

@@ -411,7 +411,7 @@ def test_our_own_mistakes_tell_the_caller_nothing(
 
     monkeypatch.setattr(caller.connector, "notifications", fail)
     answer = post(app_of(hub), *signed("1"))
-    assert refusal(answer) == (500, "Tulay made a mistake")
+    assert refusal(answer) == (500, "internal error")
     assert "Jane" not in answer.text
 
 
