@@ -1,1 +1,1 @@
-"""TRANSLATE: pure two-way tables between a system's own words and the canonical model."""
+"""Translates: pure two-way tables between a system's own words and the canonical model."""

@@ -72,7 +72,7 @@ def register(app: typer.Typer) -> None:
         # Like Ctrl-C: the temporary database and the processes must not outlive the command.
         if chances is not None:
             # Not on stdout, where --json prints a single document.
-            typer.echo("--vices is now --faults; the old name ends with the next release", err=True)
+            typer.echo("--vices is called --faults now; it goes with the next release", err=True)
             faults = chances
         with on_sigterm():
             certificate = _run(

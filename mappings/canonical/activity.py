@@ -1,4 +1,4 @@
-"""Something for a salesperson to do or know: a task or a note."""
+"""A task or a note for a salesperson."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ACTIVITY = Entity(
         "body": Field("text"),
         "due_at": Field("datetime", "of a note: when it was written"),
         "status": Field("enum", "tasks only", ("open", "done")),
-        "owner": Field("text", "the salesperson, as the CRM names him"),
+        "owner": Field("text", "the salesperson, as the CRM names them"),
         "company": Field("reference", entity="company"),
         "opportunity": Field("reference", entity="opportunity"),
     },

@@ -18,7 +18,7 @@ COMPANY = Entity(
         "address.region": Field("text", "state or province"),
         "address.country": Field("country"),
         "industry": Field("text"),
-        "owner": Field("text", "the salesperson, as the CRM names him"),
+        "owner": Field("text", "the salesperson, as the CRM names them"),
         "figures.last_order": Field("text", "number of the newest order in the ERP"),
         "figures.last_order_state": Field("text"),
         "figures.open_orders": Field("integer", "orders confirmed and not done"),

@@ -14,7 +14,7 @@ CONTACT = Entity(
         "mobile": Field("phone"),
         "job_title": Field("text"),
         "company": Field("reference", entity="company"),
-        "owner": Field("text", "the salesperson, as the CRM names him"),
+        "owner": Field("text", "the salesperson, as the CRM names them"),
     },
     match=(("email",),),
     suggest=(("first_name", "last_name", "company"),),

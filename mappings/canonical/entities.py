@@ -14,7 +14,7 @@ from mappings.canonical.sales_order import SALES_ORDER
 from mappings.canonical.shipment import SHIPMENT
 from mappings.canonical.values import Entity
 
-#: In the order in which they must be read and written: nothing refers to something later.
+#: In the order of reading and writing: no entity refers to a later one.
 ENTITIES: dict[str, Entity] = {
     entity.name: entity
     for entity in (

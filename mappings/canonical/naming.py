@@ -1,6 +1,6 @@
-"""How a record is called when people read about it: by the `label` of its entity.
+"""The names of records for people, made from the `label` of their entity.
 
-Pure: who has the values of what a record refers to (the company of an invoice) passes their names.
+Pure: callers pass the names of the records that a record refers to (the company of an invoice).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from mappings.canonical.values import Entity, Scalar
 
 _PATHS = re.compile(r"\{([^}]+)\}")
-#: What may be left over before the first part that is filled.
+#: Characters to strip before the first filled part.
 _JOINTS = " ,:"
 _BRACKETS = " ,:<>()"
 
@@ -21,7 +21,7 @@ def name_of(
 ) -> str:
     """Returns the name of a record; `parents` are the short names of what it refers to, by id.
 
-    A part of the label in which a path is blank is left out.
+    A part of the label with a blank path is left out.
 
     >>> from mappings.canonical.invoice import INVOICE
     >>> name_of(INVOICE, {"number": "17", "company": "0f3a"}, {"0f3a": "Acme"})
@@ -42,7 +42,7 @@ def name_of(
 
 
 def short_name(entity: Entity, values: Mapping[str, Scalar]) -> str | None:
-    """Returns the name of a record inside another one's; None when it has none.
+    """Returns the name of a record for use in another one's; None if it has none.
 
     >>> from mappings.canonical.contact import CONTACT
     >>> short_name(CONTACT, {"first_name": "Léa", "last_name": "Gauthier"})
@@ -56,7 +56,7 @@ def short_name(entity: Entity, values: Mapping[str, Scalar]) -> str | None:
 
 
 def noun(entity: Entity) -> str:
-    """Returns the word for the kind of record with which the label begins, if it does.
+    """Returns the word for the kind of record that the label begins with, or "".
 
     >>> from mappings.canonical.invoice import INVOICE
     >>> noun(INVOICE)
@@ -67,7 +67,7 @@ def noun(entity: Entity) -> str:
 
 
 def in_full(entity: Entity, name: str) -> str:
-    """Returns a name with the kind of record, for a sentence that does not say it otherwise.
+    """Returns a name with the kind of record, for sentences that do not mention it otherwise.
 
     >>> from mappings.canonical.company import COMPANY
     >>> in_full(COMPANY, "Acme")
@@ -78,7 +78,7 @@ def in_full(entity: Entity, name: str) -> str:
 
 
 def parents_in(entity: Entity, values: Mapping[str, Scalar]) -> Iterator[str]:
-    """Yields the ids of what a record's label names beside the record."""
+    """Yields the ids of the records that a label refers to."""
     for part in entity.label:
         for path in _PATHS.findall(part):
             declared, value = entity.field(path), values.get(path)
@@ -89,7 +89,7 @@ def parents_in(entity: Entity, values: Mapping[str, Scalar]) -> Iterator[str]:
 def _filled(
     part: str, entity: Entity, values: Mapping[str, Scalar], parents: Mapping[str, str]
 ) -> str | None:
-    """Returns a part of a label with its values; None when one is missing."""
+    """Returns a part of a label with its values; None if one is missing."""
     found = {}
     for path in _PATHS.findall(part):
         value, declared = values.get(path), entity.field(path)

@@ -14,7 +14,7 @@ OPPORTUNITY = Entity(
         "close_date": Field("date"),
         "company": Field("reference", entity="company"),
         "contact": Field("reference", entity="contact"),
-        "owner": Field("text", "the salesperson, as the CRM names him"),
+        "owner": Field("text", "the salesperson, as the CRM names them"),
         "order_number": Field("text", "number of the order this deal became"),
         "order_state": Field("text", "state of the order this deal became"),
     },

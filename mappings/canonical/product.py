@@ -1,4 +1,4 @@
-"""Something that is sold."""
+"""A good or service that is sold."""
 
 from __future__ import annotations
 

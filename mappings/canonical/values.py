@@ -1,18 +1,18 @@
-"""The kinds of value the canonical model has, and their one canonical form.
+"""The kinds of canonical values, each with one canonical form.
 
 A canonical record is flat: a mapping from paths (`name`, `address.city`, `lines[SKU-1].quantity`)
-to scalars. Equality of scalars is equality of meaning, so every kind has exactly one way to write
-a value:
+to scalars. Scalars are equal exactly if their meanings are, so every kind has exactly one way to
+write a value:
 
 =========  =========================================  ======================
 kind       canonical form                             example
 =========  =========================================  ======================
 text       str, trimmed, never empty                  "ACME"
 email      str, lower case                            "ann@acme.example"
-phone      str, E.164, perhaps " ext. 5" behind it    "+4930123456"
+phone      str, E.164, optionally with " ext. 5"      "+4930123456"
 country    str, ISO 3166-1 alpha-2                    "DE"
 currency   str, ISO 4217                              "EUR"
-tax_id     str, compact, with country where it has    "DE136695976"
+tax_id     str, compact, with country if known        "DE136695976"
 domain     str, host name without "www."              "acme.example"
 decimal    str, plain notation, no trailing zeros     "99.5"
 integer    int                                        12
@@ -59,7 +59,7 @@ class Field:
     """One path of an entity."""
 
     kind: Kind
-    #: For people, in `tulay explain` and in the schema.
+    #: A description for people, in `tulay explain` and in the schema.
     help: str = ""
     #: Allowed values of an enum.
     options: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """A declared state machine: which state may follow which. States only move forward."""
+    """A state machine: the states that may follow each state. States only move forward."""
 
     #: The enum path that holds the state.
     path: str
@@ -77,7 +77,7 @@ class States:
     follows: Mapping[str, tuple[str, ...]]
 
     def route(self, start: str | None, end: str) -> tuple[str, ...] | None:
-        """Returns the states from start (exclusive) to end, the shortest way; None: there is none.
+        """Returns the shortest way from start (exclusive) to end; None if there is none.
 
         >>> States("state", {"a": ("b",), "b": ("c",), "c": ()}).route("a", "c")
         ('b', 'c')
@@ -99,26 +99,26 @@ class States:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A canonical type: its fields, its lists, how two records of it are recognised as the same."""
+    """A canonical type: its fields, its lists, and how records of it are matched."""
 
     name: str
     fields: Mapping[str, Field]
     #: List name -> fields of its items; items have a natural key: `lines[KEY].quantity`.
     lists: Mapping[str, Mapping[str, Field]] = field(default_factory=dict)
-    #: Sets of paths that identify a record when all of them are filled and equal; strongest first.
+    #: Sets of paths that identify a record if all are filled and equal; strongest first.
     match: tuple[tuple[str, ...], ...] = ()
-    #: Sets of paths that only suggest one: candidates for a person to review.
+    #: Sets of paths that only suggest a match, for a person to review.
     suggest: tuple[tuple[str, ...], ...] = ()
-    #: Paths that contradict a match when both sides have different values.
+    #: Paths that contradict a match if both sides have different values.
     contradict: tuple[str, ...] = ()
-    #: The path that names a record for people.
+    #: The path that holds the name of a record.
     title: str = "name"
-    #: How people call a record, in parts with {paths}; see mappings.canonical.naming.
+    #: The name of a record for people, in parts with {paths}; see mappings.canonical.naming.
     label: tuple[str, ...] = ()
     states: States | None = None
 
     def field(self, path: str) -> Field | None:
-        """Returns the declaration of a path, list items included; None when there is none.
+        """Returns the declaration of a path, list items included; None if there is none.
 
         >>> Entity("x", {"name": Field("text")}).field("name").kind
         'text'
@@ -129,7 +129,7 @@ class Entity:
         return self.fields.get(path)
 
     def references(self) -> dict[str, str]:
-        """Returns plain path or `list[].path` -> entity it points to."""
+        """Returns {plain path or `list[].path`: entity it refers to}."""
         found = {p: f.entity for p, f in self.fields.items() if f.entity}
         for name, items in self.lists.items():
             found |= {f"{name}[].{p}": f.entity for p, f in items.items() if f.entity}

@@ -29,13 +29,13 @@ _TYPES: dict[Kind, str] = {
     "datetime": "datetime",
     "enum": "enum",
 }
-#: Kinds whose value may be any text when it cannot be parsed.
+#: Kinds that can keep an unparsable value as text.
 _KEEPS = frozenset(("text", "email", "phone", "country", "tax_id", "domain"))
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What names in the files of one system may refer to."""
+    """The names that the files of one system may use."""
 
     entities: Mapping[str, Entity]
     streams: Mapping[str, Stream]
@@ -45,10 +45,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where columns stand: in the record, or in the items of a list."""
+    """Where columns are: in the record, or in the items of a list."""
 
     canonical: Mapping[str, Field]
-    #: What comes before the canonical path: `lines[].`.
+    #: Prefix of the canonical paths: `lines[].`.
     prefix: str = ""
     #: The list in the system.
     within: str = ""
@@ -111,7 +111,7 @@ class Making:
         self.names.setdefault(name, declared.source.place(*declared.location))
 
     def defaults(self, place: Path, source: Source) -> None:
-        """Notes a field that new records get, for checks."""
+        """Records a field with a default for new records, for checks."""
         self.names.setdefault(place.name, source.place("defaults", place.text))
 
     def _column(self, path: str, declared: Declared, field: Field, *, shown: str) -> Column:
@@ -164,7 +164,7 @@ class Making:
     def _check_options(self, declared: Declared, field: Field, name: str) -> None:
         spec = declared.spec
         if spec.unknown == "keep" and field.kind not in _KEEPS:
-            raise declared.error(f"a {field.kind} cannot keep what it is not", "unknown")
+            raise declared.error(f"a {field.kind} cannot keep text; use blank or refuse", "unknown")
         if name != "enum":
             if spec.values is not None or spec.otherwise is not None:
                 raise declared.error("only lens enum takes `values` and `otherwise`", "values")
@@ -176,10 +176,10 @@ class Making:
         for theirs, ours in (spec.values or {}).items():
             if ours not in field.options:
                 hint = nearest(str(ours), field.options)
-                raise declared.error(f"{ours!r} is no option{hint}", "values", theirs)
+                raise declared.error(f"{ours!r} is not an option{hint}", "values", theirs)
         if spec.otherwise is not None and spec.otherwise not in field.options:
             hint = nearest(str(spec.otherwise), field.options)
-            raise declared.error(f"{spec.otherwise!r} is no option{hint}", "otherwise")
+            raise declared.error(f"{spec.otherwise!r} is not an option{hint}", "otherwise")
 
     def _region(self, declared: Declared) -> Region:
         spec = declared.spec
@@ -191,13 +191,13 @@ class Making:
         return Region(take, default)
 
     def _target(self, declared: Declared, field: Field) -> str:
-        """Returns the stream that a reference points into, named or the only one there is."""
+        """Returns the stream that a reference points to: the named one, or the only one."""
         streams = self.about.streams
         named = declared.spec.stream
         if named is None:
             fitting = [n for n, s in streams.items() if s.entity == field.entity]
             if len(fitting) != 1:
-                raise declared.error(f"say which `stream` holds the {field.entity}")
+                raise declared.error(f"name the `stream` that holds the {field.entity}")
             return fitting[0]
         if named not in streams:
             raise declared.error(f"unknown stream {named!r}{nearest(named, streams)}", "stream")
@@ -218,17 +218,17 @@ class Making:
         return CustomField(place.head[-1], kind, label, options, path)
 
     def _custom_options(self, declared: Declared, field: Field) -> tuple[str, ...]:
-        """Returns what an enumeration may hold: the words that the lens writes."""
+        """Returns the options of an enumeration: the words that the lens writes."""
         words: dict[object, str] = {}
         for theirs, ours in (declared.spec.values or {}).items():
-            words.setdefault(ours, theirs)  # of several that mean the same the first is written
+            words.setdefault(ours, theirs)  # of several with the same meaning the first is written
         options = tuple(theirs for ours, theirs in words.items() if ours is not None)
         if not (options or field.options):
             raise declared.error("a field of type enum needs `values`", "custom")
         return options or field.options
 
     def _check_parts(self, columns: list[Column], fields: Mapping[str, Declared]) -> None:
-        """Sees to it that a name in one field is mapped whole, or half of it would get lost."""
+        """Refuses a name in one field that is mapped in part, because the rest would be lost."""
         for column in columns:
             if column.lens.join is not None:
                 same = [c for c in columns if c.field.text == column.field.text]
@@ -238,7 +238,7 @@ class Making:
                     )
 
     def _check_places(self, columns: list[Column], fields: Mapping[str, Declared]) -> None:
-        """Sees to it that two paths do not write one field, and that a new item can be found."""
+        """Refuses two paths that write one field, and new items that could not be found again."""
         seen: dict[str, Column] = {}
         for column in columns:
             if not column.writable:
@@ -264,7 +264,9 @@ class Making:
         except ValueError as error:
             raise declared.source.error(str(error), *declared.location) from error
         if place.listed:
-            raise declared.source.error("a list cannot lie in a list", *declared.location, "field")
+            raise declared.source.error(
+                "a list cannot be inside a list", *declared.location, "field"
+            )
         columns = self.columns(
             declared.fields, Place(canonical, prefix=f"{name}[].", within=place.name)
         )
@@ -286,10 +288,10 @@ class Making:
 def _written_twice(
     field: str, one: str, other: str, fields: Mapping[str, Declared]
 ) -> MappingFileError:
-    """Returns the error about two paths on one field, at the line of the user's where one is."""
+    """Returns the error about two paths for one field, if possible at the user's own line."""
     first, second = sorted((one, other), key=lambda path: not fields[path].is_shipped)
     before = fields[first]
     return fields[second].error(
         f"{second!r} and {first!r} ({before.source.place(*before.location)}) both write {field!r};"
-        " make one of them `mode: read`, or take it away with `null`"
+        " make one of them `mode: read`, or remove it with `null`"
     )

@@ -1,6 +1,6 @@
-"""From a stream's declarations to its compiled mapping, with the entities that custom paths extend.
+"""Compiles the declarations of a stream into a mapping, and adds custom paths to the entities.
 
-Refuses unknown entities, constants, states and required paths; `columns` sees to the fields.
+Refuses unknown entities, constants, states and required paths; fields are checked by `columns`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from mappings.kit.lens import Factory
 from mappings.kit.paths import Path, giver, parse
 from mappings.kit.table import TableMapping
 
-#: Raised by hand when lenses translate differently, so that the hub reads everything again.
+#: Raised by hand when lenses change their translations, so that the hub reads everything again.
 MEANING = 1
 
 
 def system_lenses(system: str) -> dict[str, tuple[Kind, Factory]]:
-    """Returns the lenses that a system brings in `mappings/<system>/lenses.py`, with their kind."""
+    """Returns the lenses in `mappings/<system>/lenses.py`, with their kinds."""
     name = f"mappings.{system}.lenses"
     if not system.isidentifier() or importlib.util.find_spec(f"mappings.{system}") is None:
         return {}
@@ -36,7 +36,7 @@ def system_lenses(system: str) -> dict[str, tuple[Kind, Factory]]:
 
 
 def known(system: str, streams: Mapping[str, Stream], entities: Mapping[str, Entity]) -> Known:
-    """Returns what the files of a system may name."""
+    """Returns the names that the files of a system may use."""
     own = system_lenses(system)
     fitting = dict(lenses.FITTING)
     for name, (kind, _) in own.items():
@@ -84,7 +84,7 @@ def _custom_path(declared: Declared, entities: Mapping[str, Entity]) -> Field:
         raise declared.error("an enum needs `options`", "kind")
     if kind == "reference" and spec.entity not in entities:
         hint = nearest(str(spec.entity), entities)
-        raise declared.error(f"a reference needs `entity`, one of ours{hint}", "entity")
+        raise declared.error(f"a reference needs a canonical `entity`{hint}", "entity")
     return Field(kind, spec.help, options, spec.entity if kind == "reference" else None)
 
 
@@ -139,13 +139,13 @@ def _check_head(stream: Stream, entity: Entity) -> None:
             raise stream.source.error(f"no path {path!r} in {entity.name}{hint}", "constants", path)
         if field.kind == "enum" and value not in field.options:
             hint = nearest(str(value), field.options)
-            raise stream.source.error(f"{value!r} is no {path}{hint}", "constants", path)
+            raise stream.source.error(f"{value!r} is not a {path}{hint}", "constants", path)
     states = entity.fields[entity.states.path].options if entity.states else ()
     for state in stream.actions:
         if state not in states:
             hint = nearest(state, states)
             raise stream.source.error(
-                f"{state!r} is no state of {entity.name}{hint}", "actions", state
+                f"{state!r} is not a state of {entity.name}{hint}", "actions", state
             )
 
 

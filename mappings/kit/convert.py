@@ -1,8 +1,8 @@
-"""Single values to their one canonical form, and texts of today's libraries behind a cache.
+"""Converts single values to canonical form, using libraries behind a cache.
 
-Every function takes what a system shows and returns the canonical scalar, None for a blank; a
-value in canonical form already is recognised before any library is asked. ValueError says that a
-value has no canonical form; its message never holds the value.
+Every function takes a system's value and returns the canonical scalar, None for a blank; a value
+in canonical form is recognised before any library is used. A ValueError means that a value has no
+canonical form; its message never holds the value.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def one_line(raw: Any) -> str | None:
 
 
 def plain_text(raw: Any) -> str | None:
-    """Returns the text inside simple HTML, as CRM notes have it.
+    """Returns the text of simple HTML, as in CRM notes.
 
     >>> plain_text("<p>Call <b>Ann</b> &amp; Bob</p><p>soon</p>")
     'Call Ann & Bob\\nsoon'
@@ -161,7 +161,7 @@ _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 
 def boolean(raw: Any) -> bool | None:
-    """Returns yes or no; understands 1, 0 and the usual words.
+    """Returns a truth value; understands 1, 0 and the usual words.
 
     >>> boolean("false"), boolean(1)
     (False, True)
@@ -177,7 +177,7 @@ def boolean(raw: Any) -> bool | None:
 
 
 def moment(raw: Any) -> datetime | None:
-    """Returns the aware time behind ISO 8601 text or epoch milliseconds; naive text is UTC."""
+    """Returns the aware time in ISO 8601 text or epoch milliseconds; naive text is UTC."""
     found = str(raw).strip()
     if not found:
         return None
@@ -224,6 +224,6 @@ def day(raw: Any, zone: tzinfo = UTC) -> str | None:
         try:
             return date.fromisoformat(found).isoformat()
         except ValueError:
-            raise ValueError("expected a date that exists") from None
+            raise ValueError("expected an existing date") from None
     when = moment(found)
     return None if when is None else when.astimezone(zone).date().isoformat()

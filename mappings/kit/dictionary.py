@@ -1,6 +1,6 @@
 """The data dictionary: entities, their fields, and which stream of which system maps each.
 
-Pure; for people who read, so it describes what mappings say and decides nothing.
+Pure. It describes mappings for people and decides nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 from mappings.canonical.values import Entity, Field
 from mappings.kit.mapping import Mapping as StreamMapping
 
-#: How a stream maps a field; `constant`: each of its records has the same value.
+#: How a stream maps a field; `constant`: all its records have the same value.
 Mode = Literal["both", "read", "write", "constant"]
 
 
@@ -25,7 +25,7 @@ class MappedBy:
     mode: Mode
 
     def __str__(self) -> str:
-        """Returns it for people.
+        """Returns the text for people.
 
         >>> str(MappedBy("erp", "parties", "both")), str(MappedBy("erp", "parties", "read"))
         ('erp parties', 'erp parties (read)')
@@ -49,7 +49,7 @@ class FieldEntry:
 
     @property
     def shown_kind(self) -> str:
-        """The kind for people: a reference with the entity it points to."""
+        """The kind for people; of a reference with its entity."""
         return f"{self.kind} to {self.entity}" if self.entity else self.kind
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong while translating.
+"""The errors of translating.
 
 MappingError
 ├── MappingFileError
@@ -35,5 +35,5 @@ class LensError(MappingError):
         super().__init__(f"{path}: {message}")
         #: The canonical path that could not be translated.
         self.path = path
-        #: A value that the mapping does not list; for a person at a terminal, and nobody else.
+        #: A value that the mapping does not list; only for a person at a terminal, never stored.
         self.value = value

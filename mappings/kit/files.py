@@ -1,6 +1,6 @@
-"""Mapping files found, read, checked for shape, and laid over each other: ours, then the user's.
+"""Finds, reads and checks mapping files, and merges them: the shipped ones, then the user's.
 
-Knows nothing of lenses or entities; `compiling` does. Refuses what has the wrong shape, with file,
+Knows neither lenses nor entities; `compiling` does. Refuses files of the wrong shape, naming file,
 line and the nearest valid name.
 """
 
@@ -21,14 +21,14 @@ from mappings.kit.renames import renewed
 from mappings.kit.schema import RENAMES, Custom, FieldSpec, ListSpec, MappingFile
 from mappings.kit.source import Location, Source, read_source
 
-#: Where our own mapping files are.
+#: The folder of the shipped mapping files.
 OURS = Path(__file__).resolve().parent.parent
-#: What a connector says of itself; somebody's folder may hold that and the mappings.
+#: The manifest of a connector, which may be in the same folder as its mappings.
 MANIFEST = "manifest.yaml"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Returns the end of an error message that names the nearest valid name, or all of them.
+    """Returns the end of an error message: the nearest valid name, or all of them.
 
     >>> nearest("nmae", ["name", "phone"])
     '; did you mean name?'
@@ -42,7 +42,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A field's declaration, and where it stands."""
+    """A field's declaration with its location."""
 
     spec: FieldSpec
     source: Source
@@ -50,17 +50,17 @@ class Declared:
 
     @property
     def is_shipped(self) -> bool:
-        """True when it stands in a file of Tulay, and not in one of the user."""
+        """True if it is in a file that Tulay ships, not in one of the user's."""
         return self.source.path.is_relative_to(OURS)
 
     def error(self, message: str, *within: str | int) -> MappingFileError:
-        """Returns the error that names this declaration's file and line."""
+        """Returns an error that names this declaration's file and line."""
         return self.source.error(message, *self.location, *within)
 
 
 @dataclass(slots=True)
 class DeclaredList:
-    """A list's declaration, laid together from all files."""
+    """A list's declaration, merged from all files."""
 
     field: str
     key: list[str]
@@ -71,12 +71,12 @@ class DeclaredList:
 
 @dataclass(slots=True)
 class Stream:
-    """Everything that the files say about one stream."""
+    """The merged declarations of one stream."""
 
     system: str
     stream: str
     entity: str
-    #: The file that was laid on last, for errors about the whole.
+    #: The file that was merged last, for errors about the whole.
     source: Source
     imports: bool = True
     constants: dict[str, Scalar] = dataclasses.field(default_factory=dict)
@@ -88,7 +88,7 @@ class Stream:
 
 
 def streams(system: str, extra: Sequence[Path]) -> dict[str, Stream]:
-    """Returns the streams of a system by name, ours first, each extra folder laid over it.
+    """Returns the streams of a system by name, the shipped ones first, then each extra folder.
 
     Raises: MappingFileError.
     """
@@ -100,7 +100,7 @@ def streams(system: str, extra: Sequence[Path]) -> dict[str, Stream]:
             source, spec = _checked(path)
             if spec.stream in seen:
                 other = seen[spec.stream].name
-                raise source.error(f"stream {spec.stream!r} is mapped in {other} already", "stream")
+                raise source.error(f"stream {spec.stream!r} is already mapped in {other}", "stream")
             seen[spec.stream] = path
             found[spec.stream] = _laid(source, spec, system=system, known=found)
     return found
@@ -118,9 +118,9 @@ def _checked(path: Path) -> tuple[Source, MappingFile]:
 
 
 def _explained(source: Source, error: ValidationError) -> MappingFileError:
-    """Returns the first complaint of pydantic in our words, at its line."""
+    """Returns the first error of pydantic in our words, at its line."""
     complaints = error.errors(include_url=False, include_input=False)
-    # A word that nobody knows explains why the right one is missing, not the reverse.
+    # An unknown key explains why the right one is missing, not the reverse.
     first = min(complaints, key=lambda one: one["type"] != "extra_forbidden")
     location = tuple(part for part in first["loc"] if part != "Custom")
     name = str(location[-1]) if location else "file"
@@ -132,7 +132,7 @@ def _explained(source: Source, error: ValidationError) -> MappingFileError:
 
 
 def _keys(location: Location) -> Iterable[str]:
-    """Returns the keys that are valid where a location ends."""
+    """Returns the keys that are valid at the end of a location."""
     shape: Mapping[str, Any] = MappingFile.model_fields
     if location[0] == "lists":
         shape = ListSpec.model_fields
@@ -144,7 +144,7 @@ def _keys(location: Location) -> Iterable[str]:
 
 
 def _laid(source: Source, spec: MappingFile, *, system: str, known: Mapping[str, Stream]) -> Stream:
-    """Returns the stream with this file laid over what is known of it."""
+    """Returns the stream with this file merged into it."""
     fresh = Stream(system, spec.stream, spec.entity, source)
     if spec.extends:
         if spec.stream not in known:
@@ -185,7 +185,7 @@ def _lay_fields(
         if spec is None:
             if path not in known:
                 hint = nearest(path, known)
-                raise source.error(f"{path!r} cannot be taken away{hint}", *location, path)
+                raise source.error(f"{path!r} cannot be removed{hint}", *location, path)
             del known[path]
         else:
             known[path] = Declared(spec, source, (*location, path))

@@ -1,7 +1,7 @@
 """Lists whose items have a natural key, such as order lines: `lines[KEY].quantity`.
 
-An item of the system is found by its key, changed by its id, created without one, removed when
-nothing of it is left.
+An item of the system is found by its key and changed by its id, created if it is new, and removed
+if nothing of it remains.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class ItemList:
     name: str
     field: Path
     take: Take
-    #: Readings of an item; the first that is filled is its key. The id is the last resort.
+    #: Possible keys of an item; the first filled one is its key. The id is the last resort.
     keys: tuple[Take, ...]
-    #: Writes the key into a new item that would not get it by its columns.
+    #: Writes the key into a new item that does not get it from its columns.
     give_key: Give | None
     columns: Columns
-    #: Paths without which an item is no item: all but texts.
+    #: Paths that keep an item alive: all but texts.
     vital: tuple[str, ...]
 
     def keyed(self, payload: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yields key and item; a key that comes again gets `#2`, `#3`."""
+        """Yields (key, item); a repeated key gets `#2`, `#3`."""
         seen: dict[str, int] = {}
         for item in self.take(payload) or ():
             key = self._key(item)
@@ -62,7 +62,7 @@ class ItemList:
             self.columns.read(item, into, f"{self.name}[{key}].")
 
     def write(self, given: Mapping[str, Mapping[str, Scalar]], draft: Draft) -> None:
-        """Adds patches of the items with the given keys: changed, new or removed ones."""
+        """Adds patches of the items with the given keys: changed, new or removed."""
         try:
             current = dict(self.keyed(draft.current or {}))
         except SURPRISES as error:
@@ -102,7 +102,7 @@ class ItemList:
         return draft.patch
 
     def _removed(self, values: Mapping[str, Scalar], item: Mapping[str, Any]) -> bool:
-        """Returns True if no required field of an item is left: texts alone do not keep a line."""
+        """Returns True if no vital field of an item is left: texts alone do not keep a line."""
         if any(value is not None for value in values.values()):
             return False
         now: Values = {}

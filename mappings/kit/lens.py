@@ -1,7 +1,7 @@
 """Lenses: two-way translations of one field, each a pair of `get` and `put`.
 
 Laws, for every value a lens accepts: `put(get(raw), raw)` is `raw` (an equal value keeps the
-system's spelling; the mapping takes care of that), and `get(put(value, raw)) == value`. A lens
+system's spelling, which the mapping ensures), and `get(put(value, raw)) == value`. A lens
 refuses a value with a ValueError whose message never contains the value.
 """
 
@@ -18,7 +18,7 @@ from mappings.kit import convert, names, regional
 
 #: Raw value, never None -> canonical value. Regional lenses take the country as a second argument.
 Get = Callable[..., Scalar]
-#: Canonical value (None clears) and the present raw value -> what to write.
+#: Canonical value (None clears) and the current raw value -> what to write.
 Put = Callable[[Scalar, Any], Any]
 
 
@@ -30,17 +30,17 @@ class Lens:
     put: Put
     #: `get` takes the country of the record as its second argument.
     regional: bool = False
-    #: For lenses that share a field: this one's part of it, and how parts become the field.
+    #: For lenses that share a field: the part of this one, and how the parts are joined.
     part: str = ""
     join: Callable[[Mapping[str, Scalar]], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a mapping file says about a field, as far as it concerns the lens."""
+    """The keys of a field in a mapping file that concern its lens."""
 
     values: Mapping[str, Scalar] | None = None
-    #: What is not among the values passes as it is, both ways (texts only).
+    #: Unlisted values pass unchanged, both ways (texts only).
     keep: bool = False
     otherwise: Scalar = None
     zone: str | None = None
@@ -54,14 +54,14 @@ def _same(value: Scalar, _raw: Any) -> Any:
 
 
 def _spelled(value: Scalar, _raw: Any) -> Any:
-    """Writes numbers and booleans as text, the way systems of strings want them."""
+    """Writes numbers and booleans as text, for systems of strings."""
     if value is None:
         return None
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _number(value: Scalar, _raw: Any) -> Any:
-    """Writes a decimal as a JSON number, for systems that count in floats."""
+    """Writes a decimal as a JSON number, for systems that use floats."""
     if value is None:
         return None
     plain = str(value)
@@ -69,7 +69,7 @@ def _number(value: Scalar, _raw: Any) -> Any:
 
 
 def _lines(value: Scalar, raw: Any) -> Any:
-    """Writes one line; as several lines where the field has several now."""
+    """Writes one line, or several if the field has several now."""
     if isinstance(value, str) and isinstance(raw, str) and "\n" in raw.strip():
         folded = value.replace(", ", "\n")
         if convert.one_line(folded) == value:
@@ -88,7 +88,7 @@ def _website(value: Scalar, _raw: Any) -> Any:
 
 
 def _country_name(value: Scalar, raw: Any) -> Any:
-    """Writes the English name, or the code where the field holds a code now."""
+    """Writes the English name, or the code if the field holds a code now."""
     if value is None:
         return None
     coded = isinstance(raw, str) and len(raw.strip()) == 2
@@ -96,7 +96,7 @@ def _country_name(value: Scalar, raw: Any) -> Any:
 
 
 def _midnight(value: Scalar, _raw: Any) -> Any:
-    """Writes a date as milliseconds of its midnight UTC: good for date and datetime fields."""
+    """Writes a date as milliseconds of its midnight UTC, for date and datetime fields."""
     when = None if value is None else convert.moment(value)
     return None if when is None else str(round(when.timestamp() * 1000))
 
@@ -119,7 +119,7 @@ def _day_of_moment(options: Options) -> Lens:
         return None if when is None else when.astimezone(zone).date().isoformat()
 
     def put(value: Scalar, raw: Any) -> Any:
-        """Writes the new date at the time of day that the field has now."""
+        """Writes the new date at the current time of day of the field."""
         if value is None:
             return None
         at = time()
@@ -143,7 +143,7 @@ def _date(options: Options) -> Lens:
 
 
 class UnlistedError(ValueError):
-    """A value that is not in a lens's list; the message does not show it."""
+    """A value that a lens does not list; the message does not show it."""
 
     def __init__(self, message: str, value: object) -> None:
         super().__init__(message)
@@ -151,7 +151,7 @@ class UnlistedError(ValueError):
 
 
 def _enum(options: Options) -> Lens:
-    """Makes the lens of a list of values."""
+    """Returns the lens of a list of values."""
     table = dict(options.values or {})
     back: dict[Scalar, str] = {}
     for theirs, ours in table.items():
@@ -200,7 +200,7 @@ def _plain(get: Get, put: Put = _same, *, regional: bool = False) -> Factory:
     return lambda _options: Lens(get, put, regional=regional)
 
 
-#: Name in a mapping file -> how its lens is made.
+#: Name in a mapping file -> factory of its lens.
 LENSES: dict[str, Factory] = {
     "text": _plain(convert.text),
     "lines": _plain(convert.one_line, _lines),
@@ -230,7 +230,7 @@ LENSES: dict[str, Factory] = {
     "last_name": _part(1, "last"),
 }
 
-#: Kind of a canonical field -> the lens that is meant when a mapping file names none.
+#: Kind of a canonical field -> its default lens.
 USUAL: dict[Kind, str] = {
     "text": "text",
     "email": "email",
@@ -266,12 +266,12 @@ FITTING: dict[Kind, frozenset[str]] = {
     "reference": frozenset(("reference",)),
 }
 
-#: What becomes of a value without translation when a mapping file does not say.
+#: The default policies for values without translation.
 UNKNOWN: dict[str, str] = {"email": "blank", "domain": "blank", "website": "blank"}
 
 
 def tolerant(get: Get, unknown: str, *, regional: bool) -> Get:
-    """Returns `get` with the policy for values it refuses: keep the text, blank, or refuse."""
+    """Returns `get` with a policy for refused values: keep the text, blank, or refuse."""
     if unknown == "refuse":
         return get
 

@@ -1,6 +1,6 @@
-"""The way in: loads the mappings of systems, ours and the user's, compiled and checked together.
+"""Loads the mappings of systems, the shipped ones and the user's, compiled and checked together.
 
-Reads only YAML files; loads all systems of a configuration at once, because a `custom.` path that
+Reads only YAML files. Loads all systems of a configuration at once, because a `custom.` path that
 one of them declares belongs to the entity of all.
 """
 
@@ -23,7 +23,8 @@ __all__ = ["load", "load_all", "mapping_schema", "shipped"]
 def load_all(systems: Iterable[str], extra: Sequence[Path] = ()) -> dict[str, list[Mapping]]:
     """Returns the mappings of each system, parents before children; entities are shared.
 
-    `extra` are folders of the user, `<folder>/<system>/<file>.yaml`, the later the stronger.
+    `extra` are folders of the user, `<folder>/<system>/<file>.yaml`; later ones have precedence.
+
     Raises: MappingFileError.
     """
     streams = {system: files.streams(system, extra) for system in dict.fromkeys(systems)}
@@ -50,5 +51,5 @@ def load(system: str, *, extra: Sequence[Path] = ()) -> list[Mapping]:
 
 
 def shipped() -> list[str]:
-    """Returns the systems that we ship mappings for."""
+    """Returns the systems that Tulay ships mappings for."""
     return sorted({path.parent.name for path in files.OURS.glob("*/*.yaml")})

@@ -1,4 +1,4 @@
-"""A mapping: all lenses of one stream, compiled; the only thing the hub sees of a mapping file."""
+"""A mapping: all lenses of one stream, compiled; all that the hub sees of a mapping file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mappings.canonical.values import Entity, Scalar, Values
 
 
 def declared_path(path: str) -> str:
-    """Returns how a path is declared: list items by their list.
+    """Returns the declared form of a path: list items by their list.
 
     >>> declared_path("lines[SKU-1].product"), declared_path("address.city")
     ('lines[].product', 'address.city')
@@ -23,26 +23,26 @@ def declared_path(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CustomField:
-    """A field that the system does not have by default and that must be created once."""
+    """A field that a system does not have by default and that must be created once."""
 
     name: str
     #: text | number | integer | boolean | date | datetime | enum
     type: str
     label: str
-    #: What an enum may hold, in the system's words.
+    #: The options of an enum, in the system's words.
     options: tuple[str, ...] = ()
     #: The canonical path that fills it.
     path: str = ""
 
 
 class Mapping(Protocol):
-    """Translates one stream of one system from and to one entity. Pure; never sees the network.
+    """Translates one stream of one system from and to one entity. Pure; never uses the network.
 
     Paths of list items are written `lines[KEY].quantity`; declarations about all items
     `lines[].quantity`.
     """
 
-    #: The system's name, the stream's name, the entity.
+    #: The names of the system and the stream, and the entity.
     system: str
     stream: str
     entity: Entity
@@ -50,20 +50,20 @@ class Mapping(Protocol):
     fingerprint: str
     #: False: records of the system that the hub did not write are not imported.
     imports: bool
-    #: Values every record of this stream has (`kind: task`): added by `read`, ignored by `write`;
-    #: a golden record with other values does not belong into this stream.
+    #: Values of every record of this stream (`kind: task`): added by `read`, ignored by `write`;
+    #: a golden record with other values does not belong to this stream.
     constants: Values
     #: Canonical paths without which a record cannot be created in the system.
     requires: tuple[str, ...]
-    #: State -> action of `Act` that reaches it, for entities with a state machine.
+    #: State -> action that reaches it, for entities with a state machine.
     actions: ReadOnly[str, str]
-    #: Declared reference paths -> stream of this system that they point into.
+    #: Declared reference paths -> stream of this system that they point to.
     references: ReadOnly[str, str]
     #: Fields of the system that `prepare` must create.
     custom_fields: tuple[CustomField, ...]
-    #: Every field name of the system -> file and line that map it, for `tulay check`.
+    #: Field names of the system -> file and line that map them, for `tulay check`.
     names: ReadOnly[str, str]
-    #: File and line that say `stream:`, for errors about the whole.
+    #: File and line of `stream:`, for errors about the whole.
     declared_at: str
 
     def read(self, payload: ReadOnly[str, Any]) -> Values:
@@ -75,7 +75,7 @@ class Mapping(Protocol):
         ...
 
     def legible(self, payload: ReadOnly[str, Any]) -> Values:
-        """Translates what can be translated of a record that `read` refuses: its plain paths."""
+        """Translates the plain paths that can be translated of a record that `read` refuses."""
         ...
 
     def write(
@@ -97,9 +97,9 @@ class Mapping(Protocol):
         ...
 
     def mapped(self, path: str) -> bool:
-        """Returns True if this mapping covers the path at all (list items included)."""
+        """Returns True if this mapping covers the path at all, list items included."""
         ...
 
     def describe(self, values: ReadOnly[str, Scalar]) -> str:
-        """Names a record for people, in one line."""
+        """Returns the name of a record for people, in one line."""
         ...

@@ -1,14 +1,14 @@
-"""A person's name in one field and in two: splitting and joining are inverse.
+"""Splits a person's full name into first and last name, and joins them: two inverse functions.
 
-Particles come from nameparser ("van der Berg" is one last name). A pair of names that could not
-be split again in the usual order is written "Last, First".
+Particles come from nameparser ("van der Berg" is one last name). A pair of names that could not be
+split again in the usual order is written "Last, First".
 """
 
 from __future__ import annotations
 
 from functools import cache, lru_cache
 
-#: Words behind a last name that belong to it.
+#: Words after a last name that belong to it.
 SUFFIXES = frozenset(("jr", "sr", "ii", "iii", "iv", "esq", "phd", "md"))
 
 #: First name, last name.
@@ -17,7 +17,7 @@ Name = tuple[str | None, str | None]
 
 @cache
 def _particles() -> frozenset[str]:
-    # Loaded with the first name: most commands see none.
+    # Imported late, because most commands handle no names.
     from nameparser.config import CONSTANTS
 
     return frozenset(str(prefix) for prefix in CONSTANTS.prefixes)
@@ -57,7 +57,7 @@ def _tidy(words: str) -> str | None:
 
 
 def join(first: str | None, last: str | None) -> str | None:
-    """Returns the full name of a first and a last name.
+    """Returns the full name for a first and a last name.
 
     >>> join("Ann", "Smith"), join("Gabriel", "García Márquez"), join(None, "Cher")
     ('Ann Smith', 'García Márquez, Gabriel', 'Cher')

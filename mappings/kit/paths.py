@@ -1,8 +1,8 @@
 """Paths into a payload, compiled to closures: `properties.name`, `addresses[0].city`,
 `contact_mechanisms[type=email,name=].value`, `associations.companies[0]`.
 
-A path reads from a payload and adds to a `Draft`, the patch being built. It refuses a path with
-more than one list in it: lists in lists are what `lists:` in a mapping file is for.
+A path reads from a payload and writes to a `Draft`, the patch being built. Paths with more than one
+list are refused; `lists:` in a mapping file covers those.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _CRITERION = re.compile(rf"({_NAME})=(.*)")
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A parsed path: dict steps, then perhaps one item of a list, then dict steps in that item."""
+    """A parsed path: dict steps, then optionally an item of a list and dict steps inside it."""
 
     text: str
     #: Steps from the payload to the value, or to the list.
     head: tuple[str, ...]
-    #: Position in the list; None when there is no list or the item is chosen by criteria.
+    #: Index in the list; None without a list or with criteria.
     index: int | None = None
-    #: What the item must have; "" means blank. Empty when there is no list or an index.
+    #: Required fields of the item, "" for blank; empty without a list or with an index.
     criteria: tuple[tuple[str, str], ...] = ()
-    #: Steps inside the item; empty when the item itself is the value.
+    #: Steps inside the item; empty if the item itself is the value.
     tail: tuple[str, ...] = ()
 
     @property
@@ -45,19 +45,19 @@ class Path:
 
     @property
     def place(self) -> tuple[object, ...]:
-        """Names the list item that the path goes through; equal for paths into the same item."""
+        """Identifies the list item that the path goes through; equal for paths into one item."""
         return (self.head, self.index, self.criteria)
 
 
 def parse(text: str) -> Path:
-    """Returns the parsed path. Raises: ValueError when the text is not a path.
+    """Returns the parsed path. Raises: ValueError if the text is not a path.
 
     >>> parse("contacts[type=email,name=].value").criteria
     (('type', 'email'), ('name', ''))
     """
     match = _PATH.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no path; write a.b, a[0].b or a[type=email,name=].b")
+        raise ValueError(f"{text!r} is not a path; write a.b, a[0].b or a[type=email,name=].b")
     head, choice, tail = match.groups()
     steps = tuple(head.split("."))
     inner = tuple(tail.split(".")) if tail else ()
@@ -67,7 +67,7 @@ def parse(text: str) -> Path:
         return Path(text, steps, index=int(choice), tail=inner)
     criteria = [_CRITERION.fullmatch(part.strip()) for part in choice.split(",")]
     if not inner or not all(criteria):
-        raise ValueError(f"{text!r}: in brackets comes a position or name=value, then .field")
+        raise ValueError(f"{text!r}: brackets hold an index or name=value, and .field follows")
     pairs = tuple((c[1], c[2].strip()) for c in criteria if c)
     return Path(text, steps, criteria=pairs, tail=inner)
 
@@ -144,7 +144,7 @@ class Draft:
     _items: dict[tuple[object, ...], dict[str, Any]] = field(default_factory=dict)
 
     def item(self, path: Path) -> dict[str, Any]:
-        """Returns the patch of the list item that a path goes through, adding it when new."""
+        """Returns the patch of the list item that a path goes through, adding it if it is new."""
         made = self._items.get(path.place)
         if made is None:
             old = self.existing(path)
@@ -156,26 +156,26 @@ class Draft:
         return made
 
     def existing(self, path: Path) -> Any:
-        """Returns the current list item that a path goes through; None when there is none."""
+        """Returns the current list item that a path goes through; None if there is none."""
         if self.current is None:
             return None
         return _chooser(path)(_steps(path.head)(self.current))
 
     def inside(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """Returns the nested dict of the patch at some steps, adding what is missing."""
-        place = self.patch
+        """Returns the nested dict of the patch at some steps, adding missing ones."""
+        found = self.patch
         for name in names:
-            place = place.setdefault(name, {})
-        return place
+            found = found.setdefault(name, {})
+        return found
 
 
 Give = Callable[[Draft, Any], None]
 
 
 def giver(path: Path, siblings: tuple[Path, ...] = ()) -> Give:
-    """Returns the setter of a path. `siblings` are all paths that are written into the same item.
+    """Returns the setter of a path. `siblings` are all paths written into the same item.
 
-    None into an item chosen by criteria removes the item when no sibling keeps a value; None into
+    None for an item chosen by criteria removes the item if no sibling keeps a value; None for
     `x.id` or `x.code` of a referred record clears `x`.
     """
     if not path.listed:
@@ -205,7 +205,7 @@ def _put(draft: Draft, names: tuple[str, ...], raw: Any) -> None:
 def put(
     target: dict[str, Any], names: tuple[str, ...], raw: Any, current: Mapping[str, Any] | None
 ) -> None:
-    """Sets a value at some steps of a patch; `current` is the present record, at the same depth.
+    """Sets a value at some steps of a patch; `current` is the current record at the same depth.
 
     >>> patch = {}
     >>> put(patch, ("country", "code"), None, {"country": {"id": "5", "code": "DE"}})

@@ -1,8 +1,8 @@
 """Values that depend on a country: countries themselves, regions, phones, tax numbers, currencies.
 
-Libraries have the knowledge: pycountry, phonenumbers, python-stdnum, each loaded with the first
-value that needs it. What they cannot parse is kept as text where text does no harm (region, phone,
-tax number) and refused by ValueError elsewhere.
+Based on pycountry, phonenumbers and python-stdnum, each imported with the first value that needs
+it. What they cannot parse is kept as text where that does no harm (region, phone, tax number), and
+refused with a ValueError elsewhere.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _currencies() -> frozenset[str]:
 
 @cache
 def _names() -> dict[str, str]:
-    """Returns names and codes of countries in lower case -> alpha-2, English ones strongest."""
+    """Returns {name or code of a country in lower case: alpha-2}; English names win."""
     import pycountry
 
     known: dict[str, str] = {}
@@ -117,7 +117,7 @@ def _country(raw: Any) -> str | None:
 
 @lru_cache(maxsize=512)
 def country_name(code: str) -> str:
-    """Returns the everyday English name of a country code.
+    """Returns the common English name of a country code.
 
     >>> country_name("BO")
     'Bolivia'
@@ -148,7 +148,7 @@ def currency(raw: Any) -> str | None:
 
 @lru_cache(maxsize=16384)
 def region(raw: Any, country_code: str | None = None) -> str | None:
-    """Returns the ISO 3166-2 name of a region given by name or code; else the trimmed text.
+    """Returns the ISO 3166-2 name of a region given by name or code; otherwise the trimmed text.
 
     >>> region("CA", "US"), region("US-CA", "US"), region("bayern", "DE"), region("CA")
     ('California', 'California', 'Bayern', 'CA')
@@ -161,7 +161,7 @@ def region(raw: Any, country_code: str | None = None) -> str | None:
 
 @lru_cache(maxsize=256)
 def _regions(country_code: str) -> dict[str, str]:
-    """Returns names and codes of a country's regions, folded -> name; the largest come first."""
+    """Returns {name or code of a region, folded: name}; the largest regions come first."""
     import pycountry
 
     found = [one for one in pycountry.subdivisions if one.country_code == country_code]
@@ -181,7 +181,7 @@ def _folded(name: str) -> str:
 
 
 def phone(raw: Any, region: str | None = None) -> str | None:
-    """Returns E.164; `region` is where national numbers are read; else the trimmed text.
+    """Returns E.164; `region` is the country of national numbers; otherwise the trimmed text.
 
     >>> phone("030 / 12 34 56", "DE"), phone("ask Ann"), phone("+49 30 123456 x5")
     ('+4930123456', 'ask Ann', '+4930123456 ext. 5')
@@ -211,11 +211,10 @@ def _phone(raw: Any, region: str | None) -> str | None:
 
 @lru_cache(maxsize=16384)
 def tax_id(raw: Any, region: str | None = None) -> str | None:
-    """Returns a tax number compact, and with its country when it is a valid VAT number.
+    """Returns a tax number compact, with its country if it is a valid VAT number.
 
-    A number that python-stdnum does not know or rejects is kept, compacted: what a person
-    typed is not lost, and the ERP's own check still sees it.
-
+    A number that python-stdnum does not know or rejects is kept, compacted: the user's input is
+    not lost, and the ERP still checks it.
     >>> tax_id("DE 136 695 976"), tax_id("136695976", "DE"), tax_id("12-3456789", "US")
     ('DE136695976', 'DE136695976', '123456789')
     """
@@ -241,7 +240,7 @@ def tax_id(raw: Any, region: str | None = None) -> str | None:
 
 @lru_cache(maxsize=4096)
 def is_vat(code: str) -> bool:
-    """Returns True if this is a valid VAT number of the European Union, with its country.
+    """Returns True if this is a valid VAT number of the European Union, including its country.
 
     >>> is_vat("DE136695976"), is_vat("DE136695977")
     (True, False)

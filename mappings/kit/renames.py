@@ -1,7 +1,7 @@
-"""Old words of the files that people write: they work for one release, each with one hint.
+"""Renamed keys in files that people write: the old ones work for one release, with one hint each.
 
-A file is renewed after it is read and before it is checked, so everything behind this knows the new
-words only. Refuses a key that is given under both names.
+A file is renewed after it is read and before it is checked, so that all later code knows only the
+new keys. A key that is given under both names is refused.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from mappings.kit.source import Location, Source
 
 log = logging.getLogger("tulay.settings")
 
-#: Hints that this process has given already.
+#: Hints that this process has already logged.
 _hinted: set[tuple[str, Location]] = set()
 
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """A key of a file that has a new name. `*` in its place stands for any one key."""
+    """A renamed key of a file. `*` in its path stands for any one key."""
 
-    #: Where the key is, its old name last: `policies.*.default.both`.
+    #: The path of the key, its old name last: `policies.*.default.both`.
     old: str
     new: str
 
     def locations(self, content: Any) -> Iterator[Location]:
-        """Yields where the old key is used.
+        """Yields the locations of the old key.
 
         >>> list(Rename("a.*.b", "c").locations({"a": {"x": {"b": 1}, "y": {"c": 2}}}))
         [('a', 'x', 'b')]
@@ -47,9 +47,9 @@ def _matching(content: Any, pattern: Sequence[str], at: Location) -> Iterator[Lo
 
 
 def renewed(source: Source, renames: Sequence[Rename], *, shown: str | None = None) -> Source:
-    """Returns the file in the new words, and hints at each old one, once in a process.
+    """Returns the file with the new keys, and logs a hint for each old one, once per process.
 
-    `shown` is how people name the file. Raises: MappingFileError when both words are given.
+    `shown` is the path for messages. Raises: MappingFileError if both keys are given.
     """
     for rename in renames:
         for location in list(rename.locations(source.content)):
@@ -63,7 +63,7 @@ def _with_new_word(source: Source, location: Location, new: str) -> Source:
     block = _at(source.content, around)
     if new in block:
         raise source.error(
-            f"{old!r} is called {new!r} now, which is given too; keep one", *location
+            f"{old!r} is called {new!r} now, which is given, too; keep one", *location
         )
     here = {(new if key == old else key): value for key, value in block.items()}
     size = len(location)
@@ -81,7 +81,7 @@ def _at(content: Any, location: Sequence[str | int]) -> Any:
 
 
 def _replaced(content: Any, location: Sequence[str | int], block: Any) -> Any:
-    """Returns the content with another block at a location; what was given is not changed."""
+    """Returns a copy of the content with another block at a location."""
     if not location:
         return block
     head, *rest = location

@@ -1,7 +1,7 @@
 """The columns of a record or of a list's items: each a canonical path and its field in the system.
 
-Pure and fast: everything that can be decided once was decided by `columns`. A value that cannot be
-translated becomes a LensError that names the path and never the value.
+Pure and fast: `columns` decides in advance whatever it can. A value that cannot be translated
+becomes a LensError that names the path and never the value.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NOTHING: Mapping[str, Any] = {}
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Where a record's country is found, for values that depend on it."""
+    """The source of a record's country, for values that depend on it."""
 
     take: Take | None
     default: str | None
@@ -49,7 +49,7 @@ class Column:
     """One canonical path and its field in the system."""
 
     path: str
-    #: As errors name it: `lines[].quantity`.
+    #: The path in error messages: `lines[].quantity`.
     shown: str
     field: Path
     lens: Lens
@@ -74,7 +74,7 @@ class Column:
         if isinstance(error, ValueError):
             return LensError(str(error), path=self.shown)
         return LensError(
-            f"{self.field.text} has a shape the mapping does not expect", path=self.shown
+            f"{self.field.text} has a shape that the mapping does not expect", path=self.shown
         )
 
 
@@ -87,11 +87,11 @@ class Columns:
         self._branches = _branches([c for c in simple if _flat(c.field)])
         self._simple = [(c.path, c.take, c.get) for c in simple if not _flat(c.field)]
         self._regional = [(c.path, c.take, c.get, c.region) for c in columns if c.region]
-        #: Countries come first: phones and tax numbers depend on them.
+        #: Countries come first, because phones and tax numbers depend on them.
         self._writing = sorted(
             (c for c in columns if c.writable and c.lens.join is None), key=lambda c: bool(c.region)
         )
-        #: Field of the system -> the columns that share it as parts.
+        #: Field of the system -> the columns that are parts of it.
         self._shared: dict[str, list[Column]] = {}
         for column in columns:
             if column.lens.join is not None:
@@ -123,11 +123,11 @@ class Columns:
                 country = column.region.of(payload) if column.region else None
                 found[path] = column.meaning(column.take(payload), country)
             except SURPRISES:
-                continue  # the caller already knows that it cannot be read
+                continue  # the caller already knows that the record cannot be read
         return found
 
     def write(self, values: Mapping[str, Scalar], draft: Draft) -> None:
-        """Adds what the given paths need to the draft. Raises: LensError."""
+        """Adds the changes for the given paths to the draft. Raises: LensError."""
         for column in self._writing:
             if column.path in values:
                 self._put(column, values[column.path], draft)
@@ -146,7 +146,7 @@ class Columns:
             raise column.refused(error) from error
 
     def _put_parts(self, columns: list[Column], values: Mapping[str, Scalar], draft: Draft) -> None:
-        """Writes columns that share one field: what is not given stays as it is."""
+        """Writes columns that share one field; parts that are not given stay as they are."""
         raw = columns[0].take(draft.current or {})
         now = {c.lens.part: c.meaning(raw, None) for c in columns}
         wanted = {
@@ -163,7 +163,7 @@ def _flat(field: Path) -> bool:
 
 
 def _branches(columns: Sequence[Column]) -> list[tuple[str, list[tuple[str, str, Get]]]]:
-    """Groups columns by the dict that holds their fields: most systems have one for all of them."""
+    """Groups columns by the dict that holds their fields; most systems have one for all of them."""
     branches: dict[str, list[tuple[str, str, Get]]] = {}
     for column in columns:
         name, leaf = column.field.head
@@ -172,7 +172,7 @@ def _branches(columns: Sequence[Column]) -> list[tuple[str, list[tuple[str, str,
 
 
 def _means(column: Column, raw: Any, country: str | None, value: Scalar) -> bool:
-    """Returns True if a raw value has this meaning; False for one that cannot be read."""
+    """Returns True if a raw value has this meaning; False if it cannot be read."""
     try:
         return column.meaning(raw, country) == value
     except ValueError:

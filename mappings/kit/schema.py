@@ -1,4 +1,4 @@
-"""The shape of a mapping file, as pydantic checks it and as JSON Schema for editors."""
+"""The keys of a mapping file, as pydantic checks them and as JSON Schema for editors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mappings.kit.renames import Rename
 Scalars = str | int | bool | None
 
 
-#: Old words of a mapping file; they work for one release.
+#: Old keys of mapping files; they work for one release.
 RENAMES = (
     Rename("adopt", "import"),
     Rename("preset", "defaults"),
@@ -20,7 +20,7 @@ RENAMES = (
 
 
 class Strict(BaseModel):
-    """Refuses keys it does not know."""
+    """Refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,7 +31,7 @@ class Custom(Strict):
     type: Literal["text", "number", "integer", "boolean", "date", "datetime", "enum"] | None = (
         Field(default=None, description="Its type there; by default that of the canonical kind.")
     )
-    label: str | None = Field(default=None, description="What people see; by default the name.")
+    label: str | None = Field(default=None, description="Its label; by default the name.")
 
 
 class FieldSpec(Strict):
@@ -42,17 +42,17 @@ class FieldSpec(Strict):
         default=None, description="Name of the lens; by default that of the canonical kind."
     )
     mode: Literal["both", "read", "write"] = Field(
-        default="both", description="write: the hub owns it; what people type there is not taken."
+        default="both", description="write: the hub owns it, and edits in the system do not count."
     )
     values: dict[str, Scalars] | None = Field(
-        default=None, description="Their value -> ours; the first of several is written."
+        default=None, description="System value -> canonical value; the first of equals is written."
     )
-    otherwise: Scalars = Field(default=None, description="Ours for every value not listed.")
+    otherwise: Scalars = Field(default=None, description="Canonical value for all unlisted ones.")
     unknown: Literal["keep", "blank", "refuse"] | None = Field(
-        default=None, description="What becomes of a value that has no translation."
+        default=None, description="The policy for values without translation."
     )
     stream: str | None = Field(
-        default=None, description="Of a reference: the stream of this system it points into."
+        default=None, description="Of a reference: the stream of this system it points to."
     )
     region: str | None = Field(
         default=None,
@@ -61,12 +61,12 @@ class FieldSpec(Strict):
     default_region: str | None = Field(
         default=None, description="Country code when `region` is missing or blank."
     )
-    zone: str | None = Field(default=None, description="Time zone in which a date is cut off.")
+    zone: str | None = Field(default=None, description="Time zone in which times become dates.")
     custom: Custom | bool = Field(default=False, description="Create the field in the system.")
-    kind: str | None = Field(default=None, description="Only of paths under `custom.`: their kind.")
-    options: list[str] = Field(default=[], description="Only of `custom.` enums: their options.")
-    entity: str | None = Field(default=None, description="Only of `custom.` references.")
-    help: str = Field(default="", description="Only of paths under `custom.`: for people.")
+    kind: str | None = Field(default=None, description="Only for paths under `custom.`: the kind.")
+    options: list[str] = Field(default=[], description="Only for `custom.` enums: the options.")
+    entity: str | None = Field(default=None, description="Only for `custom.` references.")
+    help: str = Field(default="", description="Only for paths under `custom.`: for people.")
 
     @model_validator(mode="before")
     @classmethod
@@ -79,9 +79,9 @@ class ListSpec(Strict):
 
     field: str | None = Field(default=None, description="The list in the system.")
     key: list[str] = Field(
-        default=[], description="Paths in the item; the first that is filled names the item."
+        default=[], description="Paths in the item; the first filled one identifies the item."
     )
-    #: None removes a field of the file that is extended.
+    #: None removes a field of the extended file.
     fields: dict[str, FieldSpec | None] = {}
 
     @field_validator("key", mode="before")
@@ -101,19 +101,19 @@ class MappingFile(Strict):
     imports: bool | None = Field(
         default=None,
         alias="import",
-        description="false: records that the hub did not write are not read into it. Default true.",
+        description="false: records that the hub did not write are not imported. Default true.",
     )
     constants: dict[str, Scalars] = Field(
-        default={}, description="Canonical values that every record of this stream has."
+        default={}, description="Canonical values of every record of this stream."
     )
     defaults: dict[str, Scalars] = Field(
-        default={}, description="Path in the system -> what a new record gets there."
+        default={}, description="Path in the system -> value of new records."
     )
     requires: list[str] | None = Field(
-        default=None, description="Canonical paths without which nothing is created in the system."
+        default=None, description="Canonical paths without which no record is created there."
     )
     actions: dict[str, str] = Field(default={}, description="State -> action that reaches it.")
-    #: None removes a field of the file that is extended.
+    #: None removes a field of the extended file.
     fields: dict[str, FieldSpec | None] = {}
     lists: dict[str, ListSpec] = {}
 

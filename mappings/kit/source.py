@@ -1,7 +1,7 @@
-"""YAML with lines: reads a mapping file and remembers the line of every key.
+"""YAML with lines: reads a mapping file and keeps the line of every key.
 
-Only true and false are booleans (`no` is a country and `on` a word), dates stay text, and a key
-given twice is refused.
+Only true and false are booleans (`no` is a country and `on` a word), dates stay text, and a
+repeated key is refused.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Location = tuple[str | int, ...]
 
 if TYPE_CHECKING:
     from yaml import SafeLoader as _Parser
-else:  # the C parser where there is one: it is ten times faster
+else:  # the C parser, where it is available, is ten times faster
     _Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Parser):
-    """YAML 1.1 without its surprises."""
+    """YAML 1.1 without implicit booleans and dates."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -48,25 +48,25 @@ class Source:
     lines: dict[Location, int]
 
     def line(self, location: Location) -> int | None:
-        """Returns the line of a location, or of the nearest place around it."""
+        """Returns the line of a location, or of the nearest enclosing one."""
         for end in range(len(location), -1, -1):
             if location[:end] in self.lines:
                 return self.lines[location[:end]]
         return None
 
     def place(self, *location: str | int) -> str:
-        """Returns file and line of a location, as people read it."""
+        """Returns file and line of a location, for people."""
         return f"{self.path}:{self.line(location) or 1}"
 
     def error(self, message: str, *location: str | int) -> MappingFileError:
-        """Returns the error that names this file and the line of a location."""
+        """Returns an error that names this file and the line of a location."""
         return MappingFileError(message, path=self.path, line=self.line(location))
 
 
 def read_source(path: Path) -> Source:
     """Returns the content of a YAML file with its lines.
 
-    Raises: MappingFileError when it is not valid YAML.
+    Raises: MappingFileError if it is not valid YAML.
     """
     try:
         written = path.read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ class TableMapping:
     declared_at: str
     columns: Columns = field(repr=False)
     lists: Mapping[str, ItemList] = field(repr=False)
-    #: What every new record gets in the system.
+    #: The values of every new record in the system.
     defaults: tuple[tuple[Give, Scalar], ...] = field(repr=False)
 
     def read(self, payload: Mapping[str, Any]) -> Values:
@@ -44,7 +44,7 @@ class TableMapping:
         return values
 
     def legible(self, payload: Mapping[str, Any]) -> Values:
-        """Translates what can be translated; see the protocol."""
+        """Translates the paths that can be translated; see the protocol."""
         return {**self.constants, **self.columns.legible(payload)}
 
     def write(
@@ -52,8 +52,8 @@ class TableMapping:
     ) -> dict[str, Any]:
         """Translates values into a patch; see the protocol. Raises: LensError.
 
-        What means the same already is left out, so the patch may be empty. Paths that
-        this mapping may not write are left out, too.
+        Values with an unchanged meaning are left out, so the patch may be empty. So are paths that
+        this mapping may not write.
         """
         draft = Draft(current)
         if current is None:
@@ -65,7 +65,7 @@ class TableMapping:
         return draft.patch
 
     def _by_item(self, values: Mapping[str, Scalar]) -> dict[str, dict[str, dict[str, Scalar]]]:
-        """Returns list -> key -> path in the item -> value, of writable paths only."""
+        """Returns {list: {key: {path in the item: value}}}, of writable paths only."""
         found: dict[str, dict[str, dict[str, Scalar]]] = {}
         for path, value in values.items():
             place = _place(path)
@@ -96,7 +96,7 @@ class TableMapping:
         return self._column(path) is not None or path in self.constants
 
     def describe(self, values: Mapping[str, Scalar]) -> str:
-        """Names a record for people, in one line."""
+        """Returns the name of a record for people, in one line."""
         return name_of(self.entity, values)
 
 

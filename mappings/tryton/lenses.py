@@ -1,4 +1,4 @@
-"""What YAML should not say about Tryton: which identifier of a party is its tax number."""
+"""Lenses for Tryton that do not belong in YAML: the tax number among a party's identifiers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mappings.canonical.values import Kind, Scalar
 from mappings.kit import regional
 from mappings.kit.lens import Factory, Lens
 
-#: Identifier types by which Tryton 8.2 taxes organisations (party.identifier). Registers and the
-#: numbers of persons are none: a social security number must never be sent as a tax number.
+#: Types of identifiers that are tax numbers of organisations in Tryton 8.2 (party.identifier).
+#: Registers and personal numbers are not: a social security number must never be sent as one.
 # fmt: off
 _TAX_TYPES = frozenset(
     (
@@ -31,7 +31,7 @@ _TAX_TYPES = frozenset(
 
 
 def _tax_item(items: Any) -> Any:
-    """Returns the identifier that is the tax number, None when there is none.
+    """Returns the identifier that is the tax number, None if there is none.
 
     A European VAT number comes first, then other tax types, then one without a type that is not
     the hub's external key (`tulay:...`).
@@ -69,10 +69,10 @@ def _put(value: Scalar, items: Any) -> Any:
 def _kind(code: str, now: str | None) -> str | None:
     """Returns the type under which Tryton accepts this number.
 
-    quirk(tryton): a typed identifier is checked with python-stdnum and refused when wrong
-    (party.identifier), and only typed ones count as tax identifier on invoices. So the present
-    type stays when the number is valid under it, eu_vat is given to valid European VAT numbers,
-    and everything else goes without a type, which is never refused.
+    quirk(tryton): a typed identifier is checked with python-stdnum and refused if it is invalid
+    (party.identifier), and only typed ones count as tax identifiers on invoices. So the current
+    type stays if the number is valid under it, valid European VAT numbers get eu_vat, and
+    everything else gets no type, which is never refused.
     """
     if now and "_" in now:
         module = get_cc_module(*now.split("_", 1))
@@ -81,7 +81,7 @@ def _kind(code: str, now: str | None) -> str | None:
     return "eu_vat" if regional.is_vat(code) else None
 
 
-#: Name in a mapping file -> kind and how the lens is made.
+#: Name in a mapping file -> kind and factory of the lens.
 LENSES: dict[str, tuple[Kind, Factory]] = {
     "tax_identifier": ("tax_id", lambda _options: Lens(_get, _put, regional=True)),
 }

@@ -43,7 +43,7 @@ WRONG = {
         4,
         "lens 'date' does not make a phone; known are phone",
     ),
-    "bad path over there": (f"{HEAD}fields:\n  name: a..b\n", 4, "is no path"),
+    "bad path over there": (f"{HEAD}fields:\n  name: a..b\n", 4, "is not a path"),
     "bad criteria": (f"{HEAD}fields:\n  name: 'a[x].b'\n", 4, "name=value"),
     "half a name": (
         "entity: contact\nstream: people\nfields:\n  last_name: {field: name, lens: last_name}\n",
@@ -53,12 +53,12 @@ WRONG = {
     "wrong enum option": (
         f"{SALE}fields:\n  state:\n    field: s\n    values:\n      Q: qouted\n",
         7,
-        "'qouted' is no option; did you mean quoted?",
+        "'qouted' is not an option; did you mean quoted?",
     ),
     "wrong otherwise": (
         f"{SALE}fields:\n  state: {{field: s, otherwise: nope}}\n",
         4,
-        "'nope' is no option; known are cancelled,",
+        "'nope' is not an option; known are cancelled,",
     ),
     "values without enum": (
         f"{HEAD}fields:\n  name: {{field: a, values: {{x: y}}}}\n",
@@ -96,7 +96,7 @@ WRONG = {
         4,
         "is of sales_order, not company",
     ),
-    "reference without a stream": (f"{SALE}fields:\n  company: a\n", 4, "say which `stream`"),
+    "reference without a stream": (f"{SALE}fields:\n  company: a\n", 4, "name the `stream`"),
     "unknown list": (f"{SALE}lists:\n  lynes: {{field: x}}\n", 4, "did you mean lines?"),
     "list without field": (f"{SALE}lists:\n  lines: {{key: x}}\n", 4, "'field' is missing"),
     "unknown constant": (f"{HEAD}constants: {{nmae: x}}\n", 3, "did you mean name?"),
@@ -143,7 +143,7 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, case: str) -> Non
 
 def test_one_stream_is_mapped_once(tmp_path: Path) -> None:
     with pytest.raises(
-        MappingFileError, match=r"b\.yaml:2: stream 'accounts' is mapped in a\.yaml"
+        MappingFileError, match=r"b\.yaml:2: stream 'accounts' is already mapped in a\.yaml"
     ):
         load("acme", extra=[folder(tmp_path, a=HEAD, b=HEAD)])
 

@@ -116,4 +116,4 @@ def test_what_cannot_be_probed_at_all_is_not_repeated_unasked(world):
     assert world.titles() == ["Acme"]
     (entry,) = world.set_aside("erp")
     assert entry.state == "held"
-    assert "nobody can tell" in entry.reason
+    assert "is unknown" in entry.reason

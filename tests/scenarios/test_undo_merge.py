@@ -133,7 +133,7 @@ def test_a_chain_of_merges_is_undone_from_its_end(world):
     by_hand(world, "Bolt", "Cargo")
     first = number(world)
     by_hand(world, "Acme", "Bolt")
-    with pytest.raises(DecisionError, match="merged further"):
+    with pytest.raises(DecisionError, match="merged again"):
         undo_merge(world.hub, first)
     undo_merge(world.hub, number(world))
     undo_merge(world.hub, first)

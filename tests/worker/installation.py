@@ -68,7 +68,7 @@ web: {{port: {port}}}
 """
 
 #: What logs say when something is wrong in the product.
-_MISTAKES = ("Traceback", "mistake in", "error in Tulay", "exception raised", "unhandled")
+_MISTAKES = ("Traceback", "bug in", "error in Tulay", "exception raised", "unhandled")
 
 
 @dataclass
