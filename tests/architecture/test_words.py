@@ -82,7 +82,7 @@ LONG_TEST_NAMES: dict[str, int] = {
     "tests/connectors": 236,
     "tests/hub": 109,
     "tests/mappings": 2,
-    "tests/scenarios": 186,
+    "tests/scenarios": 1,
     "tests/security": 8,
     "tests/worker": 31,
 }

@@ -25,7 +25,7 @@ PLANTS = (
     if theirs == shown:
         return "back", ""
 """,
-        (_MODEL, f"{_DEFECTS}::test_a_system_whose_clock_is_slow_is_heard"),
+        (_MODEL, f"{_DEFECTS}::test_edits_under_a_slow_clock_count"),
     ),
     Plant(
         "where both changed, the later clock wins",
@@ -58,7 +58,7 @@ PLANTS = (
         and read.record.modified_at < golden.changed_at
     ):
         context""",
-        (f"{_DEFECTS}::test_a_system_whose_clock_is_slow_is_heard",),
+        (f"{_DEFECTS}::test_edits_under_a_slow_clock_count",),
     ),
     Plant(
         "what a system showed is dropped from the decision",
@@ -172,7 +172,7 @@ def settle_in_doubt""",
         "hub/model/observe.py",
         "        return tuple(p for p in paths if policy.unit_of(p) == unit)\n",
         "        return (path,)\n",
-        (_OBSERVE, f"{_VALUES}::test_an_address_is_one_thing"),
+        (_OBSERVE, f"{_VALUES}::test_an_address_is_one_unit"),
     ),
     Plant(
         "half a list item is written",
@@ -220,7 +220,7 @@ def settle_in_doubt""",
         "hub/sync/ingest/identity.py",
         "            if g in golden and g not in taken and _alive(golden[g])\n",
         "            if g in golden and _alive(golden[g])\n",
-        (f"{_PROMISES}::test_two_records_of_one_page_are_not_both_the_same_thing",),
+        (f"{_PROMISES}::test_two_records_of_a_page_stay_two_entities",),
     ),
     Plant(
         "our own id in a record is not looked at",
@@ -268,7 +268,7 @@ def settle_in_doubt""",
         "hub/sync/merge/merging.py",
         "    _move_references(tx, loser_id, winner_id, changes=changes)\n",
         "",
-        (f"{_PROMISES}::test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it",),
+        (f"{_PROMISES}::test_untouched_children_follow_a_merge",),
     ),
     Plant(
         "what a person decides about a conflict leaves no history",
@@ -284,7 +284,7 @@ def settle_in_doubt""",
         "hub/sync/changeset.py",
         "            self._effects.dirty |= _parents_left(entity, golden, values)\n",
         "            self._effects.resumed |= _parents_left(entity, golden, values)\n",
-        (f"{_DEFECTS}::test_the_figures_of_a_company_follow_an_order_that_moves_away",),
+        (f"{_DEFECTS}::test_figures_follow_an_order_that_moves",),
     ),
     Plant(
         "figures keep an order that was deleted",
@@ -292,7 +292,7 @@ def settle_in_doubt""",
         "hub/sync/flows.py",
         "        if path is not None:\n            by_path",
         "        if path is not None and golden.deleted_at is None:\n            by_path",
-        (f"{_DEFECTS}::test_the_figures_of_a_company_forget_a_deleted_order",),
+        (f"{_DEFECTS}::test_figures_leave_out_a_deleted_order",),
     ),
     Plant(
         "a deal with the order of a merged one gets a second order",
@@ -300,10 +300,7 @@ def settle_in_doubt""",
         "hub/sync/flow_facts.py",
         "            found = next((one for one in candidates if one in others[winner]), None)\n",
         "            found = next((one for one in candidates if one not in others[winner]), None)\n",
-        (
-            "tests/scenarios/test_selling.py"
-            "::test_a_deal_that_is_won_after_an_ordered_one_was_merged_into_it_has_that_order",
-        ),
+        ("tests/scenarios/test_selling.py::test_a_merged_deal_brings_its_order_along",),
     ),
     Plant(
         "a record merged away before it was known is waited for",

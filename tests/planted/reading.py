@@ -22,7 +22,7 @@ PLANTS = (
                 save_stream(early, connection, stream, **saved)
             tally.become(hub.store.transact(store_page))
 """,
-        (f"{_DEFECTS}::test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was",),
+        (f"{_DEFECTS}::test_a_crash_before_storing_keeps_the_cursor",),
     ),
     Plant(
         "cursor of the whole read stored with its first page",
@@ -38,7 +38,7 @@ PLANTS = (
             save_stream(tx, connection, stream, cursor=since)
         for page in pages:
 """,
-        (f"{_DEFECTS}::test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was",),
+        (f"{_DEFECTS}::test_a_crash_before_storing_keeps_the_cursor",),
     ),
     Plant(
         "cursor kept although the mapping has changed",
@@ -78,7 +78,7 @@ PLANTS = (
         "hub/sync/freshness.py",
         "        and record.modified_at < link.modified_at\n",
         "        and record.modified_at == link.modified_at.min\n",
-        (f"{_DEFECTS}::test_an_old_page_does_not_overwrite_newer_words",),
+        (f"{_DEFECTS}::test_an_old_page_overwrites_no_newer_value",),
     ),
     Plant(
         "what another process did to a link while we waited for its golden record is undone",
@@ -95,7 +95,7 @@ PLANTS = (
         "hub/sync/freshness.py",
         "    return same_time and record.version != link.version\n",
         "    return same_time and record.version is None\n",
-        (f"{_TROUBLE}::test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer",),
+        (f"{_TROUBLE}::test_equal_timestamps_do_not_tell_the_newer",),
     ),
     Plant(
         "of two sightings in one page the later one counts, not the newer",
@@ -103,7 +103,7 @@ PLANTS = (
         "hub/sync/freshness.py",
         "    return known if known.modified_at > found.modified_at else found",
         "    return found",
-        (f"{_TROUBLE}::test_the_same_key_twice_in_a_page_counts_with_its_newest_state",),
+        (f"{_TROUBLE}::test_a_key_twice_in_a_page_counts_as_newest",),
     ),
     Plant(
         "an old page brings a deleted record back",
@@ -111,7 +111,7 @@ PLANTS = (
         "hub/sync/ingest/observing.py",
         "    elif context.origin.may_be_old and link.gone_at is not None:\n",
         "    elif context.origin.may_be_old and link.gone_at is not None and link.id is None:\n",
-        (f"{_TROUBLE}::test_a_page_read_before_a_deletion_does_not_bring_the_record_back",),
+        (f"{_TROUBLE}::test_an_older_page_restores_no_deleted_record",),
     ),
     Plant(
         "an incomplete sweep is trusted",
@@ -128,7 +128,7 @@ PLANTS = (
                 show.done(str(error))
 """,
         (
-            f"{_ENDINGS}::test_a_sweep_that_breaks_off_deletes_nothing",
+            f"{_ENDINGS}::test_an_aborted_sweep_deletes_nothing",
             f"{_DEFECTS}::test_an_incomplete_sweep_deletes_nothing",
         ),
     ),
@@ -138,7 +138,7 @@ PLANTS = (
         "hub/sync/ingest/sweep.py",
         "        page = channel.connector.fetch(stream, missing)\n",
         "        page = Page(gone=list(missing))\n",
-        (f"{_DEFECTS}::test_what_a_sweep_has_missed_is_looked_at_before_it_counts_as_deleted",),
+        (f"{_DEFECTS}::test_a_record_a_sweep_missed_is_fetched_first",),
     ),
     Plant(
         "an incomplete sweep is trusted, and nothing is looked at",
@@ -161,7 +161,7 @@ PLANTS = (
             if _wants_gaps(hub, channel):
 """,
         (
-            f"{_ENDINGS}::test_a_sweep_that_breaks_off_deletes_nothing",
+            f"{_ENDINGS}::test_an_aborted_sweep_deletes_nothing",
             f"{_DEFECTS}::test_an_incomplete_sweep_deletes_nothing",
         ),
     ),
@@ -179,7 +179,7 @@ PLANTS = (
         "hub/sync/ingest/pull.py",
         "                guard(hub, counted, known=known, accepted=state.accepted)\n",
         "",
-        (f"{_ENDINGS}::test_a_surprising_number_of_changes_waits_for_a_person",),
+        (f"{_ENDINGS}::test_too_many_changes_wait_for_a_person",),
     ),
     Plant(
         "a sweep is not guarded against surprises",
@@ -220,7 +220,7 @@ PLANTS = (
         "hub/sync/change_limits.py",
         "    if exceeds_window_limit(tally.lately, known, limit):\n",
         "    if exceeds_window_limit(tally.lately, known, limit) and tally.recent_changes > limit.records:\n",
-        ("tests/scenarios/test_change_limits.py::test_a_flood_of_deletions_one_by_one_is_stopped",),
+        ("tests/scenarios/test_change_limits.py::test_single_deletions_add_up_to_the_limit",),
     ),
     Plant(
         "an accepted flood is asked about again",
@@ -232,10 +232,7 @@ PLANTS = (
         """        recent_changes.note(tx, connection, stream, tally.recent, now=hub.clock())
         return
 """,
-        (
-            "tests/scenarios/test_change_limits.py"
-            "::test_a_flood_of_changes_is_stopped_and_a_person_who_looked_is_asked_once",
-        ),
+        ("tests/scenarios/test_change_limits.py::test_many_changes_wait_for_one_approval",),
     ),
     Plant(
         "what the hub deletes elsewhere is not measured",
@@ -243,10 +240,7 @@ PLANTS = (
         "hub/sync/change_limits.py",
         "        if not exceeds_limit(wanted + lately, known, hub.limit):\n",
         "        if not exceeds_limit(lately, known, hub.limit):\n",
-        (
-            "tests/scenarios/test_change_limits.py"
-            "::test_deletions_that_would_empty_the_other_side_wait_for_a_person",
-        ),
+        ("tests/scenarios/test_change_limits.py::test_deletions_by_the_hub_wait_for_a_person",),
     ),
     Plant(
         "counts do not add up: a record twice in a page is forgotten",
@@ -254,7 +248,7 @@ PLANTS = (
         "hub/sync/ingest/unchanged.py",
         "    context.tally.same += len(found) - len(latest)  # the same key twice in one page\n",
         "",
-        (f"{_TROUBLE}::test_the_same_key_twice_in_a_page_counts_with_its_newest_state",),
+        (f"{_TROUBLE}::test_a_key_twice_in_a_page_counts_as_newest",),
     ),
     Plant(
         "counts do not add up: skipped records are not counted",
@@ -270,7 +264,7 @@ PLANTS = (
         "hub/sync/ingest/stream_run.py",
         "        red = None if tally.adds_up else",
         "        red = None if tally.seen >= 0 else",
-        (f"{_PROMISES}::test_a_read_that_cannot_explain_its_counts_is_red",),
+        (f"{_PROMISES}::test_a_pull_with_wrong_counts_is_inconsistent",),
     ),
     Plant(
         "an inbox run whose counts do not add up is not inconsistent",
@@ -278,7 +272,7 @@ PLANTS = (
         "hub/sync/ingest/inbox.py",
         "            elif not tally.adds_up:\n",
         "            elif tally.seen < 0:\n",
-        (f"{_PROMISES}::test_a_read_that_cannot_explain_its_counts_is_red",),
+        (f"{_PROMISES}::test_a_pull_with_wrong_counts_is_inconsistent",),
     ),
     Plant(
         "a webhook is acknowledged before the commit",
@@ -302,7 +296,7 @@ PLANTS = (
         "hub/sync/ingest/webhooks.py",
         "    with store.begin(durable=True) as tx:\n",
         "    with store.begin() as tx:\n",
-        (f"{_PROMISES}::test_nudges_and_intents_survive_a_power_cut",),
+        (f"{_PROMISES}::test_inbox_and_outbox_survive_a_power_cut",),
     ),
     Plant(
         "the inbox forgets what came in meanwhile",
@@ -320,7 +314,7 @@ PLANTS = (
             )
 
         keys""",
-        (f"{_PROMISES}::test_a_nudge_that_comes_in_while_others_are_followed_is_followed_too",),
+        (f"{_PROMISES}::test_a_notification_during_processing_is_kept",),
     ),
     Plant(
         "nudges are forgotten before they are followed",
@@ -331,7 +325,7 @@ PLANTS = (
             done(tx)
         page, refused = _truth(channel, keys)
 """,
-        (f"{_TROUBLE}::test_a_nudge_that_cannot_be_followed_waits_while_the_system_is_down",),
+        (f"{_TROUBLE}::test_a_notification_waits_for_its_system",),
     ),
     Plant(
         "a letter is never tried again",
@@ -347,7 +341,10 @@ PLANTS = (
         "hub/store/quarantine.py",
         """{"_ids": ids, "state": "waiting", "next_attempt_at": now}""",
         """{"_ids": ids, "next_attempt_at": now}""",
-        (f"{_TROUBLE}::test_a_letter_can_be_replayed", "tests/hub/store/test_quarantine.py"),
+        (
+            f"{_TROUBLE}::test_a_quarantined_record_can_be_retried",
+            "tests/hub/store/test_quarantine.py",
+        ),
     ),
     Plant(
         "a letter stays although its record has arrived",

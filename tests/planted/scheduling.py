@@ -30,7 +30,7 @@ PLANTS = (
         "hub/sync/due.py",
         "                wanted |= {channel.stream, *self._unread_parents(channel)}\n",
         "                wanted |= {channel.stream}\n",
-        (f"{_SCHEDULING}::test_what_is_asked_for_comes_after_its_parents",),
+        (f"{_SCHEDULING}::test_requested_records_come_after_parents",),
     ),
     Plant(
         "notifications of a paused stream are due without end",
@@ -38,7 +38,7 @@ PLANTS = (
         "hub/sync/due.py",
         "        return any(not self._stream(connection, one).paused_at for one in known)\n",
         "        return bool(known)\n",
-        (f"{_SCHEDULING}::test_what_cannot_go_on_is_not_tried_without_end",),
+        (f"{_SCHEDULING}::test_paused_work_is_not_tried_endlessly",),
     ),
     Plant(
         "a sync does not take over what a dead process held",
@@ -54,7 +54,7 @@ PLANTS = (
         "hub/sync/run.py",
         "            elif now.held:\n",
         "            elif now.held and self.stuck:\n",
-        (f"{_SCHEDULING}::test_what_a_living_worker_holds_is_waited_for",),
+        (f"{_SCHEDULING}::test_a_live_workers_lease_is_waited_for",),
     ),
     Plant(
         "a worker that never lets go is not reported",

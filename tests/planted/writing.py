@@ -19,7 +19,7 @@ PLANTS = (
         "hub/sync/push/in_doubt.py",
         "    made = channel.connector.find(channel.stream, list(sent))\n",
         "    made = dict.fromkeys(()) if sent else channel.connector.find(channel.stream, [])\n",
-        (f"{_PROMISES}::test_a_create_without_an_answer_is_looked_for_before_it_is_repeated",),
+        (f"{_PROMISES}::test_a_create_in_doubt_is_probed_first",),
     ),
     Plant(
         "the state of a sent create is not looked at",
@@ -27,7 +27,7 @@ PLANTS = (
         "hub/sync/push/in_doubt.py",
         '    return job.entry.state == "in_flight" and (',
         '    return job.entry.state == "unknown" and (',
-        (f"{_PROMISES}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
+        (f"{_PROMISES}::test_creates_of_a_dead_process_are_probed",),
     ),
     Plant(
         "where no hub id is kept, a create is repeated at once",
@@ -37,9 +37,7 @@ PLANTS = (
         return
 """,
         "        return\n",
-        (
-            f"{_UNANSWERED}::test_a_system_without_external_keys_is_probed_by_what_identifies_a_record",
-        ),
+        (f"{_UNANSWERED}::test_without_external_ids_values_are_probed",),
     ),
     Plant(
         "the intent to create is stored after the call",
@@ -57,7 +55,7 @@ PLANTS = (
         outcomes = channel.connector.write(channel.stream, [write for _, write in writes])
         intend(batch, channel, writes)
 """,
-        (f"{_PROMISES}::test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated",),
+        (f"{_PROMISES}::test_creates_of_a_dead_process_are_probed",),
     ),
     Plant(
         "the intent to create does not reach the disk",
@@ -65,7 +63,7 @@ PLANTS = (
         "hub/sync/push/sending.py",
         "    held = batch.hub.store.transact(store_intention, durable=bool(creates))\n",
         "    held = batch.hub.store.transact(store_intention)\n",
-        (f"{_PROMISES}::test_nudges_and_intents_survive_a_power_cut",),
+        (f"{_PROMISES}::test_inbox_and_outbox_survive_a_power_cut",),
     ),
     Plant(
         "a record is created although it was recognised over there meanwhile",
@@ -119,9 +117,7 @@ def _recognise""",
         "hub/sync/push/in_doubt.py",
         "            merge_into_survivor(batch.hub, channel, job.golden.id, key, run=batch.tally.id)\n",
         "            pass\n",
-        (
-            f"{_UNANSWERED}::test_what_was_created_and_merged_over_there_before_anybody_heard_of_it_is_one",
-        ),
+        (f"{_UNANSWERED}::test_a_create_merged_in_doubt_is_one_record",),
     ),
     Plant(
         "a merge elsewhere makes room where nothing lives, so that what was deleted comes back",
@@ -163,7 +159,7 @@ def _recognise""",
         "hub/sync/push/verdict.py",
         "    happened_not = isinstance(error, RateLimitedError) or not isinstance(write, Create)\n",
         "    happened_not = True\n",
-        (f"{_UNANSWERED}::test_a_row_without_an_answer_is_looked_for_before_it_is_written_again",),
+        (f"{_UNANSWERED}::test_a_row_without_an_answer_is_probed",),
     ),
     Plant(
         "what lost its answer is taken for a person's words",
@@ -171,7 +167,7 @@ def _recognise""",
         "hub/sync/ingest/linking.py",
         "            in_doubt=locked.in_doubt.get(read.key),\n",
         "            in_doubt=None,\n",
-        (f"{_DEFECTS}::test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_words",),
+        (f"{_DEFECTS}::test_an_update_in_doubt_is_not_a_users_edit",),
     ),
     Plant(
         "a lost create without a hub id is met as a stranger",
@@ -179,7 +175,7 @@ def _recognise""",
         "hub/sync/ingest/identity.py",
         "    keys = found.known if nameless else found.created\n",
         "    keys = found.created\n",
-        (f"{_DEFECTS}::test_a_lost_create_without_a_hub_id_is_not_taken_for_a_strangers_spelling",),
+        (f"{_DEFECTS}::test_a_lost_create_keeps_our_spelling",),
     ),
     Plant(
         "a wish renewed during its push is dropped",
@@ -189,7 +185,7 @@ def _recognise""",
         'bindparam("_id")\n',
         (
             f"{_QUEUES}::test_a_wish_made_while_it_was_being_fulfilled_stays",
-            f"{_DEFECTS}::test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again",
+            f"{_DEFECTS}::test_an_entry_renewed_in_flight_is_sent_again",
         ),
     ),
     Plant(
@@ -200,7 +196,7 @@ def _recognise""",
         '        "due_at": statement',
         (
             f"{_QUEUES}::test_a_wish_made_while_it_was_being_fulfilled_stays",
-            f"{_DEFECTS}::test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again",
+            f"{_DEFECTS}::test_an_entry_renewed_in_flight_is_sent_again",
         ),
     ),
     Plant(
@@ -233,7 +229,7 @@ def _recognise""",
         "hub/sync/push/plan.py",
         "    return Update(job.link.key, payload, job.record.version) if payload else None\n",
         "    return Update(job.link.key, payload, None) if payload else None\n",
-        (f"{_PROMISES}::test_what_is_typed_in_the_moment_of_our_write_is_not_written_over",),
+        (f"{_PROMISES}::test_an_edit_during_our_write_survives",),
     ),
     Plant(
         "a record is not read before it is written",
@@ -267,7 +263,7 @@ def _recognise""",
         "hub/sync/ingest/observing.py",
         "    if context.origin.enqueues and _lacks(context, link, golden, seen=seen):\n",
         "    if context.origin.enqueues:\n",
-        (f"{_PROMISES}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
+        (f"{_PROMISES}::test_no_value_is_written_back_to_its_source",),
     ),
     Plant(
         "echo: who told us something is told it again",
@@ -279,7 +275,7 @@ def _recognise""",
         """        changes.enqueue(link.connection, golden)
     elif not link.id:
         changes.cancel""",
-        (f"{_PROMISES}::test_what_a_connection_has_told_us_itself_is_not_wanted_there",),
+        (f"{_PROMISES}::test_no_value_is_written_back_to_its_source",),
     ),
     Plant(
         "everything is written, wanted or not",
@@ -329,7 +325,7 @@ def _recognise""",
         "hub/sync/push/push.py",
         "        while left > 0 and (entries := _lease(hub, target)):\n",
         "        while left > -5_000 and (entries := _lease(hub, target)):\n",
-        (f"{_TROUBLE}::test_a_push_that_makes_itself_due_again_and_again_ends_all_the_same",),
+        (f"{_TROUBLE}::test_an_endless_push_is_ended",),
     ),
     Plant(
         "what was read back is not kept",

@@ -46,7 +46,8 @@ def change_one_by_one(world, keys, text):
         told(world, key)
 
 
-def test_a_flood_of_deletions_one_by_one_is_stopped(many):
+def test_single_deletions_add_up_to_the_limit(many):
+    """Deletions that arrive one by one are measured together, and stop at the change limit."""
     world = many
     delete_one_by_one(world, list(world.crm.records("companies")))
     assert len(world.erp.records("parties")) == 20
@@ -67,7 +68,8 @@ def test_it_is_stopped_on_postgresql_too(world_on_postgresql):
     assert list(world.sync().paused) == ["crm.companies"]
 
 
-def test_a_flood_of_changes_is_stopped_and_a_person_who_looked_is_asked_once(many):
+def test_many_changes_wait_for_one_approval(many):
+    """Many small runs together exceed the limit; a person who has looked approves them once."""
     world = many
     keys = list(world.crm.records("companies"))
     change_one_by_one(world, keys[:20], "Shipping")
@@ -81,7 +83,8 @@ def test_a_flood_of_changes_is_stopped_and_a_person_who_looked_is_asked_once(man
     world.agree()
 
 
-def test_many_changes_of_a_few_records_are_no_surprise(many):
+def test_repeated_edits_of_a_record_count_once(many):
+    """Many changes of a few records do not exceed the change limit."""
     world = many
     keys = list(world.crm.records("companies"))[:8]
     for number in range(4):
@@ -90,7 +93,7 @@ def test_many_changes_of_a_few_records_are_no_surprise(many):
     world.agree()
 
 
-def test_a_busy_day_is_no_surprise(many):
+def test_a_busy_day_stays_below_the_limit(many):
     world = many
     keys = list(world.crm.records("companies"))
     for start in range(0, 30, 10):
@@ -104,7 +107,8 @@ def test_a_busy_day_is_no_surprise(many):
     assert len(world.erp.records("parties")) == 12
 
 
-def test_a_first_load_is_no_surprise_and_neither_is_what_matches_it(world):
+def test_a_first_load_never_exceeds_the_limit(world):
+    """Neither a first load nor the records that match it are held by the change limit."""
     world.restart(limit=ChangeLimit(records=10))
     for n in range(30):
         world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
@@ -127,7 +131,8 @@ def emptied(many):
     return world
 
 
-def test_deletions_that_would_empty_the_other_side_wait_for_a_person(emptied):
+def test_deletions_by_the_hub_wait_for_a_person(emptied):
+    """Deletions that would empty the other system wait for a person."""
     world = emptied
     report = world.sync()
     assert list(report.paused) == ["erp.parties"]
@@ -141,7 +146,8 @@ def test_deletions_that_would_empty_the_other_side_wait_for_a_person(emptied):
     assert [r.kind for r in world.runs() if r.state == "paused"] == ["push", "pull"]
 
 
-def test_a_person_who_looked_lets_them_be_deleted_once(emptied):
+def test_approved_deletions_happen_once(emptied):
+    """A person who has looked approves these deletions, and not the next ones."""
     world = emptied
     world.sync()
     world.resume("erp", "parties", accept=True)
@@ -159,7 +165,7 @@ def test_resuming_without_consent_asks_again(emptied):
     assert len(world.erp.records("parties")) == 30
 
 
-def test_deletions_by_the_hub_count_together_however_they_come(many):
+def test_deletions_by_the_hub_count_together(many):
     """The source is trusted; what the hub deletes in the ERP is measured all the same."""
     world = many
     keys = list(world.crm.records("companies"))

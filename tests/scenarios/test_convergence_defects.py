@@ -39,7 +39,8 @@ def world(fresh_store: Callable[[], Store]) -> World:
     return two_sides(fresh_store())
 
 
-def test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_words(world: World) -> None:
+def test_an_update_in_doubt_is_not_a_users_edit(world: World) -> None:
+    """An update whose answer was lost is read back as ours, not as an edit by a user."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", name="Acme")
     sync(world.hub)
@@ -55,7 +56,8 @@ def test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_words(world:
     assert erp.get("companies", "1")["name"] == "ACME WORKS"
 
 
-def test_what_is_typed_into_a_record_deleted_elsewhere_stays_in_history(world: World) -> None:
+def test_edits_of_a_deleted_record_are_history(world: World) -> None:
+    """An edit of a record that was deleted in the other system is kept in the history."""
     policy = replace(ASK, delete="propagate")
     world.hub.policies = {"company": policy, "contact": policy}
     crm, erp = world.systems["crm"], world.systems["erp"]
@@ -69,7 +71,8 @@ def test_what_is_typed_into_a_record_deleted_elsewhere_stays_in_history(world: W
     assert "12" in kept(world)
 
 
-def test_deletions_before_everything_was_read_anew_are_found(world: World) -> None:
+def test_deletions_before_a_full_read_are_found(world: World) -> None:
+    """Records deleted before everything had to be read again are found to be gone."""
     crm = world.systems["crm"]
     key = crm.create("companies", code="c1", name="Acme")
     sync(world.hub)
@@ -80,7 +83,8 @@ def test_deletions_before_everything_was_read_anew_are_found(world: World) -> No
     assert [n.connection for n in remember(world).links if n.gone_at is not None] == ["crm"]
 
 
-def test_a_late_page_does_not_bring_back_what_was_gone_before_it_was_known(world: World) -> None:
+def test_a_late_page_does_not_restore_the_deleted(world: World) -> None:
+    """A page read earlier does not bring back a record that was gone before the hub knew it."""
     crm = world.systems["crm"]
     key = crm.create("companies", code="c1", name="Acme")
     page = next(iter(MemoryConnector.of(crm).pages("companies", None)))
@@ -92,7 +96,8 @@ def test_a_late_page_does_not_bring_back_what_was_gone_before_it_was_known(world
     assert world.systems["erp"].records("companies") == {}
 
 
-def test_a_late_page_does_not_make_a_second_thing_of_a_merged_record(world: World) -> None:
+def test_a_late_page_does_not_split_a_merge(world: World) -> None:
+    """A page read before a merge does not make a second entity of the merged record."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", name="Acme")
     sync(world.hub)
@@ -114,7 +119,8 @@ def _arrives_late(world: World, page: Page) -> None:
     assert tally.adds_up
 
 
-def test_a_record_we_made_and_merged_before_we_heard_of_it_is_no_third_thing(world: World) -> None:
+def test_a_create_in_doubt_and_merged_is_one(world: World) -> None:
+    """A record that we created and that was merged before its create was confirmed is no third."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     first = crm.create("companies", code="c1", name="Acme")
     sync(world.hub)
@@ -132,7 +138,8 @@ def test_a_record_we_made_and_merged_before_we_heard_of_it_is_no_third_thing(wor
     assert len(crm.records("companies")) == 1
 
 
-def test_nothing_is_written_over_words_that_could_not_be_taken_in_yet(world: World) -> None:
+def test_edits_not_ingested_are_not_overwritten(world: World) -> None:
+    """Nothing is written over an edit that could not be ingested yet."""
     wins = EntityPolicy({"": FieldPolicy(on_conflict="crm")}, ASK.create)
     world.hub.policies = {"company": ASK, "contact": wins}
     crm, erp = world.systems["crm"], world.systems["erp"]
@@ -150,7 +157,8 @@ def test_nothing_is_written_over_words_that_could_not_be_taken_in_yet(world: Wor
     assert erp.get("contacts", "1")["phone"] == crm.get("contacts", contact)["phone"]
 
 
-def test_a_field_blanked_in_a_record_that_we_just_made_is_filled_again(world: World) -> None:
+def test_a_field_blank_in_a_new_record_is_filled(world: World) -> None:
+    """A field found blank in a record that we have just created is filled again."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     crm.create("companies", code="c1", name="Acme")
     pull(world.hub, "crm", "companies")
@@ -174,9 +182,10 @@ def test_an_incomplete_sweep_deletes_nothing(world: World) -> None:
     assert all(link.gone_at is None for link in remember(world).links)
 
 
-def test_what_a_sweep_has_missed_is_looked_at_before_it_counts_as_deleted(
+def test_a_record_a_sweep_missed_is_fetched_first(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A record that a sweep did not list is fetched before it counts as deleted."""
     crm = world.systems["crm"]
     for number in range(3):
         crm.create("companies", code=f"c{number}")
@@ -192,7 +201,8 @@ def test_what_a_sweep_has_missed_is_looked_at_before_it_counts_as_deleted(
     assert gone == ["3"]
 
 
-def test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was(world: World) -> None:
+def test_a_crash_before_storing_keeps_the_cursor(world: World) -> None:
+    """A process that dies before its page is stored leaves the cursor where it was."""
     crm = world.systems["crm"]
     crm.create("companies", code="c1", name="Acme")
     sync(world.hub)
@@ -213,7 +223,7 @@ def test_dying_before_a_page_is_stored_leaves_the_cursor_where_it_was(world: Wor
     assert "Beta" in kept(world)
 
 
-def test_an_old_page_does_not_overwrite_newer_words(world: World) -> None:
+def test_an_old_page_overwrites_no_newer_value(world: World) -> None:
     crm = world.systems["crm"]
     key = crm.create("companies", code="c1", name="Acme")
     page = next(iter(MemoryConnector.of(crm).pages("companies", None)))
@@ -225,7 +235,8 @@ def test_an_old_page_does_not_overwrite_newer_words(world: World) -> None:
     assert values == ["Beta"]
 
 
-def test_a_system_that_rewrites_what_it_is_given_causes_no_ping_pong(world: World) -> None:
+def test_a_system_that_rewrites_values_settles(world: World) -> None:
+    """A system that rewrites the values it receives causes no endless writes."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", name="Acme")
     sync(world.hub)
@@ -240,7 +251,8 @@ def test_a_system_that_rewrites_what_it_is_given_causes_no_ping_pong(world: Worl
     assert crm.writes == erp.writes == []
 
 
-def test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again(world: World) -> None:
+def test_an_entry_renewed_in_flight_is_sent_again(world: World) -> None:
+    """An outbox entry that is enqueued again while it is in flight is written again."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", name="Acme")
     sync(world.hub)
@@ -258,7 +270,7 @@ def test_a_wish_renewed_while_it_is_fulfilled_is_fulfilled_again(world: World) -
     assert erp.get("companies", "1")["name"] == "GAMMA"
 
 
-def test_a_system_whose_clock_is_slow_is_heard(world: World) -> None:
+def test_edits_under_a_slow_clock_count(world: World) -> None:
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", phone="1")
     sync(world.hub)
@@ -271,9 +283,10 @@ def test_a_system_whose_clock_is_slow_is_heard(world: World) -> None:
     assert crm.get("companies", key)["phone"] == "3"
 
 
-def test_a_lost_create_without_a_hub_id_is_not_taken_for_a_strangers_spelling(
+def test_a_lost_create_keeps_our_spelling(
     fresh_store: Callable[[], Store],
 ) -> None:
+    """A lost create that is found by its values is ours, whatever the system's spelling."""
     store = fresh_store()
     plain = FACTS.model_copy(update={"once": None})
     places = (
@@ -325,7 +338,8 @@ def _figures(world: World) -> dict[str, object]:
     return {c["code"]: c["figures"].get("last_order") for c in companies}
 
 
-def test_the_figures_of_a_company_follow_an_order_that_moves_away(wide: WideWorld) -> None:
+def test_figures_follow_an_order_that_moves(wide: WideWorld) -> None:
+    """The figures of a company change when one of its orders moves to another company."""
     crm = wide.systems["crm"]
     first, second = (crm.create("companies", code=code) for code in ("c1", "c2"))
     order = crm.create("orders", code="o1", company=first)
@@ -336,7 +350,8 @@ def test_the_figures_of_a_company_follow_an_order_that_moves_away(wide: WideWorl
     assert _figures(wide) == {"c1": None, "c2": "o9"}
 
 
-def test_the_figures_of_a_company_forget_a_deleted_order(wide: WideWorld) -> None:
+def test_figures_leave_out_a_deleted_order(wide: WideWorld) -> None:
+    """The figures of a company no longer contain an order that was deleted."""
     crm = wide.systems["crm"]
     company = crm.create("companies", code="c1")
     crm.create("orders", code="o1", company=company)
@@ -346,7 +361,8 @@ def test_the_figures_of_a_company_forget_a_deleted_order(wide: WideWorld) -> Non
     assert _figures(wide) == {"c1": "o1"}
 
 
-def test_a_step_is_taken_although_words_were_typed_and_taken_back(wide: WideWorld) -> None:
+def test_a_reverted_edit_does_not_stop_an_action(wide: WideWorld) -> None:
+    """A transition happens although a field was edited and reverted in the meantime."""
     crm, erp = wide.systems["crm"], wide.systems["erp"]
     key = crm.create("orders", code="o1", state="draft", description="A")
     sync(wide.hub)
@@ -359,7 +375,8 @@ def test_a_step_is_taken_although_words_were_typed_and_taken_back(wide: WideWorl
     assert remember(wide).entries == {}
 
 
-def test_what_a_third_value_overrules_stays_in_history(world: World) -> None:
+def test_a_third_value_leaves_others_in_history(world: World) -> None:
+    """Values in conflict that a third value replaces stay in the history."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", phone="1")
     sync(world.hub)
@@ -376,7 +393,8 @@ def test_what_a_third_value_overrules_stays_in_history(world: World) -> None:
     assert {"2", "3"} <= kept(world)
 
 
-def test_a_third_record_made_of_two_does_not_bring_a_spelling_to_the_others(world: World) -> None:
+def test_a_merge_result_spreads_no_spelling(world: World) -> None:
+    """A third record that a merge created does not bring its own spelling to other systems."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     first = crm.create("companies", code="c1", name="Acme")
     second = crm.create("companies", code="c2", name="Acme Works")
@@ -394,7 +412,8 @@ def test_a_third_record_made_of_two_does_not_bring_a_spelling_to_the_others(worl
     assert erp.get("companies", third)["name"] == "ACME"
 
 
-def test_a_late_page_with_a_last_edit_does_not_bring_a_deleted_record_back(world: World) -> None:
+def test_a_late_last_edit_restores_nothing(world: World) -> None:
+    """A page read earlier, with a last edit, does not bring a deleted record back."""
     crm = world.systems["crm"]
     key = crm.create("companies", code="c1", name="Acme")
     sync(world.hub)
@@ -410,9 +429,10 @@ def test_a_late_page_with_a_last_edit_does_not_bring_a_deleted_record_back(world
     assert [n.connection for n in remember(world).links if n.gone_at is not None] == ["crm"]
 
 
-def test_what_we_made_is_not_made_again_while_it_waits_for_its_new_parent(
+def test_waiting_for_a_new_parent_creates_nothing(
     fresh_store: Callable[[], Store],
 ) -> None:
+    """A record we created is not created again while it waits for its new parent."""
     store = fresh_store()
     plain = FACTS.model_copy(update={"once": None})
     places = tuple(

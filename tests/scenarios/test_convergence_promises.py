@@ -47,7 +47,7 @@ class WatchedStore(Store):
         self.durable.append(durable)
 
 
-def test_nudges_and_intents_survive_a_power_cut(world: World) -> None:
+def test_inbox_and_outbox_survive_a_power_cut(world: World) -> None:
     crm, erp = world.systems["crm"], world.systems["erp"]
     crm.create("companies", code="c1", name="Acme")
     store = world.hub.store = WatchedStore(world.engine)
@@ -60,9 +60,10 @@ def test_nudges_and_intents_survive_a_power_cut(world: World) -> None:
     assert before == [True]
 
 
-def test_a_nudge_that_comes_in_while_others_are_followed_is_followed_too(
+def test_a_notification_during_processing_is_kept(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A notification that arrives while others are processed is processed, too."""
     crm = world.systems["crm"]
     key = crm.create("companies", code="c1", name="Acme")
     sync(world.hub)
@@ -100,9 +101,11 @@ def test_a_merge_keeps_the_history_of_both(world: World) -> None:
     assert names == {"Acme", "Acme Works"}
 
 
-def test_a_read_that_cannot_explain_its_counts_is_red(
+def test_a_pull_with_wrong_counts_is_inconsistent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A pull whose counts do not add up ends as inconsistent."""
+
     def miscounting(*args: Any, tally: Tally, **rest: Any) -> None:
         ingest(*args, tally=tally, **rest)
         tally.seen += 1
@@ -119,9 +122,8 @@ def test_a_read_that_cannot_explain_its_counts_is_red(
 
 
 @pytest.mark.parametrize("fault", ["lost", "row_lost", "partial"])
-def test_a_create_without_an_answer_is_looked_for_before_it_is_repeated(
-    world: World, fault: str
-) -> None:
+def test_a_create_in_doubt_is_probed_first(world: World, fault: str) -> None:
+    """A create without an answer is looked up before it is repeated."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     crm.create("companies", code="c1", name="Acme")
     pull(world.hub, "crm", "companies")
@@ -142,7 +144,8 @@ def test_a_create_without_an_answer_is_looked_for_before_it_is_repeated(
     assert found.entries == {}
 
 
-def test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated(world: World) -> None:
+def test_creates_of_a_dead_process_are_probed(world: World) -> None:
+    """What a process sent before it died is looked up before it is repeated."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     crm.create("companies", code="c1", name="Acme")
     pull(world.hub, "crm", "companies")
@@ -165,9 +168,8 @@ def test_what_a_dead_process_had_created_is_looked_for_before_it_is_repeated(wor
 
 
 @pytest.mark.parametrize("lock", ["native", "none"])
-def test_what_is_typed_in_the_moment_of_our_write_is_not_written_over(
-    world: World, lock: str
-) -> None:
+def test_an_edit_during_our_write_survives(world: World, lock: str) -> None:
+    """What a user types at the moment of our write is not overwritten."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", phone="1")
     sync(world.hub)
@@ -189,7 +191,8 @@ def test_what_is_typed_in_the_moment_of_our_write_is_not_written_over(
     assert remember(world).disputed == {"2", "3"}
 
 
-def test_what_a_connection_has_told_us_itself_is_not_wanted_there(world: World) -> None:
+def test_no_value_is_written_back_to_its_source(world: World) -> None:
+    """A value is not written to the connection that it was read from."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", name="Acme")
     sync(world.hub)
@@ -205,7 +208,8 @@ def test_what_a_connection_has_told_us_itself_is_not_wanted_there(world: World) 
     assert remember(world).entries == {}
 
 
-def test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it(world: World) -> None:
+def test_untouched_children_follow_a_merge(world: World) -> None:
+    """Contacts of a merged company refer to the survivor even if no user edits them."""
     crm = world.systems["crm"]
     first, second = (crm.create("companies", code=code) for code in ("c1", "c2"))
     crm.create("contacts", code="p1", company=first)
@@ -218,7 +222,8 @@ def test_a_child_of_a_merged_company_follows_also_when_nobody_touches_it(world: 
     assert [g.values["company"] for g in golden if g.entity == "contact"] == [winner.id]
 
 
-def test_two_records_of_one_page_are_not_both_the_same_thing(world: World) -> None:
+def test_two_records_of_a_page_stay_two_entities(world: World) -> None:
+    """Two similar records of one page are not both linked to one entity."""
     crm, erp = world.systems["crm"], world.systems["erp"]
     crm.create("companies", code="c1", name="Acme")
     erp.create("companies", code="c1", name="ACME")

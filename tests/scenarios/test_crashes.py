@@ -119,7 +119,8 @@ def test_killed_anywhere_in_reading_and_writing(world):
 
 
 @pytest.mark.simulation
-def test_killed_anywhere_between_a_won_deal_and_its_confirmed_order(world, open_a_shop):
+def test_crashes_while_a_deal_becomes_an_order(world, open_a_shop):
+    """A kill at any step between a won deal and its confirmed order loses nothing."""
     shop = open_a_shop(world)
     streams = {"companies", "parties", "products", "articles", "deals", "sales"}
     world.restart(streams=streams, flows=FlowSettings(figures=False, thank_you=False))
@@ -146,7 +147,7 @@ def test_killed_anywhere_between_a_won_deal_and_its_confirmed_order(world, open_
 
 
 @pytest.mark.simulation
-def test_killed_anywhere_in_a_deletion_and_a_merge(world):
+def test_crashes_in_a_deletion_and_a_merge(world):
     world.restart(policies={"company": {"delete": "propagate"}})
 
     def work():

@@ -64,7 +64,9 @@ def test_the_demo_ends_with_both_sides_same(folder: Path) -> None:
     assert list(folder.iterdir()) == []  # nothing is left behind
 
 
-def test_without_tryton_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tryton_it_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Tryton the demo names the package to install."""
+
     def missing(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 
@@ -75,7 +77,7 @@ def test_without_tryton_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.server
 @pytest.mark.process
-def test_interrupting_the_demo_ends_and_removes_everything(folder: Path) -> None:
+def test_an_interrupted_demo_removes_everything(folder: Path) -> None:
     process = started(folder)
     assert process.stdout is not None
     for line in process.stdout:

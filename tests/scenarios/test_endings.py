@@ -19,7 +19,8 @@ from hub.sync.operate.reconcile import reconcile
 from hub.sync.push.push import push
 
 
-def test_a_delete_here_keeps_what_is_there_and_does_not_come_back(world):
+def test_a_deletion_stays_local_without_a_policy(world):
+    """A record deleted in one system stays in the other, and is not created again."""
     company, party = world.customer()
     world.crm.delete("companies", company)
     world.agree()
@@ -30,7 +31,7 @@ def test_a_delete_here_keeps_what_is_there_and_does_not_come_back(world):
     assert world.backlog() == {}
 
 
-def test_a_delete_travels_where_policy_says_so(world):
+def test_a_deletion_propagates_by_policy(world):
     world.restart(policies={"company": {"delete": "propagate"}})
     company, _party = world.customer()
     world.crm.delete("companies", company)
@@ -51,7 +52,8 @@ def test_a_delete_never_cascades(world):
     assert len(world.crm.records("contacts")) == len(world.erp.records("people")) == 1
 
 
-def test_who_referred_to_something_deleted_is_told_all_the_rest(world):
+def test_referrers_of_the_deleted_get_the_rest(world):
+    """A record that referred to a deleted one is still written with all its other fields."""
     world.map("contacts", "people")
     company, _ = world.customer()
     contact = world.crm.create("contacts", last="Lee", email="lee@acme.example", company=company)
@@ -68,7 +70,8 @@ def test_who_referred_to_something_deleted_is_told_all_the_rest(world):
     assert reconcile(world.hub).clean
 
 
-def test_what_was_merged_on_one_side_only_is_shown_as_twice_on_the_other(world):
+def test_a_one_sided_merge_shows_a_duplicate(world):
+    """Records merged in one system are reported as duplicates in the other."""
     first, _ = world.customer()
     second, _ = world.customer(name="Bolt", domain="bolt.example")
     world.crm.merge("companies", second, into=first)
@@ -131,7 +134,7 @@ def test_a_sweep_finds_gaps(world):
     assert party in {link.key for link in world.links(golden)}
 
 
-def test_a_sweep_that_breaks_off_deletes_nothing(world):
+def test_an_aborted_sweep_deletes_nothing(world):
     world.only_sweeps()
     for n in range(120):
         world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
@@ -158,7 +161,7 @@ def many(world):
     return world
 
 
-def test_a_surprising_number_of_changes_waits_for_a_person(many):
+def test_too_many_changes_wait_for_a_person(many):
     world = many
     for key in list(world.crm.records("companies"))[:60]:
         world.crm.edit("companies", key, name="Oops")
@@ -175,7 +178,8 @@ def test_a_surprising_number_of_changes_waits_for_a_person(many):
     assert list(world.sync().paused) == ["crm.companies"]
 
 
-def test_a_surprising_number_of_deletions_found_by_a_sweep_waits_for_a_person(many):
+def test_too_many_deletions_of_a_sweep_wait(many):
+    """A sweep that finds unusually many deletions waits for a person."""
     world = many
     world.only_sweeps()
     for key in list(world.erp.records("parties"))[:60]:
@@ -187,7 +191,8 @@ def test_a_surprising_number_of_deletions_found_by_a_sweep_waits_for_a_person(ma
     assert len(gone) == 60
 
 
-def test_not_even_a_part_of_a_surprising_sweep_is_believed(many):
+def test_a_sweep_over_the_limit_deletes_nothing(many):
+    """Not even the first deletions of a sweep that exceeds the change limit are applied."""
     world = many
     # Asked for in portions, each of which alone would be no surprise.
     world.only_sweeps(batch=10)
@@ -201,7 +206,8 @@ def test_not_even_a_part_of_a_surprising_sweep_is_believed(many):
     assert (len(world.erp.records("parties")), len(world.crm.records("companies"))) == (100, 100)
 
 
-def test_a_surprising_number_of_nudged_deletions_waits_for_a_person(many):
+def test_too_many_notified_deletions_wait(many):
+    """Unusually many deletions reported by webhooks wait for a person."""
     from connectors.kit.contract import Notification
     from hub.sync.ingest.inbox import process_inbox
     from hub.sync.ingest.webhooks import receive
@@ -217,7 +223,7 @@ def test_a_surprising_number_of_nudged_deletions_waits_for_a_person(many):
     assert len(world.erp.records("parties")) >= 50
 
 
-def test_few_deletions_are_no_surprise(many):
+def test_few_deletions_stay_below_the_limit(many):
     world = many
     for key in list(world.crm.records("companies"))[:20]:
         world.crm.delete("companies", key)
@@ -225,7 +231,8 @@ def test_few_deletions_are_no_surprise(many):
     assert len(world.crm.records("companies")) == 80
 
 
-def test_the_same_key_gone_twice_in_one_page_is_gone_once(world):
+def test_a_deletion_listed_twice_counts_once(world):
+    """A key that one page lists twice as deleted is deleted once."""
     from connectors.kit.contract import Page
     from hub.store.runs import Tally
     from hub.sync.ingest.page import ingest
@@ -266,7 +273,8 @@ def test_a_sweep_needs_no_more_memory_for_more_records(world):
     assert peaks[2] < peaks[1] * 1.5, peaks
 
 
-def test_what_refers_to_a_record_that_people_make_anew_says_so(world):
+def test_references_follow_a_recreated_record(world):
+    """References to a record that users delete and create again point to the new one."""
     world.map("contacts", "people")
     company, party = world.customer()
     world.erp.delete("parties", party)
@@ -280,7 +288,8 @@ def test_what_refers_to_a_record_that_people_make_anew_says_so(world):
     assert world.erp.get("people", person)["party"] == again
 
 
-def test_a_merge_elsewhere_does_not_make_again_what_was_deleted(world):
+def test_a_merge_does_not_recreate_the_deleted(world):
+    """A merge in one system does not create again what was deleted in the other."""
     company, party = world.customer()
     world.crm.delete("companies", company)
     world.quiet()
@@ -291,7 +300,8 @@ def test_a_merge_elsewhere_does_not_make_again_what_was_deleted(world):
     assert world.crm.records("companies") == {}
 
 
-def test_a_third_record_that_is_read_before_its_merge_is_told_takes_the_place(world):
+def test_a_merge_result_read_early_is_primary(world):
+    """A record that a merge created, read before the merge is reported, becomes the primary."""
     first, party = world.customer()
     _, other = world.customer(name="Bolt", domain="bolt.example")
     # The ERP tells deletions and merges only to those who ask for a record that is missing.
@@ -308,7 +318,8 @@ def test_a_third_record_that_is_read_before_its_merge_is_told_takes_the_place(wo
     assert set(world.erp.records("parties")) == {third}
 
 
-def test_what_a_third_record_lacks_is_written_when_it_takes_the_place(world):
+def test_a_new_primary_gets_what_it_lacks(world):
+    """What a third record lacks is written once it becomes the primary."""
     company, party = world.customer()
     world.only_sweeps()
     other = world.erp.create("parties", title="Nobody has read this")
@@ -324,7 +335,8 @@ def test_what_a_third_record_lacks_is_written_when_it_takes_the_place(world):
     assert set(world.erp.records("parties")) == {third}
 
 
-def test_a_record_that_comes_back_while_somebody_looks_for_it_is_not_forgotten(world, monkeypatch):
+def test_a_record_restored_during_a_fetch_is_kept(world, monkeypatch):
+    """A record that is restored while its deletion is being checked is kept."""
     company, _ = world.customer()
     old = next(iter(world.hub.connection("crm").connector.pages("companies", None)))
     world.crm.delete("companies", company)
@@ -351,7 +363,8 @@ def test_a_record_that_comes_back_while_somebody_looks_for_it_is_not_forgotten(w
     assert [n.gone_at for n in world.links(golden)] == [None, None]
 
 
-def test_a_page_that_must_be_looked_at_again_leaves_what_was_deleted_alone(world):
+def test_a_page_ingested_again_restores_nothing(world):
+    """A page that has to be ingested again does not restore what was deleted."""
     company, party = world.customer()
     world.erp.delete("parties", party)
     world.quiet()

@@ -52,9 +52,7 @@ def text_of(fault: str) -> str:
 
 
 @pytest.mark.parametrize(("side", "fault"), CASES)
-def test_a_vice_costs_time_and_nothing_else(
-    stage: Callable[..., Stage], side: str, fault: str
-) -> None:
+def test_a_fault_only_costs_time(stage: Callable[..., Stage], side: str, fault: str) -> None:
     world = stage(SIDES[side][0])
     world.crm.inject_faults(text_of(fault), seed=11)
     world.populate()
@@ -93,7 +91,7 @@ SIDES_ONLY = pytest.mark.parametrize("side", SIDES)
 
 @SIDES_ONLY
 @pytest.mark.parametrize("seed", [1, 2])
-def test_all_vices_together_cost_time_and_nothing_else(
+def test_all_faults_together_only_cost_time(
     stage: Callable[..., Stage], side: str, seed: int
 ) -> None:
     world = stage(SIDES[side][0])
@@ -114,9 +112,8 @@ def test_all_vices_together_cost_time_and_nothing_else(
 
 
 @SIDES_ONLY
-def test_a_create_without_an_answer_is_found_though_search_lags(
-    stage: Callable[..., Stage], side: str
-) -> None:
+def test_a_lost_create_is_found_despite_lag(stage: Callable[..., Stage], side: str) -> None:
+    """A create without an answer is found although the search index lags behind."""
     world = stage(SIDES[side][0])
     world.populate(1)
     for n in range(4):
@@ -132,9 +129,8 @@ def test_a_create_without_an_answer_is_found_though_search_lags(
 
 
 @SIDES_ONLY
-def test_people_who_edit_and_delete_while_pages_are_read(
-    stage: Callable[..., Stage], side: str
-) -> None:
+def test_edits_and_deletions_between_pages_arrive(stage: Callable[..., Stage], side: str) -> None:
+    """Users edit and delete records while pages are read; nothing is missed."""
     world = stage(SIDES[side][0], delete="propagate")
     for n in range(12):
         world.crm.create(f"Crm {n}", f"crm{n}.example")
@@ -202,9 +198,7 @@ def test_a_merge_that_makes_a_third_record(
 
 
 @SIDES_ONLY
-def test_a_value_that_a_rule_refuses_stops_itself_only(
-    stage: Callable[..., Stage], side: str
-) -> None:
+def test_a_refused_value_stops_only_its_record(stage: Callable[..., Stage], side: str) -> None:
     world = stage(SIDES[side][0])
     world.populate(1)
     keys = [
@@ -242,9 +236,8 @@ def oauth(clock: Any) -> HubSpotSide:
 
 
 @pytest.mark.parametrize("faults", ["token:0.3", "rotated:0.5", "token:0.2,rotated:0.3"])
-def test_tokens_that_end_early_and_rotate_are_renewed(
-    stage: Callable[..., Stage], faults: str
-) -> None:
+def test_tokens_that_expire_early_are_renewed(stage: Callable[..., Stage], faults: str) -> None:
+    """Tokens that expire early and rotate are renewed."""
     world = stage(oauth)
     world.crm.inject_faults(faults, seed=5)
     world.populate()
@@ -261,9 +254,10 @@ def test_tokens_that_end_early_and_rotate_are_renewed(
     assert len(at_crm) == 12
 
 
-def test_a_rotated_token_that_is_lost_for_good_waits_for_a_person(
+def test_a_lost_refresh_token_needs_a_person(
     stage: Callable[..., Stage],
 ) -> None:
+    """When a rotated token is lost for good, the connection waits for a person."""
     world = stage(oauth)
     twin = world.crm.twin
     twin.tokens.rotate = True

@@ -26,7 +26,7 @@ THEIRS = {"street": "Dock 1", "postcode": "20095", "town": "Hamburg", "country":
         ({"address": ADDRESS}, {"address": THEIRS}),
     ],
 )
-def test_a_company_that_both_sides_have_is_recognised(world, in_the_crm, in_the_erp):
+def test_a_company_in_both_systems_is_matched(world, in_the_crm, in_the_erp):
     company = world.crm.create("companies", name="Acme GmbH", **in_the_crm)
     party = world.erp.create("parties", title="ACME", branch="Shipping", **in_the_erp)
     world.agree()
@@ -66,7 +66,7 @@ def test_two_candidates_are_left_to_a_person(world, two_candidates):
     assert len(world.reviews()) == 1
 
 
-def test_a_person_says_which_candidate_it_is(world, two_candidates):
+def test_a_person_chooses_a_candidate(world, two_candidates):
     keys, party, review = two_candidates
     golden_of = {link.key: g.id for g in world.golden() for link in world.links(g)}
     decide_review(world.hub, review.id, golden_of[keys[1]])
@@ -76,7 +76,8 @@ def test_a_person_says_which_candidate_it_is(world, two_candidates):
     assert world.erp.get("parties", party)["title"] == "Acme B"
 
 
-def test_what_a_person_chose_may_get_another_record_before_it_is_looked_at(world, two_candidates):
+def test_a_choice_survives_a_later_merge(world, two_candidates):
+    """The entity a person chose may get another record before the decision is applied."""
     keys, party, review = two_candidates
     other = world.crm.create("companies", name="Other", domain="other.example")
     world.quiet()
@@ -95,7 +96,7 @@ def test_what_a_person_chose_may_get_another_record_before_it_is_looked_at(world
     assert world.erp.get("parties", theirs)["branch"] == "Shipping"
 
 
-def test_a_person_says_that_it_is_neither(world, two_candidates):
+def test_a_person_rejects_all_candidates(world, two_candidates):
     _, party, review = two_candidates
     decide_review(world.hub, review.id, "new")
     world.agree()
@@ -134,7 +135,8 @@ def bring_at_once(world, tasks):
     return wrong
 
 
-def test_two_connections_bring_the_same_new_company_at_the_same_moment(world_on_each):
+def test_a_company_new_in_two_systems_is_one(world_on_each):
+    """Two connections bring the same new company at the same moment."""
     world = world_on_each
     for n in range(30):
         world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
@@ -150,7 +152,7 @@ def test_two_connections_bring_the_same_new_company_at_the_same_moment(world_on_
     assert len(world.crm.records("companies")) == len(world.erp.records("parties")) == 30
 
 
-def test_a_contact_before_its_company_waits_for_it(world):
+def test_a_contact_waits_for_its_company(world):
     world.map("contacts", "people")
     party = world.erp.create("parties", title="Acme", website="acme.example")
     world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example", party=party)
@@ -165,7 +167,8 @@ def test_a_contact_before_its_company_waits_for_it(world):
     assert (contact["last"], contact["company"]) == ("Lee", company)
 
 
-def test_a_contact_whose_company_is_gone_does_not_wait_for_ever(world):
+def test_a_contact_of_a_gone_company_is_created(world):
+    """A contact whose company is gone does not wait forever."""
     world.map("contacts", "people")
     party = world.erp.create("parties", title="Acme")
     world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example", party=party)
@@ -175,7 +178,7 @@ def test_a_contact_whose_company_is_gone_does_not_wait_for_ever(world):
     assert contact.get("company") is None
 
 
-def test_a_record_that_got_a_new_key_keeps_its_link(world):
+def test_a_record_with_a_new_key_keeps_its_link(world):
     company, party = world.customer()
     new = world.crm.create("companies", name="Acme Group", domain="acme-group.example")
     world.crm.merge("companies", company, into=new)
@@ -185,7 +188,8 @@ def test_a_record_that_got_a_new_key_keeps_its_link(world):
     assert world.erp.get("parties", party)["title"] == "Acme Group"
 
 
-def test_two_customers_merged_crosswise_on_both_sides_are_one(world):
+def test_customers_merged_crosswise_are_one(world):
+    """Two customers that were merged in opposite directions in both systems become one."""
     first, party = world.customer()
     second, other = world.customer(name="Zenith", domain="zenith.example")
     world.crm.merge("companies", second, into=first)
@@ -226,7 +230,7 @@ def test_two_customers_merged_in_the_crm_are_one(world, two_customers):
     assert set(world.erp.records("parties")) == {party, other}
 
 
-def test_a_merge_that_the_push_finds_first_makes_no_duplicate(world, two_customers):
+def test_a_merge_found_by_a_push_is_no_duplicate(world, two_customers):
     first, party, second, other = two_customers
     # The CRM is read before people merge there; the ERP's edit must go to what is left of it.
     world.erp.edit("parties", other, title="Zenith AG")
@@ -246,7 +250,8 @@ def test_a_merge_that_the_push_finds_first_makes_no_duplicate(world, two_custome
     assert set(world.erp.records("parties")) == {party, other}
 
 
-def test_links_of_a_merged_customer_that_is_gone_elsewhere_make_room(world, two_customers):
+def test_dead_links_make_room_after_a_merge(world, two_customers):
+    """Links of a merged customer that is gone in the other system make room for live ones."""
     first, party, second, other = two_customers
     world.erp.delete("parties", party)
     world.quiet()
@@ -257,7 +262,8 @@ def test_links_of_a_merged_customer_that_is_gone_elsewhere_make_room(world, two_
     assert world.erp.get("parties", other)["title"] == "Acme SE"
 
 
-def test_contacts_of_a_customer_that_is_there_only_by_a_merge_refer_to_it(world, two_customers):
+def test_contacts_refer_to_the_merged_customer(world, two_customers):
+    """Contacts refer to a customer that has its record in that system only by a merge."""
     first, party, second, other = two_customers
     world.erp.delete("parties", party)
     world.quiet()
@@ -280,7 +286,7 @@ def test_every_key_has_one_link(world, two_customers):
     assert len(keys) == len(set(keys)) == 8
 
 
-def test_a_write_that_gives_the_record_another_key_is_one_record(world):
+def test_a_write_may_change_the_key(world):
     company, party = world.customer()
     moved = []
 

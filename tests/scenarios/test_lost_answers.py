@@ -10,7 +10,7 @@ from hub.sync.push.push import push
 
 
 @pytest.mark.parametrize("fault", ["before", "lost", "partial", "row_lost", "rate"])
-def test_a_create_with_an_unknown_outcome_is_probed_not_repeated(world, fault):
+def test_a_create_in_doubt_is_probed(world, fault):
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.crm.create("companies", name="Zenith", domain="zenith.example")
     world.crm.create("companies", name="Nadir", domain="nadir.example")
@@ -20,7 +20,8 @@ def test_a_create_with_an_unknown_outcome_is_probed_not_repeated(world, fault):
     assert world.titles() == ["Acme", "Nadir", "Zenith"]
 
 
-def test_a_row_without_an_answer_is_looked_for_before_it_is_written_again(world):
+def test_a_row_without_an_answer_is_probed(world):
+    """A row that the answer omits is looked up before it is written again."""
     for name in ("Acme", "Zenith", "Nadir"):
         world.crm.create("companies", name=name, domain=f"{name.lower()}.example")
     for connection, stream in (("crm", "companies"), ("erp", "parties")):
@@ -34,7 +35,8 @@ def test_a_row_without_an_answer_is_looked_for_before_it_is_written_again(world)
     world.agree()
 
 
-def test_what_a_probe_has_found_and_nobody_can_read_is_not_created_again(world):
+def test_an_unreadable_probe_is_not_recreated(world):
+    """A record that a probe found but that cannot be read is not created again."""
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.erp.inject_faults(script=("lost",))
     world.sync()
@@ -49,7 +51,8 @@ def test_what_a_probe_has_found_and_nobody_can_read_is_not_created_again(world):
     assert world.backlog() == {}
 
 
-def test_what_was_created_and_merged_over_there_before_anybody_heard_of_it_is_one(world):
+def test_a_create_merged_in_doubt_is_one_record(world):
+    """A record created and merged in the remote system before its answer arrived is one."""
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.crm.create("companies", name="Zenith", domain="zenith.example")
     world.erp.inject_faults(script=("lost",))
@@ -65,7 +68,7 @@ def test_what_was_created_and_merged_over_there_before_anybody_heard_of_it_is_on
 
 
 @pytest.mark.parametrize("fault", ["before", "lost", "row_lost", "rate"])
-def test_an_update_with_an_unknown_outcome_is_made_once(world, fault):
+def test_an_update_in_doubt_is_made_once(world, fault):
     company, _party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     world.erp.inject_faults(script=(fault,))
@@ -74,7 +77,8 @@ def test_an_update_with_an_unknown_outcome_is_made_once(world, fault):
     assert world.titles() == ["Acme SE"]
 
 
-def test_an_edit_of_a_record_whose_creation_was_not_answered_is_kept(world):
+def test_an_edit_of_a_create_in_doubt_is_kept(world):
+    """A user's edit of a record whose create was not answered is kept."""
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.erp.inject_faults(script=("lost",))
     world.sync()
@@ -86,7 +90,8 @@ def test_an_edit_of_a_record_whose_creation_was_not_answered_is_kept(world):
     assert world.erp.get("parties", party)["branch"] == "Shipping"
 
 
-def test_a_system_without_external_keys_is_probed_by_what_identifies_a_record(world):
+def test_without_external_ids_values_are_probed(world):
+    """A system without external ids is probed by the fields that identify a record."""
     facts = world.erp.shape("parties").facts.model_copy(update={"once": None})
     world.erp.declare("parties", facts=facts)
     world.restart()
@@ -102,7 +107,8 @@ def test_a_system_without_external_keys_is_probed_by_what_identifies_a_record(wo
     assert world.titles() == ["Acme"]
 
 
-def test_what_cannot_be_probed_at_all_is_not_repeated_unasked(world):
+def test_without_a_probe_a_person_is_asked(world):
+    """A create that cannot be probed at all is not repeated unless a person says so."""
     facts = world.erp.shape("parties").facts.model_copy(update={"once": None})
     world.erp.declare("parties", facts=facts)
     world.restart()

@@ -47,7 +47,8 @@ def test_it_is_kept_in_history(world):
     assert "lock: told" in lost[0].why
 
 
-def test_where_the_connection_wins_it_is_taken_after_all(world):
+def test_the_replaced_value_returns_if_it_wins(world):
+    """A replaced value is taken after all where its connection wins by policy."""
     company, party, acts = gap(world, on_conflict="crm")
     acts.append(lambda: world.crm.edit("companies", company, name="Typed in between"))
     world.erp.edit("parties", party, title="From the ERP")
@@ -55,7 +56,7 @@ def test_where_the_connection_wins_it_is_taken_after_all(world):
     assert names(world, company, party) == ("Typed in between", "Typed in between")
 
 
-def test_other_fields_typed_in_between_are_simply_read(world):
+def test_other_fields_typed_meanwhile_are_read(world):
     company, party, acts = gap(world)
     acts.append(lambda: world.crm.edit("companies", company, domain="typed.example"))
     world.erp.edit("parties", party, title="From the ERP")

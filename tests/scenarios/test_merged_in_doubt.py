@@ -55,9 +55,10 @@ def living(world: World) -> list[Golden]:
 @pytest.mark.parametrize("page", [100, MORE(1)])
 @pytest.mark.parametrize("once", [None, MORE("once")])
 @pytest.mark.parametrize("deletions", ["pages", "sweep"])
-def test_what_is_merged_into_a_record_that_we_made_and_never_heard_of_is_one_with_it(
+def test_a_merge_into_a_create_in_doubt_is_one(
     made: Callable[..., World], page: int, once: str | None, deletions: str
 ) -> None:
+    """What is merged into a record whose create is in doubt becomes one with it."""
     world = made(page=page, once=once, deletions=deletions)
     crm, erp = world.systems["crm"], world.systems["erp"]
     first = crm.create("companies", code="c1", name="Acme")
@@ -78,9 +79,10 @@ def test_what_is_merged_into_a_record_that_we_made_and_never_heard_of_is_one_wit
 @pytest.mark.parametrize("winner", [0, 1])
 @pytest.mark.parametrize("once", [None, MORE("once")])
 @pytest.mark.parametrize("pushed", [False, True])
-def test_what_was_merged_while_we_made_one_of_the_two_elsewhere_is_no_third_thing(
+def test_a_merge_during_a_create_adds_no_third(
     made: Callable[..., World], winner: int, once: str | None, pushed: bool
 ) -> None:
+    """A merge while one of the two is being created elsewhere leaves no third entity."""
     world = made(once=once)
     crm, erp = world.systems["crm"], world.systems["erp"]
     keys = [crm.create("companies", code="c1", name="Acme")]
@@ -106,9 +108,10 @@ def test_what_was_merged_while_we_made_one_of_the_two_elsewhere_is_no_third_thin
 @pytest.mark.parametrize("winner", [0, 1])
 @pytest.mark.parametrize("once", [None, MORE("once")])
 @pytest.mark.parametrize("page", [100, MORE(1)])
-def test_two_that_we_made_and_never_heard_of_are_one_when_they_are_merged(
+def test_two_creates_in_doubt_merged_are_one(
     made: Callable[..., World], winner: int, once: str | None, page: int
 ) -> None:
+    """Two records whose creates are in doubt become one when they are merged."""
     world = made(once=once, page=page, batch=1)
     crm, erp = world.systems["crm"], world.systems["erp"]
     names = ("Acme", "Beta")
@@ -133,9 +136,10 @@ def test_two_that_we_made_and_never_heard_of_are_one_when_they_are_merged(
 @pytest.mark.parametrize("once", [None, MORE("once")])
 @pytest.mark.parametrize("pulled", [False, True])
 @pytest.mark.parametrize("seconds", [1, 30])
-def test_what_we_made_and_never_heard_of_is_not_made_again_for_what_it_was_merged_into(
+def test_the_survivor_needs_no_second_create(
     made: Callable[..., World], once: str | None, pulled: bool, seconds: int
 ) -> None:
+    """A create in doubt is not repeated for the survivor it was merged into."""
     world = made(once=once)
     crm, erp = world.systems["crm"], world.systems["erp"]
     first = crm.create("companies", code="Acme", name="Acme")
@@ -162,9 +166,10 @@ def test_what_we_made_and_never_heard_of_is_not_made_again_for_what_it_was_merge
 @pytest.mark.parametrize("page", [100, MORE(1)])
 @pytest.mark.parametrize("deletions", ["pages", "sweep"])
 @pytest.mark.parametrize("known", [False, True])
-def test_an_update_that_nobody_heard_of_is_not_taken_for_words_of_the_merged_record(
+def test_an_update_in_doubt_is_no_merged_edit(
     made: Callable[..., World], page: int, deletions: str, known: bool
 ) -> None:
+    """An update in doubt is not taken for an edit of the merged record."""
     world = made(page=page, deletions=deletions)
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1")
@@ -189,9 +194,10 @@ def test_an_update_that_nobody_heard_of_is_not_taken_for_words_of_the_merged_rec
     assert crm.get("companies", key)["name"] == "Acme"
 
 
-def test_a_record_that_another_worker_recognises_while_we_make_one_is_kept_beside_it(
+def test_a_match_during_a_create_is_secondary(
     made: Callable[..., World],
 ) -> None:
+    """A record that another worker matches while we create one stays linked beside it."""
     world = made()
     crm, erp = world.systems["crm"], world.systems["erp"]
     erp.create("companies", code="c1", name="Acme")
@@ -210,9 +216,10 @@ def test_a_record_that_another_worker_recognises_while_we_make_one_is_kept_besid
 
 @pytest.mark.parametrize("page", [100, MORE(1)])
 @pytest.mark.parametrize("deletions", ["pages", "sweep"])
-def test_a_survivor_that_is_read_before_its_merge_is_looked_at_is_no_new_thing(
+def test_a_survivor_read_first_is_no_new_entity(
     made: Callable[..., World], page: int, deletions: str
 ) -> None:
+    """A survivor that is read before its merge is processed is no new entity."""
     world = made(page=page, deletions=deletions)
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", name="Acme")

@@ -9,7 +9,8 @@ from hub.sync.ingest.pull import pull
 from hub.sync.ingest.read_record import Origin
 
 
-def test_a_contact_that_waited_and_was_merged_is_no_longer_waited_for(world):
+def test_a_merged_contact_is_no_longer_awaited(world):
+    """A contact that waited for its company and was merged leaves quarantine."""
     world.map("contacts", "people")
     party = world.erp.create("parties", title="Acme")
     known = world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example")
@@ -22,7 +23,8 @@ def test_a_contact_that_waited_and_was_merged_is_no_longer_waited_for(world):
     assert len(world.golden("contact")) == 1
 
 
-def test_an_unreadable_record_that_was_merged_leaves_its_letter(world):
+def test_a_merged_unreadable_record_leaves(world):
+    """An unreadable record that was merged leaves quarantine."""
     world.map("bills", "invoices")
     _, party = world.customer()
     good = world.erp.create("bills", party=party, total="10", number="1", state="posted")
@@ -38,7 +40,7 @@ def test_an_unreadable_record_that_was_merged_leaves_its_letter(world):
     assert world.letters() == []
 
 
-def test_a_record_under_review_that_was_merged_is_not_asked_about(world):
+def test_a_merged_record_closes_its_review(world):
     keys = [world.crm.create("companies", name=f"Acme {n}", domain="acme.example") for n in "AB"]
     world.restart(policies={"company": {"create": ["crm"]}})
     world.quiet()
@@ -52,7 +54,8 @@ def test_a_record_under_review_that_was_merged_is_not_asked_about(world):
     assert len(world.crm.records("companies")) == len(keys) + 1
 
 
-def test_what_refers_to_a_company_merged_before_it_was_known_refers_to_the_survivor(world):
+def test_references_reach_an_unknown_survivor(world):
+    """References to a company merged before the hub knew it point to the survivor."""
     world.map("contacts", "people")
     first, second = (world.erp.create("parties", title=title) for title in ("Acme", "Zenith"))
     world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example", party=first)
@@ -65,7 +68,8 @@ def test_what_refers_to_a_company_merged_before_it_was_known_refers_to_the_survi
     assert contact.values["company"] == company.id
 
 
-def test_a_company_merged_before_it_was_known_into_one_that_is_gone_is_not_waited_for(world):
+def test_a_company_merged_into_a_gone_one_ends(world):
+    """A company merged, before the hub knew it, into one that is gone is not waited for."""
     world.map("contacts", "people")
     first, second = (world.erp.create("parties", title=title) for title in ("Acme", "Zenith"))
     world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example", party=first)
@@ -78,7 +82,8 @@ def test_a_company_merged_before_it_was_known_into_one_that_is_gone_is_not_waite
     assert contact.values.get("company") is None
 
 
-def test_a_late_page_asks_nobody_about_a_record_that_is_gone(world):
+def test_a_late_page_opens_no_review_of_the_gone(world):
+    """A page read earlier opens no review about a record that is gone."""
     for n in "AB":
         world.crm.create("companies", name=f"Acme {n}", domain="acme.example")
     world.restart(policies={"company": {"create": ["crm"]}})

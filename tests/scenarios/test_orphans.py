@@ -13,7 +13,8 @@ PROPAGATE = {"company": {"delete": "propagate"}}
 
 @pytest.mark.parametrize("lag", [0, 3600])
 @pytest.mark.parametrize("fault", ["lost", "before"])
-def test_deleted_before_the_hub_knew_whether_it_was_created(world, fault, lag):
+def test_a_create_in_doubt_may_be_deleted(world, fault, lag):
+    """A record is deleted before the hub knows whether it was created."""
     world.restart(policies=PROPAGATE)
     company = world.crm.create("companies", name="Acme", domain="acme.example")
     pull(world.hub, "crm", "companies")

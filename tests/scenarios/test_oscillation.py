@@ -32,7 +32,8 @@ def fight(world):
     return company, party
 
 
-def test_two_automations_that_answer_each_other_are_stopped(world, fight):
+def test_two_automations_are_paused(world, fight):
+    """Two automations that undo each other's writes are an oscillation, and are paused."""
     company, party = fight
     (conflict,) = world.conflicts()
     assert conflict.path == "name"
@@ -50,7 +51,7 @@ def test_two_automations_that_answer_each_other_are_stopped(world, fight):
     assert world.erp.get("parties", party)["website"] == "acme-holding.example"
 
 
-def test_a_person_ends_the_fight(world, fight):
+def test_a_person_ends_the_oscillation(world, fight):
     company, party = fight
     world.crm.hooks.after_write.clear()
     world.erp.hooks.after_write.clear()
@@ -61,7 +62,8 @@ def test_a_person_ends_the_fight(world, fight):
     assert not world.conflicts()
 
 
-def test_somebody_who_types_a_lot_fights_with_nobody(world):
+def test_many_edits_are_no_oscillation(world):
+    """A user who edits a field many times does not oscillate with another system."""
     company, party = world.customer()
     for number in range(15):
         world.crm.edit("companies", company, name=f"Acme {number}")
@@ -70,7 +72,7 @@ def test_somebody_who_types_a_lot_fights_with_nobody(world):
     assert world.erp.get("parties", party)["title"] == "Acme 14"
 
 
-def test_without_a_limit_they_go_on(world):
+def test_without_a_limit_they_continue(world):
     company, party = world.customer()
     world.agree()
     world.hub.reversals = 0
@@ -81,7 +83,8 @@ def test_without_a_limit_they_go_on(world):
     assert not world.conflicts()
 
 
-def test_flows_that_chase_each_other_are_ended_with_a_letter(world, shop, monkeypatch):
+def test_circular_flows_end_in_quarantine(world, shop, monkeypatch):
+    """Flows that trigger each other end with a quarantine entry."""
     shop["deal"](stage="won")
     world.agree()
     numbers = iter(range(10_000))

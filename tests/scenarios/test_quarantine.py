@@ -26,7 +26,8 @@ def unreadable(world):
     return party
 
 
-def test_what_cannot_be_read_there_is_not_made_a_second_time(world, unreadable):
+def test_an_unreadable_record_is_not_recreated(world, unreadable):
+    """A record that cannot be read in the remote system is not created a second time."""
     assert [p["title"] for p in world.erp.records("parties").values()] == ["ACME", "Zenith"]
     (entry,) = world.set_aside()
     assert f"parties {unreadable} in erp" in entry.reason
@@ -36,7 +37,8 @@ def test_what_cannot_be_read_there_is_not_made_a_second_time(world, unreadable):
     assert world.letters() == world.set_aside() == []
 
 
-def test_what_a_person_no_longer_waits_for_is_made(world, unreadable):
+def test_a_dropped_entry_lets_the_create_happen(world, unreadable):
+    """After a person drops the quarantine entry, the record is created."""
     with world.hub.store.begin() as tx:
         quarantine.drop(tx, [letter.id for letter in world.letters()])
     world.clock.later(hours=2)
@@ -44,13 +46,15 @@ def test_what_a_person_no_longer_waits_for_is_made(world, unreadable):
     assert len(world.erp.records("parties")) == 3
 
 
-def test_what_was_deleted_there_while_it_was_set_aside_is_made(world, unreadable):
+def test_a_quarantined_record_deleted_is_created(world, unreadable):
+    """A record deleted in the remote system while it was quarantined is created there."""
     world.erp.delete("parties", unreadable)
     world.agree()
     assert [p["title"] for p in world.erp.records("parties").values()] == ["Zenith", "Acme"]
 
 
-def test_a_contact_that_waits_for_its_company_is_not_made_a_second_time(world):
+def test_a_waiting_contact_is_not_recreated(world):
+    """A contact that waits for its company is not created a second time."""
     world.map("contacts", "people")
     party = world.erp.create("parties", title="Zenith", website="zenith.example")
     world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example", party=party)
@@ -64,7 +68,8 @@ def test_a_contact_that_waits_for_its_company_is_not_made_a_second_time(world):
     assert world.letters() == world.set_aside() == []
 
 
-def test_a_record_under_review_is_not_made_a_second_time_for_somebody_new(world):
+def test_a_record_under_review_is_not_recreated(world):
+    """A record under review is not created a second time for a new customer."""
     for n in "AB":
         world.crm.create("companies", name=f"Acme {n}", domain="acme.example")
     world.restart(policies={"company": {"create": ["crm"]}})

@@ -96,7 +96,7 @@ def test_an_erp_that_cannot_be_read(world: World) -> None:
     world.agree()
 
 
-def test_one_entity_beside_a_webhook(world: World) -> None:
+def test_one_entity_and_a_webhook_for_another(world: World) -> None:
     """A webhook tells of a contact while only companies were ever synced: it is made once."""
     world.map("contacts", "people")
     company, party = both_know(world)
@@ -112,7 +112,7 @@ def test_one_entity_beside_a_webhook(world: World) -> None:
     assert len(world.erp.records("people")) == len(world.crm.records("contacts")) == 1
 
 
-def test_what_is_asked_for_comes_after_its_parents(world: World) -> None:
+def test_requested_records_come_after_parents(world: World) -> None:
     """People are asked for who work for companies that nobody has read: those are read first."""
     world.map("contacts", "people")
     company, _ = both_know(world)
@@ -130,7 +130,7 @@ def test_what_is_asked_for_comes_after_its_parents(world: World) -> None:
 
 
 @pytest.mark.parametrize("hiding", ["a paused stream", "a removed connection"])
-def test_what_cannot_go_on_hides_nobody(world: World, hiding: str) -> None:
+def test_stuck_records_do_not_hide_others(world: World, hiding: str) -> None:
     """1,000 records that wait in a place where nothing can happen hold up nobody else."""
     world.map("contacts", "people")
     company, _ = both_know(world)
@@ -152,7 +152,7 @@ def test_what_cannot_go_on_hides_nobody(world: World, hiding: str) -> None:
     assert [g.values["email"] for g in world.golden("contact")] == ["lee@acme.example"]
 
 
-def test_what_cannot_go_on_is_not_tried_without_end(world: World) -> None:
+def test_paused_work_is_not_tried_endlessly(world: World) -> None:
     """Notifications of a paused stream are no reason to look again ten times a second."""
     company, _ = both_know(world)
     world.quiet()
@@ -197,7 +197,7 @@ def test_the_dead_are_taken_over_at_once(world: World) -> None:
     assert world.clock() - before < leases.LEASE
 
 
-def test_what_a_living_worker_holds_is_waited_for(world: World) -> None:
+def test_a_live_workers_lease_is_waited_for(world: World) -> None:
     """Its lease runs out meanwhile: the sync ends when the writes are done, not before."""
     hold(world, "elsewhere:0123456789:1:1")
     report = sync(world.hub)

@@ -14,7 +14,8 @@ from hub.sync.ingest.sweep import sweep
 from hub.sync.push.push import push
 
 
-def test_what_is_typed_into_a_further_record_reaches_the_one_that_is_written_to(world):
+def test_edits_of_a_secondary_reach_the_primary(world):
+    """What a user types into the secondary record reaches the primary one."""
     company, party = world.customer()
     other, further = world.customer(name="Acme Shipping", domain="ship.example")
     world.crm.merge("companies", other, into=company)
@@ -39,9 +40,8 @@ def twice(world):
 
 @pytest.mark.parametrize("delete", ["keep", "propagate"])
 @pytest.mark.parametrize("swept", [False, True])
-def test_who_deletes_one_of_two_records_of_a_thing_has_not_deleted_the_thing(
-    world, twice, delete, swept
-):
+def test_deleting_one_record_keeps_the_entity(world, twice, delete, swept):
+    """A user who deletes one of two records of an entity has not deleted the entity."""
     company, party, further = twice
     world.restart(policies={"company": {"delete": delete}})
     if swept:
@@ -59,7 +59,7 @@ def test_who_deletes_one_of_two_records_of_a_thing_has_not_deleted_the_thing(
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-def test_an_auditor_sees_what_lives_and_is_not_written_to(world, twice, monkeypatch, forgotten):
+def test_an_audit_lists_live_secondary_records(world, twice, monkeypatch, forgotten):
     _company, party, further = twice
     if forgotten:
         monkeypatch.setattr("hub.sync.ingest.deletions.next_primaries", lambda *_args: {})
@@ -71,7 +71,7 @@ def test_an_auditor_sees_what_lives_and_is_not_written_to(world, twice, monkeypa
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-def test_who_deletes_both_records_of_a_thing_has_deleted_the_thing(world, twice, at_once):
+def test_deleting_both_records_deletes_the_entity(world, twice, at_once):
     _company, party, further = twice
     world.restart(policies={"company": {"delete": "propagate"}})
     for key in (party, further):
@@ -84,9 +84,8 @@ def test_who_deletes_both_records_of_a_thing_has_deleted_the_thing(world, twice,
 
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("at_once", [False, True])
-def test_of_two_deleted_records_the_one_that_is_restored_is_written_to(
-    world, twice, first, at_once
-):
+def test_a_restored_record_becomes_primary(world, twice, first, at_once):
+    """Of two deleted records the one that is restored becomes the primary."""
     company, *parties = twice
     for key in parties:
         world.erp.delete("parties", key)
@@ -104,7 +103,8 @@ def test_of_two_deleted_records_the_one_that_is_restored_is_written_to(
         assert audit.unwritten(tx) == []
 
 
-def test_of_two_records_that_are_merged_over_there_the_survivor_is_written_to(world, twice):
+def test_the_survivor_of_a_merge_is_primary(world, twice):
+    """Of two records merged in the remote system the survivor is the primary."""
     company, party, further = twice
     world.erp.merge("parties", party, into=further)
     world.agree()
@@ -115,7 +115,7 @@ def test_of_two_records_that_are_merged_over_there_the_survivor_is_written_to(wo
         assert audit.unwritten(tx) == []
 
 
-def test_who_deletes_a_thing_has_deleted_both_records_of_it_elsewhere(world, twice):
+def test_a_deletion_reaches_both_records(world, twice):
     company, _party, _further = twice
     world.restart(policies={"company": {"delete": "propagate"}})
     world.crm.delete("companies", company)
@@ -123,7 +123,8 @@ def test_who_deletes_a_thing_has_deleted_both_records_of_it_elsewhere(world, twi
     assert world.crm.records("companies") == world.erp.records("parties") == {}
 
 
-def test_what_refers_to_a_thing_of_which_one_record_is_deleted_follows_the_other(world, twice):
+def test_references_move_to_the_remaining_record(world, twice):
+    """References to an entity with two records move to the one that is left."""
     company, party, further = twice
     world.map("contacts", "people")
     world.crm.create("contacts", last="Lee", email="lee@acme.example", company=company)
@@ -136,7 +137,7 @@ def test_what_refers_to_a_thing_of_which_one_record_is_deleted_follows_the_other
     assert world.erp.get("people", person)["party"] == further
 
 
-def test_a_third_record_takes_the_place_of_one_that_was_deleted_and_is_the_last(world, monkeypatch):
+def test_a_third_record_becomes_primary_and_last(world, monkeypatch):
     """One was deleted, the further one merged into a third: it is written to, none is made anew.
 
     So it is in databases in which the further one has not taken the place by itself.
@@ -164,7 +165,8 @@ def test_a_third_record_takes_the_place_of_one_that_was_deleted_and_is_the_last(
 
 
 @pytest.mark.parametrize("gone", [0, 1])
-def test_one_of_two_new_records_of_a_thing_is_written_to_when_the_other_is_gone(world, gone):
+def test_the_other_new_record_becomes_primary(world, gone):
+    """When one of two new records of an entity is gone, the other becomes the primary."""
     merged, kept = (
         world.crm.create("companies", name=name, domain=f"{name.lower()}.example")
         for name in ("Acme", "Zenith")
@@ -194,9 +196,8 @@ def test_one_of_two_new_records_of_a_thing_is_written_to_when_the_other_is_gone(
     assert world.erp.get("parties", party)["title"] == "Acme SE"
 
 
-def test_of_two_that_became_one_while_they_were_made_elsewhere_one_is_written_to(
-    world, monkeypatch
-):
+def test_a_merge_during_creates_has_one_primary(world, monkeypatch):
+    """Two entities merged while both were being created elsewhere have one primary there."""
     merged, kept = (
         world.crm.create("companies", name=name, domain=f"{name.lower()}.example")
         for name in ("Acme", "Zenith")

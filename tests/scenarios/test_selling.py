@@ -38,7 +38,7 @@ def test_products_flow_from_the_erp_to_the_crm(world, shop):
     assert world.crm.get("products", shop["product"])["price"] == "32"
 
 
-def test_a_deal_becomes_an_order_only_when_it_is_won(world, shop):
+def test_only_a_won_deal_becomes_an_order(world, shop):
     deal = shop["deal"]()
     world.quiet()
     assert world.erp.records("sales") == {}
@@ -59,7 +59,8 @@ def test_the_order_is_confirmed_step_by_step(world, won):
     assert ops == ["create", "act:quote", "act:confirm"]
 
 
-def test_the_state_of_the_order_comes_back_to_the_deal_and_the_company(world, shop, won):
+def test_the_orders_state_returns_to_the_deal(world, shop, won):
+    """The state of an order shows in its deal and in its company."""
     deal, sale = won
     world.agree()
     assert world.crm.get("deals", deal)["order_number"] == f"SO-{sale}"
@@ -81,7 +82,8 @@ def test_deriving_again_changes_nothing(world, won):
     world.agree()
 
 
-def test_a_deal_edited_before_the_order_is_numbered_changes_the_order(world, shop):
+def test_an_early_deal_edit_changes_the_order(world, shop):
+    """A deal edited before the order has its number changes the order."""
     world.restart(flows=FlowSettings(confirm_orders=False))
     deal = shop["deal"](stage="won")
     world.quiet()
@@ -91,7 +93,8 @@ def test_a_deal_edited_before_the_order_is_numbered_changes_the_order(world, sho
     assert (sale["state"], sale["lines"][0]["quantity"]) == ("draft", "5")
 
 
-def test_a_deal_edited_after_the_order_is_numbered_leaves_the_order_alone(world, won):
+def test_a_late_deal_edit_leaves_the_order_alone(world, won):
+    """A deal edited after the order has its number leaves the order alone."""
     deal, sale = won
     world.crm.edit("deals", deal, title="Five widgets", lines=[{"id": "1", "quantity": "5"}])
     world.agree()
@@ -109,7 +112,7 @@ def test_a_deal_edited_after_the_order_is_numbered_leaves_the_order_alone(world,
         ({"lines": [{"id": "1", "price": None}]}, "no unit price"),
     ],
 )
-def test_a_deal_that_cannot_be_an_order_waits_with_a_reason(world, shop, wrong, reason):
+def test_an_incomplete_deal_waits_with_a_reason(world, shop, wrong, reason):
     deal = shop["deal"]()
     good = world.crm.get("deals", deal)
     world.crm.edit("deals", deal, wrong)
@@ -130,7 +133,8 @@ def test_a_deal_that_cannot_be_an_order_waits_with_a_reason(world, shop, wrong, 
     assert len(notes(world)) == 1
 
 
-def test_a_deal_of_a_company_without_an_address_goes_on_when_the_address_is_there(world, shop):
+def test_an_address_releases_a_waiting_deal(world, shop):
+    """A deal that waits for its company's address continues once the address is known."""
     company = world.crm.create("companies", name="Zenith", domain="zenith.example")
     shop["deal"](stage="won", company=company)
     world.quiet()
@@ -142,7 +146,7 @@ def test_a_deal_of_a_company_without_an_address_goes_on_when_the_address_is_ther
     assert world.letters() == []
 
 
-def test_an_order_that_the_erp_refuses_is_told_on_the_deal(world, shop):
+def test_a_refused_order_shows_on_the_deal(world, shop):
     world.erp.declare("sales", required=("cost_centre",))
     deal = shop["deal"](stage="won")
     world.quiet()
@@ -196,7 +200,8 @@ def bill(world, shop, sale, **fields):
     return world.erp.create("bills", whole | fields)
 
 
-def test_invoices_show_in_the_crm_and_in_the_figures_of_the_company(world, shop, won):
+def test_invoices_show_in_the_crm_and_the_figures(world, shop, won):
+    """Invoices show in the CRM and in the figures of the company."""
     _, sale = won
     key = bill(world, shop, sale)
     world.agree()
@@ -236,7 +241,7 @@ def test_a_job_in_the_workshop_shows_on_the_deal(world, won):
     assert world.crm.get("deals", deal)["order_state"] == "confirmed"
 
 
-def test_an_order_cancelled_in_the_erp_shows_as_cancelled(world, shop):
+def test_an_order_cancelled_in_the_erp_shows_it(world, shop):
     world.restart(flows=FlowSettings(confirm_orders=False))
     deal = shop["deal"](stage="won")
     world.quiet()
@@ -249,7 +254,7 @@ def test_an_order_cancelled_in_the_erp_shows_as_cancelled(world, shop):
     assert world.conflicts() == []
 
 
-def test_a_confirmed_order_cancelled_in_the_erp_stays_cancelled(world, won):
+def test_a_cancelled_confirmed_order_stays_so(world, won):
     deal, sale = won
     world.erp.declare(
         "sales", acts={**world.erp.shape("sales").acts, "cancel": {"confirmed": "cancelled"}}
@@ -262,7 +267,8 @@ def test_a_confirmed_order_cancelled_in_the_erp_stays_cancelled(world, won):
     assert world.conflicts() == []
 
 
-def test_an_order_cancelled_while_it_was_to_be_confirmed_stays_cancelled(world, shop):
+def test_a_cancellation_beats_a_confirmation(world, shop):
+    """An order cancelled while the hub was about to confirm it stays cancelled."""
     world.restart(flows=FlowSettings(confirm_orders=False))
     deal = shop["deal"](stage="won")
     world.quiet()
@@ -278,7 +284,7 @@ def test_an_order_cancelled_while_it_was_to_be_confirmed_stays_cancelled(world, 
     assert world.crm.get("deals", deal)["order_state"] == "cancelled"
 
 
-def test_an_order_deleted_in_the_erp_is_not_made_again(world, won):
+def test_a_deleted_order_is_not_created_again(world, won):
     deal, sale = won
     world.erp.delete("sales", sale)
     world.crm.edit("deals", deal, title="Still two widgets")
@@ -300,7 +306,7 @@ def test_a_sale_made_in_the_erp_shows_in_the_crm(world, shop):
     assert (order["number"], order["company"]) == ("SO-9", shop["company"])
 
 
-def test_a_flow_that_is_switched_off_does_nothing(world, shop):
+def test_a_disabled_flow_does_nothing(world, shop):
     world.restart(flows=FlowSettings(won_deal_to_order=False))
     shop["deal"](stage="won")
     world.agree()
@@ -315,7 +321,8 @@ def _merged(world, loser, winner):
             world.crm.edit("orders", key, deal=winner)
 
 
-def test_a_deal_that_is_won_after_an_ordered_one_was_merged_into_it_has_that_order(world, shop):
+def test_a_merged_deal_brings_its_order_along(world, shop):
+    """A deal won after one with an order was merged into it has that order."""
     won, other = shop["deal"](stage="won"), shop["deal"]()
     world.quiet()
     (sale,) = world.erp.records("sales")
@@ -327,7 +334,7 @@ def test_a_deal_that_is_won_after_an_ordered_one_was_merged_into_it_has_that_ord
     assert world.crm.get("deals", other)["order_number"] == f"SO-{sale}"
 
 
-def test_two_won_deals_that_are_merged_keep_their_orders_and_get_no_third(world, shop):
+def test_merged_won_deals_get_no_third_order(world, shop):
     first, second = shop["deal"](stage="won"), shop["deal"](stage="won", title="Four widgets")
     world.quiet()
     sales = list(world.erp.records("sales"))
@@ -341,7 +348,8 @@ def test_two_won_deals_that_are_merged_keep_their_orders_and_get_no_third(world,
     assert list(world.erp.records("sales")) == sales
 
 
-def test_a_waiting_deal_that_is_merged_away_leaves_its_letter(world, shop):
+def test_a_waiting_deal_merged_away_leaves(world, shop):
+    """A waiting deal that is merged into another leaves quarantine."""
     waiting, other = shop["deal"](stage="won", lines=[]), shop["deal"](stage="won")
     world.quiet()
     assert len(world.letters()) == 1
@@ -351,7 +359,8 @@ def test_a_waiting_deal_that_is_merged_away_leaves_its_letter(world, shop):
     assert len(world.erp.records("sales")) == 1
 
 
-def test_a_waiting_deal_that_is_deleted_leaves_its_letter(world, shop):
+def test_a_waiting_deal_deleted_leaves(world, shop):
+    """A waiting deal that is deleted leaves quarantine."""
     world.restart(policies={"opportunity": {"delete": "propagate"}})
     waiting = shop["deal"](stage="won", lines=[])
     world.quiet()

@@ -66,7 +66,7 @@ def old_world(old_store: Store, folder: Path) -> World:
     return world
 
 
-def test_all_that_was_set_aside_is_kept(old_store: Store) -> None:
+def test_all_quarantined_records_are_kept(old_store: Store) -> None:
     with old_store.read() as tx:
         entries = listing(tx, kinds=(*LISTED, "review"))
     assert [(e.kind, e.source, e.stream, e.state, e.cause.value) for e in entries] == [

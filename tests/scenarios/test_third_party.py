@@ -155,9 +155,10 @@ def properties(crm: Twin, stream: str, *names: str) -> set[tuple[Any, ...]]:
     return {tuple(row.get(name) for name in names) for row in rows}
 
 
-def test_the_worked_example_of_the_readme_is_kept_in_sync(
+def test_the_readme_connector_is_kept_in_sync(
     tmp_path: Path, crm: Twin, serve: Callable[[Answer, str], Far], forget: list[str]
 ) -> None:
+    """The worked example of the README is kept in sync."""
     text = README.read_text(encoding="utf-8")
     for path, block in re.findall(r"^```\w+\n# (pocket/\S+)\n(.*?)^```", text, re.S | re.M):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -203,7 +204,7 @@ def test_the_worked_example_of_the_readme_is_kept_in_sync(
     hub.close()
 
 
-def test_what_the_scaffold_writes_is_kept_in_sync(
+def test_a_scaffolded_connector_is_kept_in_sync(
     tmp_path: Path, crm: Twin, serve: Callable[[Answer, str], Far], forget: list[str]
 ) -> None:
     scaffold.new("shelf", tmp_path)

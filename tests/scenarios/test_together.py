@@ -43,7 +43,8 @@ def newcomers(world, count=40):
     ]
 
 
-def test_a_pull_and_a_drain_bring_the_same_new_records(world_on_postgresql):
+def test_a_pull_and_the_inbox_bring_the_same(world_on_postgresql):
+    """A pull and the inbox bring the same new records at once."""
     world = world_on_postgresql
     keys = newcomers(world)
     receive(world.hub, "crm", [Notification("companies", key, f"e{key}") for key in keys])
@@ -57,7 +58,7 @@ def test_a_pull_and_a_drain_bring_the_same_new_records(world_on_postgresql):
     assert len(world.erp.records("parties")) == len(keys)
 
 
-def test_three_workers_push_and_everything_is_created_once(world_on_postgresql):
+def test_three_workers_create_everything_once(world_on_postgresql):
     world = world_on_postgresql
     keys = newcomers(world, 250)
     pull(world.hub, "crm", "companies")
@@ -85,7 +86,7 @@ def test_a_pull_sees_what_a_push_has_just_created(world_on_postgresql):
     assert len(world.erp.records("parties")) == len(keys)
 
 
-def test_both_sides_are_read_and_written_by_several_workers_at_once(world_on_postgresql):
+def test_several_workers_sync_both_sides_at_once(world_on_postgresql):
     world = world_on_postgresql
     companies = newcomers(world)
     world.quiet()
@@ -107,7 +108,7 @@ def test_both_sides_are_read_and_written_by_several_workers_at_once(world_on_pos
     assert all("industry" in c for c in world.crm.records("companies").values())
 
 
-def test_two_workers_derive_and_there_is_one_order(world_on_postgresql, open_a_shop):
+def test_two_workers_derive_one_order(world_on_postgresql, open_a_shop):
     world = world_on_postgresql
     shop = open_a_shop(world)
     shop["deal"](stage="won")
@@ -139,9 +140,8 @@ def before_the_lock(monkeypatch):
     return arrange
 
 
-def test_a_merge_between_reading_a_link_and_its_lock_is_not_undone(
-    world_on_postgresql, before_the_lock
-):
+def test_a_merge_before_the_lock_is_not_undone(world_on_postgresql, before_the_lock):
+    """A merge between reading a link and locking it is not undone."""
     world = world_on_postgresql
     kept, gone = newcomers(world, 2)
     world.quiet()
@@ -162,9 +162,8 @@ def test_a_merge_between_reading_a_link_and_its_lock_is_not_undone(
     world.agree()
 
 
-def test_news_between_reading_a_link_and_its_lock_stays_the_newest(
-    world_on_postgresql, before_the_lock
-):
+def test_a_change_before_the_lock_stays_newest(world_on_postgresql, before_the_lock):
+    """A change between reading a link and locking it remains the newest."""
     world = world_on_postgresql
     company, _party = world.customer()
     world.crm.edit("companies", company, name="Acme AG")
@@ -205,7 +204,7 @@ def test_a_record_that_is_gone_meanwhile_is_gone(world_on_postgresql, before_the
     world.agree()
 
 
-def test_what_is_recognised_just_before_its_creation_is_not_created(world, monkeypatch):
+def test_a_match_just_before_a_create_prevents_it(world, monkeypatch):
     world.crm.create("companies", name="Acme", domain="acme.example")
     pull(world.hub, "crm", "companies")
     pull(world.hub, "erp", "parties")

@@ -58,7 +58,8 @@ def test_a_rate_limit_is_waited_for(world):
     assert world.titles() == ["Acme"]
 
 
-def test_a_refused_record_stops_itself_only_and_goes_through_when_corrected(world):
+def test_a_refused_record_passes_once_corrected(world):
+    """A refused record stops no other record, and is written once a user corrects it."""
     world.erp.declare("parties", unique=("vat",))
     world.erp.create("parties", title="Taken", vat="DE136695976", address={"country": "FR"})
     bad = world.crm.create(
@@ -77,7 +78,7 @@ def test_a_refused_record_stops_itself_only_and_goes_through_when_corrected(worl
     assert world.set_aside() == []
 
 
-def test_a_refused_record_goes_through_once_the_system_accepts_it(world):
+def test_a_refused_record_passes_once_accepted(world):
     world.erp.declare("parties", required=("branch",))
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.quiet()
@@ -88,7 +89,7 @@ def test_a_refused_record_goes_through_once_the_system_accepts_it(world):
     assert world.set_aside() == []
 
 
-def test_a_buried_write_can_be_replayed(world):
+def test_a_held_write_can_be_retried(world):
     world.erp.declare("parties", required=("branch",))
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.quiet()
@@ -109,9 +110,8 @@ def invoice(world):
     return lambda **fields: world.erp.create("bills", party=party, total="10", **fields)
 
 
-def test_an_unreadable_record_stops_itself_only_and_leaves_its_letter_when_corrected(
-    world, invoice
-):
+def test_a_corrected_record_leaves_quarantine(world, invoice):
+    """An unreadable record stops no other, and leaves quarantine once a user corrects it."""
     bad = invoice(number="1", state="sideways")
     invoice(number="2", state="posted")
     world.quiet()
@@ -125,7 +125,7 @@ def test_an_unreadable_record_stops_itself_only_and_leaves_its_letter_when_corre
     assert world.letters() == []
 
 
-def test_a_record_put_back_as_it_was_leaves_its_letter(world, invoice):
+def test_a_reverted_record_leaves_quarantine(world, invoice):
     bill = invoice(number="1", state="posted")
     world.quiet()
     world.erp.edit("bills", bill, state="sideways")
@@ -136,7 +136,7 @@ def test_a_record_put_back_as_it_was_leaves_its_letter(world, invoice):
     assert world.letters() == []
 
 
-def test_a_letter_can_be_replayed(world, invoice):
+def test_a_quarantined_record_can_be_retried(world, invoice):
     invoice(number="1", state="sideways")
     world.quiet()
     (letter,) = world.letters()
@@ -148,7 +148,8 @@ def test_a_letter_can_be_replayed(world, invoice):
 
 
 @pytest.mark.parametrize("use", [pull, push])
-def test_wrong_credentials_pause_the_connection_until_a_person_resumes(world, use):
+def test_wrong_credentials_pause_the_connection(world, use):
+    """Wrong credentials pause the connection until a person resumes it."""
     company, _party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     pull(world.hub, "crm", "companies")
@@ -167,7 +168,7 @@ def test_wrong_credentials_pause_the_connection_until_a_person_resumes(world, us
     assert world.titles() == ["Acme SE"]
 
 
-def test_an_expired_cursor_costs_a_full_read_and_nothing_else(world):
+def test_an_expired_cursor_only_costs_a_full_read(world):
     company, party = world.customer()
     world.erp.edit("parties", party, title="Acme SE")
     world.erp.expire_cursors()
@@ -175,7 +176,8 @@ def test_an_expired_cursor_costs_a_full_read_and_nothing_else(world):
     assert world.crm.get("companies", company)["name"] == "Acme SE"
 
 
-def test_a_read_broken_off_under_a_new_mapping_still_reads_everything(world, tmp_path):
+def test_a_new_mapping_still_reads_everything(world, tmp_path):
+    """A read aborted under a new mapping still reads everything."""
     world.customer(rating="A")
     (tmp_path / "sales").mkdir()
     (tmp_path / "sales" / "own.yaml").write_text(
@@ -200,7 +202,7 @@ def test_a_read_broken_off_under_a_new_mapping_still_reads_everything(world, tmp
     assert golden.values["custom.rating"] == "A"
 
 
-def test_a_page_read_before_a_newer_one_does_not_bring_old_values_back(world):
+def test_an_older_page_restores_no_old_values(world):
     company, _party = world.customer()
     from hub.store.runs import Tally
     from hub.sync.ingest.page import ingest
@@ -218,7 +220,7 @@ def test_a_page_read_before_a_newer_one_does_not_bring_old_values_back(world):
     assert world.titles() == ["Acme SE"]
 
 
-def test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer(world):
+def test_equal_timestamps_do_not_tell_the_newer(world):
     """Its words must not go to the other side, over what somebody has typed there since."""
     company, _party = world.customer()
     from hub.store.runs import Tally
@@ -243,7 +245,7 @@ def test_of_two_states_of_one_second_a_page_does_not_say_which_is_newer(world):
     assert world.titles() == ["Acme SE"]
 
 
-def test_a_page_read_before_a_deletion_does_not_bring_the_record_back(world):
+def test_an_older_page_restores_no_deleted_record(world):
     world.restart(policies={"company": {"delete": "propagate"}})
     company, _party = world.customer()
     from hub.store.runs import Tally
@@ -263,7 +265,7 @@ def test_a_page_read_before_a_deletion_does_not_bring_the_record_back(world):
     assert world.golden("company") == []
 
 
-def test_the_same_key_twice_in_a_page_counts_with_its_newest_state(world):
+def test_a_key_twice_in_a_page_counts_as_newest(world):
     company, _party = world.customer()
 
     def twice(method, stream, since):
@@ -287,7 +289,8 @@ def test_the_same_key_twice_in_a_page_counts_with_its_newest_state(world):
     assert golden.values["name"] == "Acme SE"
 
 
-def test_a_write_to_a_record_that_was_just_edited_there_loses_neither_edit(world):
+def test_a_write_over_a_fresh_edit_loses_neither(world):
+    """A write to a record that was just edited in the remote system loses neither edit."""
     company, party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     edits = iter(["Shipping"])
@@ -302,7 +305,8 @@ def test_a_write_to_a_record_that_was_just_edited_there_loses_neither_edit(world
     assert world.titles() == ["Acme SE"]
 
 
-def test_somebody_who_fights_every_write_is_shown_to_a_person(world):
+def test_a_system_that_reverts_writes_is_reported(world):
+    """A system that reverts every write is shown to a person."""
     company, party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     count = iter(range(1000))
@@ -318,7 +322,8 @@ def test_somebody_who_fights_every_write_is_shown_to_a_person(world):
 # --- nudges -------------------------------------------------------------------------------------
 
 
-def test_a_nudge_is_followed_at_once_and_a_second_one_costs_nothing(world):
+def test_a_repeated_notification_costs_nothing(world):
+    """A notification is processed at once, and a second one of the same record costs nothing."""
     company, _party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     notification = Notification("companies", company, "e1")
@@ -334,7 +339,8 @@ def test_a_nudge_is_followed_at_once_and_a_second_one_costs_nothing(world):
     assert world.titles() == ["Acme SE"]
 
 
-def test_nudges_about_unknown_streams_and_keys_do_no_harm(world):
+def test_unknown_notifications_do_no_harm(world):
+    """Notifications about unknown streams and keys do no harm."""
     company, _ = world.customer()
     world.crm.delete("companies", company)
     notifications = [
@@ -349,7 +355,7 @@ def test_nudges_about_unknown_streams_and_keys_do_no_harm(world):
     assert world.crm.records("companies") == {}
 
 
-def test_a_nudge_that_tells_of_a_merge_is_followed(world):
+def test_a_notified_merge_is_applied(world):
     first, _ = world.customer()
     second, _ = world.customer(name="Zenith", domain="zenith.example")
     world.crm.merge("companies", second, into=first)
@@ -359,7 +365,7 @@ def test_a_nudge_that_tells_of_a_merge_is_followed(world):
     world.agree()
 
 
-def test_a_nudge_that_cannot_be_followed_waits_while_the_system_is_down(world):
+def test_a_notification_waits_for_its_system(world):
     company, _ = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     receive(world.hub, "crm", [Notification("companies", company, "e1")])
@@ -371,7 +377,7 @@ def test_a_nudge_that_cannot_be_followed_waits_while_the_system_is_down(world):
     assert process_inbox(world.hub, "crm").changed == 1
 
 
-def test_a_nudge_for_an_impossible_key_stops_itself_only(world):
+def test_an_impossible_key_stops_only_itself(world):
     company, _ = world.customer()
 
     def refuse(method, stream, keys):
@@ -394,7 +400,7 @@ def test_a_nudge_for_an_impossible_key_stops_itself_only(world):
     assert ("crm", "inbox") not in world.backlog()
 
 
-def test_what_was_drained_is_counted_in_a_run(world):
+def test_an_inbox_run_counts_its_records(world):
     company, _ = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     receive(world.hub, "crm", [Notification("companies", company, "e1")])
@@ -404,7 +410,7 @@ def test_what_was_drained_is_counted_in_a_run(world):
     assert (run.seen, run.changed) == (1, 1)
 
 
-def test_a_run_whose_counts_do_not_add_up_is_red(world):
+def test_a_run_with_wrong_counts_is_inconsistent(world):
     world.crm.create("companies", name="Acme")
 
     class Miscounting:
@@ -427,7 +433,7 @@ def test_a_run_whose_counts_do_not_add_up_is_red(world):
     assert pull(world.hub, "crm", "companies", progress=Miscounting()).adds_up
 
 
-def test_flows_wait_until_every_side_was_read_once(world, open_a_shop):
+def test_flows_wait_for_the_first_full_read(world, open_a_shop):
     """Figures of an ERP that nobody has read would all be nought."""
     shop = open_a_shop(world)
     shop["deal"](stage="won")
@@ -445,7 +451,7 @@ def test_flows_wait_until_every_side_was_read_once(world, open_a_shop):
     world.agree()
 
 
-def test_a_push_that_makes_itself_due_again_and_again_ends_all_the_same(world, monkeypatch):
+def test_an_endless_push_is_ended(world, monkeypatch):
     """Nothing that is read back is kept, as if a system never showed what it was told."""
     monkeypatch.setattr("hub.sync.push.push._MORE", 5)
     monkeypatch.setattr("hub.sync.ingest.observing.settle", lambda state, *_args, **_more: state)

@@ -101,7 +101,7 @@ def test_it_is_undone_days_later(world):
     assert lee.values["company"] == named(world, "Bolt").id
 
 
-def test_merged_in_the_crm_it_comes_back_for_the_erp_only(world):
+def test_a_crm_merge_is_undone_for_the_erp_only(world):
     (acme, _), (bolt, bolt_erp) = two(world)
     world.crm.merge("companies", bolt, into=acme)
     world.quiet()
@@ -116,7 +116,7 @@ def test_merged_in_the_crm_it_comes_back_for_the_erp_only(world):
     assert list(world.crm.records("companies")) == [acme]
 
 
-def test_what_was_typed_in_the_losers_own_record_stays_there(world):
+def test_edits_of_the_losers_record_stay_with_it(world):
     (acme, _), (bolt, bolt_erp) = two(world)
     world.crm.merge("companies", bolt, into=acme)
     world.quiet()
@@ -143,7 +143,7 @@ def test_a_chain_of_merges_is_undone_from_its_end(world):
         undo_merge(world.hub, first)
 
 
-def test_what_cannot_be_merged_or_undone_is_said(world):
+def test_impossible_merges_and_undos_are_reported(world):
     two(world)
     acme = named(world, "Acme").id
     with pytest.raises(DecisionError, match="one record already"):
@@ -154,7 +154,8 @@ def test_what_cannot_be_merged_or_undone_is_said(world):
         undo_merge(world.hub, 99)
 
 
-def test_a_late_record_of_something_merged_twice_joins_what_lives(world):
+def test_a_late_record_joins_the_last_survivor(world):
+    """A late record of an entity that was merged twice joins the last survivor."""
     two(world)
     world.erp.create("parties", title="Cargo", website="cargo.example")
     world.quiet()
@@ -175,7 +176,7 @@ def read_anew(world):
             save_stream(tx, connection, stream, cursor=None)
 
 
-def test_what_a_person_made_two_is_not_merged_again(world):
+def test_what_a_person_split_is_not_merged_again(world):
     (acme, _), (bolt, _) = two(world)
     world.crm.merge("companies", bolt, into=acme)
     world.quiet()
@@ -188,7 +189,8 @@ def test_what_a_person_made_two_is_not_merged_again(world):
     assert list(world.crm.records("companies")) == [acme]
 
 
-def test_what_the_winner_only_gained_is_blanked_everywhere(world):
+def test_values_gained_by_a_merge_are_blanked(world):
+    """Values that the winner has only from the merge are blanked in every system."""
     (acme, acme_erp), (bolt, bolt_erp) = two(world)
     world.crm.edit("companies", bolt, industry="Shipping")
     world.quiet()
@@ -207,7 +209,7 @@ def test_what_the_winner_only_gained_is_blanked_everywhere(world):
     assert world.crm.get("companies", acme)["industry"] == "Rail"
 
 
-def test_what_was_gained_and_then_changed_stays(world):
+def test_gained_values_changed_since_stay(world):
     (acme, acme_erp), (bolt, bolt_erp) = two(world)
     world.crm.edit("companies", bolt, industry="Shipping")
     world.quiet()
@@ -221,7 +223,8 @@ def test_what_was_gained_and_then_changed_stays(world):
     assert world.erp.get("parties", bolt_erp)["branch"] == "Shipping"
 
 
-def test_who_came_to_the_losers_own_record_meanwhile_stays_with_it(world):
+def test_new_children_of_the_loser_stay_with_it(world):
+    """Contacts added to the loser's own record after the merge stay with it."""
     _, (bolt, bolt_erp) = two(world)
     by_hand(world)
     world.quiet()

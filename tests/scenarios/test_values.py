@@ -7,7 +7,7 @@ import pytest
 from hub.sync.operate.resolve import resolve_conflict, resolve_with_value
 
 
-def test_a_new_customer_of_the_crm_appears_in_the_erp(world_on_each):
+def test_a_new_customer_reaches_the_erp(world_on_each):
     world = world_on_each
     _, party = world.customer()
     assert world.erp.get("parties", party)["title"] == "Acme"
@@ -15,7 +15,7 @@ def test_a_new_customer_of_the_crm_appears_in_the_erp(world_on_each):
     world.agree()
 
 
-def test_a_customer_renamed_in_the_crm_is_renamed_in_the_erp(world):
+def test_a_rename_in_the_crm_reaches_the_erp(world):
     company, party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     world.quiet()
@@ -23,7 +23,7 @@ def test_a_customer_renamed_in_the_crm_is_renamed_in_the_erp(world):
     world.agree()
 
 
-def test_a_customer_renamed_in_the_erp_is_renamed_in_the_crm(world):
+def test_a_rename_in_the_erp_reaches_the_crm(world):
     company, party = world.customer()
     world.erp.edit("parties", party, title="Acme SE")
     world.quiet()
@@ -31,7 +31,7 @@ def test_a_customer_renamed_in_the_erp_is_renamed_in_the_crm(world):
     world.agree()
 
 
-def test_both_sides_edit_different_fields_and_both_edits_live(world):
+def test_edits_of_different_fields_both_survive(world):
     company, party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     world.erp.edit("parties", party, branch="Shipping")
@@ -55,14 +55,14 @@ def names(world, quarrel):
     return world.crm.get("companies", company)["name"], world.erp.get("parties", party)["title"]
 
 
-def test_both_sides_edit_one_field_and_a_person_is_asked(world, quarrel):
+def test_edits_of_one_field_ask_a_person(world, quarrel):
     (conflict,) = world.conflicts()
     assert (conflict.path, conflict.base) == ("name", "Acme")
     assert {conflict.ours, conflict.theirs} == {"Acme SE", "Acme AG"}
     assert names(world, quarrel) == ("Acme SE", "Acme AG")
 
 
-def test_a_conflict_does_not_stop_the_other_fields(world, quarrel):
+def test_a_conflict_stops_no_other_field(world, quarrel):
     company, party = quarrel
     world.crm.edit("companies", company, industry="Shipping")
     world.erp.edit("parties", party, telephone="+49 40 123456")
@@ -73,7 +73,7 @@ def test_a_conflict_does_not_stop_the_other_fields(world, quarrel):
     assert len(world.conflicts()) == 1
 
 
-def test_words_typed_anew_while_in_conflict_stay_in_history(world, quarrel):
+def test_edits_during_a_conflict_stay_in_history(world, quarrel):
     world.erp.edit("parties", quarrel[1], title="Acme KG")
     world.quiet()
     (conflict,) = world.conflicts()
@@ -100,7 +100,7 @@ def test_a_person_decides_on_a_third_value(world, quarrel):
     assert names(world, quarrel) == ("Acme Group", "Acme Group")
 
 
-def test_a_conflict_closes_by_itself_when_both_sides_say_the_same(world, quarrel):
+def test_a_conflict_closes_when_both_sides_agree(world, quarrel):
     company, _ = quarrel
     world.crm.edit("companies", company, name="Acme AG")
     world.agree()
@@ -108,7 +108,7 @@ def test_a_conflict_closes_by_itself_when_both_sides_say_the_same(world, quarrel
     assert world.conflicts() == []
 
 
-def test_the_later_edit_wins_where_policy_says_latest(world):
+def test_the_later_edit_wins_under_latest(world):
     world.restart(policies={"company": {"fields": {"name": {"on_conflict": "latest"}}}})
     company, party = world.customer()
     world.erp.edit("parties", party, title="Acme AG")
@@ -118,7 +118,8 @@ def test_the_later_edit_wins_where_policy_says_latest(world):
     assert names(world, (company, party)) == ("Acme SE", "Acme SE")
 
 
-def test_the_named_side_wins_and_history_keeps_the_loser(world):
+def test_the_named_side_wins(world):
+    """The side that the policy names wins, and the history keeps the other value."""
     world.restart(policies={"company": {"fields": {"name": {"on_conflict": "erp"}}}})
     company, party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
@@ -130,7 +131,7 @@ def test_the_named_side_wins_and_history_keeps_the_loser(world):
     assert "Acme SE" in {row.old for row in lost}
 
 
-def test_a_field_that_the_erp_owns_is_repaired_in_the_crm(world):
+def test_a_field_of_the_erp_is_restored_in_crm(world):
     world.restart(policies={"company": {"fields": {"tax_id": {"owner": "erp"}}}})
     company, party = world.customer()
     world.erp.edit("parties", party, vat="DE136695976")
@@ -142,7 +143,8 @@ def test_a_field_that_the_erp_owns_is_repaired_in_the_crm(world):
 
 
 @pytest.mark.parametrize("way", ["upper", "truncate:6", "lower"])
-def test_a_system_with_its_own_way_of_writing_causes_no_ping_pong(world, way):
+def test_a_systems_own_spelling_settles(world, way):
+    """A system with its own spelling of values causes no endless writes."""
     world.erp.declare("parties", ways={"title": way})
     company, party = world.customer(name="Acme Ship Yard")
     world.agree()
@@ -155,7 +157,8 @@ def test_a_system_with_its_own_way_of_writing_causes_no_ping_pong(world, way):
     assert world.crm.get("companies", company)["name"].casefold() == "other"
 
 
-def test_a_system_that_rounds_prices_causes_no_ping_pong(world):
+def test_rounded_prices_settle(world):
+    """A system that rounds prices causes no endless writes."""
     world.map("products", "articles")
     world.crm.declare("products", ways={"price": "round:1"})
     article = world.erp.create("articles", code="WID-1", name="Widget", list_price="9.99")
@@ -165,7 +168,7 @@ def test_a_system_that_rounds_prices_causes_no_ping_pong(world):
     assert world.erp.get("articles", article)["list_price"] == "9.99"
 
 
-def test_an_edit_undone_before_the_sync_is_no_edit(world):
+def test_an_edit_reverted_before_a_sync_is_none(world):
     company, party = world.customer()
     world.crm.edit("companies", company, name="Typo")
     world.crm.edit("companies", company, name="Acme")
@@ -175,7 +178,7 @@ def test_an_edit_undone_before_the_sync_is_no_edit(world):
     assert world.conflicts() == []
 
 
-def test_an_edit_undone_after_the_sync_is_undone_everywhere(world):
+def test_a_late_revert_is_reverted_everywhere(world):
     company, party = world.customer()
     world.crm.edit("companies", company, name="Typo")
     world.agree()
@@ -192,7 +195,7 @@ def test_an_emptied_field_is_filled_again(world):
     assert world.erp.get("parties", party)["branch"] == "Shipping"
 
 
-def test_an_emptied_field_is_emptied_everywhere_where_policy_says_so(world):
+def test_a_blank_propagates_by_policy(world):
     world.restart(policies={"company": {"fields": {"industry": {"when_blank": "write"}}}})
     company, party = world.customer(industry="Shipping")
     world.crm.edit("companies", company, industry=None)
@@ -201,7 +204,7 @@ def test_an_emptied_field_is_emptied_everywhere_where_policy_says_so(world):
     assert world.erp.get("parties", party)["branch"] is None
 
 
-def test_an_address_is_one_thing(world):
+def test_an_address_is_one_unit(world):
     company, party = world.customer()
     world.crm.edit("companies", company, {"address": {"street": "Quay 2"}})
     world.erp.edit("parties", party, {"address": {"town": "Bremen"}})
@@ -217,7 +220,7 @@ def test_an_address_is_one_thing(world):
     assert world.conflicts() == []
 
 
-def test_a_part_of_an_address_travels_with_the_rest(world):
+def test_an_edited_address_part_takes_the_rest(world):
     company, party = world.customer()
     world.erp.edit("parties", party, {"address": {"street": "Quay 2", "postcode": "28195"}})
     world.agree()
@@ -225,7 +228,8 @@ def test_a_part_of_an_address_travels_with_the_rest(world):
     assert (here["street"], here["zip"], here["city"]) == ("Quay 2", "28195", "Hamburg")
 
 
-def test_what_only_the_hub_may_set_is_not_taken_from_people(world):
+def test_hub_fields_ignore_users_edits(world):
+    """A field that only the hub may set is not taken from users."""
     company, _ = world.customer()
     world.crm.edit("companies", company, open_orders=99)
     world.agree()
@@ -233,7 +237,7 @@ def test_what_only_the_hub_may_set_is_not_taken_from_people(world):
     assert golden.values.get("figures.open_orders") != 99
 
 
-def test_a_field_of_ones_own_travels_by_a_mapping_of_ones_own(world, tmp_path):
+def test_a_custom_mapping_carries_a_custom_field(world, tmp_path):
     for system, stream, name in (("sales", "companies", "rating"), ("works", "parties", "grade")):
         (tmp_path / system).mkdir()
         (tmp_path / system / "own.yaml").write_text(
