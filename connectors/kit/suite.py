@@ -74,7 +74,7 @@ class ConnectorContract(ContractSubject):
         findings = connector.prepare([])
         assert not findings, "prepare([]) must return no findings: there was nothing to do"
 
-    def test_wrong_credentials_are_told_as_such(self, wrong_credentials: Connector) -> None:
+    def test_wrong_credentials_are_reported_as_such(self, wrong_credentials: Connector) -> None:
         with pytest.raises(CredentialsError):
             wrong_credentials.check()
 
@@ -99,7 +99,7 @@ class ConnectorContract(ContractSubject):
         for record in connector.fetch(self.stream, keys).records:
             check_form(record)
 
-    def test_a_record_keeps_its_payload_out_of_its_repr(self, connector: Connector) -> None:
+    def test_payloads_stay_out_of_a_records_repr(self, connector: Connector) -> None:
         key = self.make(connector, 1)[0]
         record = self.one(connector, key)
         texts = [v for v in values(record.payload) if isinstance(v, str) and len(v) > 5]
@@ -121,7 +121,7 @@ class ConnectorContract(ContractSubject):
         cursor = self.read(connector)[-1].cursor
         assert isinstance(cursor, str), "the last page of a read must have a cursor, as text"
 
-    def test_full_read_goes_on_from_any_page(self, connector: Connector) -> None:
+    def test_full_read_continues_from_any_page(self, connector: Connector) -> None:
         keys = self.make(connector, self.many)
         pages = self.read(connector)
         assert len(pages) > 1, (
@@ -223,7 +223,7 @@ class ConnectorContract(ContractSubject):
             "Record.external_id must hold the hub id"
         )
 
-    def test_second_create_with_the_same_hub_id_is_refused(self, connector: Connector) -> None:
+    def test_a_second_create_of_a_hub_id_is_refused(self, connector: Connector) -> None:
         self.claims(connector, "create", "once")
         once = new_id()
         first = key_of(connector.write(self.stream, [Create(once, self.sample(0))])[0])
@@ -335,7 +335,7 @@ class ConnectorContract(ContractSubject):
         self.claims_webhooks(connector)
         return delivery
 
-    def test_genuine_delivery_is_believed(self, connector: Connector, hook: Request) -> None:
+    def test_genuine_delivery_is_accepted(self, connector: Connector, hook: Request) -> None:
         assert connector.verify(hook), "verify() refuses a genuine delivery"
         notifications = connector.notifications(hook.body)
         assert notifications, "notifications() must name what the delivery is about"

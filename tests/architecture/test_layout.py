@@ -30,12 +30,12 @@ def test_no_file_is_longer_than_one_can_read() -> None:
     assert long == set(LARGE)
 
 
-def test_no_room_is_called_after_nothing() -> None:
+def test_no_room_is_called_utils_or_core() -> None:
     empty_words = {"utils", "common", "helpers", "core", "const", "base", "services"}
     assert [name(p) for p in sources() if empty_words & {*p.relative_to(ROOT).parts, p.stem}] == []
 
 
-def test_no_class_is_called_after_nothing() -> None:
+def test_no_class_is_called_manager_or_helper() -> None:
     empty = re.compile(r"_*(Base|Abstract)(?![a-z])|.*(Manager|Handler|Helper|Service|Util)$")
     found = [
         f"{name(path)}: {node.name}"
@@ -46,7 +46,7 @@ def test_no_class_is_called_after_nothing() -> None:
     assert found == []
 
 
-def test_every_module_says_what_it_does() -> None:
+def test_every_module_has_a_docstring() -> None:
     silent = [name(p) for p in sources() if ast.get_docstring(ast.parse(p.read_text())) is None]
     assert silent == []
 

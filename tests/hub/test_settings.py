@@ -44,7 +44,7 @@ def _no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_file_says_it_all(tmp_path: Path) -> None:
+def test_a_whole_file_is_read(tmp_path: Path) -> None:
     settings = load(tmp_path, GOOD)
     crm, erp = settings.connections["crm"], settings.connections["erp"]
     assert (crm.system, crm.role, erp.role) == ("memory", "crm", "erp")
@@ -86,7 +86,7 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     assert load(tmp_path, text).connections["crm"].revealed()["password"] == SECRET
 
 
-def test_a_literal_secret_is_refused_and_not_repeated(tmp_path: Path) -> None:
+def test_a_literal_secret_is_refused_unshown(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"tulay\.yaml:6: .*password is a secret") as caught:
         load(tmp_path, GOOD.replace("${CRM_PASSWORD}", SECRET))
     assert "${MEMORY_PASSWORD}" in str(caught.value)
@@ -141,7 +141,7 @@ def test_half_a_reference_is_a_literal_secret(tmp_path: Path) -> None:
         ("database: sqlite", "mappings: [gone]\ndatabase: sqlite", 1, "there is no folder gone"),
     ],
 )
-def test_every_mistake_names_its_line_and_the_way_out(
+def test_every_error_names_its_line_and_a_remedy(
     tmp_path: Path, old: str, new: str, line: int, words: str
 ) -> None:
     assert old in GOOD
@@ -204,7 +204,7 @@ def test_the_environment_overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert settings.redis_url.get_secret_value() == "redis://redis/1"
 
 
-def test_an_unknown_connection_is_told_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_connection_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UnknownError, match="did you mean crm"):
         load(tmp_path, GOOD).connection("crn")
 
@@ -217,7 +217,7 @@ def test_roles_come_from_manifest_name_or_file(tmp_path: Path) -> None:
     assert found == {"crm": "crm", "b": "both", "c": "erp"}
 
 
-def test_the_schema_knows_the_settings_of_every_system() -> None:
+def test_the_schema_has_every_systems_settings() -> None:
     schema = json_schema()
     systems = {
         part["if"]["properties"]["system"]["const"]: part["then"]
@@ -233,7 +233,7 @@ def test_the_schema_knows_the_settings_of_every_system() -> None:
 KEY, OLD_KEY = "k" * 43 + "=", "o" * 43 + "="
 
 
-def test_keys_for_tokens_come_from_references_only(tmp_path: Path) -> None:
+def test_token_keys_come_from_references_only(tmp_path: Path) -> None:
     one = load(tmp_path, GOOD + "secret_key: ${KEY}\n", KEY=KEY)
     assert [key.get_secret_value() for key in one.secret_keys] == [KEY]
     (tmp_path / "old.key").write_text(OLD_KEY + "\n")
@@ -244,19 +244,19 @@ def test_keys_for_tokens_come_from_references_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("written", [KEY, '["${KEY}", plain]', "key-${KEY}"])
-def test_a_key_in_the_file_is_refused_and_not_repeated(tmp_path: Path, written: str) -> None:
+def test_a_literal_key_is_refused_unshown(tmp_path: Path, written: str) -> None:
     with pytest.raises(SettingsError, match="secret_key is a secret") as raised:
         load(tmp_path, GOOD + f"secret_key: {written}\n", KEY=OLD_KEY)
     assert KEY not in str(raised.value)
 
 
-def test_what_is_no_key_is_refused_and_not_repeated(tmp_path: Path) -> None:
+def test_an_invalid_key_is_refused_unshown(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"tulay\.yaml:\d+: .*tulay config key") as raised:
         load(tmp_path, GOOD + "secret_key: ${KEY}\n", KEY=SECRET)
     assert SECRET not in str(raised.value)
 
 
-def test_a_budget_may_say_only_how_much_is_bulk_work(tmp_path: Path) -> None:
+def test_a_budget_sets_only_the_bulk_share(tmp_path: Path) -> None:
     settings = load(
         tmp_path, "connections: {crm: {system: memory, budget: {bulk_share: 0.5, daily: 100}}}\n"
     )

@@ -27,13 +27,13 @@ def test_every_entity_has_a_shipped_policy() -> None:
     assert list(shipped()) == list(ENTITIES)
 
 
-def test_shipped_policies_name_only_fields_that_exist() -> None:
+def test_shipped_policies_name_existing_fields() -> None:
     for entity, text in shipped().items():
         known = valid_paths(ENTITIES[entity])
         assert {path if path != "lines" else "lines[]" for path in text.fields} <= known
 
 
-def test_customers_are_everybodys(tmp_path: Path) -> None:
+def test_customers_may_be_set_by_all(tmp_path: Path) -> None:
     company = resolved(tmp_path, BOTH)["company"]
     assert company.create == {"crm", "erp"}
     assert company.imports is None
@@ -63,7 +63,7 @@ def test_the_erp_leads_orders_and_the_crm_deals(tmp_path: Path) -> None:
     assert policies["activity"].of("body").owners == frozenset()
 
 
-def test_ones_own_words_are_laid_over_field_by_field(tmp_path: Path) -> None:
+def test_policies_of_the_user_override_by_field(tmp_path: Path) -> None:
     text = BOTH + (
         "policies:\n"
         "  company:\n"
@@ -88,7 +88,7 @@ def test_ones_own_words_are_laid_over_field_by_field(tmp_path: Path) -> None:
     assert order.of("lines[A].quantity").owners == {"crm"}
 
 
-def test_a_role_means_everybody_who_plays_it(tmp_path: Path) -> None:
+def test_a_role_means_every_system_that_has_it(tmp_path: Path) -> None:
     text = (
         "connections:\n"
         "  sales: {system: memory, role: crm}\n"
@@ -101,7 +101,7 @@ def test_a_role_means_everybody_who_plays_it(tmp_path: Path) -> None:
     assert policies["company"].create == {"sales", "north", "south"}
 
 
-def test_a_role_that_nobody_plays_leaves_the_field_to_all(tmp_path: Path) -> None:
+def test_a_role_without_a_system_limits_nothing(tmp_path: Path) -> None:
     text = "connections: {a: {system: memory, role: crm}, b: {system: memory, role: crm}}\n"
     policies = resolved(tmp_path, text)
     assert policies["product"].of("price").owners is None
@@ -109,7 +109,7 @@ def test_a_role_that_nobody_plays_leaves_the_field_to_all(tmp_path: Path) -> Non
     assert policies["company"].of("figures.invoiced").owners == frozenset()
 
 
-def test_in_ones_own_words_a_name_comes_before_a_role(tmp_path: Path) -> None:
+def test_a_name_in_a_policy_beats_a_role(tmp_path: Path) -> None:
     text = (
         "connections: {crm: {system: memory, role: erp}, x: {system: memory, role: crm}}\n"
         "policies: {company: {fields: {name: {owner: crm}, phone: {owner: erp}}}}\n"
@@ -122,7 +122,7 @@ def test_in_ones_own_words_a_name_comes_before_a_role(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("entity", list(ENTITIES))
 @given(data=st.data())
-def test_what_a_branch_says_holds_for_all_below_it(entity: str, data: st.DataObject) -> None:
+def test_a_branch_policy_holds_for_all_below(entity: str, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted(valid_paths(ENTITIES[entity]))))
     below = [p for p in valid_paths(ENTITIES[entity]) if p.startswith(f"{path}.")]
     policy = resolve_policies({}, {})[entity]

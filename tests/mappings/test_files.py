@@ -180,7 +180,7 @@ def test_a_file_of_the_user_extends_ours(tmp_path: Path) -> None:
     assert mine.fingerprint != ours.fingerprint
 
 
-def test_two_paths_on_one_field_name_the_users_file(tmp_path: Path) -> None:
+def test_two_paths_on_a_field_name_the_users_file(tmp_path: Path) -> None:
     # The user's `name` comes before our `domain`, whose field it takes.
     text = "entity: company\nstream: companies\nextends: true\nfields:\n  name: properties.domain\n"
     with pytest.raises(MappingFileError) as caught:
@@ -201,7 +201,7 @@ def test_a_misspelt_entity_names_the_users_file(tmp_path: Path) -> None:
         assert said in str(caught.value)
 
 
-def test_a_custom_enum_has_the_words_that_are_written(tmp_path: Path) -> None:
+def test_a_custom_enum_has_the_written_options(tmp_path: Path) -> None:
     text = (
         "entity: company\nstream: companies\nextends: true\nfields:\n"
         "  custom.a: {field: properties.a, kind: enum, options: [x, y], custom: true}\n"
@@ -271,7 +271,7 @@ def test_equal_files_have_equal_fingerprints() -> None:
     assert len({m.fingerprint for m in first}) == len(first)
 
 
-def test_yaml_words_stay_words(tmp_path: Path) -> None:
+def test_yaml_words_stay_texts(tmp_path: Path) -> None:
     text = (
         "entity: invoice\nstream: bills\nfields:\n"
         "  state: {field: s, values: {no: draft, on: posted, 2026-01-01: paid}}\n"
@@ -281,7 +281,7 @@ def test_yaml_words_stay_words(tmp_path: Path) -> None:
     assert states == ["draft", "posted", "paid"]
 
 
-def test_texts_may_have_a_table_of_words(tmp_path: Path) -> None:
+def test_texts_may_have_a_table_of_values(tmp_path: Path) -> None:
     words = "{field: i, lens: enum, values: {IT: Software}, unknown: keep}"
     text = f"{HEAD}fields: {{industry: {words}}}\n"
     (mapping,) = load("acme", extra=[folder(tmp_path, b=text)])

@@ -29,7 +29,7 @@ def test_a_payload_means_this_entity(mapping: Mapping) -> None:
 
 
 @every
-def test_the_spelling_over_there_is_left_alone(mapping: Mapping) -> None:
+def test_the_remote_spelling_is_left_alone(mapping: Mapping) -> None:
     case = golden(mapping)
     assert mapping.write(case["entity"], case["payload"]) == {}
 

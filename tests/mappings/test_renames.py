@@ -86,7 +86,7 @@ def test_a_hint_is_given_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert all(record.levelno == logging.WARNING for record in caplog.records)
 
 
-def test_old_mapping_words_mean_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_old_mapping_keys_mean_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     found = []
     for imports, defaults in (("adopt", "preset"), ("import", "defaults")):
         path = tmp_path / imports / "shelf" / "tasks.yaml"
@@ -102,7 +102,7 @@ def test_old_mapping_words_mean_the_same(tmp_path: Path, caplog: pytest.LogCaptu
     ]
 
 
-def test_both_words_at_once_are_refused(tmp_path: Path) -> None:
+def test_both_keys_at_once_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("x: 1\nacts: {}\nactions: {}\n", encoding="utf-8")
     with pytest.raises(MappingFileError, match=r"a\.yaml:2: 'acts' is called 'actions' now, which"):
@@ -117,7 +117,7 @@ def test_lines_are_found_under_the_new_word(tmp_path: Path) -> None:
     assert source.line(("actions", "won")) == 2
 
 
-def test_what_we_ship_uses_the_new_words() -> None:
+def test_shipped_mappings_use_the_new_keys() -> None:
     shipped = [*files.OURS.glob("*/*.yaml")]
     assert len(shipped) > 10
     for path in shipped:

@@ -29,7 +29,7 @@ def company(**properties: str | None) -> dict[str, Any]:
     return {"id": "1", "properties": properties}
 
 
-def test_what_means_the_same_keeps_its_spelling() -> None:
+def test_an_equal_value_keeps_its_spelling() -> None:
     there = company(
         phone="030 1234567", country="Germany", domain="https://www.acme.example/", name="ACME "
     )
@@ -98,7 +98,7 @@ def test_a_status_that_means_open_stays() -> None:
     assert TASK.write({"status": "done"}, there) == {"properties": {"hs_task_status": "COMPLETED"}}
 
 
-def test_a_new_record_gets_what_every_new_one_has() -> None:
+def test_a_new_record_gets_the_defaults() -> None:
     patch = TASK.write({"subject": "Call", "kind": "task", "body": None}, None)
     assert patch == {"properties": {"hs_task_type": "TODO", "hs_task_subject": "Call"}}
 
@@ -279,7 +279,7 @@ def test_states_move_by_acts() -> None:
     assert SALE.requires == ("company",)
 
 
-def test_the_mapping_says_what_it_covers() -> None:
+def test_the_mapping_lists_what_it_covers() -> None:
     assert SALE.writable("lines[X].quantity")
     assert SALE.mapped("lines[X].quantity")
     assert not SALE.mapped("lines[X].colour")

@@ -22,7 +22,7 @@ PLANTS = (
         "hub/sync/due.py",
         "        if self.waiting.derive and not any(map(self._never_read, self.hub.connections)):\n",
         "        if self.waiting.derive:\n",
-        (f"{_DISPATCH}::test_nothing_is_written_before_the_target_was_read",),
+        (f"{_DISPATCH}::test_nothing_is_written_to_an_unread_target",),
     ),
     Plant(
         "one entity is read without what its records refer to",

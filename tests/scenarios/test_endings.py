@@ -245,7 +245,7 @@ def test_a_deletion_listed_twice_counts_once(world):
     assert tally.seen == 2
 
 
-def test_a_sweep_needs_no_more_memory_for_more_records(world):
+def test_the_memory_of_a_sweep_is_bounded(world):
     """Keys go to disk: five times as many must not need much more memory."""
 
     class Vast:

@@ -52,9 +52,8 @@ def headed(letter: Letter, **headers: str) -> Letter:
 
 
 @both
-def test_a_genuine_delivery_is_taken_once_however_often_it_is_replayed(
-    app: Any, store: Store, system: str
-) -> None:
+def test_a_replayed_delivery_is_stored_once(app: Any, store: Store, system: str) -> None:
+    """A genuine delivery is stored once, however often it is replayed."""
     letter = GENUINE[system]()
     answers = deliver(app, letter, letter, letter)
     assert [a.status_code for a in answers] == [202, 202, 202]
@@ -66,7 +65,7 @@ def test_a_genuine_delivery_is_taken_once_however_often_it_is_replayed(
 @both
 @MANY
 @given(data=st.data())
-def test_whatever_is_changed_the_delivery_is_refused(
+def test_a_changed_delivery_is_refused(
     app: Any, store: Store, system: str, data: st.DataObject
 ) -> None:
     letter = GENUINE[system]()
@@ -106,7 +105,7 @@ def _with(letter: Letter, name: str, value: str) -> Letter:
 
 @both
 @pytest.mark.parametrize("minutes", [-60 * 24 * 400, -6, 6, 60])
-def test_old_deliveries_and_those_of_tomorrow_are_refused(
+def test_old_and_future_deliveries_are_refused(
     app: Any, store: Store, system: str, minutes: int
 ) -> None:
     at = datetime.now(UTC) + timedelta(minutes=minutes)
@@ -115,7 +114,7 @@ def test_old_deliveries_and_those_of_tomorrow_are_refused(
     assert rows(store) == 0
 
 
-def test_a_delivery_for_one_connection_does_not_open_another(app: Any, store: Store) -> None:
+def test_a_signature_is_valid_for_one_connection(app: Any, store: Store) -> None:
     crossed = [
         replace(from_hubspot(event(1)), path="/webhooks/erp"),
         replace(from_memory(MEMORY_EVENT), path="/webhooks/crm"),
@@ -129,7 +128,7 @@ def test_a_delivery_for_one_connection_does_not_open_another(app: Any, store: St
 
 
 @both
-def test_old_signature_versions_cannot_be_chosen_by_the_sender(app: Any, system: str) -> None:
+def test_a_sender_cannot_choose_an_old_signature(app: Any, system: str) -> None:
     letter = GENUINE[system]()
     without = {k: v for k, v in letter.headers.items() if k != SIGNATURES[system]}
     downgraded = headed(
@@ -172,7 +171,7 @@ _TRICKY = [
 
 
 @pytest.mark.parametrize("key", _TRICKY)
-def test_tricky_keys_are_stored_as_they_are_or_refused(app: Any, store: Store, key: str) -> None:
+def test_tricky_keys_are_stored_raw_or_refused(app: Any, store: Store, key: str) -> None:
     body = orjson.dumps({"events": [{"id": "1", "stream": "companies", "key": key}]})
     answer = deliver(app, from_memory(body))[0]
     assert answer.status_code in (202, 400)
@@ -194,7 +193,8 @@ EVENTS = st.fixed_dictionaries(
 
 @MANY
 @given(content=JSON | st.lists(EVENTS, max_size=3))
-def test_whatever_json_a_system_signs_the_answer_is_one_of_ours(app: Any, content: Any) -> None:
+def test_any_signed_json_gets_a_known_answer(app: Any, content: Any) -> None:
+    """Whatever JSON a system signs, the status of the answer is one of ours."""
     try:
         body = orjson.dumps(content)
     except (TypeError, orjson.JSONEncodeError):

@@ -16,7 +16,8 @@ from tests.worker.ports import free_port
 Towns = Callable[..., Installation]
 
 
-def test_the_same_delivery_to_two_receivers_is_one_row_and_one_look(either: Installation) -> None:
+def test_two_receivers_store_a_delivery_once(either: Installation) -> None:
+    """The same delivery to two receivers is one row and one fetch."""
     town = either
     town.settle(3, known=1)
     town.pull = "1h"  # from the first read on, only webhooks tell what is new
@@ -71,7 +72,7 @@ def test_two_workers_on_one_record(either: Installation) -> None:
     town.settled()
 
 
-def test_sigterm_in_the_middle_of_a_batch_ends_in_order(either: Installation) -> None:
+def test_sigterm_in_a_batch_ends_in_order(either: Installation) -> None:
     town = either
     town.settle(110, known=0)
     town.erp.inject_faults(slow=1)
@@ -97,9 +98,10 @@ def test_sigterm_in_the_middle_of_a_batch_ends_in_order(either: Installation) ->
     town.settled()
 
 
-def test_a_second_serve_on_one_database_helps_and_says_that_the_port_is_taken(
+def test_a_second_serve_helps_without_a_port(
     town: Installation,
 ) -> None:
+    """A second `serve` on one database shares the work, and says that the port is taken."""
     town.settle(20, known=5)
     town.erp.inject_faults(slow=0.1)
     town.fork("serve")

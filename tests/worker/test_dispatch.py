@@ -52,7 +52,7 @@ def test_everything_is_read_first(hub: Hub, shop: Any, due: Callable[..., list[s
     assert [lane_of(w) for w in works] == ["bulk", "bulk", "live"]
 
 
-def test_what_refers_to_others_is_first_read_after_them(town: Installation) -> None:
+def test_first_reads_come_after_their_parents(town: Installation) -> None:
     # Else it would be set aside, count as read, and be made a second time from the other side.
     settings = load_settings(town.config, environ=town.environ)
     hub = open_hub(settings)
@@ -67,9 +67,7 @@ def test_what_refers_to_others_is_first_read_after_them(town: Installation) -> N
     hub.close()
 
 
-def test_nothing_is_written_before_the_target_was_read(
-    hub: Hub, due: Callable[..., list[str]]
-) -> None:
+def test_nothing_is_written_to_an_unread_target(hub: Hub, due: Callable[..., list[str]]) -> None:
     with hub.store.begin() as tx:
         outbox.enqueue(tx, [("erp", "company", "g1")], now=hub.clock())
         dirty.mark(tx, ["g1"], now=hub.clock())
@@ -80,9 +78,8 @@ def test_nothing_is_written_before_the_target_was_read(
     assert due()[:2] == ["derive", "push erp"]
 
 
-def test_streams_are_due_by_schedule_and_sweeps_after(
-    hub: Hub, due: Callable[..., list[str]]
-) -> None:
+def test_streams_are_due_before_sweeps(hub: Hub, due: Callable[..., list[str]]) -> None:
+    """Streams are due by their schedule, and sweeps after them."""
     with hub.store.begin() as tx:
         save_stream(tx, "crm", "companies", read_at=hub.clock())
     assert "pull crm companies" not in due()
@@ -95,7 +92,7 @@ def test_streams_are_due_by_schedule_and_sweeps_after(
     assert "sweep erp companies" not in due(timedelta(hours=25))
 
 
-def test_nudges_and_paused_connections(hub: Hub, due: Callable[..., list[str]]) -> None:
+def test_notifications_and_paused_connections(hub: Hub, due: Callable[..., list[str]]) -> None:
     notification = InboxEntry("crm", "companies", "1", "e")
     with hub.store.begin() as tx:
         inbox.receive(tx, [notification], now=hub.clock())
@@ -113,9 +110,7 @@ def test_a_paused_or_leased_stream_is_left_alone(hub: Hub, due: Callable[..., li
     assert due(STREAM_LEASE + SECOND) == ["pull erp companies", "tidy"]
 
 
-def test_taken_work_is_not_offered_until_its_lease_ends(
-    hub: Hub, due: Callable[..., list[str]]
-) -> None:
+def test_leased_work_is_not_offered_again(hub: Hub, due: Callable[..., list[str]]) -> None:
     with hub.store.begin() as tx:
         store_work.take(tx, "pull crm companies", worker="other", now=hub.clock())
     assert "pull crm companies" not in due()
@@ -123,7 +118,7 @@ def test_taken_work_is_not_offered_until_its_lease_ends(
     assert not perform(hub, Work("pull", "crm", "companies"), Event())
 
 
-def test_a_system_that_is_away_is_tried_again_after_a_pause(
+def test_a_system_that_is_down_is_retried_later(
     hub: Hub, shop: Any, due: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(stream: str, since: str | None) -> Any:
@@ -139,7 +134,7 @@ def test_a_system_that_is_away_is_tried_again_after_a_pause(
     assert state.failures == 1
 
 
-def test_what_fails_after_it_has_moved_on_does_not_rest_longer_each_time(
+def test_progress_keeps_pauses_from_growing(
     hub: Hub, shop: Any, due: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A line that breaks once in a hundred calls must not put a long piece of work to sleep."""
@@ -179,7 +174,7 @@ def test_a_mistake_of_ours_shows_itself_and_rests(
     assert "pull crm companies" not in due()
 
 
-def test_a_stop_comes_between_two_pages_and_keeps_what_was_read(
+def test_a_stop_between_pages_keeps_what_was_read(
     shop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub.sync.ingest.prefetch.PORTION", 1)  # every page is stored by itself
@@ -224,9 +219,8 @@ def test_in_one_process_until_nothing_is_due(shop: Any, hub: Hub) -> None:
         assert leases.holders(tx) == set()
 
 
-def test_what_work_has_made_due_is_done_without_waiting_for_the_clock(
-    shop: Any, hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_follow_up_work_does_not_wait(shop: Any, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that other work has made due is done without waiting for the clock."""
     monkeypatch.setattr(local, "TICK", 600.0)
     shop.crm.create("companies", name="ACME")
     shop.write(pull="1h")
@@ -243,7 +237,7 @@ def test_what_work_has_made_due_is_done_without_waiting_for_the_clock(
         looping.join()
 
 
-def test_two_loops_on_one_database_write_nothing_twice(shops: Any, postgresql_url: str) -> None:
+def test_two_loops_write_nothing_twice(shops: Any, postgresql_url: str) -> None:
     import threading
 
     shop = shops(postgresql_url)

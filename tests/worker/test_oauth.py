@@ -111,9 +111,10 @@ def office(tmp_path: Path, fork_server: ForkServer) -> Iterator[Office]:
     twin.stop()
 
 
-def test_one_of_two_workers_renews_and_a_restart_goes_on_with_the_rotated_token(
+def test_one_worker_renews_the_token(
     office: Office,
 ) -> None:
+    """One of two workers renews the token, and a restart continues with the rotated one."""
     office.worker()
     office.worker()
     office.until_renewed(3)

@@ -41,7 +41,8 @@ def deliver(shop: Any, key: str) -> int:
     ).status_code
 
 
-def test_serve_keeps_both_in_sync_through_kills_and_ends_in_order(shop: Any) -> None:
+def test_serve_survives_kills_and_ends_in_order(shop: Any) -> None:
+    """`serve` keeps both systems in sync through kills, and ends in order."""
     shop.write(pull="1h")  # from now on, only webhooks tell the hub what is new
     shop.crm.create("companies", name="First")
     served = shop.run("serve")
@@ -76,7 +77,8 @@ def test_serve_keeps_both_in_sync_through_kills_and_ends_in_order(shop: Any) -> 
     assert "Second" not in shop.log()
 
 
-def test_children_end_with_a_killed_parent_and_the_next_start_takes_over(shop: Any) -> None:
+def test_children_end_with_a_killed_parent(shop: Any) -> None:
+    """Child processes end with a killed parent, and the next start takes over."""
     shop.write(page=1)
     for number in range(30):
         shop.crm.create("companies", name=f"Company {number}")
@@ -95,7 +97,8 @@ def test_children_end_with_a_killed_parent_and_the_next_start_takes_over(shop: A
     assert len(shop.erp.records("companies")) == 30
 
 
-def test_a_worker_killed_in_the_middle_of_a_read_is_followed_at_once(town: Installation) -> None:
+def test_a_worker_killed_in_a_read_is_replaced(town: Installation) -> None:
+    """A worker killed in the middle of a read is replaced at once."""
     town.settle(30, known=3)
     worker = town.fork("worker", dies_at="pull._stored: committed")
     town.until(lambda: worker.poll() is not None)
@@ -108,7 +111,7 @@ def test_a_worker_killed_in_the_middle_of_a_read_is_followed_at_once(town: Insta
     town.settled()
 
 
-def test_leases_of_a_killed_worker_are_free_at_once(shop: Any, fork_server: ForkServer) -> None:
+def test_a_killed_workers_leases_are_free_at_once(shop: Any, fork_server: ForkServer) -> None:
     hub = shop.hub()
     place, pid = hub.worker.rpartition(":")[0].rpartition(":")[0], 2**22 - 3
     with hub.store.begin() as tx:
@@ -129,7 +132,7 @@ def test_receivers_need_no_redis(shops: Callable[..., Any], fork_server: ForkSer
     assert web.wait(timeout=30) == 0, shop.log()
 
 
-def test_a_scheduler_without_redis_refuses_to_start(shop: Any) -> None:
+def test_a_scheduler_needs_redis_to_start(shop: Any) -> None:
     process = shop.run("scheduler")
     assert process.wait(timeout=60) != 0
     assert "redis_url" in shop.log()

@@ -22,9 +22,8 @@ from worker.remote import enqueue
 from worker.simulation import rehearse
 
 
-def test_real_processes_keep_every_promise_and_leave_redis_as_it_was(
-    tmp_path: Path, redis_url: str
-) -> None:
+def test_processes_keep_promises_and_redis_clean(tmp_path: Path, redis_url: str) -> None:
+    """Real processes keep every promise and leave Redis as it was."""
     client: Any = redis.Redis.from_url(redis_url)
     client.set("somebody else's", "1")
     settings, _ = settings_for(None, tmp_path)
@@ -42,7 +41,8 @@ def test_real_processes_keep_every_promise_and_leave_redis_as_it_was(
     client.close()
 
 
-def test_the_command_that_repeats_it_says_where_and_no_password(tmp_path: Path) -> None:
+def test_the_repeat_command_has_no_password(tmp_path: Path) -> None:
+    """The command that repeats a simulation names the servers without their passwords."""
     settings, _ = settings_for(None, tmp_path)
     places = places_of(
         workers=4,
@@ -58,9 +58,10 @@ def test_the_command_that_repeats_it_says_where_and_no_password(tmp_path: Path) 
     ]
 
 
-def test_what_a_worker_writes_of_a_job_after_a_flush_is_swept_up_as_well(
+def test_rows_written_after_a_flush_are_removed(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What a worker writes about a job after a flush is removed as well."""
     client: Any = redis.Redis.from_url(redis_url)
     monkeypatch.setitem(queues._names, "prefix", "tulay-rehearsal-1")
     work = Work("pull", "crm", "companies")

@@ -64,7 +64,7 @@ def rounds(shop: Any, hub: Hub, redis: Any, *, most: int = 10) -> None:
     raise AssertionError(f"still due: {works}")
 
 
-def test_work_is_queued_once_however_often_it_is_found(shop: Any, hub: Hub, redis: Any) -> None:
+def test_work_found_often_is_queued_once(shop: Any, hub: Hub, redis: Any) -> None:
     works = agenda(hub, BySchedule(shop.settings().schedules), hub.clock()).ready
     assert enqueue(works, redis) == len(works) == 3
     assert enqueue(works, redis) == 0
@@ -78,7 +78,7 @@ def test_jobs_carry_names_only_as_json(shop: Any, hub: Hub, redis: Any) -> None:
     assert JSONSerializer.loads(job.data)[3] == {}
 
 
-def test_both_sides_agree_and_nothing_stays_in_redis(shop: Any, hub: Hub, redis: Any) -> None:
+def test_both_agree_and_redis_is_left_empty(shop: Any, hub: Hub, redis: Any) -> None:
     shop.crm.create("companies", name="From the CRM")
     shop.erp.create("companies", name="From the ERP")
     rounds(shop, hub, redis)
@@ -89,7 +89,7 @@ def test_both_sides_agree_and_nothing_stays_in_redis(shop: Any, hub: Hub, redis:
         assert leases.holders(tx) == set()
 
 
-def test_work_that_ends_lets_the_scheduler_look_at_once(
+def test_the_end_of_work_wakes_the_scheduler(
     shop: Any, hub: Hub, redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "TICK", 600.0)
@@ -131,7 +131,7 @@ def test_the_same_job_twice_is_work_done_once(shop: Any, hub: Hub, redis: Any) -
     assert [one["name"] for one in shop.erp.records("companies").values()] == ["ACME"]
 
 
-def test_a_job_of_a_stranger_does_not_run(
+def test_a_foreign_job_does_not_run(
     shop: Any, hub: Hub, redis: Any, tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     target = tmp_path / "made"

@@ -9,5 +9,6 @@ from worker.supervise import restart_pause
 
 
 @given(st.integers(1, 10_000))
-def test_restarts_pause_longer_each_time_up_to_half_a_minute(deaths: int) -> None:
+def test_pauses_between_restarts_grow(deaths: int) -> None:
+    """Pauses between restarts grow up to half a minute."""
     assert 0 < restart_pause(deaths) <= restart_pause(deaths + 1) <= 30

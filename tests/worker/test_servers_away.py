@@ -42,9 +42,10 @@ def judged(town: Installation) -> None:
     town.settled()
 
 
-def test_redis_is_flushed_killed_and_started_again(
+def test_redis_may_be_flushed_and_killed(
     towns: Towns, postgresql_url: str, crashable_redis: CrashableRedis
 ) -> None:
+    """Redis is flushed, killed and started again; nothing is lost."""
     town = towns(database=postgresql_url, redis_url=crashable_redis.url)
     town.crm.inject_faults(slow=0.2)
     in_sync(town)
@@ -75,7 +76,7 @@ def test_workers_end_in_order_while_redis_is_away(
         crashable_redis.start()
 
 
-def test_workers_that_start_before_redis_wait_for_it(
+def test_workers_started_early_wait_for_redis(
     towns: Towns, postgresql_url: str, crashable_redis: CrashableRedis
 ) -> None:
     town = towns(database=postgresql_url, redis_url=crashable_redis.url)

@@ -37,7 +37,8 @@ def test_slow_work_calls_in_the_lane_of_bulk_work(shop: Any, slow: bool, by: str
     hub.close()
 
 
-def test_calls_are_counted_and_what_was_only_reserved_is_given_back(shop: Any) -> None:
+def test_unused_reservations_are_released(shop: Any) -> None:
+    """Calls are counted, and reservations that were not used are released."""
     shop.crm.create("companies", name="First")
     hub = shop.hub()
     sync(hub)
@@ -51,9 +52,7 @@ def test_calls_are_counted_and_what_was_only_reserved_is_given_back(shop: Any) -
     assert all(made.values())
 
 
-def test_no_call_is_made_while_a_transaction_holds_the_database(
-    shop: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_call_is_made_inside_a_transaction(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """On SQLite there is one writer: whoever waits for a system with it stops everybody."""
     hub = shop.hub()
     held: list[bool] = []

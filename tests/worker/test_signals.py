@@ -29,7 +29,7 @@ def test_a_signal_ends_the_wait(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
-def test_a_signal_may_come_in_the_middle_of_a_wait() -> None:
+def test_a_signal_may_interrupt_a_wait() -> None:
     # A thread that is about to wait, or has just waited, holds this lock for a moment.
     ended = outcome(
         "with Stop() as stop:\n"
@@ -40,7 +40,7 @@ def test_a_signal_may_come_in_the_middle_of_a_wait() -> None:
     assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr
 
 
-def test_the_second_signal_ends_the_process_at_once() -> None:
+def test_a_second_signal_ends_it_at_once() -> None:
     ended = outcome(
         "with Stop():\n"
         "    signal.raise_signal(signal.SIGTERM)\n"

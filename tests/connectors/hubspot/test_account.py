@@ -35,7 +35,7 @@ ACCOUNT = "/account-info/2026-09/details"
 # -- credentials
 
 
-def test_the_connector_speaks_the_contract(hubspot: HubSpotConnector) -> None:
+def test_the_connector_implements_the_contract(hubspot: HubSpotConnector) -> None:
     assert isinstance(hubspot, Connector)
 
 
@@ -99,16 +99,17 @@ def test_a_missing_scope_is_named(hubspot: HubSpotConnector, api: respx.MockRout
         {"category": "RATE_LIMITS", "message": "You have reached your daily limit."},
     ],
 )
-def test_a_quota_is_waited_for_and_does_not_stop_the_connection(
+def test_a_spent_quota_does_not_pause_it(
     hubspot: HubSpotConnector, api: respx.MockRouter, body: dict[str, str]
 ) -> None:
+    """A spent quota is waited for and does not pause the connection."""
     api.post(f"{OBJECTS}/deals/batch/read").mock(return_value=Response(403, json=body))
     with pytest.raises(RateLimitedError) as raised:
         hubspot.fetch("deals", ["1"])
     assert raised.value.retry_after == timedelta(hours=1)
 
 
-def test_a_token_that_ended_before_its_time_is_renewed(build: Build, api: respx.MockRouter) -> None:
+def test_a_token_that_expires_early_is_renewed(build: Build, api: respx.MockRouter) -> None:
     answers = [Response(200, json={"access_token": name, "expires_in": 1800}) for name in "ab"]
     tokens = api.post("/oauth/2026-09/token").mock(side_effect=answers)
     gone = Response(401, json={"category": "EXPIRED_AUTHENTICATION"})
@@ -158,13 +159,14 @@ def test_check_looks_at_every_stream(hubspot: HubSpotConnector, api: respx.MockR
         ({"message": "You have reached your secondly limit."}, 1),
     ],
 )
-def test_a_rate_limit_without_retry_after_waits_as_its_policy_says(
+def test_without_retry_after_the_policy_decides(
     hubspot: HubSpotConnector,
     api: respx.MockRouter,
     time: Time,
     body: dict[str, str],
     seconds: float,
 ) -> None:
+    """A rate limit without Retry-After waits as long as its policy name implies."""
     api.get(f"{OBJECTS}/notes").mock(
         side_effect=[Response(429, json=body), Response(200, json=results())]
     )
@@ -186,9 +188,7 @@ def test_a_spent_daily_limit_is_not_sat_out(
     assert time.now == 0
 
 
-def test_searches_have_a_limit_of_their_own(
-    build: Build, api: respx.MockRouter, time: Time
-) -> None:
+def test_searches_have_their_own_limit(build: Build, api: respx.MockRouter, time: Time) -> None:
     api.get(f"{OBJECTS}/notes").mock(return_value=Response(200, json=results(), headers=DATE))
     api.post(f"{OBJECTS}/notes/search").mock(return_value=Response(200, json=results()))
     hubspot = build()
@@ -201,9 +201,7 @@ def test_searches_have_a_limit_of_their_own(
     assert time.now == pytest.approx(1)
 
 
-def test_the_headers_tell_what_others_used_up(
-    build: Build, api: respx.MockRouter, time: Time
-) -> None:
+def test_the_headers_count_calls_of_others(build: Build, api: respx.MockRouter, time: Time) -> None:
     headers = {
         "X-HubSpot-RateLimit-Max": "100",
         "X-HubSpot-RateLimit-Remaining": "0",
@@ -232,7 +230,7 @@ def test_the_headers_tell_what_others_used_up(
         (Response(200, json=results({"id": "1"})), ContractError),
     ],
 )
-def test_an_odd_answer_says_what_to_do(
+def test_an_unexpected_answer_says_what_to_do(
     hubspot: HubSpotConnector, api: respx.MockRouter, response: Response, error: type[Exception]
 ) -> None:
     api.get(f"{OBJECTS}/notes").mock(return_value=response)
@@ -248,9 +246,10 @@ def prop(name: str, kind: str = "string", **more: Any) -> dict[str, Any]:
     return {"name": name, "type": kind, "fieldType": "text", "label": name, "options": [], **more}
 
 
-def test_describe_tells_types_options_and_what_cannot_be_written(
+def test_describe_reports_types_and_permissions(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    """Describe names types, options and the fields that cannot be written."""
     api.get(f"{PROPERTIES}/deals").mock(
         return_value=Response(
             200,
@@ -280,7 +279,7 @@ def test_describe_tells_types_options_and_what_cannot_be_written(
     assert fields["associations.companies"].type == "reference"
 
 
-def test_prepare_creates_what_is_missing_and_nothing_else(
+def test_prepare_creates_only_what_is_missing(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     api.get(f"{PROPERTIES}/companies").mock(
@@ -364,7 +363,7 @@ def test_the_manifest_tells_the_same_as_the_code() -> None:
     assert manifest.settings["base_url"].default == HOST
 
 
-def test_every_association_that_is_read_can_be_written() -> None:
+def test_associations_read_can_be_written() -> None:
     pairs = {(name, to) for name, names in STREAMS.items() for to in names.associations}
     assert pairs <= {*ASSOCIATION_TYPES, *REPORTED_TYPES}
     assert not ASSOCIATION_TYPES.keys() & REPORTED_TYPES

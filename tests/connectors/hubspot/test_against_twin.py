@@ -94,7 +94,7 @@ def key_of(outcome: Outcome) -> str:
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_a_full_read_brings_what_is_there(
+def test_a_full_read_brings_every_record(
     twin: Twin, hubspot: HubSpotConnector, stream: str
 ) -> None:
     pages, _ = read(hubspot, stream, None)
@@ -108,7 +108,7 @@ def test_a_full_read_brings_what_is_there(
                 assert set(targets) == set(links.get(to, []))
 
 
-def test_a_read_a_fetch_and_a_search_tell_the_same(twin: Twin, hubspot: HubSpotConnector) -> None:
+def test_read_fetch_and_search_agree(twin: Twin, hubspot: HubSpotConnector) -> None:
     pages, cursor = read(hubspot, "deals", None)
     listed = {record.key: record for page in pages for record in page.records}
     assert any(record.payload["line_items"] for record in listed.values())
@@ -123,9 +123,8 @@ def test_a_read_a_fetch_and_a_search_tell_the_same(twin: Twin, hubspot: HubSpotC
         assert searched[key].payload["associations"] == record.payload["associations"]
 
 
-def test_changes_deletions_and_merges_come_with_the_next_read(
-    twin: Twin, hubspot: HubSpotConnector
-) -> None:
+def test_the_next_read_brings_every_change(twin: Twin, hubspot: HubSpotConnector) -> None:
+    """Changes, deletions and merges arrive with the next read."""
     twin.clock.set(datetime(2027, 1, 1, tzinfo=UTC))
     ids = sorted((one["id"] for one in twin.objects("companies")), key=int)
     _, cursor = read(hubspot, "companies", None)
@@ -143,9 +142,8 @@ def test_changes_deletions_and_merges_come_with_the_next_read(
     assert keys(read(hubspot, "companies", after)[0]) == set()
 
 
-def test_more_records_than_a_page_that_share_one_moment_all_come(
-    twin: Twin, hubspot: HubSpotConnector
-) -> None:
+def test_equal_times_across_pages_lose_nothing(twin: Twin, hubspot: HubSpotConnector) -> None:
+    """More records than fit on a page share one time of change, and all arrive."""
     _, cursor = read(hubspot, "products", None)
     for number in range(450):
         twin.create("products", name=f"Part {number}", price="1")
@@ -155,7 +153,7 @@ def test_more_records_than_a_page_that_share_one_moment_all_come(
     assert len(keys(pages)) >= 450
 
 
-def test_changes_that_are_not_searchable_yet_are_not_lost(twin: Twin) -> None:
+def test_changes_not_yet_searchable_are_not_lost(twin: Twin) -> None:
     twin.clock.set(datetime(2027, 1, 1, tzinfo=UTC))
     twin.settings.search_lag_ms = 20_000
     hubspot = connect(twin, search_lag_seconds=30)
@@ -226,7 +224,7 @@ def test_a_new_deal_has_its_company_and_its_lines(twin: Twin, ready: HubSpotConn
     assert only["properties"]["name"] == "Gadget"
 
 
-def test_find_knows_nothing_before_prepare(hubspot: HubSpotConnector) -> None:
+def test_find_returns_nothing_before_prepare(hubspot: HubSpotConnector) -> None:
     assert hubspot.find("companies", ["h-1"]) == {}
 
 
@@ -248,7 +246,7 @@ def test_bad_rows_fail_alone(twin: Twin, ready: HubSpotConnector) -> None:
 
 
 @pytest.mark.parametrize("as_409", [False, True])
-def test_a_create_that_happened_before_is_recognised(twin: Twin, as_409: bool) -> None:
+def test_an_earlier_create_is_recognised(twin: Twin, as_409: bool) -> None:
     twin.settings.unique_conflict_409 = as_409
     ready = connect(twin)
     ready.prepare([FieldNeed("companies", "tulay_id", "text", "Id", external_id=True)])
@@ -260,7 +258,8 @@ def test_a_create_that_happened_before_is_recognised(twin: Twin, as_409: bool) -
     assert twin.count("companies") == count
 
 
-def test_a_strangers_email_address_is_not_taken_over(twin: Twin, ready: HubSpotConnector) -> None:
+def test_another_contacts_email_is_not_taken(twin: Twin, ready: HubSpotConnector) -> None:
+    """A contact that is not ours keeps its email address."""
     twin.create("contacts", email="ann@acme.example")
     (outcome,) = ready.write(
         "contacts", [Create("h-1", {"properties": {"email": "ann@acme.example"}})]
@@ -290,9 +289,7 @@ def test_reads_survive_a_passing_fault(twin: Twin, fault: Any) -> None:
     assert len(keys(pages)) == twin.count("companies")
 
 
-def test_an_update_that_expects_another_version_is_stale(
-    twin: Twin, ready: HubSpotConnector
-) -> None:
+def test_an_update_of_another_version_is_stale(twin: Twin, ready: HubSpotConnector) -> None:
     twin.clock.set(datetime(2027, 1, 1, tzinfo=UTC))
     key = twin.create("contacts", email="ann@acme.example", firstname="Ann")
     (record,) = ready.fetch("contacts", [key]).records
@@ -340,7 +337,7 @@ def test_the_company_of_an_order_is_replaced(twin: Twin, ready: HubSpotConnector
         ("notes", {"hs_timestamp": "2026-10-01T10:00:00Z", "hs_note_body": "Hello"}),
     ],
 )
-def test_what_hangs_on_partners_is_created_with_them(
+def test_dependents_are_created_with_partners(
     twin: Twin, ready: HubSpotConnector, stream: str, values: dict[str, str]
 ) -> None:
     partners = {
@@ -353,9 +350,7 @@ def test_what_hangs_on_partners_is_created_with_them(
     assert ready.fetch(stream, [key]).records[0].payload["associations"] == partners
 
 
-def test_a_deleted_record_is_gone_and_cannot_be_written(
-    twin: Twin, ready: HubSpotConnector
-) -> None:
+def test_a_deleted_record_cannot_be_written(twin: Twin, ready: HubSpotConnector) -> None:
     key = twin.create("products", name="Widget")
     key_of(ready.write("products", [Delete(key, None)])[0])
     assert ready.fetch("products", [key]).gone == [key]
@@ -385,7 +380,8 @@ def test_a_missing_scope_is_a_finding(twin: Twin, ready: HubSpotConnector) -> No
     assert "crm.objects.deals.read" in error.what
 
 
-def test_a_webhook_of_the_twin_is_genuine_and_points_at_the_record(twin: Twin) -> None:
+def test_a_webhook_of_the_twin_is_genuine(twin: Twin) -> None:
+    """A webhook of the twin is genuine and names the record."""
     deliveries: Queue[Request] = Queue()
 
     class Receiver(BaseHTTPRequestHandler):
@@ -416,7 +412,8 @@ def test_a_webhook_of_the_twin_is_genuine_and_points_at_the_record(twin: Twin) -
     ]
 
 
-def test_an_oauth_app_lives_through_expiry_and_rotation(twin: Twin) -> None:
+def test_an_oauth_app_survives_token_rotation(twin: Twin) -> None:
+    """An OAuth app survives the expiry and the rotation of its tokens."""
     twin.tokens.rotate = True
     twin.tokens.lifetime = 60
     store = MemoryTokens()

@@ -33,7 +33,9 @@ def rows(count: int) -> list[Json]:
     fates=st.lists(st.sampled_from(["written", "refused", "missing", "silence"]), max_size=12),
     order=st.randoms(use_true_random=False),
 )
-def test_results_and_errors_find_their_rows_in_any_order(fates: list[str], order: Any) -> None:
+def test_results_are_matched_in_any_order(fates: list[str], order: Any) -> None:
+    """Results and errors find their rows in whatever order they arrive."""
+
     def together(stream: str, inputs: Sequence[Json]) -> Json:
         results, errors = [], []
         for fate, one in zip(fates, inputs, strict=True):
@@ -62,7 +64,7 @@ def test_results_and_errors_find_their_rows_in_any_order(fates: list[str], order
             assert type(result) is kinds[fate]
 
 
-def test_an_error_that_names_several_rows_is_theirs() -> None:
+def test_an_error_may_name_several_rows() -> None:
     def together(stream: str, inputs: Sequence[Json]) -> Json:
         traces = [one["objectWriteTraceId"] for one in inputs]
         return {"results": [], "errors": [{"context": {"objectWriteTraceId": traces}}]}
@@ -71,7 +73,9 @@ def test_an_error_that_names_several_rows_is_theirs() -> None:
     assert [type(one) for one in found] == [RecordRejectedError] * 3
 
 
-def test_errors_without_names_belong_to_all_that_are_left() -> None:
+def test_an_unnamed_error_belongs_to_the_rest() -> None:
+    """An error that names no row belongs to every row without a result."""
+
     def together(stream: str, inputs: Sequence[Json]) -> Json:
         return {"results": [{"id": "100"}], "errors": [{"category": "VALIDATION_ERROR"}]}
 
@@ -80,12 +84,12 @@ def test_errors_without_names_belong_to_all_that_are_left() -> None:
     assert isinstance(second, RecordRejectedError)
 
 
-def test_an_answer_without_results_breaks_the_contract() -> None:
+def test_an_answer_needs_results() -> None:
     with pytest.raises(ContractError):
         run_batch("companies", rows(1), together=lambda stream, inputs: {}, single=never)
 
 
-def test_single_calls_stop_when_the_token_is_refused() -> None:
+def test_single_calls_stop_at_a_refused_token() -> None:
     calls = []
 
     def together(stream: str, inputs: Sequence[Json]) -> Json:

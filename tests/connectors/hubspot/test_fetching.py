@@ -16,7 +16,7 @@ OBJECTS = "/crm/objects/2026-09"
 LINKS = "/crm/associations/2026-09"
 
 
-def test_fetch_sorts_keys_into_records_gone_and_merges(
+def test_fetch_separates_records_gone_and_merged(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     read = api.post(f"{OBJECTS}/companies/batch/read").mock(
@@ -38,9 +38,7 @@ def test_fetch_sorts_keys_into_records_gone_and_merges(
     assert [one["id"] for one in sent(read.calls[0])["inputs"]] == ["1", "2", "3", "4"]
 
 
-def test_a_strange_key_stays_a_part_of_its_address(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_an_odd_key_stays_inside_its_path(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
     api.post(f"{OBJECTS}/companies/batch/read").mock(return_value=Response(200, json=results()))
     route = api.route(path__startswith="/crm").mock(return_value=Response(404))
     assert hubspot.fetch("companies", ["../deals/1?x"]).gone == ["../deals/1?x"]
@@ -50,9 +48,8 @@ def test_a_strange_key_stays_a_part_of_its_address(
     )
 
 
-def test_fetch_reads_associations_that_a_batch_read_lacks(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_fetch_adds_missing_associations(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
+    """Fetch reads the associations that a batch read does not contain."""
     api.post(f"{OBJECTS}/contacts/batch/read").mock(
         return_value=Response(200, json=results(thing("1"), thing("2")))
     )
@@ -83,9 +80,10 @@ def test_fetch_reads_associations_that_a_batch_read_lacks(
     ]
 
 
-def test_other_errors_in_a_batch_read_are_not_taken_for_deletions(
+def test_other_read_errors_are_no_deletions(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    """Other errors of a batch read are not taken for deletions."""
     api.post(f"{OBJECTS}/companies/batch/read").mock(
         return_value=Response(207, json=results(errors=[{"category": "INTERNAL_ERROR"}]))
     )
@@ -117,9 +115,8 @@ def test_find_looks_by_the_hub_id(hubspot: HubSpotConnector, api: respx.MockRout
     assert sent(read.calls[0])["idProperty"] == "tulay_id"
 
 
-def test_find_finds_nothing_before_the_property_exists(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_find_needs_the_property(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
+    """Find returns nothing before the property exists."""
     api.post(f"{OBJECTS}/companies/batch/read").mock(
         return_value=Response(400, json={"category": "VALIDATION_ERROR"})
     )

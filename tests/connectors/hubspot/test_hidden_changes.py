@@ -92,14 +92,14 @@ def test_a_new_line_brings_its_deal(twin: Twin, reader: Any) -> None:
     assert len(deals.read()[deal].payload["line_items"]) == 2
 
 
-def test_a_line_without_a_deal_disturbs_nobody(twin: Twin, reader: Any) -> None:
+def test_a_line_without_a_deal_is_harmless(twin: Twin, reader: Any) -> None:
     deals = reader("deals", **RARELY)
     deals.read()
     twin.create("line_items", name="Gadget", quantity="1", price="9")
     assert deals.read() == {}
 
 
-def test_a_contact_that_moves_to_another_company_is_noticed(twin: Twin, reader: Any) -> None:
+def test_a_contacts_new_company_is_noticed(twin: Twin, reader: Any) -> None:
     old, new = twin.create("companies", name="Old"), twin.create("companies", name="New")
     contact = twin.create("contacts", email="ann@acme.example")
     twin.associate("contacts", contact, to="companies", id=old)
@@ -134,7 +134,8 @@ def test_many_records_are_looked_at_less_often(twin: Twin, reader: Any) -> None:
     assert contacts.read() == {}
 
 
-def test_what_people_do_not_associate_is_looked_at_once_a_day(twin: Twin, reader: Any) -> None:
+def test_rare_associations_are_read_once_a_day(twin: Twin, reader: Any) -> None:
+    """Associations that users do not make by hand are read once a day."""
     twin.create("tasks", hs_timestamp="2026-10-01T00:00:00Z", hs_task_subject="Call")
     twin.clock.advance(timedelta(minutes=1))  # or search finds what has just been created
     tasks = reader("tasks")

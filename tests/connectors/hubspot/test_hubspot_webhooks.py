@@ -62,7 +62,7 @@ def test_a_delivery_from_another_time_is_refused(minutes: int) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "other"])
-def test_without_the_right_secret_nothing_is_genuine(secret: str) -> None:
+def test_a_wrong_secret_verifies_nothing(secret: str) -> None:
     assert not verify(delivery(), secret)
 
 
@@ -82,7 +82,8 @@ def test_another_body_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("version", "source"), [("v1", b"app-secret[]"), ("v2", f"app-secretPOST{URL}[]".encode())]
 )
-def test_old_signatures_pass_only_when_a_person_wants_them(version: str, source: bytes) -> None:
+def test_old_signatures_need_a_setting(version: str, source: bytes) -> None:
+    """Old signatures are accepted only where the settings allow them."""
     headers = {
         "x-hubspot-signature": hashlib.sha256(source).hexdigest(),
         "x-hubspot-signature-version": version,
@@ -93,7 +94,8 @@ def test_old_signatures_pass_only_when_a_person_wants_them(version: str, source:
     assert not verify(Request("POST", URL, headers, b"[1]", NOW), SECRET, old_versions=True)
 
 
-def test_a_wrong_new_signature_is_not_rescued_by_an_old_one() -> None:
+def test_an_old_signature_excuses_no_wrong_one() -> None:
+    """A valid old signature does not excuse a wrong new one."""
     headers = {
         **delivery(secret="other").headers,
         "x-hubspot-signature": hashlib.sha256(b"app-secret[]").hexdigest(),
@@ -143,11 +145,12 @@ def test_an_event_points_at_its_record(kind: str, more: dict[str, Any], stream: 
     assert places(event(kind, **more)) == [(stream, "5", None)]
 
 
-def test_events_about_other_things_are_left_out() -> None:
+def test_other_events_are_left_out() -> None:
     assert places(event("ticket.creation"), event("object.creation", objectTypeId="2-77")) == []
 
 
-def test_a_merge_points_at_the_survivor_and_sends_the_others_there() -> None:
+def test_a_merge_names_its_survivor() -> None:
+    """A merge notifies of the survivor, and redirects the merged records to it."""
     merge = event("company.merge", primaryObjectId=1, mergedObjectIds=[2], newObjectId=3)
     assert places(merge) == [
         ("companies", "3", None),
@@ -161,7 +164,8 @@ def test_a_merge_without_new_id_keeps_the_primary() -> None:
     assert places(merge) == [("contacts", "1", None), ("contacts", "2", "1")]
 
 
-def test_a_changed_association_looks_where_records_show_it() -> None:
+def test_an_association_notifies_its_record() -> None:
+    """A changed association notifies of the record whose stream contains it."""
     change = event(
         "contact.associationChange",
         associationType="CONTACT_TO_COMPANY",
@@ -180,7 +184,7 @@ def test_a_changed_association_looks_where_records_show_it() -> None:
     assert places(generic) == [("deals", "9", None)]
 
 
-def test_the_same_event_delivered_again_has_the_same_id() -> None:
+def test_a_repeated_event_has_the_same_id() -> None:
     first = read(event("deal.propertyChange", propertyName="amount"))
     again = read(event("deal.propertyChange", propertyName="amount", attemptNumber=3, eventId=99))
     assert [one.event_id for one in first] == [one.event_id for one in again]
@@ -201,7 +205,8 @@ def test_different_events_have_different_ids(more: dict[str, Any]) -> None:
     assert len(read(event("deal.creation"), event("deal.creation", **more))) == 2
 
 
-def test_one_delivery_does_not_nudge_twice_for_one_event() -> None:
+def test_one_event_gives_one_notification() -> None:
+    """One delivery does not notify twice of one event."""
     assert len(read(event("deal.creation"), event("deal.creation"))) == 1
 
 
@@ -219,6 +224,6 @@ def test_one_delivery_does_not_nudge_twice_for_one_event() -> None:
         b'[{"subscriptionType": "deal.creation", "objectId": false}]',
     ],
 )
-def test_a_body_that_breaks_the_promise_is_refused(body: bytes) -> None:
+def test_an_unexpected_body_is_refused(body: bytes) -> None:
     with pytest.raises(ContractError):
         notifications(body)

@@ -45,7 +45,7 @@ def write(connector: HubSpotConnector, key: str, **values: str) -> Any:
     return outcome
 
 
-def test_what_was_typed_in_the_gap_is_told(twin: Twin, ready: HubSpotConnector, key: str) -> None:
+def test_an_edit_in_the_gap_is_reported(twin: Twin, ready: HubSpotConnector, key: str) -> None:
     in_the_gap(ready, lambda: twin.edit("companies", key, name="Typed", city="Köln"))
     outcome = write(ready, key, name="Ours", phone="2")
     assert outcome.error is None
@@ -55,9 +55,11 @@ def test_what_was_typed_in_the_gap_is_told(twin: Twin, ready: HubSpotConnector, 
     assert (shown["name"], shown["phone"], shown["city"]) == ("Ours", "2", "Köln")
 
 
-def test_the_last_of_several_counts_and_a_blank_as_well(
+def test_the_last_update_counts_even_if_blank(
     twin: Twin, ready: HubSpotConnector, key: str
 ) -> None:
+    """Of several values lost in the gap the last counts, even if it is blank."""
+
     def act() -> None:
         twin.edit("companies", key, name="First try", phone="9")
         twin.edit("companies", key, name="Typed", phone="")
@@ -68,7 +70,7 @@ def test_the_last_of_several_counts_and_a_blank_as_well(
 
 
 @pytest.mark.parametrize("typed", [{}, {"name": "Ours"}, {"city": "Köln"}])
-def test_nothing_is_told_where_nothing_was_lost(
+def test_nothing_is_reported_if_nothing_was_lost(
     twin: Twin, ready: HubSpotConnector, key: str, typed: dict[str, str]
 ) -> None:
     in_the_gap(ready, lambda: typed and twin.edit("companies", key, **typed))
@@ -76,9 +78,7 @@ def test_nothing_is_told_where_nothing_was_lost(
     assert (outcome.error, outcome.overwritten) == (None, None)
 
 
-def test_what_is_typed_after_our_write_is_not_lost(
-    twin: Twin, ready: HubSpotConnector, key: str
-) -> None:
+def test_an_edit_after_our_write_is_not_lost(twin: Twin, ready: HubSpotConnector, key: str) -> None:
     update = ready._client.batch_update
 
     def early(stream: str, inputs: Any) -> Any:
@@ -92,9 +92,8 @@ def test_what_is_typed_after_our_write_is_not_lost(
     assert record(ready, key).payload["properties"]["name"] == "Typed"
 
 
-def test_a_write_that_could_not_be_looked_at_is_not_called_done(
-    twin: Twin, ready: HubSpotConnector, key: str
-) -> None:
+def test_an_unverified_write_is_not_done(twin: Twin, ready: HubSpotConnector, key: str) -> None:
+    """A write whose history could not be read is not reported as done."""
     in_the_gap(ready, lambda: twin.faults.add("down", "POST */batch/read"))
     outcome = write(ready, key, name="Ours")
     assert isinstance(outcome.error, UnavailableError)
@@ -102,7 +101,8 @@ def test_a_write_that_could_not_be_looked_at_is_not_called_done(
     assert record(ready, key).payload["properties"]["name"] == "Ours"
 
 
-def test_hundreds_of_updates_are_looked_at_in_portions(twin: Twin, ready: HubSpotConnector) -> None:
+def test_many_updates_are_checked_in_batches(twin: Twin, ready: HubSpotConnector) -> None:
+    """The history of hundreds of updates is read in batches."""
     keys = [twin.create("companies", name=f"Company {n}") for n in range(70)]
     for one in keys:
         twin.edit("companies", one, name="Known")

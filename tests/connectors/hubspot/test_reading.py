@@ -35,9 +35,10 @@ def none_deleted(api: respx.MockRouter, stream: str) -> None:
 # -- full reads
 
 
-def test_a_full_read_brings_every_page_and_ends_with_a_cursor_for_changes(
+def test_a_full_read_ends_with_a_change_cursor(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    """A full read brings every page and ends with a cursor for changes."""
     route = api.get(f"{OBJECTS}/companies").mock(
         side_effect=[
             Response(200, json=results(thing("1", name="ACME"), after="2"), headers=DATE),
@@ -55,9 +56,7 @@ def test_a_full_read_brings_every_page_and_ends_with_a_cursor_for_changes(
     assert len(api.calls) == 2  # one call a page
 
 
-def test_a_full_read_that_broke_off_goes_on(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_an_aborted_full_read_resumes(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
     route = api.get(f"{OBJECTS}/companies").mock(
         return_value=Response(200, json=results(thing("9")), headers=DATE)
     )
@@ -103,9 +102,7 @@ def test_wanted_fields_of_mappings_are_asked_for(build: Build, api: respx.MockRo
     assert "industry" in route.calls[0].request.url.params["properties"].split(",")
 
 
-def test_too_many_properties_for_an_address_go_into_a_body(
-    build: Build, api: respx.MockRouter
-) -> None:
+def test_long_property_lists_go_into_a_body(build: Build, api: respx.MockRouter) -> None:
     hubspot = build(fields={"companies": [f"properties.{'p' * 40}_{n}" for n in range(200)]})
     page = api.get(f"{OBJECTS}/companies").mock(
         return_value=Response(200, json=results(thing("1")))
@@ -137,7 +134,7 @@ def test_associations_come_primary_first_and_once(
     assert record.payload["associations"] == {"companies": ["40", "30"]}
 
 
-def test_associations_that_were_cut_off_are_read_to_their_end(
+def test_truncated_associations_are_completed(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     contact = thing("1")
@@ -166,7 +163,7 @@ def test_associations_that_were_cut_off_are_read_to_their_end(
     assert sent(read.calls[1]) == {"inputs": [{"id": "1", "after": "x"}]}
 
 
-def test_a_change_of_associations_alone_is_another_version(
+def test_associations_are_part_of_the_version(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     def contact(company: str) -> dict[str, Any]:
@@ -183,7 +180,7 @@ def test_a_change_of_associations_alone_is_another_version(
     assert versions[0] == versions[1] != versions[2]
 
 
-def test_deals_come_with_their_lines(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
+def test_deals_include_their_lines(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
     deal = thing("5", dealname="Big")
     deal["associations"] = {
         "companies": {"results": [{"id": "12", "type": "deal_to_company"}]},
@@ -203,9 +200,10 @@ def test_deals_come_with_their_lines(hubspot: HubSpotConnector, api: respx.MockR
 # -- changes
 
 
-def test_changes_are_searched_from_the_overlap_on_and_the_cursor_stays_behind(
+def test_changes_are_searched_with_an_overlap(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    """Changes are searched from the overlap on, and the cursor stays behind by it."""
     none_deleted(api, "companies")
     search = api.post(f"{OBJECTS}/companies/search").mock(
         return_value=Response(200, json=results(thing("1"), total=1))
@@ -233,7 +231,7 @@ def test_without_lag_the_window_is_open(build: Build, api: respx.MockRouter) -> 
     assert only["operator"] == "GTE"
 
 
-def test_contacts_are_searched_by_a_property_of_another_name(
+def test_contacts_have_another_change_property(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     none_deleted(api, "contacts")
@@ -301,7 +299,7 @@ def test_no_changed_record_is_skipped(
     assert search.calls <= len(steps) / 200 * 3 + 3
 
 
-def test_a_record_that_changes_while_paging_pushes_no_other_out(
+def test_a_change_while_paging_skips_no_record(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     none_deleted(api, "companies")
@@ -317,9 +315,7 @@ def test_a_record_that_changes_while_paging_pushes_no_other_out(
     assert set(search.moments) <= keys
 
 
-def test_every_page_of_changes_can_be_gone_on_from(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_a_read_resumes_after_any_page(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
     none_deleted(api, "companies")
     moments = {str(1000 + n): 1790845200000 + n * 1000 for n in range(500)}
     api.post(f"{OBJECTS}/companies/search").mock(side_effect=Search(moments))
@@ -329,7 +325,7 @@ def test_every_page_of_changes_can_be_gone_on_from(
     assert seen == set(moments)
 
 
-def test_a_strange_cursor_has_expired(hubspot: HubSpotConnector) -> None:
+def test_an_unknown_cursor_has_expired(hubspot: HubSpotConnector) -> None:
     with pytest.raises(CursorExpiredError):
         list(hubspot.pages("companies", "page-7"))
 
@@ -337,9 +333,8 @@ def test_a_strange_cursor_has_expired(hubspot: HubSpotConnector) -> None:
 # -- deletions and merges
 
 
-def test_deleted_records_are_gone_and_old_deletions_are_not_looked_at(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_only_new_deletions_are_listed(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
+    """Deleted records are gone; deletions before the cursor are left out."""
     api.post(f"{OBJECTS}/products/search").mock(return_value=Response(200, json=results()))
     deleted = [
         thing("1") | {"archived": True, "archivedAt": "2026-10-01T09:30:00Z"},
@@ -357,7 +352,7 @@ def test_deleted_records_are_gone_and_old_deletions_are_not_looked_at(
     assert orjson.loads(pages[-1].cursor or "")["deleted"] == "2026-10-01T10:00:00Z"
 
 
-def test_a_record_listed_as_deleted_that_was_merged_is_a_merge(
+def test_a_merge_listed_as_a_deletion_is_a_merge(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     api.post(f"{OBJECTS}/companies/search").mock(return_value=Response(200, json=results()))
@@ -384,7 +379,7 @@ def test_deletions_are_not_looked_for_too_often(build: Build, api: respx.MockRou
     assert archive.called
 
 
-def test_survivors_tell_which_records_they_swallowed(
+def test_survivors_name_their_merged_records(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     api.get(f"{OBJECTS}/deals").mock(

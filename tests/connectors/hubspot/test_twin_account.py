@@ -43,12 +43,12 @@ def seeded() -> Iterator[Twin]:
         yield running
 
 
-def test_a_fresh_account_has_owners_and_nothing_else(twin) -> None:
+def test_a_new_account_has_only_owners(twin) -> None:
     assert len(twin.account.owners) == 4
     assert all(twin.count(name) == 0 for name in twin.account.catalogue.kinds)
 
 
-def test_the_seed_makes_what_was_asked_for(seeded) -> None:
+def test_the_seed_creates_the_requested_records(seeded) -> None:
     assert seeded.count("companies") == 900
     assert 1.2 < seeded.count("contacts") / 900 < 1.4
     assert seeded.count("products") == 15
@@ -58,7 +58,7 @@ def test_the_seed_makes_what_was_asked_for(seeded) -> None:
     assert {"appointmentscheduled", "closedlost"} <= stages
 
 
-def test_seeded_telephone_numbers_are_valid_where_the_company_is(seeded) -> None:
+def test_seeded_phones_are_valid_in_their_country(seeded) -> None:
     codes = {country.name: country.code for country in COUNTRIES}
     national = 0
     for row in seeded.objects("companies"):
@@ -122,7 +122,8 @@ def test_won_deals_are_there_when_asked_for() -> None:
 # -- times, history, derived values ----------------------------------------------------------------
 
 
-def test_every_write_moves_the_time_of_change_even_when_the_clock_stands(twin, http) -> None:
+def test_every_write_advances_the_change_time(twin, http) -> None:
+    """Every write advances the time of change, even if the clock stands still."""
     key = twin.create("contacts", email="a@b.example")
     seen = [twin.get("contacts", key)["updatedAt"]]
     for name in "ABC":
@@ -135,7 +136,7 @@ def test_every_write_moves_the_time_of_change_even_when_the_clock_stands(twin, h
     assert row.json()["properties"]["hs_lastmodifieddate"] == seen[-1]
 
 
-def test_history_tells_who_changed_what(twin, http) -> None:
+def test_history_names_the_source_of_a_change(twin, http) -> None:
     key = twin.create("companies", name="First")
     twin.clock.advance(timedelta(minutes=1))
     http.patch(f"{OBJECTS}/companies/{key}", json={"properties": {"name": "Second"}})
@@ -149,7 +150,7 @@ def test_history_tells_who_changed_what(twin, http) -> None:
     assert history[0]["timestamp"] > history[1]["timestamp"]
 
 
-def test_a_deal_that_is_won_says_so_and_gets_a_close_date(twin, http) -> None:
+def test_a_won_deal_gets_a_close_date(twin, http) -> None:
     key = twin.create("deals", dealname="D", dealstage="appointmentscheduled")
     names = "pipeline,hs_is_closed,hs_is_closed_won,closedate"
 
@@ -175,7 +176,7 @@ def test_merged_contacts_are_found_by_both_emails(twin, http) -> None:
     assert answer.json()["results"][0]["properties"]["hs_additional_emails"] == "two@x.example"
 
 
-def test_merging_a_merged_record_keeps_all_old_ids(twin, http) -> None:
+def test_a_second_merge_keeps_all_old_ids(twin, http) -> None:
     keys = [twin.create("companies", name=name) for name in "ABC"]
     first = twin.merge("companies", keys[0], keys[1])
     last = twin.merge("companies", keys[2], first)
@@ -187,7 +188,8 @@ def test_merging_a_merged_record_keeps_all_old_ids(twin, http) -> None:
 # -- associations ----------------------------------------------------------------------------------
 
 
-def test_the_first_company_is_primary_and_a_new_primary_replaces_it(twin, http) -> None:
+def test_a_new_primary_company_replaces_the_first(twin, http) -> None:
+    """The first company is the primary one, until a new primary replaces it."""
     person = twin.create("contacts", email="p@x.example")
     firms = [twin.create("companies", name=name) for name in "AB"]
     for firm in firms:
@@ -251,7 +253,7 @@ def test_the_v3_way_of_one_association(twin, http) -> None:
 # -- limits and usage ------------------------------------------------------------------------------
 
 
-def test_headers_allow_everything_when_nothing_is_enforced(twin, http) -> None:
+def test_without_limits_headers_allow_everything(twin, http) -> None:
     assert int(http.get(f"{OBJECTS}/companies").headers["x-hubspot-ratelimit-max"]) >= 1_000_000
 
 
@@ -279,7 +281,7 @@ def test_the_burst_limit_is_kept_when_it_is_on(twin, http) -> None:
     assert http.get(f"{OBJECTS}/deals").status_code == 200
 
 
-def test_search_has_a_limit_of_its_own(twin, http) -> None:
+def test_search_has_its_own_limit(twin, http) -> None:
     twin.limits.enforced = True
     codes = [http.post(f"{OBJECTS}/deals/search", json={}).status_code for _ in range(7)]
     assert codes == [200] * 5 + [429] * 2
@@ -290,7 +292,8 @@ def test_search_has_a_limit_of_its_own(twin, http) -> None:
     assert http.post(f"{OBJECTS}/deals/search", json={}).status_code == 200
 
 
-def test_the_daily_limit_ends_at_midnight_in_the_accounts_zone(twin, http) -> None:
+def test_the_daily_limit_resets_at_local_midnight(twin, http) -> None:
+    """The daily limit ends at midnight in the account's time zone."""
     twin.limits.enforced, twin.limits.daily = True, 2
     codes = [http.get(f"{OBJECTS}/deals").status_code for _ in range(3)]
     assert codes == [200, 200, 429]
@@ -334,7 +337,7 @@ def test_access_tokens_expire(twin) -> None:
     assert refused.json()["context"]["expireTime"]
 
 
-def test_refresh_tokens_rotate_when_told_to(twin) -> None:
+def test_refresh_tokens_rotate_on_request(twin) -> None:
     twin.tokens.rotate = True
     old = twin.tokens.refresh
     first = grant(twin).json()
@@ -385,13 +388,13 @@ def test_a_lost_create_has_happened(twin, http) -> None:
         ("down", "", {"category": "INTERNAL_ERROR", "status": "error"}),
     ],
 )
-def test_vices_speak_like_hubspot(twin, http, kind, detail, expected) -> None:
+def test_faults_answer_like_hubspot(twin, http, kind, detail, expected) -> None:
     twin.faults.add(kind, times=1, detail=detail)
     body = http.get(f"{OBJECTS}/deals").json()
     assert {key: body[key] for key in expected} == expected
 
 
-def test_the_log_shows_what_was_asked(twin, http) -> None:
+def test_the_log_shows_the_requests(twin, http) -> None:
     http.get(f"{OBJECTS}/deals", params={"limit": 5})
     http.post(f"{OBJECTS}/deals", json={"properties": {"dealname": "D"}})
     assert [(e.method, e.path, e.status) for e in twin.log.entries()] == [
@@ -404,7 +407,7 @@ def test_the_log_shows_what_was_asked(twin, http) -> None:
 # -- in the foreground -----------------------------------------------------------------------------
 
 
-def test_serving_in_the_foreground_until_interrupted() -> None:
+def test_it_serves_until_interrupted() -> None:
     code = (
         "from connectors.hubspot.twin import serve\n"
         "try:\n"

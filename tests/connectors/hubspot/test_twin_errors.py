@@ -127,7 +127,8 @@ def test_required_properties(http, kind, values, lacking) -> None:
     assert "Some required properties were not set" in answer.json()["message"]
 
 
-def test_a_second_contact_with_an_email_is_a_409_that_names_the_first(http) -> None:
+def test_a_duplicate_email_names_its_contact(http) -> None:
+    """A second contact with the same email is a 409 that names the first."""
     first = create(http, "contacts", email="Dup@x.example").json()
     answer = create(http, "contacts", email="dup@X.example")
     assert answer.status_code == 409
@@ -148,7 +149,8 @@ def test_a_custom_unique_value_is_given_once(twin, http) -> None:
     assert create(http, name="D", tulay_id="u-1").status_code == 201
 
 
-def test_a_custom_conflict_is_a_409_when_the_account_says_so(twin, http) -> None:
+def test_a_duplicate_custom_value_may_be_a_409(twin, http) -> None:
+    """A duplicate value of a custom property is a 409 if the account is set up so."""
     first = create(http, name="A", tulay_id="u-409").json()["id"]
     twin.settings.unique_conflict_409 = True
     try:
@@ -211,7 +213,7 @@ def test_page_limits(http, params) -> None:
 
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer other", "Basic twin-token"])
-def test_without_a_good_token_nothing_is_told(twin, header) -> None:
+def test_without_a_valid_token_nothing_is_shown(twin, header) -> None:
     headers = {"Authorization": header} if header else {}
     for path in (f"{OBJECTS}/companies", "/crm/v3/owners", "/nowhere"):
         answer = httpx.get(f"{twin.url}{path}", headers=headers, verify=False)
@@ -231,7 +233,8 @@ def test_a_batch_has_at_most_a_hundred_inputs(http) -> None:
     assert answer.status_code == 400
 
 
-def test_one_bad_row_sinks_a_batch_without_trace_ids(twin, http) -> None:
+def test_one_bad_row_fails_a_create_batch(twin, http) -> None:
+    """One bad row fails a whole batch of creates without trace ids."""
     before = twin.count("companies")
     rows = [{"properties": {"name": "A"}}, {"properties": {"name": "B", "industry": "x"}}]
     answer = batch(http, "create", rows)
@@ -254,7 +257,8 @@ def test_with_trace_ids_the_good_rows_are_written(twin, http) -> None:
     assert body["errors"][0]["category"] == "VALIDATION_ERROR"
 
 
-def test_a_batch_update_tells_unknown_ids_and_writes_the_others(twin, http) -> None:
+def test_a_batch_update_reports_unknown_ids(twin, http) -> None:
+    """A batch update reports unknown ids and writes the other rows."""
     key = create(http, name="A").json()["id"]
     rows = [{"id": key, "properties": {"city": "Linz"}}, {"id": "4711", "properties": {}}]
     answer = batch(http, "update", rows)
@@ -264,7 +268,8 @@ def test_a_batch_update_tells_unknown_ids_and_writes_the_others(twin, http) -> N
     assert twin.get("companies", key)["properties"]["city"] == "Linz"
 
 
-def test_a_batch_update_with_trace_ids_survives_a_bad_row(twin, http) -> None:
+def test_trace_ids_isolate_a_bad_row(twin, http) -> None:
+    """A batch update with trace ids survives a bad row."""
     good, bad = (create(http, name=name).json()["id"] for name in "AB")
     rows = [
         {"id": good, "objectWriteTraceId": "g", "properties": {"city": "Linz"}},
@@ -276,7 +281,8 @@ def test_a_batch_update_with_trace_ids_survives_a_bad_row(twin, http) -> None:
     assert answer.json()["errors"][0]["context"] == {"id": [bad], "objectWriteTraceId": ["b"]}
 
 
-def test_one_bad_row_sinks_a_batch_update_without_trace_ids(twin, http) -> None:
+def test_one_bad_row_fails_an_update_batch(twin, http) -> None:
+    """One bad row fails a whole batch of updates without trace ids."""
     good, bad = (create(http, name=name).json()["id"] for name in "AB")
     rows = [
         {"id": good, "properties": {"city": "Linz"}},
@@ -313,14 +319,15 @@ def test_an_upsert_needs_a_unique_property(http) -> None:
     assert batch(http, "upsert", [row]).status_code == 400
 
 
-def test_one_unique_value_twice_in_one_batch_writes_nothing(twin, http) -> None:
+def test_a_value_twice_in_a_batch_writes_nothing(twin, http) -> None:
+    """A unique value that occurs twice in one batch writes nothing."""
     before = twin.count("companies")
     rows = [{"properties": {"name": name, "tulay_id": "same"}} for name in "AB"]
     assert batch(http, "create", rows).status_code == 400
     assert twin.count("companies") == before
 
 
-def test_an_association_that_does_not_fit_makes_nothing(twin, http) -> None:
+def test_a_wrong_association_creates_nothing(twin, http) -> None:
     person = twin.create("contacts", email="fit@x.example")
     before = twin.count("companies")
     spec = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 9999}

@@ -69,7 +69,8 @@ def test_a_vice_of_the_line(twin: Twin, api: httpx.Client, fault: str) -> None:
     assert good.status_code == 201
 
 
-def test_a_quota_speaks_of_a_limit_and_not_of_scopes(twin: Twin, api: httpx.Client) -> None:
+def test_a_quota_error_names_the_limit(twin: Twin, api: httpx.Client) -> None:
+    """A 403 for a spent quota names the limit, not missing scopes."""
     twin.inject_faults("quota:1")
     answer = post(api, "Acme")
     assert answer is not None
@@ -77,14 +78,14 @@ def test_a_quota_speaks_of_a_limit_and_not_of_scopes(twin: Twin, api: httpx.Clie
     assert (body["errorType"], body["policyName"]) == ("RATE_LIMIT", "DAILY")
 
 
-def test_a_page_of_html_comes_before_or_after_the_commit(twin: Twin, api: httpx.Client) -> None:
+def test_html_comes_before_or_after_the_commit(twin: Twin, api: httpx.Client) -> None:
     twin.inject_faults("html:1", seed=1)
     answers = [post(api, f"Acme {n}") for n in range(12)]
     assert {a.headers["content-type"][:9] for a in answers if a} == {"text/html"}
     assert 0 < twin.count("companies") < 12
 
 
-def test_the_same_seed_brings_the_same_misfortunes(twin: Twin, api: httpx.Client) -> None:
+def test_the_same_seed_brings_the_same_faults(twin: Twin, api: httpx.Client) -> None:
     def story(seed: int) -> list[int]:
         twin.inject_faults("down:0.3,throttled:0.3", seed=seed)
         return [api.get(COMPANIES).status_code for _ in range(20)]
@@ -94,7 +95,7 @@ def test_the_same_seed_brings_the_same_misfortunes(twin: Twin, api: httpx.Client
     assert set(story(1)) == {200, 429, 503}
 
 
-def test_parts_of_a_batch_fail_or_are_not_spoken_of(twin: Twin, api: httpx.Client) -> None:
+def test_parts_of_a_batch_fail_or_are_omitted(twin: Twin, api: httpx.Client) -> None:
     twin.inject_faults("partial:0.5", seed=1)
     inputs = [
         {"properties": {"name": f"Acme {n}"}, "associations": [], "objectWriteTraceId": str(n)}
@@ -137,7 +138,7 @@ def test_the_clock_is_wrong_and_stays_so(twin: Twin, api: httpx.Client) -> None:
     assert api.get(COMPANIES).headers["date"]
 
 
-def test_records_move_and_are_away_while_pages_are_read(twin: Twin, api: httpx.Client) -> None:
+def test_records_move_and_vanish_between_pages(twin: Twin, api: httpx.Client) -> None:
     twin.settings.most_rows = 2
     for n in range(6):
         twin.create("companies", name=str(n))
@@ -163,7 +164,8 @@ def test_records_move_and_are_away_while_pages_are_read(twin: Twin, api: httpx.C
     assert [one["id"] for one in twin.objects("companies")] == whole, "all are back"
 
 
-def test_a_rule_refuses_api_writes_and_the_same_value_always(twin: Twin, api: httpx.Client) -> None:
+def test_a_rule_always_refuses_the_same_value(twin: Twin, api: httpx.Client) -> None:
+    """A rule refuses writes of the API, and always the same value."""
     twin.inject_faults("refused:0.5", seed=2)
     keys = [twin.create("companies", name=str(n)) for n in range(12)]  # people are let through
 
@@ -189,7 +191,8 @@ def test_values_are_written_another_way(twin: Twin) -> None:
     assert twin.get("products", product)["properties"]["price"] == "1.3"
 
 
-def test_access_tokens_end_before_their_time_but_not_at_birth(twin: Twin) -> None:
+def test_access_tokens_may_expire_early(twin: Twin) -> None:
+    """Access tokens may expire early, but not at once."""
     twin.inject_faults("token:1")
     form = {**GRANT, "refresh_token": "twin-refresh"}
     token = httpx.post(f"{twin.url}/oauth/v1/token", data=form).json()["access_token"]
@@ -201,7 +204,8 @@ def test_access_tokens_end_before_their_time_but_not_at_birth(twin: Twin) -> Non
     assert httpx.get(f"{twin.url}{COMPANIES}", headers=static).status_code == 200
 
 
-def test_a_rotated_refresh_token_leaves_the_former_one_until_it_is_used(twin: Twin) -> None:
+def test_an_old_refresh_token_ends_with_the_next(twin: Twin) -> None:
+    """A rotated refresh token leaves the former one valid until the new one is used."""
     twin.inject_faults("rotated:0.000001")
 
     def grant(refresh: str) -> httpx.Response:
@@ -215,7 +219,7 @@ def test_a_rotated_refresh_token_leaves_the_former_one_until_it_is_used(twin: Tw
     assert grant(third).status_code == 200
 
 
-def test_it_has_every_vice_that_makes_sense_for_it(twin: Twin) -> None:
+def test_it_has_every_fault_that_applies(twin: Twin) -> None:
     assert set(FAULTS) - KNOWN == {"cursor"}
     assert set(LINE) <= KNOWN
     with pytest.raises(FaultError, match="a HubSpot twin cannot be cursor"):
@@ -224,7 +228,7 @@ def test_it_has_every_vice_that_makes_sense_for_it(twin: Twin) -> None:
         twin.inject_faults("los")
 
 
-def test_a_short_search_page_with_a_next_one_is_not_the_last(twin: Twin) -> None:
+def test_a_short_search_page_may_not_be_the_last(twin: Twin) -> None:
     settings = {"token": twin.token, "base_url": twin.url, "search_lag_seconds": 0}
     connector = HubSpotConnector(settings, Budget(sleep=lambda _: None))
     try:

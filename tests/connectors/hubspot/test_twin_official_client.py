@@ -34,7 +34,7 @@ def company(**values: str) -> object:
     return companies.SimplePublicObjectInputForCreate(properties=values, associations=[])
 
 
-def test_a_company_is_created_read_changed_and_archived(twin, hubspot) -> None:
+def test_a_company_lives_from_create_to_archive(twin, hubspot) -> None:
     api = hubspot.crm.companies.basic_api
     made = api.create(company(name="Böhm & Söhne", domain="boehm.example"))
     assert made.properties["name"] == "Böhm & Söhne"
@@ -104,7 +104,7 @@ def test_search_finds_filters_and_sorts(twin, hubspot) -> None:
     assert found.paging.next.after == "1"
 
 
-def test_batches_create_read_update_upsert_and_archive(twin, hubspot) -> None:
+def test_batches_support_every_operation(twin, hubspot) -> None:
     api = hubspot.crm.contacts.batch_api
     made = api.create(
         contacts.BatchInputSimplePublicObjectBatchInputForCreate(
@@ -159,7 +159,7 @@ def test_batches_create_read_update_upsert_and_archive(twin, hubspot) -> None:
     assert {row["id"] for row in twin.objects("contacts", archived=True)} == set(ids)
 
 
-def test_a_batch_read_with_unknown_ids_says_which(twin, hubspot) -> None:
+def test_a_batch_read_names_unknown_ids(twin, hubspot) -> None:
     known = twin.objects("deals")[0]["id"]
     answer = hubspot.crm.deals.batch_api.read(
         deals.BatchReadInputSimplePublicObjectId(
@@ -174,7 +174,8 @@ def test_a_batch_read_with_unknown_ids_says_which(twin, hubspot) -> None:
     assert answer.errors[0].context == {"ids": ["4711"]}
 
 
-def test_a_merge_gives_a_new_id_and_the_old_ones_answer(twin, hubspot) -> None:
+def test_a_merge_keeps_the_old_ids_readable(twin, hubspot) -> None:
+    """A merge gives a new id, and the old ones still answer."""
     one = twin.create("companies", name="One", city="Wien")
     two = twin.create("companies", name="Two", phone="+4312345678")
     person = twin.create("contacts", email="a@two.example", associations={"companies": [two]})
@@ -406,7 +407,7 @@ def test_associations_v3(twin, hubspot) -> None:
     assert ("19", "deal_to_line_item") in [(row.id, row.name) for row in types]
 
 
-def test_line_items_come_with_their_deal(twin, hubspot) -> None:
+def test_line_items_are_read_with_their_deal(twin, hubspot) -> None:
     product = twin.objects("products")[0]
     deal = twin.create("deals", dealname="D")
     spec = line_items.AssociationSpec(

@@ -145,7 +145,7 @@ def filters() -> st.SearchStrategy[dict[str, Any]]:
 
 @settings(max_examples=100, deadline=None)
 @given(groups=st.lists(st.lists(filters(), min_size=1, max_size=3), min_size=1, max_size=4))
-def test_filters_find_what_a_naive_reading_finds(twin, http, groups) -> None:
+def test_filters_match_a_naive_search(twin, http, groups) -> None:
     found = search(http, filterGroups=[{"filters": group} for group in groups])
     expected = [
         row["id"]
@@ -162,7 +162,7 @@ def test_filters_find_what_a_naive_reading_finds(twin, http, groups) -> None:
     down=st.booleans(),
     name=st.sampled_from(["annualrevenue", "name", "createdate", "hs_object_id"]),
 )
-def test_pages_put_together_are_the_whole_in_order(twin, http, limit, down, name) -> None:
+def test_pages_together_are_the_whole_in_order(twin, http, limit, down, name) -> None:
     direction = "DESCENDING" if down else "ASCENDING"
     sorts = [{"propertyName": name, "direction": direction}]
     pages, after = [], "0"
@@ -228,7 +228,8 @@ def test_the_query_looks_at_the_usual_properties(http) -> None:
     assert search(http, query="machinery")["total"] == 0
 
 
-def test_without_filters_all_live_records_come_oldest_first(twin, http) -> None:
+def test_without_filters_all_come_oldest_first(twin, http) -> None:
+    """Without filters all live records are found, oldest first."""
     found = search(http)
     assert ids(found) == [row["id"] for row in twin.objects("companies")]
 
@@ -260,7 +261,7 @@ def test_searches_that_are_refused(http, body) -> None:
     assert answer.json()["category"] == "VALIDATION_ERROR"
 
 
-def test_more_than_ten_thousand_results_cannot_be_paged() -> None:
+def test_a_search_pages_10000_results_at_most() -> None:
     with start(seed=1, records=10_050) as big:
         headers = {"Authorization": f"Bearer {big.token}"}
         with httpx.Client(base_url=big.url, verify=False, headers=headers) as client:
@@ -271,7 +272,7 @@ def test_more_than_ten_thousand_results_cannot_be_paged() -> None:
             assert beyond.status_code == 400
 
 
-def test_the_index_lags_when_it_is_told_to() -> None:
+def test_the_index_lags_on_request() -> None:
     with start(seed=1) as late:
         late.clock.set(datetime(2026, 5, 1, 9, tzinfo=UTC))
         headers = {"Authorization": f"Bearer {late.token}"}
@@ -293,7 +294,8 @@ def test_the_index_lags_when_it_is_told_to() -> None:
             assert names() == ["New", "Fresh"]
 
 
-def test_a_lagging_index_shows_the_old_values_whole() -> None:
+def test_a_lagging_index_shows_old_values() -> None:
+    """A lagging index shows the old state of a whole record, never a mixture."""
     with start(seed=1) as late:
         key = late.create("companies", name="Old", city="Linz")
         late.settings.search_lag_ms = 60_000

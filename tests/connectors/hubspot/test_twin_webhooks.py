@@ -72,14 +72,15 @@ def twin() -> Iterator[Twin]:
         yield running
 
 
-def test_nothing_is_sent_until_somebody_subscribes(twin, receiver) -> None:
+def test_without_a_subscription_nothing_is_sent(twin, receiver) -> None:
     twin.create("companies", name="A")
     assert twin.webhooks.flush()
     assert not twin.webhooks.deliveries
     assert receiver.calls == []
 
 
-def test_a_rename_is_told_with_a_signature_that_holds(twin, receiver) -> None:
+def test_a_rename_is_delivered_and_signed(twin, receiver) -> None:
+    """A rename is delivered with a valid signature."""
     twin.subscribe(receiver.url, "company.propertyChange:name")
     key = twin.create("companies", name="A")
     twin.edit("companies", key, name="Böhm", city="Graz")
@@ -149,7 +150,7 @@ def test_all_kinds_of_events(twin, receiver) -> None:
     assert change["objectTypeId"] == "0-123"
 
 
-def test_one_call_is_one_delivery_of_at_most_a_hundred_events(twin, receiver) -> None:
+def test_a_delivery_has_100_events_at_most(twin, receiver) -> None:
     twin.subscribe(receiver.url, "company.creation", "company.propertyChange:name")
     rows = [{"properties": {"name": f"C{n}"}} for n in range(80)]
     answer = httpx.post(
@@ -164,7 +165,8 @@ def test_one_call_is_one_delivery_of_at_most_a_hundred_events(twin, receiver) ->
     assert len({event["eventId"] for event in receiver.events}) == 160
 
 
-def test_a_refused_delivery_is_repeated_with_its_number(twin, receiver) -> None:
+def test_a_refused_delivery_is_retried(twin, receiver) -> None:
+    """A refused delivery is repeated with the number of the attempt."""
     receiver.statuses[:] = [500, 503]
     twin.subscribe(receiver.url, "company.creation")
     twin.create("companies", name="A")
@@ -174,14 +176,14 @@ def test_a_refused_delivery_is_repeated_with_its_number(twin, receiver) -> None:
     assert [d.status for d in twin.webhooks.deliveries] == [500, 503, 200]
 
 
-def test_an_unreachable_target_is_given_up_after_some_attempts(twin, receiver) -> None:
+def test_an_unreachable_target_is_given_up(twin, receiver) -> None:
     twin.subscribe("http://127.0.0.1:9/", "company.creation")
     twin.create("companies", name="A")
     assert twin.webhooks.flush()
     assert [d.status for d in twin.webhooks.deliveries] == [None, None, None]
 
 
-def test_the_app_is_configured_by_the_official_client(twin, receiver) -> None:
+def test_the_official_client_configures_the_app(twin, receiver) -> None:
     api = HubSpot(api_key=twin.developer_key, host=twin.url).webhooks
     settings = models.SettingsChangeRequest(
         target_url=receiver.url, throttling=models.ThrottlingSettings(max_concurrent_requests=5)

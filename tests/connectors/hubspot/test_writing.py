@@ -61,9 +61,10 @@ def nothing_found(api: respx.MockRouter, stream: str = "companies") -> respx.Rou
 # -- creates
 
 
-def test_creates_go_out_in_one_batch_and_are_matched_by_trace_id(
+def test_creates_are_one_batch_with_trace_ids(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    """Creates are sent in one batch, and results are matched by trace id."""
     route = api.post(f"{OBJECTS}/companies/batch/create").mock(side_effect=echo("11", "12"))
     outcomes = hubspot.write(
         "companies",
@@ -79,7 +80,7 @@ def test_creates_go_out_in_one_batch_and_are_matched_by_trace_id(
     assert first["objectWriteTraceId"] != second["objectWriteTraceId"]
 
 
-def test_more_than_a_hundred_go_out_in_two_batches(
+def test_more_than_a_hundred_are_two_batches(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     sizes = []
@@ -114,9 +115,7 @@ def test_one_bad_row_does_not_sink_the_others(
     assert "hush" not in str(bad.error)
 
 
-def test_a_batch_that_is_refused_as_a_whole_is_taken_apart(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_a_refused_batch_is_split(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
     api.post(f"{OBJECTS}/companies/batch/create").mock(
         return_value=Response(400, json={"category": "VALIDATION_ERROR"})
     )
@@ -134,9 +133,10 @@ def test_a_batch_that_is_refused_as_a_whole_is_taken_apart(
     assert set(sent(single.calls[0])) == {"properties", "associations"}
 
 
-def test_a_conflict_with_our_own_earlier_create_is_a_success(
+def test_our_own_earlier_create_is_a_success(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    """A 409 that names our own earlier create is a success."""
     conflict = {"category": "CONFLICT", "message": "Company already exists. Existing ID: 77"}
     api.post(f"{OBJECTS}/companies/batch/create").mock(return_value=Response(409, json=conflict))
     api.post(f"{OBJECTS}/companies").mock(return_value=Response(409, json=conflict))
@@ -148,9 +148,10 @@ def test_a_conflict_with_our_own_earlier_create_is_a_success(
     assert sent(read.calls[0])["idProperty"] == "tulay_id"
 
 
-def test_a_conflict_with_a_strangers_email_address_is_a_refusal(
+def test_another_contacts_email_is_refused(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    """A 409 that names a contact that is not ours is a refusal."""
     conflict = {"category": "CONFLICT", "message": "Contact already exists. Existing ID: 77"}
     api.post(f"{OBJECTS}/contacts/batch/create").mock(return_value=Response(409, json=conflict))
     api.post(f"{OBJECTS}/contacts").mock(return_value=Response(409, json=conflict))
@@ -160,7 +161,7 @@ def test_a_conflict_with_a_strangers_email_address_is_a_refusal(
     assert "77" in str(outcome.error)
 
 
-def test_a_row_that_the_answer_does_not_mention_is_unknown(
+def test_a_row_the_answer_omits_is_in_doubt(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     good = thing("11") | {"objectWriteTraceId": "row-0"}
@@ -172,9 +173,10 @@ def test_a_row_that_the_answer_does_not_mention_is_unknown(
     assert type(lost.error) is UnavailableError
 
 
-def test_results_without_trace_id_are_matched_by_the_hub_id(
+def test_results_may_be_matched_by_the_hub_id(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    """Results without a trace id are matched by the hub id."""
     rows = [thing("12", tulay_id="h-2"), thing("11", tulay_id="h-1")]
     api.post(f"{OBJECTS}/companies/batch/create").mock(
         return_value=Response(201, json=results(*rows))
@@ -184,7 +186,7 @@ def test_results_without_trace_id_are_matched_by_the_hub_id(
 
 
 @pytest.mark.parametrize("failure", [httpx.ReadTimeout("slow"), Response(502)])
-def test_a_create_with_unknown_outcome_is_not_repeated(
+def test_a_create_in_doubt_is_not_repeated(
     hubspot: HubSpotConnector, api: respx.MockRouter, failure: Any
 ) -> None:
     route = api.post(f"{OBJECTS}/companies/batch/create").mock(side_effect=[failure])
@@ -193,9 +195,10 @@ def test_a_create_with_unknown_outcome_is_not_repeated(
     assert route.call_count == 1
 
 
-def test_a_failure_after_a_first_success_is_told_per_write(
+def test_a_late_failure_is_reported_per_write(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    """A failure after a first success is reported for each write."""
     api.post(f"{OBJECTS}/companies/batch/create").mock(side_effect=echo("11"))
     api.post(f"{OBJECTS}/companies/batch/update").mock(return_value=Response(401, json={}))
     done, failed = hubspot.write(
@@ -206,9 +209,7 @@ def test_a_failure_after_a_first_success_is_told_per_write(
     assert isinstance(failed.error, CredentialsError)
 
 
-def test_rows_that_were_not_tried_any_more_have_not_happened(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_rows_not_tried_have_not_happened(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
     api.post(f"{OBJECTS}/companies/batch/create").mock(return_value=Response(400, json={}))
     single = api.post(f"{OBJECTS}/companies").mock(
         side_effect=[Response(201, json=thing("11")), httpx.ReadTimeout("slow")]
@@ -220,9 +221,8 @@ def test_rows_that_were_not_tried_any_more_have_not_happened(
     assert [type(one.error) for one in outcomes[2:]] == [RateLimitedError] * 2
 
 
-def test_associations_are_made_with_the_record_the_first_one_primary(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_the_first_association_is_primary(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
+    """Associations are created with the record; the first one is primary."""
     route = api.post(f"{OBJECTS}/contacts/batch/create").mock(side_effect=echo("11"))
     hubspot.write("contacts", [Create("h-1", {"associations": {"companies": ["5", None, "6"]}})])
     first, second = sent(route.calls[0])["inputs"][0]["associations"]
@@ -234,9 +234,10 @@ def test_associations_are_made_with_the_record_the_first_one_primary(
     assert second["types"][0]["associationTypeId"] == 279
 
 
-def test_an_association_that_does_not_exist_is_refused_before_the_call(
+def test_an_unknown_association_costs_no_call(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    """An association that does not exist is refused before the call."""
     route = api.post(f"{OBJECTS}/products/batch/create").mock(side_effect=echo("11"))
     nothing_found(api, "products")
     bad, good = hubspot.write(
@@ -247,9 +248,7 @@ def test_an_association_that_does_not_exist_is_refused_before_the_call(
     assert len(sent(route.calls[0])["inputs"]) == 1
 
 
-def test_lines_are_created_with_their_deal(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_a_deal_is_created_with_its_lines(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
     api.post(f"{OBJECTS}/deals/batch/create").mock(side_effect=echo("11"))
     route = api.post(f"{OBJECTS}/line_items/batch/create").mock(side_effect=echo("70", "71"))
     lines = [{"properties": {"hs_sku": "A", "quantity": "2"}}, {"properties": {"hs_sku": "B"}}]
@@ -265,7 +264,7 @@ def test_lines_are_created_with_their_deal(
     ]
 
 
-def test_a_deal_whose_lines_were_refused_is_not_a_success(
+def test_a_deal_with_refused_lines_is_no_success(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     api.post(f"{OBJECTS}/deals/batch/create").mock(side_effect=echo("11", "12"))
@@ -298,9 +297,7 @@ def test_updates_go_out_in_one_batch(hubspot: HubSpotConnector, api: respx.MockR
     assert sent(route.calls[0])["inputs"][0]["properties"] == {"name": "A", "phone": ""}
 
 
-def test_the_same_record_twice_goes_out_in_two_batches(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_one_record_twice_is_two_batches(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
     route = api.post(f"{OBJECTS}/companies/batch/update").mock(side_effect=echo("1", status=200))
     writes = [Update("1", {"properties": {"name": name}}, if_version=None) for name in "AB"]
     assert [one.key for one in hubspot.write("companies", writes)] == ["1", "1"]
@@ -308,9 +305,10 @@ def test_the_same_record_twice_goes_out_in_two_batches(
     assert names == ["A", "B"]
 
 
-def test_an_update_of_a_merged_record_answers_the_survivors_key(
+def test_an_update_of_the_merged_names_a_survivor(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
+    """An update of a merged record returns the survivor's key."""
     api.post(f"{OBJECTS}/companies/batch/update").mock(side_effect=echo("9", status=200))
     (outcome,) = hubspot.write("companies", [Update("1", {"properties": {"name": "A"}}, None)])
     assert outcome.key == "9"
@@ -339,15 +337,16 @@ def test_a_stale_record_is_not_overwritten(
 @pytest.mark.parametrize(
     ("stream", "error"), [("companies", RecordStaleError), ("products", RecordMissingError)]
 )
-def test_an_expected_record_that_is_not_there_is_read_again_or_gone(
+def test_a_missing_expected_record_is_read_again(
     hubspot: HubSpotConnector, api: respx.MockRouter, stream: str, error: type[Exception]
 ) -> None:
+    """An expected record that was not returned is read again, or is gone."""
     nothing_found(api, stream)
     (outcome,) = hubspot.write(stream, [Update("1", {"properties": {"name": "A"}}, if_version="x")])
     assert isinstance(outcome.error, error)
 
 
-def test_an_update_of_a_deleted_record_says_so(
+def test_an_update_of_a_deleted_record_is_gone(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     api.post(f"{OBJECTS}/companies/batch/update").mock(return_value=Response(404, json={}))
@@ -385,9 +384,8 @@ def present(*keys: str) -> dict[str, Any]:
     return results({"from": {"id": "1"}, "to": [{"toObjectId": key} for key in keys]})
 
 
-def test_the_one_company_of_an_order_replaces_the_one_before(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_an_order_has_one_company(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
+    """A new company of an order replaces the one before."""
     api.get(f"{LINKS}/orders/companies/labels").mock(return_value=Response(200, json=results()))
     api.post(f"{LINKS}/orders/companies/batch/create").mock(
         return_value=Response(201, json=results())
@@ -414,7 +412,7 @@ PLAIN = {"category": "HUBSPOT_DEFINED", "label": None}
         (Response(404), 509),
     ],
 )
-def test_a_doubtful_association_type_is_asked_for_once(
+def test_an_association_type_is_looked_up_once(
     hubspot: HubSpotConnector, api: respx.MockRouter, answer: Response, kind: int
 ) -> None:
     asked = api.get(f"{LINKS}/orders/companies/labels").mock(return_value=answer)
@@ -444,7 +442,7 @@ def test_an_empty_list_removes_all_associations(
     assert sent(archive.calls[0])["inputs"] == [{"from": {"id": "1"}, "to": [{"id": "4"}]}]
 
 
-def test_a_refused_association_fails_its_own_record_only(
+def test_a_refused_association_fails_one_record(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     def answer(request: httpx.Request) -> Response:
@@ -465,7 +463,7 @@ def test_a_refused_association_fails_its_own_record_only(
     assert good.key == "2"
 
 
-def test_lines_of_a_deal_are_added_changed_and_removed(
+def test_lines_of_a_deal_change_come_and_go(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     added = api.post(f"{OBJECTS}/line_items/batch/create").mock(side_effect=echo("90"))
@@ -495,9 +493,8 @@ def test_deletes_are_archived_in_one_batch(
     assert sent(route.calls[0])["inputs"] == [{"id": "1"}, {"id": "2"}]
 
 
-def test_a_stale_record_is_not_deleted_and_a_missing_one_is_done(
-    hubspot: HubSpotConnector, api: respx.MockRouter
-) -> None:
+def test_a_stale_record_is_not_deleted(hubspot: HubSpotConnector, api: respx.MockRouter) -> None:
+    """A stale record is not deleted; one that is missing counts as done."""
     api.post(f"{OBJECTS}/products/batch/read").mock(
         return_value=Response(200, json=results(thing("1", "2026-09-02T00:00:00Z")))
     )
@@ -510,7 +507,7 @@ def test_a_stale_record_is_not_deleted_and_a_missing_one_is_done(
     assert not route.called
 
 
-def test_a_refused_batch_of_deletes_is_taken_apart(
+def test_a_refused_batch_of_deletes_is_split(
     hubspot: HubSpotConnector, api: respx.MockRouter
 ) -> None:
     api.post(f"{OBJECTS}/companies/batch/archive").mock(return_value=Response(400, json={}))

@@ -62,7 +62,7 @@ def test_static_credentials_go_into_their_header() -> None:
 
 
 @respx.mock
-def test_a_token_is_used_until_shortly_before_it_expires(clock: Clock) -> None:
+def test_a_token_is_used_until_just_before_expiry(clock: Clock) -> None:
     tokens = respx.post(TOKENS).mock(side_effect=[answer("one"), answer("two")])
     route = respx.get(API).mock(return_value=Response(200))
     auth = oauth(clock, MemoryTokens())
@@ -81,7 +81,7 @@ def test_a_token_is_used_until_shortly_before_it_expires(clock: Clock) -> None:
 
 
 @respx.mock
-def test_a_rotated_refresh_token_is_stored_and_used_next(clock: Clock) -> None:
+def test_a_rotated_refresh_token_is_stored(clock: Clock) -> None:
     tokens = respx.post(TOKENS).mock(side_effect=[answer("one", "second"), answer("two", "third")])
     respx.get(API).mock(return_value=Response(200))
     store = MemoryTokens()
@@ -96,7 +96,8 @@ def test_a_rotated_refresh_token_is_stored_and_used_next(clock: Clock) -> None:
 
 
 @respx.mock
-def test_a_token_that_another_process_renewed_is_used(clock: Clock) -> None:
+def test_a_token_renewed_elsewhere_is_used(clock: Clock) -> None:
+    """A token that another process has renewed is used."""
     tokens = respx.post(TOKENS).mock(return_value=answer("mine"))
     route = respx.get(API).mock(return_value=Response(200))
     store = MemoryTokens(Token("theirs", NOON + timedelta(minutes=20), "other"))
@@ -107,7 +108,8 @@ def test_a_token_that_another_process_renewed_is_used(clock: Clock) -> None:
 
 
 @respx.mock
-def test_a_new_refresh_token_in_the_settings_replaces_a_revoked_stored_one(clock: Clock) -> None:
+def test_a_new_token_replaces_a_revoked_one(clock: Clock) -> None:
+    """A new refresh token in the settings replaces a revoked one that is stored."""
     tokens = respx.post(TOKENS).mock(side_effect=[Response(400), answer("one")])
     respx.get(API).mock(return_value=Response(200))
     store = MemoryTokens(Token("old", NOON - timedelta(days=1), "revoked"))
@@ -127,7 +129,7 @@ def test_many_threads_renew_a_token_once(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("key", ["pat\nna1", "pät"])
-def test_a_key_that_no_header_can_carry_is_refused(key: str) -> None:
+def test_a_key_unfit_for_a_header_is_refused(key: str) -> None:
     with pytest.raises(CredentialsError) as raised:
         BearerAuth(key)
     assert key not in str(raised.value)
@@ -167,7 +169,7 @@ def test_a_refused_grant_says_what_to_do(
 
 
 @respx.mock
-def test_a_401_renews_the_token_only_when_asked_to(clock: Clock) -> None:
+def test_a_401_renews_the_token_only_on_request(clock: Clock) -> None:
     tokens = respx.post(TOKENS).mock(side_effect=[answer("one"), answer("one"), answer("two")])
     respx.get(API).mock(side_effect=[Response(401), Response(401), Response(200)])
     with httpx.Client() as client:
@@ -178,7 +180,7 @@ def test_a_401_renews_the_token_only_when_asked_to(clock: Clock) -> None:
 
 
 @respx.mock
-def test_a_short_lived_token_is_renewed_once_per_expiry(clock: Clock) -> None:
+def test_a_token_is_renewed_once_per_expiry(clock: Clock) -> None:
     short = {"access_token": "one", "expires_in": 4}
     tokens = respx.post(TOKENS).mock(return_value=Response(200, json=short))
     respx.get(API).mock(return_value=Response(200))
@@ -213,7 +215,8 @@ def test_a_token_of_other_settings_is_not_used(clock: Clock) -> None:
 
 
 @respx.mock
-def test_an_answer_lost_after_the_rotation_ends_in_a_clear_refusal(clock: Clock) -> None:
+def test_a_rotation_in_doubt_is_refused_clearly(clock: Clock) -> None:
+    """An answer lost after the rotation ends in a clear refusal."""
     tokens = respx.post(TOKENS).mock(
         side_effect=[httpx.ReadError("reset"), Response(400, json={"error": "invalid_grant"})]
     )
@@ -227,7 +230,8 @@ def test_an_answer_lost_after_the_rotation_ends_in_a_clear_refusal(clock: Clock)
 
 
 @respx.mock
-def test_an_answer_lost_before_the_rotation_is_made_up_for(clock: Clock) -> None:
+def test_a_renewal_lost_early_is_repeated(clock: Clock) -> None:
+    """An answer lost before the rotation is requested again."""
     respx.post(TOKENS).mock(side_effect=[httpx.ReadError("reset"), answer("one"), Response(400)])
     respx.get(API).mock(return_value=Response(200))
     with httpx.Client(auth=oauth(clock, MemoryTokens())) as client:
@@ -252,7 +256,8 @@ class Forgetful(MemoryTokens):
 
 
 @respx.mock
-def test_a_token_that_could_not_be_stored_is_used_and_stored_later(clock: Clock) -> None:
+def test_an_unstored_token_is_used_meanwhile(clock: Clock) -> None:
+    """A token that could not be stored is used, and stored later."""
     tokens = respx.post(TOKENS).mock(side_effect=[answer("one", "second"), answer("two", "third")])
     respx.get(API).mock(return_value=Response(200))
     store = Forgetful()
@@ -288,7 +293,7 @@ class Busy(MemoryTokens):
 
 
 @respx.mock
-def test_what_the_other_process_renews_is_waited_for(clock: Clock) -> None:
+def test_a_renewal_elsewhere_is_waited_for(clock: Clock) -> None:
     tokens = respx.post(TOKENS).mock(return_value=answer("mine"))
     route = respx.get(API).mock(return_value=Response(200))
     with httpx.Client(auth=oauth(clock, Busy(3, Token("theirs", NOON + timedelta(hours=1))))) as c:
@@ -298,7 +303,7 @@ def test_what_the_other_process_renews_is_waited_for(clock: Clock) -> None:
 
 
 @respx.mock
-def test_when_the_other_process_died_the_turn_comes_to_us(clock: Clock) -> None:
+def test_the_lease_of_the_dead_is_taken_over(clock: Clock) -> None:
     respx.post(TOKENS).mock(side_effect=[Response(503), answer("mine")])
     respx.get(API).mock(return_value=Response(200))
     store = Busy(5)
@@ -309,7 +314,7 @@ def test_when_the_other_process_died_the_turn_comes_to_us(clock: Clock) -> None:
     assert store.given_back == 2
 
 
-def test_who_waits_for_ever_is_told(clock: Clock) -> None:
+def test_an_endless_wait_is_an_error(clock: Clock) -> None:
     with (
         httpx.Client(auth=oauth(clock, Busy(10_000))) as client,
         pytest.raises(UnavailableError, match="another process"),
@@ -319,7 +324,7 @@ def test_who_waits_for_ever_is_told(clock: Clock) -> None:
 
 @respx.mock
 @pytest.mark.parametrize("token", ["hush\r\nX-Evil: 1", "", 17, None, ["hush"]])
-def test_what_is_no_token_goes_into_no_header(clock: Clock, token: object) -> None:
+def test_only_a_token_goes_into_a_header(clock: Clock, token: object) -> None:
     respx.post(TOKENS).mock(return_value=Response(200, json={"access_token": token}))
     with (
         httpx.Client(auth=oauth(clock, MemoryTokens())) as client,
@@ -336,7 +341,7 @@ def test_secrets_go_to_no_unencrypted_address(clock: Clock, url: str) -> None:
 
 
 @respx.mock
-def test_a_redirected_token_endpoint_is_not_followed(clock: Clock) -> None:
+def test_a_token_endpoint_is_never_redirected(clock: Clock) -> None:
     away = Response(307, headers={"Location": "https://evil.example/token"})
     respx.post(TOKENS).mock(return_value=away)
     evil = respx.route(host="evil.example").mock(return_value=answer("one"))

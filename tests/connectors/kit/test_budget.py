@@ -26,7 +26,7 @@ class Time:
     per_seconds=st.floats(0.5, 20),
     idle=st.lists(st.floats(0, 30), min_size=1, max_size=60),
 )
-def test_no_window_ever_holds_more_calls_than_allowed(
+def test_no_window_holds_more_calls_than_allowed(
     requests: int, per_seconds: float, idle: list[float]
 ) -> None:
     time = Time()
@@ -51,7 +51,7 @@ def test_calls_within_the_limit_do_not_wait() -> None:
     assert time.now == pytest.approx(10)
 
 
-def test_a_lane_has_a_window_of_its_own() -> None:
+def test_a_lane_has_its_own_window() -> None:
     time = Time()
     budget = Budget(1, 10, lanes={"search": (2, 1.0)}, clock=time, sleep=time.sleep)
     budget.take()
@@ -62,7 +62,7 @@ def test_a_lane_has_a_window_of_its_own() -> None:
     assert time.now == pytest.approx(1)
 
 
-def test_an_unknown_lane_shares_the_default_window() -> None:
+def test_an_unknown_lane_shares_the_default() -> None:
     time = Time()
     budget = Budget(1, 10, clock=time, sleep=time.sleep)
     budget.take("backfill")
@@ -70,7 +70,8 @@ def test_an_unknown_lane_shares_the_default_window() -> None:
     assert time.now == pytest.approx(10)
 
 
-def test_a_pause_stops_every_lane_and_is_not_shortened() -> None:
+def test_a_pause_stops_every_lane() -> None:
+    """A pause stops every lane and is never shortened."""
     time = Time()
     budget = Budget(lanes={"search": (5, 1.0)}, clock=time, sleep=time.sleep)
     budget.pause(7)
@@ -79,7 +80,8 @@ def test_a_pause_stops_every_lane_and_is_not_shortened() -> None:
     assert time.now == pytest.approx(7)
 
 
-def test_a_wait_beyond_its_patience_is_an_error_that_says_how_long() -> None:
+def test_too_long_a_wait_says_how_long() -> None:
+    """A wait that exceeds the caller's patience is an error that says how long."""
     time = Time()
     budget = Budget(clock=time, sleep=time.sleep, patience=60)
     budget.pause(3600)
@@ -90,7 +92,7 @@ def test_a_wait_beyond_its_patience_is_an_error_that_says_how_long() -> None:
     assert time.now == 0
 
 
-def test_what_others_used_up_is_learnt_from_the_headers() -> None:
+def test_usage_by_others_is_read_from_headers() -> None:
     time = Time()
     budget = Budget(100, 10, clock=time, sleep=time.sleep)
     budget.read_limits_with(lambda headers: Allowance(remaining=int(headers["left"])))
@@ -102,7 +104,7 @@ def test_what_others_used_up_is_learnt_from_the_headers() -> None:
     assert time.now == pytest.approx(10)
 
 
-def test_a_higher_limit_is_learnt_from_the_headers() -> None:
+def test_a_higher_limit_is_read_from_headers() -> None:
     time = Time()
     budget = Budget(1, 10, clock=time, sleep=time.sleep)
     budget.read_limits_with(lambda headers: Allowance(requests=int(headers["max"])))
@@ -135,7 +137,8 @@ def test_bulk_work_leaves_a_share_of_the_window() -> None:
     assert time.now == pytest.approx(10)
 
 
-def test_a_limit_that_a_person_chose_is_lowered_by_the_system_but_not_raised() -> None:
+def test_a_configured_limit_is_never_raised() -> None:
+    """A configured limit is lowered by the system, but never raised."""
     time = Time()
     budget = Budget(2, 10, clock=time, sleep=time.sleep, fixed=True)
     budget.learn(Allowance(requests=190, per_seconds=10, remaining=190))

@@ -28,7 +28,7 @@ def test_a_vice_is_one_word_with_a_line_about_it() -> None:
         ("lag:1", {"lag": 1.0}),
     ],
 )
-def test_what_may_be_written(text: str, chances: dict[str, float]) -> None:
+def test_valid_faults_are_accepted(text: str, chances: dict[str, float]) -> None:
     assert parse(text) == chances
 
 
@@ -54,7 +54,7 @@ def test_all_can_be_thinned_out_and_turned_up() -> None:
         ("lag:0.5", "lag is on or off and has no chance; write lag, or lag:0"),
     ],
 )
-def test_what_may_not_be_written(text: str, message: str) -> None:
+def test_invalid_faults_are_refused(text: str, message: str) -> None:
     with pytest.raises(FaultError) as caught:
         parse(text)
     assert message in str(caught.value)
@@ -66,7 +66,9 @@ def test_chances_may_be_given_as_they_are() -> None:
         chosen({"los": 0.3})
 
 
-def test_dice_repeat_by_seed_and_one_vice_does_not_disturb_another() -> None:
+def test_chances_repeat_by_seed() -> None:
+    """Chances repeat by seed, and one fault does not change those of another."""
+
     def story(seed: int, **chances: float) -> list[bool]:
         dice = FaultDice(chances, seed)
         return [(dice.strikes("down"), dice.strikes("lost"))[1] for _ in range(200)]

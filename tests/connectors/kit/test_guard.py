@@ -67,7 +67,7 @@ def test_it_ends_with_its_parent(parent: subprocess.Popen[str], number: signal.S
     until_gone(program)
 
 
-def test_what_does_not_end_politely_is_killed() -> None:
+def test_a_process_that_ignores_sigterm_is_killed() -> None:
     stubborn = [sys.executable, "-c", f"{STUBBORN};{FOREVER}"]
     process = guarded(stubborn, grace=0.1, stdout=subprocess.PIPE)
     assert process.stdout is not None

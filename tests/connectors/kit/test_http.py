@@ -50,7 +50,7 @@ def http(time: Time) -> Http:
 
 
 @respx.mock
-def test_a_repeatable_call_is_tried_again_until_it_succeeds(http: Http) -> None:
+def test_a_repeatable_call_is_retried(http: Http) -> None:
     route = respx.get(f"{HOST}/things").mock(
         side_effect=[Response(503), httpx.ReadTimeout("slow"), Response(200, json={"a": 1})]
     )
@@ -60,7 +60,7 @@ def test_a_repeatable_call_is_tried_again_until_it_succeeds(http: Http) -> None:
 
 @respx.mock
 @pytest.mark.parametrize("failure", [Response(502), httpx.ReadTimeout("slow")])
-def test_a_call_that_is_not_repeatable_is_made_once(
+def test_an_unrepeatable_call_is_made_once(
     http: Http, failure: Response | httpx.ReadTimeout
 ) -> None:
     route = respx.post(f"{HOST}/things").mock(side_effect=[failure])
@@ -70,7 +70,8 @@ def test_a_call_that_is_not_repeatable_is_made_once(
 
 
 @respx.mock
-def test_a_rate_limited_call_has_not_happened_and_is_made_again(http: Http, time: Time) -> None:
+def test_a_rate_limited_call_is_repeated(http: Http, time: Time) -> None:
+    """A rate limited call has not happened, and is made again."""
     respx.post(f"{HOST}/things").mock(
         side_effect=[Response(429, headers={"Retry-After": "7"}), Response(201, json={})]
     )
@@ -109,7 +110,7 @@ def test_a_system_that_stays_down_is_given_up(http: Http) -> None:
         (422, RecordRejectedError),
     ],
 )
-def test_a_status_becomes_the_error_that_says_what_to_do(
+def test_a_status_becomes_an_error_by_recovery(
     http: Http, status: int, error: type[Exception]
 ) -> None:
     respx.patch(f"{HOST}/things/5").mock(return_value=Response(status, text="Ann's data"))
@@ -120,7 +121,7 @@ def test_a_status_becomes_the_error_that_says_what_to_do(
 
 
 @respx.mock
-def test_a_missing_address_without_a_record_breaks_the_contract(http: Http) -> None:
+def test_a_404_without_a_key_breaks_the_contract(http: Http) -> None:
     respx.get(f"{HOST}/nowhere").mock(return_value=Response(404))
     with pytest.raises(ContractError):
         http.request("GET", "/nowhere", repeatable=True)
@@ -133,7 +134,7 @@ def test_an_accepted_status_is_returned(http: Http) -> None:
 
 
 @respx.mock
-def test_a_connector_overrides_single_lines_of_the_table(time: Time) -> None:
+def test_a_connector_overrides_single_statuses(time: Time) -> None:
     http = Http(
         HOST,
         auth=None,
@@ -146,7 +147,8 @@ def test_a_connector_overrides_single_lines_of_the_table(time: Time) -> None:
 
 
 @respx.mock
-def test_a_redirect_to_another_host_is_refused_and_gets_no_credentials(http: Http) -> None:
+def test_a_redirect_elsewhere_gets_no_credentials(http: Http) -> None:
+    """A redirect to another host is refused and gets no credentials."""
     respx.get(f"{HOST}/things").mock(
         return_value=Response(302, headers={"Location": "https://evil.example/things"})
     )
@@ -191,14 +193,14 @@ def test_the_servers_clock_is_noted(http: Http) -> None:
 
 
 @respx.mock
-def test_an_answer_that_is_not_json_breaks_the_contract(http: Http) -> None:
+def test_an_answer_must_be_json(http: Http) -> None:
     respx.get(f"{HOST}/things").mock(return_value=Response(200, text="<html>"))
     with pytest.raises(ContractError, match="/things"):
         read_json(http.request("GET", "/things?name=Ann", repeatable=True))
 
 
 @respx.mock
-def test_an_answer_that_was_cut_off_is_asked_for_again(http: Http) -> None:
+def test_a_truncated_answer_is_requested_again(http: Http) -> None:
     respx.get(f"{HOST}/things").mock(
         side_effect=[Response(200, text='{"a": '), Response(200, text='{"a": 1}')]
     )
@@ -207,7 +209,7 @@ def test_an_answer_that_was_cut_off_is_asked_for_again(http: Http) -> None:
 
 @respx.mock
 @pytest.mark.parametrize("text", ['{"a": ', "<html>"])
-def test_a_write_with_a_garbled_answer_has_an_unknown_outcome(http: Http, text: str) -> None:
+def test_a_garbled_answer_leaves_a_write_in_doubt(http: Http, text: str) -> None:
     route = respx.post(f"{HOST}/things").mock(return_value=Response(201, text=text))
     with pytest.raises(UnavailableError):
         http.json("POST", "/things", json={}, repeatable=False)
@@ -215,7 +217,7 @@ def test_a_write_with_a_garbled_answer_has_an_unknown_outcome(http: Http, text: 
 
 
 @respx.mock
-def test_a_web_page_instead_of_json_breaks_the_contract(http: Http) -> None:
+def test_a_web_page_instead_of_json_is_refused(http: Http) -> None:
     respx.get(f"{HOST}/things").mock(return_value=Response(200, text="<html>"))
     with pytest.raises(ContractError):
         http.json("GET", "/things", repeatable=True)
@@ -229,6 +231,6 @@ def test_retry_after_is_read_leniently(header: str, seconds: float | None) -> No
     assert (wait.total_seconds() if wait is not None else None) == seconds
 
 
-def test_retry_after_may_be_a_date_that_has_passed() -> None:
+def test_retry_after_may_be_a_past_date() -> None:
     response = Response(429, headers={"Retry-After": "Thu, 01 Oct 2020 10:00:00 GMT"})
     assert retry_after(response) == timedelta(0)

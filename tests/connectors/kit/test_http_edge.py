@@ -196,7 +196,8 @@ def test_a_bomb_does_not_go_off(raw: Raw, encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "zstd", "compress"])
-def test_layers_and_encodings_nobody_asked_for_are_refused(raw: Raw, encoding: str) -> None:
+def test_unrequested_encodings_are_refused(raw: Raw, encoding: str) -> None:
+    """Nested encodings, and those that were not requested, are refused."""
     twice = gzip.compress(gzip.compress(b" " * (1 << 20)))
     raw.answers = [reply(twice, f"Content-Encoding: {encoding}")]
     with pytest.raises(ContractError, match="encoding"):
@@ -234,13 +235,13 @@ BROKEN: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_an_answer_that_breaks_off_is_asked_for_again(raw: Raw, what: str) -> None:
+def test_an_answer_that_breaks_off_is_repeated(raw: Raw, what: str) -> None:
     raw.answers = [BROKEN[what], reply(b'{"results": []}')]
     assert get(raw) == {"results": []}
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_of_a_write_it_means_that_the_outcome_is_unknown(raw: Raw, what: str) -> None:
+def test_a_write_that_breaks_off_is_in_doubt(raw: Raw, what: str) -> None:
     raw.answers = [BROKEN[what]]
     client = http(raw)
     with pytest.raises(UnavailableError) as raised:
@@ -262,7 +263,8 @@ def test_a_web_page_is_no_data(raw: Raw) -> None:
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "410 Gone", "400 Bad", "422 No", "412 Old"])
-def test_a_proxy_does_not_say_what_becomes_of_records(raw: Raw, status: str) -> None:
+def test_a_proxy_does_not_decide_about_records(raw: Raw, status: str) -> None:
+    """A status of a proxy does not decide about records."""
     raw.answers = [reply(PAGE, "Content-Type: text/html; charset=utf-8", status=status)]
     client = http(raw)
     with pytest.raises(ContractError, match="web page"):
@@ -291,9 +293,7 @@ def other() -> Iterator[Raw]:
 
 @pytest.mark.parametrize("status", ["301 M", "302 F", "303 S", "307 T", "308 P"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_another_host_gets_neither_call_nor_credentials(
-    raw: Raw, other: Raw, status: str, method: str
-) -> None:
+def test_another_host_gets_no_call(raw: Raw, other: Raw, status: str, method: str) -> None:
     raw.answers = [reply(b"", f"Location: {other.url}/things", status=status)]
     client = http(raw, auth=BearerAuth("canary-token"))
     with pytest.raises(ContractError, match="redirected"):
@@ -315,7 +315,7 @@ def test_a_write_is_never_repeated_by_a_redirect(raw: Raw, status: str) -> None:
 @pytest.mark.parametrize(
     "place", ["//evil.example/x", "https://127.0.0.1/x", "http://[", "http://user@evil.example/"]
 )
-def test_tricky_places_are_not_followed(raw: Raw, place: str) -> None:
+def test_tricky_redirects_are_not_followed(raw: Raw, place: str) -> None:
     raw.answers = [reply(b"", f"Location: {place}", status="302 F")]
     with pytest.raises(ContractError, match="redirected"):
         get(raw)
@@ -357,7 +357,7 @@ def self_signed(tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(self_signed: ssl.SSLContext) -> None:
+def test_an_untrusted_certificate_is_refused(self_signed: ssl.SSLContext) -> None:
     server = Raw([reply(b"{}")], tls=self_signed)
     client = Http(
         f"https://127.0.0.1:{server.port}",
@@ -444,9 +444,10 @@ SPOKEN: dict[str, Answer] = BROKEN | {
 
 
 @pytest.mark.parametrize("what", SPOKEN)
-def test_errors_and_logs_name_no_payload_and_no_secret(
+def test_errors_and_logs_contain_no_secrets(
     raw: Raw, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Errors and logs contain no payload and no secret."""
     caplog.set_level(logging.DEBUG)
     logging.getLogger("httpcore").setLevel(logging.WARNING)  # as the service does
     raw.answers = [SPOKEN[what]]
@@ -476,7 +477,7 @@ def test_a_refused_record_is_named_by_key_only(raw: Raw) -> None:
     client.close()
 
 
-def test_an_address_with_a_password_is_not_repeated() -> None:
+def test_a_password_in_an_address_is_not_shown() -> None:
     address = "http://user:" + CANARIES[0] + "@["
     with pytest.raises(CredentialsError) as raised:
         Http(address, auth=None, budget=Budget())

@@ -23,7 +23,8 @@ def test_an_ignored_offset_is_noticed() -> None:
         list(by_offset(lambda offset: [1, 2], 2))
 
 
-def test_a_cursor_that_comes_twice_is_noticed_before_its_page_is_used() -> None:
+def test_a_repeated_cursor_is_noticed() -> None:
+    """A cursor that comes twice is noticed before its page is used."""
     steps: Iterator[tuple[str, str | None]] = iter([("p1", "a"), ("p2", "b"), ("p3", "a")])
     pages = by_cursor(lambda cursor: next(steps))
     assert [next(pages)[0], next(pages)[0]] == ["p1", "p2"]
@@ -31,7 +32,7 @@ def test_a_cursor_that_comes_twice_is_noticed_before_its_page_is_used() -> None:
         next(pages)
 
 
-def test_a_read_goes_on_from_a_cursor() -> None:
+def test_a_read_continues_from_a_cursor() -> None:
     pages = {"a": ("two", "b"), "b": ("three", None)}
     read = by_cursor(lambda cursor: pages[cursor or ""], "a")
     assert list(read) == [("two", "b"), ("three", None)]

@@ -51,7 +51,7 @@ def _forget_packages() -> Iterator[None]:
             del sys.modules[name]
 
 
-def test_ours_are_found_by_their_manifest() -> None:
+def test_our_connectors_are_found_by_manifest() -> None:
     assert manifests()["memory"].connector == "connectors.memory.connector:MemoryConnector"
     assert catalogue().problems == ()
 
@@ -62,7 +62,7 @@ def test_a_connector_is_opened_with_defaults() -> None:
     assert connector.system.name == "registry"
 
 
-def test_a_plain_folder_is_opened_without_being_installed(tmp_path: Path) -> None:
+def test_a_plain_folder_needs_no_installation(tmp_path: Path) -> None:
     new("shelf", tmp_path)
     settings = {"base_url": "http://127.0.0.1:9", "token": "x"}
     connector = open_connector("shelf", settings, Budget(), folders=[tmp_path])
@@ -76,7 +76,7 @@ def test_the_folder_itself_may_be_named(tmp_path: Path) -> None:
     assert "shelf" in manifests([str(tmp_path / "shelf")])
 
 
-def test_an_installed_package_is_found_by_its_entry_point(
+def test_a_package_is_found_by_its_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new("shelf", tmp_path)
@@ -94,7 +94,7 @@ def test_an_installed_package_is_found_by_its_entry_point(
     open_connector("shelf", settings, Budget()).close()
 
 
-def test_a_broken_folder_is_named_and_stops_nobody(tmp_path: Path) -> None:
+def test_a_broken_folder_stops_no_other(tmp_path: Path) -> None:
     new("shelf", tmp_path)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "manifest.yaml").write_text("system: [")
@@ -133,7 +133,7 @@ def test_code_that_does_not_load_is_named(file: str, text: str, told: str, tmp_p
     assert told in str(caught.value)
 
 
-def test_a_plain_folder_must_have_its_packages_name(tmp_path: Path) -> None:
+def test_a_plain_folder_is_named_as_its_package(tmp_path: Path) -> None:
     new("shelf", tmp_path)
     (tmp_path / "shelf").rename(tmp_path / "wrongname")
     with pytest.raises(RegistryError, match=r"wrongname\.connector"):
@@ -142,7 +142,7 @@ def test_a_plain_folder_must_have_its_packages_name(tmp_path: Path) -> None:
         )
 
 
-def test_a_folder_does_not_take_the_place_of_another_package(tmp_path: Path) -> None:
+def test_a_folder_replaces_no_other_package(tmp_path: Path) -> None:
     (tmp_path / "yaml").mkdir()
     with pytest.raises(RegistryError, match="rename the folder"):
         adopt(tmp_path / "yaml")

@@ -50,7 +50,7 @@ def test_new_folder_is_clean_for_ruff(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_new_folder_says_what_it_wrote(tmp_path: Path) -> None:
+def test_a_new_folder_lists_its_files(tmp_path: Path) -> None:
     written = new("shelf", tmp_path)
     assert sorted(written) == sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert all(path.is_relative_to(tmp_path / "shelf") for path in written)
@@ -78,7 +78,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Shelf", "my-shelf", "1x", "class", "json", "hub", "", "../x"])
-def test_names_that_cannot_be_packages_are_refused(name: str, tmp_path: Path) -> None:
+def test_impossible_package_names_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ScaffoldError):
         new(name, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -137,14 +137,14 @@ def test_a_broken_promise_is_noticed(
         getattr(Subject(), f"test_{test}")(connector.of(system, page=2, overlap=0))
 
 
-def test_an_exception_of_a_whole_batch_is_not_hidden() -> None:
+def test_an_exception_of_a_batch_is_not_hidden() -> None:
     from connectors.kit.errors import RecordMissingError
 
     with pytest.raises(RecordMissingError):
         Subject().test_one_bad_row_does_not_sink_the_others(Sinking.of(MemorySystem("crm")))
 
 
-def test_what_a_manifest_does_not_claim_is_skipped() -> None:
+def test_claims_a_manifest_lacks_are_skipped() -> None:
     system = MemorySystem("crm")
     facts = system.shape("companies").facts.model_copy(update={"lock": "none"})
     system.declare("companies", facts=facts)
@@ -152,12 +152,13 @@ def test_what_a_manifest_does_not_claim_is_skipped() -> None:
         Subject().test_stale_update_is_refused(Careless.of(system))
 
 
-def test_a_missing_answer_of_the_author_says_what_to_define() -> None:
+def test_a_missing_definition_is_named() -> None:
+    """A definition that the author left out is named."""
     with pytest.raises(pytest.fail.Exception, match="define `sample"):
         ConnectorContract().sample(0)
 
 
-def test_the_worked_example_of_the_readme_keeps_the_contract(
+def test_the_readme_example_keeps_the_contract(
     tmp_path: Path, suite_of: Callable[[Path], RunResult]
 ) -> None:
     blocks = re.findall(r"^```\w+\n# (pocket/\S+)\n(.*?)^```", README, re.S | re.M)

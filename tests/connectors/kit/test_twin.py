@@ -68,7 +68,8 @@ def client(server: tuple[Counter, httpx.Client], counter: Counter) -> httpx.Clie
     return server[1]
 
 
-def test_a_throttled_call_is_not_executed_and_says_how_long_to_wait(counter, client) -> None:
+def test_a_throttled_call_is_not_executed(counter, client) -> None:
+    """A throttled call is not executed, and says how long to wait."""
     counter.faults.add("throttled", "POST *", times=1, retry_after=7)
     refused = client.post("/count")
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "7")
@@ -112,12 +113,13 @@ def test_a_time_out_comes_after_the_commit(counter, client) -> None:
     assert client.get("/count").json() == {"count": 1}
 
 
-def test_a_silent_call_ends_by_itself_when_the_caller_is_patient(counter, client) -> None:
+def test_a_silent_call_ends_after_a_while(counter, client) -> None:
+    """A silent call ends without an answer even if the caller is patient."""
     counter.faults.add("timeout", times=1, seconds=0.05)
     assert client.post("/count").status_code == 504
 
 
-def test_a_reset_breaks_off_in_the_middle_of_the_body(counter, client) -> None:
+def test_a_reset_comes_in_the_middle_of_the_body(counter, client) -> None:
     counter.faults.add("reset", times=1)
     with pytest.raises(httpx.RemoteProtocolError):
         client.post("/count")
@@ -133,14 +135,15 @@ def test_truncated_json_is_complete_http(counter, client) -> None:
     assert counter.count == 1
 
 
-def test_slowness_comes_together_with_another_vice(counter, client) -> None:
+def test_slowness_combines_with_another_fault(counter, client) -> None:
     counter.faults.add("slow", seconds=0.01)
     counter.faults.add("down")
     assert client.get("/count").status_code == 503
     assert counter.log.entries()[-1].faults == ("slow", "down")
 
 
-def test_vices_queue_up_in_order_and_only_where_they_belong(counter, client) -> None:
+def test_faults_queue_in_order_per_route(counter, client) -> None:
+    """Faults queue up in order, and only on their own routes."""
     counter.faults.add("down", "POST /count", times=1)
     counter.faults.add("throttled", "POST /count", times=2)
     assert client.get("/count").status_code == 200
@@ -159,7 +162,7 @@ def test_the_dice_are_seeded() -> None:
     assert 5 < sum(rolls(1)) < 35
 
 
-def test_the_log_knows_routes_and_statuses_and_nothing_else(counter, client) -> None:
+def test_the_log_has_only_routes_and_statuses(counter, client) -> None:
     client.post("/count?secret=1", headers={"authorization": "Bearer s3cret"}, content=b"payload")
     client.get("/count")
     assert [(e.method, e.path, e.status) for e in counter.log.entries()] == [
@@ -171,7 +174,7 @@ def test_the_log_knows_routes_and_statuses_and_nothing_else(counter, client) -> 
     assert "payload" not in repr(counter.log.entries())
 
 
-def test_the_log_forgets_the_oldest_but_counts_all() -> None:
+def test_the_log_drops_the_oldest_but_counts_all() -> None:
     log = RequestLog(keep=2)
     for path in ("/a", "/b", "/c"):
         log.add(Entry("GET", path, 200))
@@ -179,7 +182,7 @@ def test_the_log_forgets_the_oldest_but_counts_all() -> None:
     assert log.count == 3
 
 
-def test_the_clock_stands_still_moves_and_runs_again() -> None:
+def test_the_clock_stops_moves_and_runs_again() -> None:
     clock = Clock()
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     clock.set(noon)

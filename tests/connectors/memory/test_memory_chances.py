@@ -44,7 +44,7 @@ def read(connector: MemoryConnector, since: str | None = None) -> tuple[list[str
 
 
 @pytest.mark.parametrize("fault", ["throttled", "quota", "abrupt"])
-def test_a_limit_means_that_nothing_happened(
+def test_a_limited_call_has_not_happened(
     crm: MemorySystem, connector: MemoryConnector, fault: str
 ) -> None:
     crm.inject_faults(f"{fault}:1")
@@ -66,7 +66,7 @@ def test_an_answer_is_lost_after_the_commit(
         connector.fetch("companies", ["1"])
 
 
-def test_down_is_before_the_commit_and_html_is_either(
+def test_down_is_before_the_commit_html_is_either(
     crm: MemorySystem, connector: MemoryConnector
 ) -> None:
     crm.inject_faults("down:1")
@@ -101,7 +101,7 @@ def test_all_processes_draw_from_one_row(tmp_path: Path) -> None:
     assert 15 < sum(once) < 45
 
 
-def test_a_script_is_followed_once_by_all_processes(tmp_path: Path) -> None:
+def test_processes_share_one_script_of_faults(tmp_path: Path) -> None:
     one = MemorySystem("far", path=tmp_path / "far")
     other = MemorySystem("far", path=tmp_path / "far")
     one.inject_faults(script=("read",))
@@ -235,7 +235,7 @@ def told(crm: MemorySystem, connector: MemoryConnector) -> list[tuple[str, str, 
     return found
 
 
-def test_every_change_is_told_once(crm: MemorySystem, connector: MemoryConnector) -> None:
+def test_every_change_is_notified_once(crm: MemorySystem, connector: MemoryConnector) -> None:
     crm.create("companies", name="before anybody asked")
     crm.subscribe()
     keys = [crm.create("companies", name=str(n)) for n in range(4)]

@@ -67,9 +67,8 @@ def test_one_lost_row_was_written_all_the_same(
     assert len(crm.records("companies")) == 4
 
 
-def test_a_rate_limit_says_how_long_and_nothing_happened(
-    crm: MemorySystem, connector: MemoryConnector
-) -> None:
+def test_a_rate_limit_says_how_long(crm: MemorySystem, connector: MemoryConnector) -> None:
+    """A rate limit says how long to wait, and the call has not happened."""
     crm.inject_faults(script=("rate", "rate"), retry_after=7)
     with pytest.raises(RateLimitedError) as caught:
         connector.write("companies", creates(1))
@@ -118,9 +117,7 @@ def test_chances_come_from_the_seed() -> None:
     assert {"written", "unknown"} <= set(story(1))
 
 
-def test_hooks_see_the_moments_before_and_after_a_write(
-    crm: MemorySystem, connector: MemoryConnector
-) -> None:
+def test_hooks_run_before_and_after_a_write(crm: MemorySystem, connector: MemoryConnector) -> None:
     counts: list[int] = []
     crm.hooks.before_write.append(lambda stream: counts.append(len(crm.records(stream))))
     crm.hooks.after_write.append(lambda stream: counts.append(len(crm.records(stream))))
@@ -128,9 +125,7 @@ def test_hooks_see_the_moments_before_and_after_a_write(
     assert counts == [0, 3]
 
 
-def test_an_interruption_after_the_commit_loses_nothing(
-    crm: MemorySystem, connector: MemoryConnector
-) -> None:
+def test_an_interrupted_commit_loses_nothing(crm: MemorySystem, connector: MemoryConnector) -> None:
     def killed(stream: str) -> None:
         raise KeyboardInterrupt
 
@@ -140,7 +135,8 @@ def test_an_interruption_after_the_commit_loses_nothing(
     assert len(crm.records("companies")) == 2
 
 
-def test_another_process_shares_the_file_and_its_kill_loses_nothing(tmp_path: Path) -> None:
+def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
+    """Another process shares the file, and killing it loses nothing."""
     path = str(tmp_path / "far.db")
     here = MemorySystem("far", path=path)
     here.declare("companies", ways={"name": "upper"})

@@ -60,9 +60,10 @@ def test_many_changes_at_one_moment_are_all_read(
     assert keys(list(connector.pages("companies", cursor))) == made
 
 
-def test_a_reader_that_takes_one_page_at_a_time_gets_through_equal_moments(
+def test_equal_times_do_not_trap_a_reader(
     crm: MemorySystem, connector: MemoryConnector, clock: Clock
 ) -> None:
+    """A reader that takes one page at a time gets past many changes of one moment."""
     cursor = end(connector)
     made = {crm.create("companies", name=str(n)) for n in range(7)}
     clock.move(60)
@@ -75,7 +76,7 @@ def test_a_reader_that_takes_one_page_at_a_time_gets_through_equal_moments(
     assert seen == made
 
 
-def test_what_did_not_change_is_not_read_again(
+def test_unchanged_records_are_not_read_again(
     crm: MemorySystem, connector: MemoryConnector, clock: Clock
 ) -> None:
     made = [crm.create("companies", name=str(n)) for n in range(5)]
@@ -85,7 +86,7 @@ def test_what_did_not_change_is_not_read_again(
     assert keys(list(connector.pages("companies", cursor))) == [made[3]]
 
 
-def test_the_overlap_brings_what_surfaced_late(
+def test_the_overlap_brings_late_changes(
     crm: MemorySystem, connector: MemoryConnector, clock: Clock
 ) -> None:
     clock.move(60)
@@ -96,7 +97,7 @@ def test_the_overlap_brings_what_surfaced_late(
     assert keys(list(connector.pages("companies", cursor))) == [late]
 
 
-def test_a_lagging_index_shows_changes_later_and_skips_none(
+def test_a_lagging_index_skips_no_change(
     crm: MemorySystem, connector: MemoryConnector, clock: Clock
 ) -> None:
     crm.inject_faults(lag=3)
@@ -110,7 +111,7 @@ def test_a_lagging_index_shows_changes_later_and_skips_none(
     assert keys(list(connector.pages("companies", pages[-1].cursor))) == [new]
 
 
-def test_find_lags_only_when_told_to(
+def test_find_lags_only_on_request(
     crm: MemorySystem, connector: MemoryConnector, clock: Clock
 ) -> None:
     crm.create("companies", name="new", external_id="o1")
@@ -135,7 +136,7 @@ def test_tombstones_and_merges_come_with_pages(
     assert keys(pages) == [c]
 
 
-def test_a_merge_counts_as_a_change_of_the_survivor(
+def test_a_merge_is_a_change_of_the_survivor(
     crm: MemorySystem, connector: MemoryConnector, clock: Clock
 ) -> None:
     a, b = (crm.create("companies", name=n) for n in "ab")
@@ -145,7 +146,7 @@ def test_a_merge_counts_as_a_change_of_the_survivor(
     assert keys(list(connector.pages("companies", cursor))) == [b]
 
 
-def test_a_change_at_the_very_moment_of_a_cursor_is_not_skipped(
+def test_a_change_at_the_cursors_moment_is_read(
     crm: MemorySystem, connector: MemoryConnector, clock: Clock
 ) -> None:
     made = [crm.create("companies", name=str(n)) for n in range(7)]
@@ -158,9 +159,10 @@ def test_a_change_at_the_very_moment_of_a_cursor_is_not_skipped(
     assert made[0] in keys(list(connector.pages("companies", first.cursor)))
 
 
-def test_streams_without_tombstones_only_show_deletions_in_a_sweep(
+def test_without_tombstones_sweeps_find_deletions(
     crm: MemorySystem, connector: MemoryConnector
 ) -> None:
+    """Streams without tombstones show deletions in a sweep only."""
     facts = crm.shape("companies").facts.model_copy(update={"deletions": "sweep"})
     crm.declare("companies", facts=facts)
     a, b = (crm.create("companies", name=n) for n in "ab")
@@ -171,7 +173,7 @@ def test_streams_without_tombstones_only_show_deletions_in_a_sweep(
     assert [key for part in connector.keys("companies") for key in part] == [b]
 
 
-def test_streams_without_increments_always_read_everything(
+def test_without_increments_everything_is_read(
     crm: MemorySystem, connector: MemoryConnector, clock: Clock
 ) -> None:
     facts = crm.shape("companies").facts.model_copy(update={"read": "full"})
@@ -201,7 +203,7 @@ def test_a_read_ends_though_people_never_stop(
     assert len(increment) < 10
 
 
-def test_expired_and_foreign_cursors_are_told(
+def test_expired_and_foreign_cursors_are_errors(
     crm: MemorySystem, connector: MemoryConnector
 ) -> None:
     cursor = end(connector)

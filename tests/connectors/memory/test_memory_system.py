@@ -46,7 +46,7 @@ def refusal(connector: MemoryConnector, stream: str, write: Write) -> RecordErro
     return error
 
 
-def test_a_system_rewrites_what_it_is_given(crm: MemorySystem, connector: MemoryConnector) -> None:
+def test_a_system_may_rewrite_values(crm: MemorySystem, connector: MemoryConnector) -> None:
     ways = {"name": "upper", "code": "truncate:4", "lines.price": "round:2", "total": "round:1"}
     crm.declare("orders", ways=ways)
     payload = {"name": "Acme", "code": "ABCDEF", "lines": [{"price": "1.005"}], "total": 2.25}
@@ -79,9 +79,7 @@ def test_lists_may_be_replaced_instead(crm: MemorySystem) -> None:
     assert crm.get("orders", key)["lines"] == [{"sku": "B"}]
 
 
-def test_unique_values_are_refused_with_their_field(
-    crm: MemorySystem, connector: MemoryConnector
-) -> None:
+def test_a_duplicate_value_names_its_field(crm: MemorySystem, connector: MemoryConnector) -> None:
     crm.declare("contacts", unique=("email", "person.tax_id"))
     crm.create("contacts", email="ann@acme.example", person={"tax_id": "1"})
     same_mail = refusal(connector, "contacts", Create("a", {"email": "ann@acme.example"}))
@@ -94,9 +92,7 @@ def test_unique_values_are_refused_with_their_field(
     assert len(crm.records("contacts")) == 1
 
 
-def test_a_unique_value_is_free_again_after_a_delete(
-    crm: MemorySystem, connector: MemoryConnector
-) -> None:
+def test_a_delete_frees_its_unique_value(crm: MemorySystem, connector: MemoryConnector) -> None:
     crm.declare("contacts", unique=("email",))
     crm.delete("contacts", crm.create("contacts", email="a@x.example", external_id="o1"))
     wrote(connector, "contacts", Create("o1", {"email": "a@x.example"}))
@@ -138,7 +134,7 @@ def test_states_move_by_declared_actions_only(
     assert crm.writes[-1] == Written("orders", key, "act:process")
 
 
-def test_stale_writes_are_refused_where_the_stream_locks(
+def test_a_locking_stream_refuses_stale_writes(
     crm: MemorySystem, connector: MemoryConnector
 ) -> None:
     key = crm.create("orders", number="1")
@@ -156,7 +152,7 @@ def test_stale_writes_are_refused_where_the_stream_locks(
     wrote(connector, "orders", Update(key, {"number": "3"}, version))
 
 
-def test_writes_to_what_is_gone_are_refused(crm: MemorySystem, connector: MemoryConnector) -> None:
+def test_writes_to_a_gone_record_are_refused(crm: MemorySystem, connector: MemoryConnector) -> None:
     gone, loser, winner = (crm.create("companies", name=n) for n in "abc")
     crm.delete("companies", gone)
     crm.merge("companies", loser, into=winner)
@@ -166,7 +162,7 @@ def test_writes_to_what_is_gone_are_refused(crm: MemorySystem, connector: Memory
         assert error.key == key
 
 
-def test_what_a_stream_does_not_claim_is_refused() -> None:
+def test_operations_not_claimed_are_refused() -> None:
     facts = {"log": StreamFacts(title="lines", create=True)}
     system = MemorySystem("erp", streams=facts)
     connector = MemoryConnector.of(system)
@@ -198,7 +194,7 @@ def test_a_survivor_that_was_deleted_is_gone(crm: MemorySystem, connector: Memor
     assert (list(page.merges), list(page.gone), list(page.records)) == ([Merge(a, b)], [b], [])
 
 
-def test_people_leave_no_trace_in_the_log_of_the_hub(
+def test_edits_by_users_are_not_in_the_hubs_log(
     crm: MemorySystem, connector: MemoryConnector
 ) -> None:
     a, b = (crm.create("companies", name=n) for n in "ab")
@@ -252,7 +248,7 @@ def test_settings_may_add_streams() -> None:
     assert connector.fetch("leads", [key]).records[0].external_id == "o1"
 
 
-def test_settings_name_one_system_for_many_connectors() -> None:
+def test_connectors_share_the_system_they_name() -> None:
     crm = MemorySystem.fresh("shared by name")
     first, second = (MemoryConnector({"system": "shared by name"}) for _ in range(2))
     key = wrote(first, "companies", Create("o1", {"name": "Acme"}))
@@ -295,7 +291,8 @@ def test_the_code_in_the_readme_runs() -> None:
         exec(compile(block, str(README), "exec"), {})
 
 
-def test_a_system_that_refuses_nothing_can_tell_what_it_lost() -> None:
+def test_lost_updates_are_reported_without_locks() -> None:
+    """A system without locks can report which updates were lost."""
     facts = StreamFacts(title="companies", create=True, update=True, lock="told")
     system = MemorySystem("crm", streams={"companies": facts})
     connector = MemoryConnector.of(system)

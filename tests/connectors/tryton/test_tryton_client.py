@@ -90,9 +90,8 @@ def test_it_logs_in_once_and_keeps_the_session(client: TrytonClient, server: Ser
     assert request.headers["authorization"] == "Session dHVsYXk6MTp0b2tlbi0x"
 
 
-def test_a_call_has_exactly_three_keys_and_the_context_last(
-    client: TrytonClient, server: Server
-) -> None:
+def test_a_call_has_three_keys_and_a_context(client: TrytonClient, server: Server) -> None:
+    """A call has exactly three keys, and the context comes last."""
     server.answers["model.party.party.search"] = []
     client.search("party.party", [["name", "=", "ACME"]])
     body, request = server.last()
@@ -102,9 +101,7 @@ def test_a_call_has_exactly_three_keys_and_the_context_last(
     assert request.url.path == "/erp/rpc/"
 
 
-def test_the_older_server_is_spoken_to_at_its_own_address(
-    client: TrytonClient, server: Server
-) -> None:
+def test_an_older_server_has_its_own_address(client: TrytonClient, server: Server) -> None:
     server.answers["common.server.version"] = in_turn(httpx.Response(401), "7.0.59")
     server.answers["common.db.login"] = [1, "token-1"]
     server.answers["model.party.party.search"] = []
@@ -113,9 +110,8 @@ def test_the_older_server_is_spoken_to_at_its_own_address(
     assert server.last()[1].url.path == "/erp/"
 
 
-def test_an_ended_session_is_opened_again_and_the_call_repeated(
-    client: TrytonClient, server: Server
-) -> None:
+def test_an_expired_session_is_reopened(client: TrytonClient, server: Server) -> None:
+    """An expired session is opened again and the call repeated."""
     client.context()
     server.answers["model.party.party.create"] = in_turn(httpx.Response(401), [7])
     server.answers["common.db.login"] = [1, "token-2", None]
@@ -124,7 +120,8 @@ def test_an_ended_session_is_opened_again_and_the_call_repeated(
     assert server.methods().count("model.party.party.create") == 2
 
 
-def test_a_session_that_ends_at_once_needs_a_person(client: TrytonClient, server: Server) -> None:
+def test_a_session_that_ends_at_once_is_reported(client: TrytonClient, server: Server) -> None:
+    """A session that ends at once needs a person."""
     server.answers["model.party.party.search"] = httpx.Response(401)
     with pytest.raises(CredentialsError):
         client.search("party.party", [])
@@ -139,9 +136,7 @@ def test_a_wrong_password_is_tried_once(client: TrytonClient, server: Server) ->
     assert "secret" not in str(caught.value)
 
 
-def test_too_many_logins_wait_for_the_server_to_forget(
-    client: TrytonClient, server: Server
-) -> None:
+def test_too_many_logins_wait(client: TrytonClient, server: Server) -> None:
     server.answers["common.db.login"] = httpx.Response(429)
     with pytest.raises(RateLimitedError) as caught:
         client.context()
@@ -155,9 +150,8 @@ def test_an_unknown_database_needs_a_person(client: TrytonClient, server: Server
         client.context()
 
 
-def test_a_login_that_wants_more_than_a_password_needs_a_person(
-    client: TrytonClient, server: Server
-) -> None:
+def test_a_second_login_factor_needs_a_person(client: TrytonClient, server: Server) -> None:
+    """A login that requires more than a password needs a person."""
     server.answers["common.db.login"] = error("LoginException", ["sms", "Code", "char"])
     with pytest.raises(CredentialsError, match="more than a password"):
         client.context()
@@ -209,7 +203,7 @@ def test_a_write_without_answer_is_not_repeated(client: TrytonClient, server: Se
     assert server.methods().count("model.party.party.create") == 1
 
 
-def test_reading_without_the_right_to_needs_a_person(client: TrytonClient, server: Server) -> None:
+def test_a_missing_read_right_needs_a_person(client: TrytonClient, server: Server) -> None:
     server.answers["model.sale.sale.search"] = error("UserError", ["You are not allowed.", ""])
     with pytest.raises(CredentialsError, match=r"may not read sale\.sale"):
         client.search("sale.sale", [])
@@ -225,7 +219,7 @@ def test_a_warning_is_answered_with_yes(client: TrytonClient, server: Server) ->
     assert skipped["params"][:2] == ["abc.invoice_taxes", False]
 
 
-def test_a_warning_refuses_when_a_person_must_decide(server: Server) -> None:
+def test_a_warning_for_a_person_is_a_refusal(server: Server) -> None:
     client = connect(skip_warnings=False)
     server.answers["model.account.invoice.post"] = error("UserWarning", ["a", "No taxes.", ""])
     with pytest.raises(RecordRejectedError, match=r"No taxes\."):
@@ -247,7 +241,7 @@ def test_a_company_can_be_chosen_by_name(server: Server) -> None:
     client.close()
 
 
-def test_a_company_that_the_user_does_not_see_needs_a_person(server: Server) -> None:
+def test_an_invisible_company_needs_a_person(server: Server) -> None:
     client = connect(company="9")
     server.answers["model.company.company.search"] = []
     with pytest.raises(CredentialsError, match="setting `company`"):

@@ -22,9 +22,7 @@ def of_sale(records: dict[str, Record], sale: str) -> list[Record]:
     ]
 
 
-def test_an_order_becomes_goods_an_invoice_and_money(
-    users: Any, office: Office, mark: Mark
-) -> None:
+def test_an_order_is_shipped_invoiced_and_paid(users: Any, office: Office, mark: Mark) -> None:
     party = users.party("Buyer")
     sale = users.sale(party.key, ("WID-1", "2", "30"), ("GAD-1", "4", "12.5"), once="o2c")
     assert sale.payload["state"] == "draft"
@@ -122,7 +120,7 @@ def test_the_partys_own_terms_win(users: Any, client: TrytonClient, office: Offi
     assert [row["payment_term."]["name"] for row in rows] == ["Net 10 days", "30 days"]
 
 
-def test_the_price_of_the_list_is_taken_when_none_is_given(users: Any) -> None:
+def test_without_a_price_the_list_price_applies(users: Any) -> None:
     party = users.party("Lister")
     items = [{"product": {"code": "WID-1"}, "quantity": "3", "description": "As talked about"}]
     sale = users.create("sale.sale", {"party": {"id": party.key}, "lines": items})

@@ -29,7 +29,7 @@ class QuietClient:
         return []
 
 
-def test_the_next_read_starts_before_this_one_by_the_overlap() -> None:
+def test_reads_overlap() -> None:
     client = QuietClient()
     reader = Reader(client, overlap=timedelta(minutes=2))  # type: ignore[arg-type]
     stream = STREAMS["product.product"]

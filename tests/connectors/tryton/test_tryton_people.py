@@ -26,7 +26,7 @@ def phones(record: Record) -> dict[str, str]:
     return {phone["type"]: phone["value"] for phone in record.payload["phones"]}
 
 
-def test_a_contact_comes_with_the_phones_of_the_same_name(users: Any, office: Office) -> None:
+def test_a_contact_has_the_phones_of_its_name(users: Any, office: Office) -> None:
     party = users.party()
     contact = users.create(CONTACT, ann(party.key))
     other = users.create(CONTACT, ann(party.key, value="bob@acme.example", name="Bob"))
@@ -37,7 +37,8 @@ def test_a_contact_comes_with_the_phones_of_the_same_name(users: Any, office: Of
     assert len(users.read(CONTACT, other.key).payload["phones"]) == 1
 
 
-def test_phones_are_created_changed_and_removed_with_their_contact(users: Any) -> None:
+def test_phones_follow_their_contact(users: Any) -> None:
+    """Phones are created, changed and removed with their contact."""
     party = users.party()
     contact = users.create(CONTACT, ann(party.key, phones=[PHONE, MOBILE]), "ann-1")
     assert phones(contact) == {"phone": "+49 30 1234567", "mobile": "+49 1512 3456789"}
@@ -61,7 +62,7 @@ def test_a_renamed_contact_keeps_its_phones(users: Any, office: Office) -> None:
     assert phones(users.read(CONTACT, contact.key)) == phones(contact)
 
 
-def test_two_people_of_one_name_have_phones_of_their_own(users: Any) -> None:
+def test_namesakes_have_separate_phones(users: Any) -> None:
     party = users.party()
     one = users.create(CONTACT, ann(party.key, phones=[PHONE]))
     two = users.create(CONTACT, ann(party.key, value="ann.lee@acme.example", phones=[MOBILE]))
@@ -69,7 +70,7 @@ def test_two_people_of_one_name_have_phones_of_their_own(users: Any) -> None:
     assert phones(two) == {"mobile": MOBILE["value"]}
 
 
-def test_a_contact_entered_by_hand_gets_phones_too(users: Any, office: Office) -> None:
+def test_a_contact_typed_by_a_user_gets_phones(users: Any, office: Office) -> None:
     party = users.party()
     values = {"type": "email", "value": "ann@acme.example", "name": "Ann", "party": int(party.key)}
     first = users.read(CONTACT, office.create(CONTACT, values))
@@ -92,7 +93,7 @@ def test_a_changed_phone_is_a_changed_contact(
 
 
 @pytest.mark.parametrize("odd", ["ask Ann", "+49 30 1", "n/a", "12345"])
-def test_a_phone_that_tryton_would_refuse_is_left_out(users: Any, odd: str) -> None:
+def test_a_phone_tryton_refuses_is_left_out(users: Any, odd: str) -> None:
     none = {"type": "phone", "value": odd}
     party = users.party(contact_mechanisms=[none, MOBILE])
     (mobile,) = party.payload["contact_mechanisms"]
@@ -108,7 +109,8 @@ def test_a_phone_that_tryton_would_refuse_is_left_out(users: Any, odd: str) -> N
     assert [each["type"] for each in changed.payload["contact_mechanisms"]] == ["email"]
 
 
-def test_a_national_number_is_read_in_the_party_s_country(users: Any) -> None:
+def test_a_national_number_follows_the_country(users: Any) -> None:
+    """A national number is read by the rules of the party's country."""
     national = {"type": "phone", "value": "030 1234567 ext. 5"}
     party = users.party(contact_mechanisms=[national])
     (phone,) = party.payload["contact_mechanisms"]
@@ -158,7 +160,7 @@ def test_a_region_is_found_by_name_or_code(users: Any, region: str) -> None:
     assert changed["subdivision"]["code"] == "DE-BY"
 
 
-def test_a_region_goes_by_the_country_it_comes_with(users: Any) -> None:
+def test_a_region_is_read_within_its_country(users: Any) -> None:
     address = {"city": "Los Angeles", "country": {"code": "US"}, "subdivision": {"name": "CA"}}
     party = users.party(addresses=[address])
     (first,) = party.payload["addresses"]

@@ -61,7 +61,7 @@ def test_missing_rights_are_named(
     limited.close()
 
 
-def test_the_manifest_names_the_streams_and_what_they_can() -> None:
+def test_the_manifest_matches_the_streams() -> None:
     facts = read_manifest(Path(str(module.__file__)).with_name("manifest.yaml"))
     assert set(facts.streams) == set(STREAMS)
     for name, stream in STREAMS.items():
@@ -96,7 +96,7 @@ def test_live_fields_have_types_and_options(connector: TrytonConnector) -> None:
     assert connector.describe("account.invoice").fields["due_date"].type == "date"
 
 
-def test_a_party_is_read_with_all_that_belongs_to_it(users: Any) -> None:
+def test_a_party_is_read_with_all_its_parts(users: Any) -> None:
     record = users.create(
         "party.party",
         {
@@ -152,7 +152,7 @@ def test_products_are_flattened(users: Any) -> None:
     assert widget["active"] is True
 
 
-def test_a_full_read_goes_on_where_it_was_broken_off(tryton: Sandbox, users: Any) -> None:
+def test_an_aborted_full_read_resumes(tryton: Sandbox, users: Any) -> None:
     for number in range(5):
         users.party(f"Party {number}")
     small = TrytonConnector({**tryton.settings(), "page_size": 2}, Budget(1000, 1.0))
@@ -170,15 +170,13 @@ def _keys(records: Any) -> list[str]:
     return [record.key for record in records]
 
 
-def test_what_did_not_change_is_not_read_again(mark: Mark, users: Any) -> None:
+def test_unchanged_records_are_not_read_again(mark: Mark, users: Any) -> None:
     users.party("Quiet")
     changed = mark("party.party")
     assert changed() == {}
 
 
-def test_an_address_edited_on_its_own_form_is_noticed(
-    mark: Mark, users: Any, office: Office
-) -> None:
+def test_an_edit_of_an_address_alone_is_noticed(mark: Mark, users: Any, office: Office) -> None:
     party = users.party("Mover")
     other = users.party("Stayer")
     changed = mark("party.party")
@@ -194,7 +192,7 @@ def test_an_address_edited_on_its_own_form_is_noticed(
     ("model", "name"),
     [("party.contact_mechanism", "contact_mechanisms"), ("party.address", "addresses")],
 )
-def test_a_part_that_is_archived_or_added_is_noticed(
+def test_archived_and_added_parts_are_noticed(
     mark: Mark, users: Any, office: Office, model: str, name: str
 ) -> None:
     shrinking, growing = users.party("Shrinking"), users.party("Growing")
@@ -207,7 +205,7 @@ def test_a_part_that_is_archived_or_added_is_noticed(
     assert len(found[growing.key].payload[name]) == 2
 
 
-def test_a_price_changed_on_the_template_is_noticed(
+def test_a_price_change_on_a_template_is_noticed(
     mark: Mark, users: Any, client: TrytonClient, office: Office
 ) -> None:
     (row,) = client.search_read("product.product", [["code", "=", "GAD-2"]], ["template"])
@@ -276,7 +274,7 @@ def test_a_merged_party_leads_to_the_survivor(
     assert double.key not in users.all("party.party")
 
 
-def test_a_foreign_cursor_starts_anew(connector: TrytonConnector) -> None:
+def test_a_foreign_cursor_starts_again(connector: TrytonConnector) -> None:
     for cursor in ("gibberish", "{}", "[]", '{"from": "yesterday"}'):
         with pytest.raises(CursorExpiredError):
             next(connector.pages("party.party", cursor))
@@ -297,7 +295,7 @@ def test_an_unknown_stream_is_refused(connector: TrytonConnector) -> None:
         ("party.identifier", "identifiers"),
     ],
 )
-def test_a_part_that_is_deleted_on_its_own_is_noticed(
+def test_the_deletion_of_a_part_is_noticed(
     users: Any, office: Office, mark: Mark, model: str, field: str
 ) -> None:
     party = users.party(identifiers=[{"type": None, "code": "4711"}])
@@ -309,9 +307,7 @@ def test_a_part_that_is_deleted_on_its_own_is_noticed(
     assert since()[party.key].payload[field] == []
 
 
-def test_a_line_that_is_deleted_on_its_own_is_noticed(
-    users: Any, office: Office, mark: Mark
-) -> None:
+def test_the_deletion_of_a_line_is_noticed(users: Any, office: Office, mark: Mark) -> None:
     sale = users.sale(users.party().key, ("WID-1", "2", "30"), ("GAD-1", "1", "12"))
     since = mark("sale.sale")
     office.delete("sale.line", sale.payload["lines"][0]["id"])
@@ -319,9 +315,7 @@ def test_a_line_that_is_deleted_on_its_own_is_noticed(
     assert line["product"]["code"] == "GAD-1"
 
 
-def test_a_phone_that_is_deleted_on_its_own_is_noticed(
-    users: Any, office: Office, mark: Mark
-) -> None:
+def test_the_deletion_of_a_phone_is_noticed(users: Any, office: Office, mark: Mark) -> None:
     phone = {"type": "phone", "value": "+49 30 1234567"}
     values = {"value": "ann@acme.example", "name": "Ann", "party": {"id": users.party().key}}
     contact = users.create("party.contact_mechanism", {**values, "phones": [phone]})

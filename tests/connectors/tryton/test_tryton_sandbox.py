@@ -49,7 +49,7 @@ def test_a_missing_program_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
         ("host=db user=me", "postgresql://me@db:5432/"),
     ],
 )
-def test_trytond_is_told_the_same_server(uri: str, expected: str) -> None:
+def test_trytond_gets_the_same_server(uri: str, expected: str) -> None:
     assert sandbox._tryton_uri(uri) == expected
 
 

@@ -27,7 +27,8 @@ TEXTS = st.text(min_size=1).filter(lambda text: text == text.strip())
 
 
 @given(DECIMALS)
-def test_a_decimal_survives_the_wire_and_is_written_plainly(number: Decimal) -> None:
+def test_a_decimal_survives_the_wire(number: Decimal) -> None:
+    """A decimal survives the wire and is written without an exponent."""
     text = plain_number(number)
     assert Decimal(text) == number
     assert from_wire(to_wire(text, "numeric")) == text
@@ -47,7 +48,7 @@ def test_a_date_survives_the_wire(day: object) -> None:
 
 
 @given(st.one_of(st.none(), TEXTS), st.uuids().map(str))
-def test_a_hub_id_in_a_text_is_found_and_the_text_kept(text: str | None, once: str) -> None:
+def test_a_hub_id_is_found_inside_a_text(text: str | None, once: str) -> None:
     assert unmarked(marked(text, once)) == (text, once)
 
 

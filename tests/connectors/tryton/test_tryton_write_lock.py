@@ -8,7 +8,7 @@ from pathlib import Path
 from connectors.tryton.write_lock import turn
 
 
-def test_nobody_writes_while_somebody_does(tmp_path: Path) -> None:
+def test_only_one_process_writes_at_a_time(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     waiting, inside = threading.Event(), threading.Event()
 

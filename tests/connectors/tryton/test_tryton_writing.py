@@ -45,7 +45,7 @@ def test_one_bad_row_does_not_sink_the_others(connector: TrytonConnector) -> Non
     assert found["row-2"].key == outcomes[2].key
 
 
-def test_what_was_created_is_found_by_its_hub_id(connector: TrytonConnector, users: Any) -> None:
+def test_a_created_record_is_found_by_hub_id(connector: TrytonConnector, users: Any) -> None:
     party = users.party("Findable")
     contact = users.create(
         "party.contact_mechanism",
@@ -86,9 +86,8 @@ def test_lists_are_patched_item_by_item(users: Any) -> None:
     assert changed.external_id == party.external_id
 
 
-def test_different_updates_go_together_and_a_bad_one_falls_out(
-    connector: TrytonConnector, users: Any
-) -> None:
+def test_a_bad_update_leaves_the_batch(connector: TrytonConnector, users: Any) -> None:
+    """Different updates go together, and a bad one is taken out."""
     good, bad, other = (users.party(name) for name in ("Good", "Bad", "Other"))
     vat = [{"type": "eu_vat", "code": "wrong"}]
     outcomes = connector.write(
@@ -117,7 +116,7 @@ def test_a_stale_write_is_refused(users: Any, office: Office) -> None:
     assert users.read("party.party", party.key).payload["name"] == "Theirs"
 
 
-def test_a_write_is_stale_when_a_part_of_the_record_changed(users: Any, office: Office) -> None:
+def test_a_changed_part_makes_a_write_stale(users: Any, office: Office) -> None:
     party = users.party("Parted")
     address = party.payload["addresses"][0]["id"]
     office.change("party.address", address, {"city": "Theirs"})
@@ -126,7 +125,7 @@ def test_a_write_is_stale_when_a_part_of_the_record_changed(users: Any, office: 
     assert users.read("party.party", party.key).payload["addresses"][0]["city"] == "Theirs"
 
 
-def test_the_server_itself_refuses_what_changed_at_the_last_moment(
+def test_the_server_refuses_a_last_moment_change(
     connector: TrytonConnector, users: Any, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     party = users.party("Race")
@@ -143,7 +142,7 @@ def test_the_server_itself_refuses_what_changed_at_the_last_moment(
         users.update(party, "party.party", name="Ours")
 
 
-def test_an_item_that_is_no_longer_there_is_refused(users: Any) -> None:
+def test_a_missing_item_is_refused(users: Any) -> None:
     one, two = users.party("One"), users.party("Two")
     foreign = two.payload["addresses"][0]["id"]
     with pytest.raises(RecordRejectedError, match="read it again"):
@@ -160,9 +159,7 @@ def test_an_item_that_is_no_longer_there_is_refused(users: Any) -> None:
         ({"addresses": [{"country": {"id": "DE"}}]}, "country"),
     ],
 )
-def test_a_patch_that_makes_no_sense_names_the_field(
-    users: Any, patch: dict[str, Any], field: str
-) -> None:
+def test_a_senseless_patch_names_the_field(users: Any, patch: dict[str, Any], field: str) -> None:
     party = users.party("Sense")
     with pytest.raises(RecordRejectedError) as caught:
         users.update(party, "party.party", **patch)
@@ -189,14 +186,14 @@ def test_deleting_a_contact_archives_it(
     assert (bool(row["active"]), row["value"]) == (False, "bye@x.example")
 
 
-def test_a_party_is_archived_by_its_field_and_never_deleted(users: Any) -> None:
+def test_a_party_is_archived_never_deleted(users: Any) -> None:
     party = users.party("Staying")
     with pytest.raises(RecordRejectedError):
         users.write("party.party", Delete(party.key, None))
     assert users.update(party, "party.party", active=False).payload["active"] is False
 
 
-def test_a_create_that_has_happened_is_not_repeated(connector: TrytonConnector, users: Any) -> None:
+def test_a_create_is_not_repeated(connector: TrytonConnector, users: Any) -> None:
     first = users.create("party.party", {"name": "Once"}, once="once-only")
     (outcome,) = connector.write("party.party", [Create("once-only", {"name": "Once"})])
     assert outcome.key == first.key
@@ -225,7 +222,7 @@ def test_invoices_are_not_changed_from_outside(connector: TrytonConnector) -> No
     assert isinstance(outcome.error, RecordMissingError | RecordRejectedError)
 
 
-def test_a_party_without_address_cannot_be_sold_to(users: Any) -> None:
+def test_an_order_needs_a_party_with_an_address(users: Any) -> None:
     party = users.create("party.party", {"name": "Homeless"})
     with pytest.raises(RecordRejectedError, match="has no address: give it one") as caught:
         users.sale(party.key, ("GAD-1", "1", "12.5"))
@@ -237,7 +234,7 @@ def test_an_order_without_party_is_refused(connector: TrytonConnector) -> None:
     assert isinstance(outcome.error, RecordRejectedError)
 
 
-def test_lines_of_a_draft_are_added_changed_and_removed(users: Any) -> None:
+def test_lines_of_a_draft_change_come_and_go(users: Any) -> None:
     party = users.party("Liner")
     sale = users.sale(party.key, ("GAD-1", "1", "10"), ("WID-1", "2", "30"))
     gadget, widget = sale.payload["lines"]
@@ -259,7 +256,7 @@ def test_lines_of_a_draft_are_added_changed_and_removed(users: Any) -> None:
     assert changed.external_id == sale.external_id
 
 
-def test_an_action_that_is_not_possible_is_refused(connector: TrytonConnector, users: Any) -> None:
+def test_an_impossible_action_is_refused(connector: TrytonConnector, users: Any) -> None:
     party = users.party("Actor")
     sale = users.sale(party.key, ("GAD-1", "1", "10"))
     outcomes = connector.write(
@@ -279,9 +276,8 @@ def test_an_action_that_is_not_possible_is_refused(connector: TrytonConnector, u
     assert users.read("sale.sale", sale.key).payload["state"] == "quotation"
 
 
-def test_one_sale_that_cannot_be_confirmed_does_not_keep_the_others(
-    connector: TrytonConnector, users: Any
-) -> None:
+def test_an_unconfirmable_sale_stops_no_other(connector: TrytonConnector, users: Any) -> None:
+    """A sale that cannot be confirmed does not stop the others."""
     party = users.party("Many")
     sales = [users.sale(party.key, ("GAD-1", "1", "10")).key for _ in range(4)]
     for key in (sales[0], sales[1], sales[3]):
@@ -293,7 +289,8 @@ def test_one_sale_that_cannot_be_confirmed_does_not_keep_the_others(
     assert states == ["processing", "processing", "draft", "processing"]
 
 
-def test_nothing_is_called_gone_by_a_server_that_is_down(tryton: Sandbox) -> None:
+def test_a_server_that_is_down_deletes_nothing(tryton: Sandbox) -> None:
+    """Nothing is reported as gone while the server is down."""
     down = {**tryton.settings(), "url": "http://127.0.0.1:9"}
     connector = TrytonConnector(down, Budget(1000, 1.0))
     writes = [Create("x", {"name": "X"}), Update("1", {"name": "Y"}, None), Delete("1", None)]
@@ -302,7 +299,7 @@ def test_nothing_is_called_gone_by_a_server_that_is_down(tryton: Sandbox) -> Non
     connector.close()
 
 
-def test_a_session_that_ended_over_there_is_opened_again(tryton: Sandbox) -> None:
+def test_a_session_the_server_ended_is_reopened(tryton: Sandbox) -> None:
     connector = TrytonConnector(tryton.settings(), Budget(1000, 1.0))
     next(connector.pages("product.product", None))
     session = connector._client._rpc._session
@@ -331,7 +328,7 @@ def test_a_wrong_password_needs_a_person(tryton: Sandbox) -> None:
     connector.close()
 
 
-def test_a_server_that_is_away_leaves_the_outcome_open() -> None:
+def test_an_unreachable_server_leaves_it_in_doubt() -> None:
     away = {"url": "http://127.0.0.1:9", "database": "x", "login": "x", "password": "x"}
     budget = Budget(1000, 1.0, sleep=lambda seconds: None)
     connector = TrytonConnector(away, budget)

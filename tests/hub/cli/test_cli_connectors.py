@@ -9,7 +9,7 @@ import pytest
 from connectors.kit import scaffold
 
 
-def test_connectors_are_listed_before_secrets_are_known(
+def test_connectors_are_listed_without_secrets(
     office: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scaffold.new("shelf", office.folder / "mine")
@@ -24,7 +24,7 @@ def test_connectors_are_listed_before_secrets_are_known(
     assert "CRM_PASSWORD" in office.run("sync", "--once", code=2).output
 
 
-def test_a_file_that_is_named_must_be_there(office: Any) -> None:
+def test_a_named_file_must_exist(office: Any) -> None:
     office.config.unlink()
     assert "no such file" in office.run("connectors", "list", code=2).output.lower()
 
@@ -36,7 +36,8 @@ def test_a_new_connector_says_how_to_use_it(office: Any) -> None:
     assert (office.folder / "shelf" / "customers.yaml").is_file()
 
 
-def test_a_bug_in_somebody_elses_connector_is_told_as_such(office: Any) -> None:
+def test_a_third_party_bug_is_reported_as_such(office: Any) -> None:
+    """A bug in a connector of a third party is reported as such."""
     scaffold.new("attic", office.folder)
     file = office.folder / "attic" / "connector.py"
     code = file.read_text(encoding="utf-8")

@@ -94,7 +94,7 @@ def test_one_entity_can_be_asked_for() -> None:
     assert "did you mean company?" in wrong.stderr
 
 
-def test_a_users_mappings_take_the_place(office: Office) -> None:
+def test_a_users_mappings_replace_ours(office: Office) -> None:
     """With tulay.yaml: its systems, and the fields that its own mapping files declare."""
     file = office.folder / "maps" / "memory" / "company.yaml"
     score = "  custom.score: {field: score, kind: integer, help: 0 to 100}\n"

@@ -108,7 +108,7 @@ def test_explain_helps_to_find_the_record(agreed: Any) -> None:
     assert "2 records match 'cme'" in agreed.run("explain", "company", "cme", code=2).stderr
 
 
-def test_links_show_who_belongs_together(agreed: Any) -> None:
+def test_links_show_what_belongs_together(agreed: Any) -> None:
     (row,) = agreed.json("links")
     assert [(r["connection"], r["key"]) for r in row["records"]] == [("crm", "1"), ("erp", "1")]
     assert agreed.lines("links", "list", "company")[1].split() == (
@@ -149,7 +149,7 @@ def test_a_look_alike_waits_for_a_person(alike: Any) -> None:
     assert len(alike.erp.records("companies")) == 1
 
 
-def test_a_person_says_that_they_are_one(alike: Any) -> None:
+def test_a_person_merges_two_records(alike: Any) -> None:
     (review,) = alike.json("links", "review")
     golden = review["candidates"][0]["id"]
     assert alike.json("links", "decide", "1", golden[:6])["decision"] == golden
@@ -159,7 +159,7 @@ def test_a_person_says_that_they_are_one(alike: Any) -> None:
     assert alike.json("links", "review") == []
 
 
-def test_a_person_says_that_it_is_new(alike: Any) -> None:
+def test_a_person_decides_that_it_is_new(alike: Any) -> None:
     alike.run("links", "decide", "1", "new")
     alike.run("sync", "--once")
     names = sorted(row["name"] for row in alike.crm.records("companies").values())

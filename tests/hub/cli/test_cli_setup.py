@@ -40,7 +40,7 @@ def test_init_writes_a_file_that_loads(tmp_path: Path) -> None:
     assert settings.connections["erp"].role == "erp"
 
 
-def test_init_explains_every_setting_it_leaves_out(tmp_path: Path) -> None:
+def test_init_explains_settings_it_leaves_out(tmp_path: Path) -> None:
     config = tmp_path / "tulay.yaml"
     CliRunner().invoke(build(), ["init", *SYSTEMS, "--yes", "--config", str(config)])
     text = config.read_text(encoding="utf-8")
@@ -51,7 +51,8 @@ def test_init_explains_every_setting_it_leaves_out(tmp_path: Path) -> None:
     assert "\n# policies:\n" in text
 
 
-def test_what_init_has_commented_out_is_valid_when_it_is_not(tmp_path: Path) -> None:
+def test_what_init_comments_out_is_valid(tmp_path: Path) -> None:
+    """What `init` has commented out is valid once the comment sign is removed."""
     config = tmp_path / "tulay.yaml"
     CliRunner().invoke(build(), ["init", *SYSTEMS, "--yes", "--config", str(config)])
     head, _, tail = config.read_text(encoding="utf-8").partition("# Who may set what")
@@ -66,7 +67,7 @@ def test_what_init_has_commented_out_is_valid_when_it_is_not(tmp_path: Path) -> 
     assert settings.web.public_url == "https://tulay.example.com"
 
 
-def test_init_asks_when_nobody_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_asks_for_what_is_not_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(init, "interactive", lambda: True)
     config = tmp_path / "tulay.yaml"
     answers = "\n".join(["memory", "memory", "${MY_PW}", "", "", ""]) + "\n"
@@ -107,7 +108,7 @@ def test_init_suggests_real_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "Which system is the ERP (tryton, memory) [tryton]" in output
 
 
-def test_init_does_not_wait_for_nobody(office: Any, shell: Shell, tmp_path: Path) -> None:
+def test_init_never_waits_without_a_terminal(office: Any, shell: Shell, tmp_path: Path) -> None:
     config = tmp_path / "new.yaml"
     done = shell("init", "--config", str(config), cwd=office.folder)
     assert done.returncode == exit_codes.USAGE
@@ -123,7 +124,7 @@ def test_init_never_overwrites(office: Any) -> None:
     assert office.config.read_text(encoding="utf-8") == before
 
 
-def test_check_finds_what_is_missing_and_prepares_it(office: Any) -> None:
+def test_check_finds_and_prepares_what_is_missing(office: Any) -> None:
     for system in (office.crm, office.erp):
         system.create("companies", name="ACME", domain="acme.example", phone="1")
     found = office.json("check")
@@ -140,7 +141,7 @@ def test_check_finds_what_is_missing_and_prepares_it(office: Any) -> None:
     assert office.lines("check")[-1] == "6 ok. Next: tulay sync --once"
 
 
-def test_only_fields_that_something_fills_are_created(office: Any) -> None:
+def test_only_fields_with_a_source_are_created(office: Any) -> None:
     text = office.config.read_text(encoding="utf-8")
     erp = f"  erp:\n    system: memory\n    path: {office.folder}/erp.db\n"
     assert erp in text
@@ -156,7 +157,7 @@ def test_only_fields_that_something_fills_are_created(office: Any) -> None:
     assert {line["level"] for line in office.json("check")} == {"ok"}
 
 
-def test_check_names_the_line_of_a_mapping_that_is_wrong(office: Any) -> None:
+def test_check_names_the_line_of_a_mapping_error(office: Any) -> None:
     shape = {"name": "text", "domain": "text", "phone": "text", "industry": "text"}
     office.crm.declare("companies", fields=shape, closed=True)
     office.erp.declare("companies", fields={**shape, "phone_number": "text"}, closed=True)
@@ -178,7 +179,7 @@ def test_check_says_when_credentials_are_wrong(office: Any) -> None:
     assert [line["level"] for line in office.json("check", "crm", code=1)] == ["error"]
 
 
-def test_check_warns_of_required_fields_that_nothing_fills(office: Any) -> None:
+def test_check_warns_of_unfilled_required_fields(office: Any) -> None:
     fields = {"name": "text", "domain": "text", "phone": "text", "industry": "text", "vat": "text"}
     office.erp.declare("companies", fields=fields, required=("vat",))
     found = office.json("check", "erp")
@@ -193,9 +194,7 @@ def test_config_shows_no_secret(office: Any) -> None:
     assert yaml.safe_load(text)["connections"] == found["connections"]
 
 
-def test_config_hides_the_password_of_the_database(
-    office: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_config_hides_the_databases_password(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TULAY_DATABASE", "postgresql://me:top-secret@db.example/tulay")
     result = office.run("config", "show")
     assert "postgresql://me:***@db.example/tulay" in result.stdout
@@ -275,7 +274,8 @@ def test_faults_of_a_twin_must_exist(office: Any) -> None:
     assert "no fault 'los'" in old
 
 
-def test_a_mistake_in_the_file_ends_with_2_and_its_line(office: Any) -> None:
+def test_a_settings_error_ends_with_2(office: Any) -> None:
+    """An error in the settings file ends with exit code 2 and names the line."""
     text = office.config.read_text(encoding="utf-8").replace("policies:", "polices:")
     office.config.write_text(text, encoding="utf-8")
     for words in (["status"], ["sync", "--once"], ["check"], ["config", "show"], ["letters"]):
@@ -284,7 +284,8 @@ def test_a_mistake_in_the_file_ends_with_2_and_its_line(office: Any) -> None:
         assert result.stdout == ""
 
 
-def test_a_mapping_that_is_wrong_ends_with_2_and_its_line(office: Any) -> None:
+def test_a_mapping_error_ends_with_2(office: Any) -> None:
+    """An error in a mapping file ends with exit code 2 and names the line."""
     path = office.folder / "maps" / "memory" / "company.yaml"
     path.write_text(path.read_text().replace("  phone: phone", "  fone: phone"))
     result = office.run("status", code=2)
@@ -292,16 +293,14 @@ def test_a_mapping_that_is_wrong_ends_with_2_and_its_line(office: Any) -> None:
     assert "did you mean phone?" in result.stderr
 
 
-def test_a_database_that_does_not_answer_ends_with_5(
-    office: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_database_ends_with_5(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TULAY_DATABASE", "postgresql://me:top-secret@127.0.0.1:1/tulay")
     result = office.run("status", code=exit_codes.DATABASE)
     assert result.stderr.startswith("error: the database ")
     assert "top-secret" not in result.output
 
 
-def test_an_error_of_ours_says_where_and_nothing_else(office: Any) -> None:
+def test_a_bug_of_ours_says_only_where(office: Any) -> None:
     app = build()
 
     @app.command()
@@ -346,18 +345,19 @@ def test_errors_go_to_stderr_without_a_traceback(office: Any, shell: Shell) -> N
     assert "wrong-secret" not in wrong.stdout + wrong.stderr
 
 
-def test_an_unknown_command_is_told_with_the_nearest(office: Any, shell: Shell) -> None:
+def test_an_unknown_command_names_the_nearest(office: Any, shell: Shell) -> None:
     done = shell("stauts", cwd=office.folder)
     assert done.returncode == exit_codes.USAGE
     assert "status" in done.stderr
 
 
-def test_the_version_is_told(office: Any) -> None:
+def test_the_version_is_printed(office: Any) -> None:
     assert office.json("version")["tulay"]
     assert CliRunner().invoke(build(), ["--version"]).stdout.startswith("tulay ")
 
 
-def test_the_codes_in_help_and_readme_are_those_in_the_code(office: Any) -> None:
+def test_exit_codes_are_documented_as_they_are(office: Any) -> None:
+    """The exit codes in the help and in the README are those of the code."""
     text = " ".join(CliRunner().invoke(build(), ["--help"]).stdout.split())
     readme = (Path(exit_codes.__file__).parent / "README.md").read_text(encoding="utf-8")
     for code, words in exit_codes.CODES.items():

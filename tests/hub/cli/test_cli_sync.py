@@ -22,7 +22,7 @@ def test_a_second_round_has_nothing_to_do(agreed: Any) -> None:
     assert agreed.crm.writes == []
 
 
-def test_the_document_of_a_round_counts_every_record(office: Any) -> None:
+def test_the_json_of_a_round_counts_every_record(office: Any) -> None:
     office.crm.create("companies", name="ACME")
     runs = office.json("sync", "--once")["runs"]
     pulled = next(r for r in runs if (r["kind"], r["connection"]) == ("pull", "crm"))
@@ -40,7 +40,8 @@ def test_only_the_named_entity_is_read(office: Any) -> None:
     assert "did you mean company?" in office.run("sync", "--once", "compny", code=2).stderr
 
 
-def test_a_system_that_is_down_ends_with_4_and_the_other_goes_on(office: Any) -> None:
+def test_a_system_that_is_down_ends_with_4(office: Any) -> None:
+    """A system that is down ends with exit code 4, and the other one is synced."""
     office.crm.faults = Faults(down=True)
     office.erp.create("companies", name="ACME")
     result = office.run("sync", "--once", code=4)
@@ -50,7 +51,8 @@ def test_a_system_that_is_down_ends_with_4_and_the_other_goes_on(office: Any) ->
     assert office.crm.get("companies", "1")["name"] == "ACME"
 
 
-def test_wrong_credentials_pause_the_connection_until_a_person_resumes_it(office: Any) -> None:
+def test_wrong_credentials_pause_the_connection(office: Any) -> None:
+    """Wrong credentials pause the connection until a person resumes it."""
     password, office.crm.password = office.crm.password, "changed over there"
     office.crm.create("companies", name="ACME")
     office.run("sync", "--once", code=3)
@@ -64,7 +66,7 @@ def test_wrong_credentials_pause_the_connection_until_a_person_resumes_it(office
     assert office.erp.get("companies", "1")["name"] == "ACME"
 
 
-def test_a_surprise_waits_until_it_is_accepted(office: Any) -> None:
+def test_a_change_over_the_limit_waits(office: Any) -> None:
     text = office.config.read_text(encoding="utf-8")
     office.config.write_text(text + "limits: {share: 0.1, records: 2}\n", encoding="utf-8")
     for number in range(5):
@@ -80,7 +82,7 @@ def test_a_surprise_waits_until_it_is_accepted(office: Any) -> None:
     assert all(row.get("phone") for row in office.erp.records("companies").values())
 
 
-def test_deletions_on_the_other_side_wait_until_they_are_accepted(office: Any) -> None:
+def test_deletions_by_the_hub_wait_for_approval(office: Any) -> None:
     text = office.config.read_text(encoding="utf-8")
     text = text.replace("  company:\n", "  company:\n    delete: propagate\n")
     office.config.write_text(text + "limits: {share: 0.5, records: 2}\n", encoding="utf-8")
@@ -109,7 +111,7 @@ def test_resume_knows_connections_and_streams(office: Any) -> None:
     assert "no mapped stream 'deals'" in office.run("resume", "crm", "deals", code=2).stderr
 
 
-def test_status_tells_how_things_stand(agreed: Any) -> None:
+def test_status_shows_the_state_of_everything(agreed: Any) -> None:
     found = agreed.json("status")
     assert [c["connection"] for c in found["connections"]] == ["crm", "erp"]
     assert {s["stream"] for s in found["streams"]} == {"companies"}
@@ -123,7 +125,7 @@ def test_status_tells_how_things_stand(agreed: Any) -> None:
     assert any(line.split()[:4] == ["crm", "memory", "crm", "ok"] for line in lines)
 
 
-def test_status_points_to_what_waits_for_people(clash: Any) -> None:
+def test_status_names_what_waits_for_a_person(clash: Any) -> None:
     lines = clash.lines("status", code=1)
     assert any(line.endswith("tulay conflicts") and line.startswith("1 ") for line in lines)
 

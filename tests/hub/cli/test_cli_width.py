@@ -68,7 +68,7 @@ def test_a_wide_terminal_is_used(busy: Any) -> None:
 
 
 @given(table=TABLES, width=st.integers(20, 120))
-def test_words_stay_whole_and_in_order(
+def test_cells_keep_words_whole_and_in_order(
     table: tuple[list[str], list[list[str]]], width: int
 ) -> None:
     """Side by side or in blocks: each cell's words are there, and no line is too long."""
@@ -86,6 +86,6 @@ def test_words_stay_whole_and_in_order(
     assert len(piped(head, rows)) == len(rows) + 1
 
 
-def test_what_does_not_fit_becomes_blocks() -> None:
+def test_rows_that_do_not_fit_become_blocks() -> None:
     lines = [text_of(line) for line in fitted(["id", "what"], [["f" * 32, "e" * 32]], 40)]
     assert lines == ["ID    " + "f" * 32, "WHAT  " + "e" * 32]

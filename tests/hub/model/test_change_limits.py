@@ -65,7 +65,7 @@ _counts = st.integers(0, 500)
 
 
 @given(_counts, _counts, _counts, st.floats(0, 1), st.floats(0, 1), _counts)
-def test_more_is_never_less_surprising(
+def test_more_changes_never_pass_where_fewer_fail(
     changed: int, gone: int, known: int, share: float, busy: float, records: int
 ) -> None:
     limit = ChangeLimit(share=share, records=records, window_share=busy)

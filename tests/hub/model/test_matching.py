@@ -54,7 +54,7 @@ def test_a_rule_needs_all_its_fields() -> None:
     assert fingerprints(COMPANY, {}) == []
 
 
-def test_same_name_and_place_same_fingerprint() -> None:
+def test_equal_names_and_towns_match() -> None:
     one = strong(COMPANY, name="Müller GmbH", address__postal_code="80331")
     other = strong(COMPANY, name="MULLER", address__postal_code="80331")
     assert one == other
@@ -95,7 +95,7 @@ def candidate(id_: str, /, rule: int = 0, *, certain: bool = True, **values: Sca
 ACME: Values = {"name": "Acme Ltd", "tax_id": "GB1", "address.country": "GB", "phone": "+441"}
 
 
-def test_nobody_alike_is_unknown() -> None:
+def test_without_similar_records_it_is_unknown() -> None:
     assert decide(COMPANY, ACME, []) == Unknown()
 
 

@@ -38,13 +38,13 @@ def in_sync(**values: Scalar) -> LinkState:
     return LinkState(dict(values))
 
 
-def test_what_was_seen_before_is_no_news() -> None:
+def test_a_value_seen_before_is_no_change() -> None:
     found = see({"name": "B"}, in_sync(name="A"), {"name": "A"})
     assert not found.news
     assert found == Observation(in_sync(name="A"))
 
 
-def test_back_to_what_it_showed_is_no_change() -> None:
+def test_back_to_the_shown_value_is_no_change() -> None:
     link = LinkState({"name": "typo"}, {"name": "Acme"}, {"name": "ACME"})
     found = see({"name": "Acme"}, link, {"name": "ACME"})
     assert found.news
@@ -135,7 +135,7 @@ def test_first_match_fills_blanks_both_ways() -> None:
     assert found.link == in_sync(phone="1")
 
 
-def test_a_record_the_hub_made_is_not_a_stranger() -> None:
+def test_a_record_the_hub_made_is_recognised() -> None:
     baseline = Baseline({"name": "Acme"}, LinkState(), policy(on_first_match="crm"))
     found = observe(baseline, {"name": "ACME"}, RecordContext("crm", is_first=True, created=True))
     assert found.golden == {}
@@ -149,7 +149,7 @@ def test_a_blank_never_overwrites() -> None:
     assert found.link == LinkState({}, {"name": "A"}, {"name": "A"})
 
 
-def test_a_blank_overwrites_where_policy_says_so() -> None:
+def test_a_blank_overwrites_by_policy() -> None:
     found = see({"name": "A"}, in_sync(name="A"), {"name": None}, policy=policy(when_blank="write"))
     assert found.golden == {"name": None}
     assert found.link == LinkState()

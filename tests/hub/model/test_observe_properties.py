@@ -120,9 +120,7 @@ def test_no_golden_value_vanishes(
 
 
 @given(baselines(policies), records, sightings)
-def test_what_is_seen_is_what_was_read(
-    baseline: Baseline, values: Values, context: RecordContext
-) -> None:
+def test_seen_is_what_was_read(baseline: Baseline, values: Values, context: RecordContext) -> None:
     link = observe(baseline, values, context).link
     assert {path: link.seen_at(path) for path in PATHS} == values
 
@@ -231,7 +229,7 @@ def test_what_was_written_is_not_wanted_again(baseline: Baseline, read_back: Val
 
 
 @given(baselines(policies))
-def test_nothing_disputed_is_ever_wanted(baseline: Baseline) -> None:
+def test_nothing_in_conflict_is_ever_wanted(baseline: Baseline) -> None:
     found = wanted(
         baseline.golden, baseline.link, baseline.policy, writable=bool, conflicts=baseline.conflicts
     )

@@ -37,7 +37,7 @@ def test_no_limit_means_never(most: int) -> None:
     assert opponents([Reversal("crm"), Reversal("erp")] * 50, most) == ()
 
 
-def test_the_reason_says_who_and_what_to_do() -> None:
+def test_the_reason_names_systems_and_a_remedy() -> None:
     assert oscillation_reason("name", ("crm",), 3).startswith(
         "crm and the hub's policy keep reversing each other: more than 3 reversals of name"
     )

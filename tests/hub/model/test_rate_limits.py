@@ -274,7 +274,7 @@ def test_a_clock_set_back_does_not_close_for_long() -> None:
     assert company.time.now < 20
 
 
-def test_limits_told_to_one_reach_the_next() -> None:
+def test_limits_reported_to_one_reach_the_next() -> None:
     time = Time()
     desk = Desk(time)
 

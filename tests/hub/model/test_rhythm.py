@@ -19,12 +19,12 @@ spans = st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=4
 
 
 @given(times, spans)
-def test_what_was_never_done_is_due(now: datetime, every: timedelta) -> None:
+def test_work_never_done_is_due(now: datetime, every: timedelta) -> None:
     assert is_due(None, every, now)
 
 
 @given(times, spans, spans)
-def test_it_is_due_exactly_when_its_time_has_passed(
+def test_it_is_due_exactly_once_its_time_is_over(
     last: datetime, every: timedelta, later: timedelta
 ) -> None:
     assert is_due(last, every, last + later) == (later >= every)

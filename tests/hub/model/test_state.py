@@ -13,7 +13,7 @@ puts = st.lists(st.tuples(st.sampled_from(["name", "phone"]), scalars, scalars, 
 
 
 @given(puts)
-def test_what_was_put_last_is_remembered(
+def test_the_last_write_is_remembered(
     history: list[tuple[str, Scalar, Scalar, Scalar]],
 ) -> None:
     link, dense = LinkState(), {}

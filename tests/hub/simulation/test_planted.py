@@ -132,7 +132,7 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
 @pytest.mark.parametrize(
     ("plant", "faults", "promises"), PLANTED, ids=[p[0].__name__ for p in PLANTED]
 )
-def test_a_planted_defect_turns_it_red(
+def test_a_planted_defect_is_found(
     plant: Callable[[Patch], None],
     faults: str,
     promises: set[str],

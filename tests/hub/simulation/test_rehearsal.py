@@ -41,7 +41,7 @@ def often(fault: str) -> str:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_day_with_every_vice_keeps_every_promise(
+def test_all_faults_together_break_no_promise(
     seed: int, rehearse: Callable[..., SimulationResult]
 ) -> None:
     done = rehearse(seed, 300)
@@ -60,7 +60,7 @@ def test_a_vice_for_life_alone_breaks_no_promise(
 
 
 @pytest.mark.parametrize("group", IN_TURN)
-def test_each_vice_in_turn_breaks_no_promise(group: str, relay: Relay) -> None:
+def test_each_fault_alone_breaks_no_promise(group: str, relay: Relay) -> None:
     for fault in IN_TURN[group]:
         shift = relay.shift(fault, chosen(often(fault))[fault])
         assert [finding.what for finding in shift.verdict.findings] == [], fault
@@ -70,12 +70,12 @@ def test_each_vice_in_turn_breaks_no_promise(group: str, relay: Relay) -> None:
         assert any("held" in why for why in left_over(relay.play))
 
 
-def test_every_vice_has_its_turn() -> None:
+def test_every_fault_is_simulated() -> None:
     turns = [*FOR_LIFE, *(fault for group in IN_TURN.values() for fault in group)]
     assert sorted(turns) == sorted(set(ALL) - TOGETHER)
 
 
-def test_a_vice_that_no_stand_in_can_have_is_refused() -> None:
+def test_an_impossible_fault_is_refused() -> None:
     with pytest.raises(SettingsError, match="--faults: a stand-in cannot be token"):
         chosen("all,token")
 
@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_figures(
     assert first | {"seconds": 0} == second | {"seconds": 0}
 
 
-def test_the_command_prints_a_document_and_writes_a_report(
+def test_the_command_prints_json_and_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -113,7 +113,7 @@ def test_the_command_prints_a_document_and_writes_a_report(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html"]
 
 
-def test_the_command_ends_with_one_when_a_promise_is_broken(
+def test_a_broken_promise_ends_with_exit_code_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hub.simulation import run
@@ -130,7 +130,7 @@ def test_the_command_ends_with_one_when_a_promise_is_broken(
     assert "the shortest history that shows it:" in said
 
 
-def test_words_are_escaped_in_the_report(
+def test_values_are_escaped_in_the_report(
     plot: Setup, rehearse: Callable[..., SimulationResult]
 ) -> None:
     done = rehearse(6, 20, "none")
@@ -142,7 +142,7 @@ def test_words_are_escaped_in_the_report(
 
 
 @pytest.mark.parametrize("option", ["--faults", "--vices"])
-def test_the_old_name_of_the_option_works_and_says_the_new_one(
+def test_the_old_option_works_and_names_the_new(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -25,7 +25,7 @@ def test_scenes_taken_apart_can_be_put_together() -> None:
     assert script_of(scenes_of(beats)) == beats
 
 
-def test_the_faults_that_a_story_does_not_need_are_taken_away() -> None:
+def test_unneeded_faults_are_removed() -> None:
     beats = [
         ScriptStep(1, op=Op("push", "crm", fault="lost", dies=3)),
         ScriptStep(2, op=Op("derive")),
@@ -38,9 +38,7 @@ def test_the_faults_that_a_story_does_not_need_are_taken_away() -> None:
     assert left.op == Op("push", "crm", dies=3)
 
 
-def test_a_broken_promise_comes_with_a_short_history(
-    plot: Setup, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_comes_with_a_short_history(plot: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ChangeSet, "conflicts_found", lambda *_args: None)
     order = SimulationSpec(plot, 1, 60, chosen("none"), "none")
     certificate = rehearse(order, database=None, shrinking=4.0)

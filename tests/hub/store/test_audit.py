@@ -12,7 +12,7 @@ from hub.store.links import Link, add_links
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def test_what_lives_where_nothing_is_written_is_found(store: Store) -> None:
+def test_an_audit_finds_live_secondary_records(store: Store) -> None:
     with store.begin() as tx:
         made = [Golden(n, "company", {}, "crm", {}, NOW, NOW, "run") for n in "abcd"]
         add_golden(tx, made)

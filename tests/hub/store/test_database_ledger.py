@@ -90,7 +90,7 @@ def test_three_processes_never_exceed_the_limit(store: Store) -> None:
         assert usage(tx, now=datetime.now(UTC)) == {"crm": (42, None)}
 
 
-def test_many_threads_of_one_process_share_a_grant(store: Store) -> None:
+def test_threads_of_a_process_share_a_grant(store: Store) -> None:
     ledger = DatabaseLedger(store, "crm")
     budget = Budget(1000, 10.0, ledger=ledger)
     with ThreadPoolExecutor(8) as pool:
@@ -100,7 +100,7 @@ def test_many_threads_of_one_process_share_a_grant(store: Store) -> None:
         assert usage(tx, now=datetime.now(UTC))["crm"][0] == 200
 
 
-def test_a_pause_is_known_to_everybody_and_survives_a_restart(store: Store) -> None:
+def test_a_pause_is_shared_and_survives_restarts(store: Store) -> None:
     one, other = DatabaseLedger(store, "crm"), DatabaseLedger(store, "crm")
     assert one.closed() == 0
     assert one.reserve(CLAIM).count > 0
@@ -113,7 +113,7 @@ def test_a_pause_is_known_to_everybody_and_survives_a_restart(store: Store) -> N
     assert DatabaseLedger(store, "erp").closed() == 0
 
 
-def test_a_writing_transaction_elsewhere_delays_nobody_for_long(store: Store) -> None:
+def test_a_writer_elsewhere_delays_calls_briefly(store: Store) -> None:
     """On SQLite the ledger cannot be written meanwhile: reading goes on at a careful pace."""
     budget = Budget(100, 10.0, ledger=DatabaseLedger(store, "crm"))
     with store.begin(), ThreadPoolExecutor(1) as pool:
@@ -122,14 +122,14 @@ def test_a_writing_transaction_elsewhere_delays_nobody_for_long(store: Store) ->
         DatabaseLedger(store, "crm").reserve(CLAIM)
 
 
-def test_inside_a_writing_transaction_it_is_not_asked(store: Store) -> None:
+def test_a_writing_transaction_never_asks_it(store: Store) -> None:
     """Which would wait for itself: a mistake of ours must not stop the sync."""
     budget = Budget(100, 10.0, ledger=DatabaseLedger(store, "crm"))
     with store.begin():
         budget.take()
 
 
-def test_a_database_that_is_gone_does_not_stop_calls(store: Store) -> None:
+def test_a_lost_database_does_not_stop_calls(store: Store) -> None:
     ledger = DatabaseLedger(store, "crm")
     with store.begin() as tx:
         tx.exec_driver_sql("ALTER TABLE rate_limits RENAME TO elsewhere")

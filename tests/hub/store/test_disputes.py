@@ -40,7 +40,7 @@ def review(key: str = "7", title: str = "ACME") -> Question:
     return Question("crm", "companies", key, "company", title, ["g1", "g2"], "two fit")
 
 
-def test_a_conflict_is_one_row_and_follows_the_values(store: Store) -> None:
+def test_a_conflict_is_one_row_with_new_values(store: Store) -> None:
     with store.begin() as tx:
         open_conflict(tx, conflict(), now=NOW)
         open_conflict(tx, conflict(theirs="D", base="x"), now=LATER)
@@ -58,7 +58,7 @@ def test_a_blank_side_stays_blank(store: Store) -> None:
     assert (row.base, row.ours) == (None, False)
 
 
-def test_closed_conflicts_are_history_and_may_open_anew(store: Store) -> None:
+def test_closed_conflicts_may_open_again(store: Store) -> None:
     with store.begin() as tx:
         open_conflict(tx, conflict("name"), now=NOW)
         open_conflict(tx, conflict("phone"), now=NOW)
@@ -79,7 +79,7 @@ def test_closed_conflicts_are_history_and_may_open_anew(store: Store) -> None:
         assert len(conflicts_of(tx, "g2")) == 4
 
 
-def test_a_review_keeps_the_decision_when_asked_again(store: Store) -> None:
+def test_a_repeated_review_keeps_its_decision(store: Store) -> None:
     with store.begin() as tx:
         ask_review(tx, [review(), review("8")], now=NOW)
         first, _ = open_reviews(tx)
@@ -94,7 +94,7 @@ def test_a_review_keeps_the_decision_when_asked_again(store: Store) -> None:
         assert review_decisions(tx, "crm", "companies", ["7", "8"]) == {}
 
 
-def test_history_is_told_oldest_first_and_by_path(store: Store) -> None:
+def test_history_is_listed_by_path_oldest_first(store: Store) -> None:
     def row(path: str, new: str) -> HistoryRow:
         return HistoryRow(
             "g1",

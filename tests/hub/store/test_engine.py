@@ -47,7 +47,8 @@ def test_upsert_keeps_or_changes_what_is_there(store: Store) -> None:
     assert [tuple(row) for row in rows] == [("a", 3.0), ("b", 4.0)]
 
 
-def test_times_come_back_aware_and_to_the_microsecond(store: Store) -> None:
+def test_times_are_aware_and_exact(store: Store) -> None:
+    """Times are returned aware of their zone and exact to the microsecond."""
     odd = NOW.replace(microsecond=123_457)
     with store.begin() as tx:
         tx.execute(streams.insert().values(connection="c", stream="s", accepted=0, read_at=odd))
@@ -80,7 +81,7 @@ def test_a_durable_transaction_reaches_the_disk(tmp_path: Path) -> None:
     store.close()
 
 
-def test_writers_take_turns(store: Store) -> None:
+def test_writers_wait_for_each_other(store: Store) -> None:
     with store.begin() as tx:
         tx.execute(dirty.insert().values(golden_id="a", mark=0.0))
 
@@ -100,7 +101,8 @@ def test_writers_take_turns(store: Store) -> None:
         assert tx.execute(select(dirty.c.mark)).scalar_one() == 80.0
 
 
-def test_upserts_of_the_same_rows_in_any_order_do_not_lock_each_other_out(store: Store) -> None:
+def test_upserts_in_any_order_do_not_deadlock(store: Store) -> None:
+    """Upserts of the same rows in any order do not deadlock."""
     rows = [{"golden_id": f"{n:03}", "mark": 1.0} for n in range(200)]
     failed: list[DBAPIError] = []
 
@@ -120,7 +122,7 @@ def test_upserts_of_the_same_rows_in_any_order_do_not_lock_each_other_out(store:
     assert failed == []
 
 
-def test_identities_of_an_entity_are_decided_one_at_a_time(store: Store) -> None:
+def test_identities_are_decided_one_at_a_time(store: Store) -> None:
     order: list[str] = []
     inside = threading.Event()
 
@@ -141,7 +143,7 @@ def test_identities_of_an_entity_are_decided_one_at_a_time(store: Store) -> None
     assert order == ["first", "second"]
 
 
-def test_values_never_stand_in_errors(store: Store) -> None:
+def test_errors_never_contain_values(store: Store) -> None:
     row = {
         "id": "r",
         "kind": "pull",
@@ -169,7 +171,8 @@ def test_values_never_stand_in_errors(store: Store) -> None:
         "sqlite:////nowhere/at/all/t.db",
     ],
 )
-def test_what_cannot_be_opened_is_a_settings_error_without_secret(address: str) -> None:
+def test_a_bad_database_is_a_settings_error(address: str) -> None:
+    """A database that cannot be opened is a settings error without the password."""
     with pytest.raises(SettingsError) as caught:
         open_store(address)
     assert "s3cret" not in str(caught.value)
@@ -183,7 +186,7 @@ def test_a_plain_path_is_sqlite(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+def test_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     code = (
         "import sys; from hub.store.engine import open_store; s = open_store(sys.argv[1]);"
         "s.create(); s.close(); print('open')"
@@ -193,7 +196,7 @@ def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     assert [p.communicate(timeout=60)[0] for p in started] == ["open\n"] * 4
 
 
-def test_postgresql_with_sqlalchemy_driver_name_is_accepted(postgresql_url: str) -> None:
+def test_a_postgresql_driver_name_is_accepted(postgresql_url: str) -> None:
     store = open_store(postgresql_url.replace("postgresql://", "postgresql+psycopg://"))
     with store.read() as tx:
         assert tx.execute(text("SELECT 1")).scalar_one() == 1

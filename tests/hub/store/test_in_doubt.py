@@ -24,7 +24,7 @@ def thing(name: str, merged_into: str | None = None) -> Golden:
     return Golden(name, "company", {}, "crm", {}, NOW, NOW, "run", merged_into=merged_into)
 
 
-def test_creates_and_updates_are_told_apart(store: Store) -> None:
+def test_creates_and_updates_are_distinguished(store: Store) -> None:
     with store.begin() as tx:
         ids = entry(tx, "a", "b", "c")
         sent = {"creates": {ids["a"]: {"name": "A"}}, "updates": {ids["b"]: {"name": "B"}}}
@@ -40,9 +40,10 @@ def test_creates_and_updates_are_told_apart(store: Store) -> None:
         assert in_doubt.creates(tx, "erp", "company") == {}
 
 
-def test_a_create_stays_with_what_was_merged_and_an_update_goes_to_the_survivor(
+def test_a_merge_moves_only_updates_in_doubt(
     store: Store,
 ) -> None:
+    """A create in doubt stays with the merged record; an update goes to the survivor."""
     with store.begin() as tx:
         add_golden(tx, [thing("a", "c"), thing("b", "c"), thing("c")])
         ids = entry(tx, "a", "b")
@@ -56,7 +57,7 @@ def test_a_create_stays_with_what_was_merged_and_an_update_goes_to_the_survivor(
         assert in_doubt.updates(tx, "erp", ["a", "b", "c"]) == {"c": {"phone": "2"}}
 
 
-def test_what_the_survivor_was_told_itself_is_newer(store: Store) -> None:
+def test_the_survivors_own_update_is_newer(store: Store) -> None:
     with store.begin() as tx:
         add_golden(tx, [thing("a", "b"), thing("b")])
         ids = entry(tx, "a", "b")

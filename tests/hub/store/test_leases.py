@@ -25,7 +25,7 @@ def test_this_process_lives() -> None:
     assert len(worker_name()) <= 80
 
 
-def test_a_process_that_ended_is_dead_while_others_live() -> None:
+def test_an_ended_process_is_dead() -> None:
     code = "from hub.store.holders import worker_name; print(worker_name(), flush=True); input()"
     child = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -38,7 +38,7 @@ def test_a_process_that_ended_is_dead_while_others_live() -> None:
     assert is_dead(name)
 
 
-def test_a_reused_process_number_is_somebody_else() -> None:
+def test_a_reused_pid_is_another_process() -> None:
     place, _, _ = worker_name().rpartition(":")
     assert is_dead(f"{place}:1")
     assert not is_dead(f"elsewhere:0123456789:{os.getpid()}:1")
@@ -113,7 +113,7 @@ def test_a_silent_worker_loses_its_work(store: Store) -> None:
         assert work.take(tx, "x", worker="b", now=after)
 
 
-def test_what_waits_is_named_by_connection(store: Store) -> None:
+def test_leases_are_counted_by_connection(store: Store) -> None:
     none: frozenset[tuple[str, str]] = frozenset()
     nothing = work.Waiting(told=none, fetch=none, push=frozenset(), derive=False)
     with store.begin() as tx:

@@ -11,7 +11,7 @@ from hub.store.golden import Golden, add_golden
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def test_merges_are_followed_to_what_lives(store: Store) -> None:
+def test_merges_lead_to_the_last_survivor(store: Store) -> None:
     into = {"a": "b", "b": "c", "c": None, "d": "c", "e": None}
     with store.begin() as tx:
         made = [

@@ -20,7 +20,7 @@ from hub.store.migrate import HEAD, is_current, migrate
 from hub.store.tables import metadata
 
 
-def test_migrated_database_has_the_tables_of_the_code(database_url: str) -> None:
+def test_a_migration_creates_the_codes_tables(database_url: str) -> None:
     store = open_store(database_url)
     assert not is_current(store)
     upgrade(store)
@@ -37,7 +37,7 @@ def upgrade(store: Store) -> None:
         migrations._upgrade(tx, None)
 
 
-def test_migrated_and_created_databases_are_the_same(tmp_path) -> None:
+def test_migrated_and_created_databases_are_equal(tmp_path) -> None:
     shown = []
     for name, prepare in (("a.db", upgrade), ("b.db", migrate)):
         store = open_store(f"sqlite:///{tmp_path / name}")
@@ -124,7 +124,7 @@ def test_tables_of_unknown_origin_are_refused(database_url: str) -> None:
     store.close()
 
 
-def test_alembic_is_not_loaded_when_nothing_is_to_do(tmp_path) -> None:
+def test_alembic_is_loaded_only_for_a_migration(tmp_path) -> None:
     address = f"sqlite:///{tmp_path / 't.db'}"
     store = open_store(address)
     migrate(store)

@@ -150,7 +150,7 @@ def asked(store: Store, query: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in tx.execute(text(query))]
 
 
-def test_what_was_set_aside_is_quarantined(migrated: Store) -> None:
+def test_rows_set_aside_are_quarantined(migrated: Store) -> None:
     columns = "kind, key, state, cause, reason, attempts, next_attempt_at, since, outbox_id"
     assert asked(migrated, f"SELECT {columns} FROM quarantine ORDER BY id") == [
         ("pull", "odd", "held", "unreadable", "why", 3, None, 30, None),
@@ -166,7 +166,7 @@ def test_what_was_set_aside_is_quarantined(migrated: Store) -> None:
     assert asked(migrated, kept) == [("child", "parent"), ("g5", "g3")]
 
 
-def test_prints_stay_with_what_is_not_linked(migrated: Store) -> None:
+def test_prints_stay_with_unlinked_records(migrated: Store) -> None:
     query = (
         "SELECT key, value FROM quarantine_prints"
         " JOIN quarantine ON quarantine.id = entry_id ORDER BY key, value"
@@ -192,7 +192,7 @@ def test_one_link_is_primary_and_no_second_one(migrated: Store) -> None:
     assert json.loads(before[0]) == {"gained": {"n": "ä"}, "primary": [1]}
 
 
-def test_entries_go_with_what_they_are_about(migrated: Store) -> None:
+def test_entries_are_deleted_with_their_record(migrated: Store) -> None:
     with migrated.begin() as tx:
         tx.execute(text("DELETE FROM outbox WHERE id = 13"))
         tx.execute(text("DELETE FROM quarantine WHERE key = 'odd'"))

@@ -27,7 +27,7 @@ def test_a_stream_never_read_has_no_state(store: Store) -> None:
         assert all_streams(tx) == {}
 
 
-def test_saving_a_stream_changes_only_what_is_named(store: Store) -> None:
+def test_saving_a_stream_keeps_other_values(store: Store) -> None:
     with store.begin() as tx:
         save_stream(tx, "crm", "deals", cursor="c1", fingerprint="f", accepted=1)
         save_stream(tx, "crm", "deals", cursor="c2", read_at=NOW)

@@ -32,7 +32,7 @@ def test_an_entry_keeps_its_first_date(store: Store) -> None:
     assert (row.reason, row.error) == ("other", "LensError")
 
 
-def test_only_waiting_letters_of_the_kind_become_due(store: Store) -> None:
+def test_only_waiting_entries_become_due(store: Store) -> None:
     with store.begin() as tx:
         some = [letter("1"), letter("2", state="held"), letter("3", kind="flow")]
         quarantine.put(tx, some, now=NOW, due_at=NOW)
@@ -46,7 +46,7 @@ def test_only_waiting_letters_of_the_kind_become_due(store: Store) -> None:
         assert [row.attempts for row in quarantine.listing(tx)] == [1, 0, 0, 0]
 
 
-def test_delivered_letters_are_gone(store: Store) -> None:
+def test_resolved_entries_are_gone(store: Store) -> None:
     with store.begin() as tx:
         quarantine.put(tx, [letter("1"), letter("2")], now=NOW, due_at=NOW)
         quarantine.resolve(tx, "pull", "crm", stream="companies", keys=["1"])
@@ -57,7 +57,7 @@ def test_delivered_letters_are_gone(store: Store) -> None:
         assert not quarantine.pending(tx, "erp").quarantine
 
 
-def test_what_it_waits_for_wakes_it(store: Store) -> None:
+def test_the_awaited_record_resumes_it(store: Store) -> None:
     with store.begin() as tx:
         waiting = [letter("1", waits_for="parent"), letter("2", waits_for="other")]
         quarantine.put(tx, waiting, now=NOW, due_at=LATER)

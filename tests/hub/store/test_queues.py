@@ -56,7 +56,7 @@ def test_an_event_is_received_once(store: Store) -> None:
     assert backlog(store) == {("crm", "inbox"): 2, ("erp", "inbox"): 1}
 
 
-def test_inbox_is_read_oldest_first_and_in_portions(store: Store) -> None:
+def test_the_inbox_is_read_oldest_first(store: Store) -> None:
     with store.begin() as tx:
         inbox.receive(tx, [notification(str(n), f"e{n}") for n in range(5)], now=NOW)
         inbox.receive(tx, [notification("x", "m", stream="deals", merged_into="y")], now=NOW)
@@ -75,7 +75,7 @@ def test_inbox_is_read_oldest_first_and_in_portions(store: Store) -> None:
     assert (merged[0].key, merged[0].merged_into) == ("x", "y")
 
 
-def test_wishes_for_the_same_record_fold(store: Store) -> None:
+def test_entries_for_the_same_record_fold(store: Store) -> None:
     want(store, "g1", "g1", "g2")
     want(store, "g1")
     assert backlog(store) == {("erp", "due"): 2}
@@ -96,7 +96,7 @@ def test_a_lease_runs_out(store: Store) -> None:
     assert len(lease(store, worker="w2", now=NOW + LEASE + timedelta(seconds=1))) == 1
 
 
-def test_two_workers_never_get_the_same_wish(store: Store) -> None:
+def test_two_workers_never_get_the_same_entry(store: Store) -> None:
     want(store, *(f"g{n}" for n in range(60)))
     got: dict[str, list[str]] = {"w1": [], "w2": [], "w3": []}
 
@@ -113,7 +113,7 @@ def test_two_workers_never_get_the_same_wish(store: Store) -> None:
     assert len(together) == len(set(together)) == 60
 
 
-def test_a_locked_wish_is_skipped_not_waited_for(postgresql_store: Store) -> None:
+def test_a_locked_entry_is_skipped(postgresql_store: Store) -> None:
     store = postgresql_store
     want(store, "g1", "g2")
     with store.begin() as first:
@@ -123,7 +123,7 @@ def test_a_locked_wish_is_skipped_not_waited_for(postgresql_store: Store) -> Non
     assert [w.golden_id for w in (*mine, *theirs)] == ["g1", "g2"]
 
 
-def test_a_fulfilled_wish_is_gone(store: Store) -> None:
+def test_a_complete_entry_is_gone(store: Store) -> None:
     want(store, "g1")
     entries = lease(store)
     with store.begin() as tx:
@@ -131,7 +131,7 @@ def test_a_fulfilled_wish_is_gone(store: Store) -> None:
     assert backlog(store) == {}
 
 
-def test_a_wish_made_while_it_was_being_fulfilled_stays(store: Store) -> None:
+def test_an_entry_enqueued_in_flight_stays(store: Store) -> None:
     want(store, "g1")
     entries = lease(store)
     want(store, "g1", now=LATER)
@@ -141,7 +141,7 @@ def test_a_wish_made_while_it_was_being_fulfilled_stays(store: Store) -> None:
     assert [(w.golden_id, w.generation > entries[0].generation) for w in again] == [("g1", True)]
 
 
-def test_a_create_with_unknown_outcome_stays_so_until_fulfilled(store: Store) -> None:
+def test_a_create_stays_in_doubt_until_complete(store: Store) -> None:
     want(store, "g1")
     entries = lease(store)
     with store.begin(durable=True) as tx:
@@ -161,7 +161,7 @@ def postpone(tx, entry, state, reason, *, due_at=LATER, **why):
     outbox.postpone(tx, [Postponed(entry, state, due_at, reason, **why)], now=NOW)
 
 
-def test_a_postponed_wish_waits_and_counts(store: Store) -> None:
+def test_a_postponed_entry_waits_and_counts(store: Store) -> None:
     want(store, "g1", "g2")
     first, second = lease(store)
     with store.begin() as tx:
@@ -182,7 +182,7 @@ def test_a_postponed_wish_waits_and_counts(store: Store) -> None:
     assert [(w.golden_id, w.attempts) for w in lease(store)] == [("g1", 1)]
 
 
-def test_a_buried_wish_that_is_wished_for_anew_comes_back(store: Store) -> None:
+def test_enqueueing_releases_a_held_entry(store: Store) -> None:
     want(store, "g1")
     (entry,) = lease(store)
     with store.begin() as tx:
@@ -192,7 +192,7 @@ def test_a_buried_wish_that_is_wished_for_anew_comes_back(store: Store) -> None:
     assert [(w.state, w.attempts) for w in lease(store, now=LATER)] == [("due", 0)]
 
 
-def test_a_wish_changed_while_it_was_refused_is_tried_again(store: Store) -> None:
+def test_an_entry_changed_when_refused_is_retried(store: Store) -> None:
     want(store, "g1")
     (entry,) = lease(store)
     want(store, "g1")
@@ -201,7 +201,7 @@ def test_a_wish_changed_while_it_was_refused_is_tried_again(store: Store) -> Non
     assert [w.golden_id for w in lease(store)] == ["g1"]
 
 
-def test_released_wishes_are_as_before(store: Store) -> None:
+def test_released_entries_are_as_before(store: Store) -> None:
     want(store, "g1")
     entries = lease(store)
     with store.begin() as tx:
@@ -221,7 +221,7 @@ def test_replay_and_drop(store: Store) -> None:
     assert backlog(store) == {("erp", "due"): 1}
 
 
-def test_wake_all_spares_the_buried(store: Store) -> None:
+def test_resuming_leaves_held_entries(store: Store) -> None:
     want(store, "g1", "g2")
     with store.begin() as tx:
         inbox.receive(tx, [notification("1", "a")], now=LATER)
@@ -234,7 +234,7 @@ def test_wake_all_spares_the_buried(store: Store) -> None:
         assert outbox.due_counts(tx, now=NOW) == (1, 1, 1)
 
 
-def test_a_derivation_due_again_while_it_was_made_stays(store: Store) -> None:
+def test_a_derivation_due_again_meanwhile_stays(store: Store) -> None:
     with store.begin() as tx:
         dirty.mark(tx, ["g1", "g2", "g1"], now=NOW)
         marks, _ = dirty.due(tx, limit=10)
@@ -255,7 +255,8 @@ def test_marks_rise_even_when_the_clock_goes_back(store: Store, back: timedelta)
         assert dirty.due(tx, limit=1)[0]["g1"] > before
 
 
-def test_what_waits_in_a_connection_says_why_and_is_woken_with_it(store: Store) -> None:
+def test_waiting_entries_name_a_cause_and_resume(store: Store) -> None:
+    """What waits for a connection names the cause, and is resumed with the connection."""
     with store.begin() as tx:
         entries = [("erp", "company", "g1"), ("erp", "company", "g2"), ("crm", "company", "g1")]
         outbox.enqueue(tx, entries, now=NOW)
@@ -270,14 +271,14 @@ def test_what_waits_in_a_connection_says_why_and_is_woken_with_it(store: Store) 
             assert len(found) == number
 
 
-def test_derivations_come_oldest_first_and_limited(store: Store) -> None:
+def test_derivations_are_limited_and_oldest_first(store: Store) -> None:
     with store.begin() as tx:
         dirty.mark(tx, ["late"], now=LATER)
         dirty.mark(tx, ["early"], now=NOW)
         assert list(dirty.due(tx, limit=1)[0]) == ["early"]
 
 
-def test_derivations_that_follow_from_derivations_come_last(store: Store) -> None:
+def test_derived_derivations_come_last(store: Store) -> None:
     with store.begin() as tx:
         dirty.mark(tx, ["chased"], now=NOW, hops=3)
         dirty.mark(tx, ["fresh"], now=LATER)
@@ -287,7 +288,7 @@ def test_derivations_that_follow_from_derivations_come_last(store: Store) -> Non
         assert dirty.due(tx, limit=10)[1] == 3
 
 
-def test_what_is_wished_for_while_it_is_fulfilled_is_not_lost(postgresql_store: Store) -> None:
+def test_an_entry_raced_in_flight_is_not_lost(postgresql_store: Store) -> None:
     store = postgresql_store
     want(store, "g1")
     entries = lease(store)
@@ -300,7 +301,7 @@ def test_what_is_wished_for_while_it_is_fulfilled_is_not_lost(postgresql_store: 
     assert backlog(store) == {("erp", "due"): 1}
 
 
-def test_what_becomes_due_while_it_is_derived_is_not_lost(postgresql_store: Store) -> None:
+def test_a_derivation_raced_is_not_lost(postgresql_store: Store) -> None:
     store = postgresql_store
 
     def mark_dirty() -> None:

@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PLACE = ("crm", "companies")
 
 
-def test_a_record_counts_once_and_the_newest_word_holds(store: Store) -> None:
+def test_a_record_counts_once_by_its_newest_kind(store: Store) -> None:
     with store.begin() as tx:
         recent_changes.note(tx, *PLACE, {}, now=NOW)
         recent_changes.note(tx, *PLACE, {"1": "changed", "2": "changed", "3": "deleted"}, now=NOW)
@@ -25,7 +25,7 @@ def test_a_record_counts_once_and_the_newest_word_holds(store: Store) -> None:
         assert recent_changes.lately(tx, "erp", "companies") == (RecentChanges(), 0)
 
 
-def test_what_is_long_ago_is_forgotten(store: Store) -> None:
+def test_old_changes_are_forgotten(store: Store) -> None:
     later = NOW + timedelta(minutes=30)
     with store.begin() as tx:
         recent_changes.note(tx, *PLACE, {"1": "changed", "2": "gone"}, now=NOW)
@@ -36,14 +36,14 @@ def test_what_is_long_ago_is_forgotten(store: Store) -> None:
         assert recent_changes.lately(tx, "crm", "deals") == (RecentChanges(gone=1), 0)
 
 
-def test_what_was_accepted_is_forgotten(store: Store) -> None:
+def test_accepted_changes_are_forgotten(store: Store) -> None:
     with store.begin() as tx:
         recent_changes.note(tx, *PLACE, {"1": "changed", "2": "gone", "3": "deleted"}, now=NOW)
         recent_changes.forget(tx, *PLACE, kinds=["changed", "gone"])
         assert recent_changes.lately(tx, *PLACE) == (RecentChanges(), 1)
 
 
-def test_only_wishes_that_would_delete_something_count(store: Store) -> None:
+def test_only_entries_that_delete_count(store: Store) -> None:
     def golden(name: str, **more: Any) -> Golden:
         return Golden(name, "company", {}, "crm", {}, NOW, NOW, "run", **more)
 

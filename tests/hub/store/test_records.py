@@ -97,7 +97,7 @@ def test_a_key_has_one_link(store: Store) -> None:
         add_links(tx, [link("1", "g2")])
 
 
-def test_a_golden_record_has_one_written_link_in_a_stream(store: Store) -> None:
+def test_a_stream_has_one_primary_per_golden(store: Store) -> None:
     with store.begin() as tx:
         add_links(tx, [link("1", "g1"), link("gone", None), link("gone2", None)])
     with pytest.raises(IntegrityError), store.begin() as tx:
@@ -149,7 +149,7 @@ def test_fingerprints_find_candidates(store: Store) -> None:
     assert len(found) == 1200
 
 
-def test_edges_are_replaced_and_walked_backwards(store: Store) -> None:
+def test_references_are_replaced_and_reversed(store: Store) -> None:
     with store.begin() as tx:
         change_references(tx, {})
         change_references(

@@ -48,7 +48,8 @@ def tokens(
     )
 
 
-def test_what_is_stored_comes_back_and_cannot_be_read_there(store: Store, clock: Clock) -> None:
+def test_tokens_are_stored_encrypted(store: Store, clock: Clock) -> None:
+    """Tokens are returned as stored, and cannot be read in the database."""
     own = tokens(store, clock)
     assert own.load() is None
     own.save(TOKEN)
@@ -59,7 +60,7 @@ def test_what_is_stored_comes_back_and_cannot_be_read_there(store: Store, clock:
     assert b"hush" not in bytes(raw)
 
 
-def test_it_leaves_the_rest_of_the_connection_alone(store: Store, clock: Clock) -> None:
+def test_storing_leaves_the_connection_alone(store: Store, clock: Clock) -> None:
     with store.begin() as tx:
         save_connection(tx, "crm", paused_at=NOON, reason="why")
     own = tokens(store, clock)
@@ -88,7 +89,7 @@ def test_without_a_key_it_says_what_to_do(store: Store) -> None:
         SealedTokens(store, "crm", keys=(), worker="a").ready()
 
 
-def test_one_of_many_gets_the_turn(store: Store, clock: Clock) -> None:
+def test_one_of_many_gets_the_lease(store: Store, clock: Clock) -> None:
     several = [tokens(store, clock, worker=name) for name in "abcdef"]
     with ThreadPoolExecutor(6) as pool:
         turns = list(pool.map(lambda one: one.claim(), several))
@@ -100,7 +101,8 @@ def test_one_of_many_gets_the_turn(store: Store, clock: Clock) -> None:
     assert several[0].claim()
 
 
-def test_the_turn_of_a_dead_process_lapses_or_is_taken_over(store: Store, clock: Clock) -> None:
+def test_the_lease_of_the_dead_is_taken_over(store: Store, clock: Clock) -> None:
+    """The lease of a dead process expires or is taken over."""
     dead, alive = tokens(store, clock, worker="dead"), tokens(store, clock, worker="alive")
     assert dead.claim()
     with store.begin() as tx:
@@ -114,7 +116,7 @@ def test_the_turn_of_a_dead_process_lapses_or_is_taken_over(store: Store, clock:
     assert dead.claim()
 
 
-def test_a_database_that_is_away_for_a_moment_loses_no_token(store: Store, clock: Clock) -> None:
+def test_a_short_outage_loses_no_token(store: Store, clock: Clock) -> None:
     own = tokens(store, clock)
     with store.begin() as tx:
         tx.exec_driver_sql("ALTER TABLE connections RENAME TO elsewhere")
@@ -134,7 +136,7 @@ def test_a_database_that_is_away_for_a_moment_loses_no_token(store: Store, clock
     assert patient.load() == TOKEN
 
 
-def test_inside_a_writing_transaction_nothing_is_looked_up(store: Store, clock: Clock) -> None:
+def test_a_writing_transaction_reads_no_tokens(store: Store, clock: Clock) -> None:
     own = tokens(store, clock)
     with store.begin(), pytest.raises(UnavailableError, match="writing transaction"):
         own.load()

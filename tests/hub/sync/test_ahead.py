@@ -40,13 +40,13 @@ def test_pages_that_are_there_are_stored_together() -> None:
     assert [keys([one]) for one in found] == [["a", "b", "c"], ["d"]]
 
 
-def test_a_full_portion_waits_for_nothing() -> None:
+def test_a_full_page_waits_for_nothing() -> None:
     there = iter([page(*map(str, range(PORTION))), page("a"), None])
     found = list(_portions(lambda _seconds: next(there)))
     assert [len(one.records) for one in found] == [PORTION, 1]
 
 
-def test_what_is_gone_or_merged_keeps_its_place() -> None:
+def test_gone_and_merged_keep_their_order() -> None:
     gone, merged = Page(gone=["a"]), Page(merges=[Merge("b", "c")])
     found = list(ahead([page("a"), gone, page("b"), merged, page("c")]))
     assert [(keys([one]), one.gone, one.merges) for one in found] == [
@@ -58,7 +58,7 @@ def test_what_is_gone_or_merged_keeps_its_place() -> None:
     ]
 
 
-def test_what_was_read_before_an_error_comes_before_it() -> None:
+def test_pages_before_an_error_come_first() -> None:
     def pages() -> Iterator[Page]:
         yield page("a", cursor="1")
         yield page("b", cursor="2")
@@ -95,7 +95,7 @@ def test_reading_ends_with_its_reader() -> None:
     assert not [t for t in threading.enumerate() if t.name == "tulay-ahead"]
 
 
-def test_a_joined_page_has_the_place_of_the_second() -> None:
+def test_a_joined_page_has_the_second_cursor() -> None:
     both = joined(page("a", cursor="1", total=5), page("b"))
     assert (keys([both]), both.cursor, both.total) == (["a", "b"], "1", 5)
     assert not fits(page("a"), Page(gone=["a"]))

@@ -86,7 +86,7 @@ def test_in_sync_means_no_gaps(firm: Firm) -> None:
     assert found.missing == {}
 
 
-def test_what_one_may_not_set_has_lost(firm: Firm) -> None:
+def test_a_value_set_without_a_right_has_lost(firm: Firm) -> None:
     firm.erp.edit("companies", "1", owner="bob")
     sync(firm.hub)
     (lost,) = value(explain(firm.hub, "company", "ACME"), "owner").lost
@@ -94,7 +94,7 @@ def test_what_one_may_not_set_has_lost(firm: Firm) -> None:
     assert firm.erp.get("companies", "1")["owner"] == "ann"
 
 
-def test_the_loser_of_a_later_change_is_the_earlier_one(firm: Firm) -> None:
+def test_a_later_change_replaces_the_earlier(firm: Firm) -> None:
     firm.crm.edit("companies", "1", phone="+4930111111")
     firm.erp.edit("companies", "1", phone="+4930222222")
     sync(firm.hub)
@@ -104,7 +104,7 @@ def test_the_loser_of_a_later_change_is_the_earlier_one(firm: Firm) -> None:
     assert (lost.value, lost.connection, lost.why) == ("+4930111111", "crm", "on_conflict: latest")
 
 
-def test_a_system_that_shows_a_value_its_own_way_is_in_sync(firm: Firm) -> None:
+def test_a_systems_own_spelling_is_in_sync(firm: Firm) -> None:
     firm.erp.declare("companies", ways={"name": "upper"})
     firm.crm.edit("companies", "1", name="Acme Group")
     sync(firm.hub)
@@ -152,7 +152,7 @@ def test_a_record_is_found_by_id_key_or_text(firm: Firm) -> None:
     assert explain(firm.hub, "company", "acme.exa").id == found.id
 
 
-def test_what_is_not_there_is_said_with_the_nearest(firm: Firm) -> None:
+def test_an_unknown_name_suggests_the_nearest(firm: Firm) -> None:
     with pytest.raises(UnknownError, match="did you mean company"):
         explain(firm.hub, "compny", "1")
     with pytest.raises(UnknownError, match="there is no company 'Umbrella'"):

@@ -86,7 +86,8 @@ def taken(hub: Hub, page: Page) -> tuple[Tally, int]:
     return tally, len(said)
 
 
-def test_a_page_costs_the_same_number_of_statements_whatever_its_size(hub: Hub) -> None:
+def test_statements_per_page_are_constant(hub: Hub) -> None:
+    """A page costs the same number of statements whatever its size."""
     small, large = companies(0, 10), companies(1_000, 300)
     first, few = taken(hub, small)
     second, many = taken(hub, large)
@@ -94,7 +95,7 @@ def test_a_page_costs_the_same_number_of_statements_whatever_its_size(hub: Hub) 
     assert few == many <= NEW
 
 
-def test_a_page_in_which_nothing_changed_costs_two_questions(hub: Hub) -> None:
+def test_an_unchanged_page_costs_two_queries(hub: Hub) -> None:
     for page in (companies(0, 10), companies(1_000, 300)):
         taken(hub, page)
         again, said = taken(hub, page)
@@ -102,7 +103,7 @@ def test_a_page_in_which_nothing_changed_costs_two_questions(hub: Hub) -> None:
         assert said == UNCHANGED
 
 
-def test_a_full_read_finds_what_is_gone_without_a_sweep(hub: Hub, tmp_path: Path) -> None:
+def test_a_full_read_finds_deletions(hub: Hub, tmp_path: Path) -> None:
     crm = MemorySystem.named("memory", path=str(tmp_path / "crm.db"))
     keys = [crm.create("companies", name=f"Firm {n}") for n in range(5)]
     pull(hub, "crm", "companies")

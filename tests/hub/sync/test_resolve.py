@@ -83,13 +83,14 @@ def test_theirs_is_taken_everywhere(firm: Firm) -> None:
     assert firm.conflicts() == []
 
 
-def test_ours_is_written_over_there(firm: Firm) -> None:
+def test_ours_is_written_to_the_remote_system(firm: Firm) -> None:
     firm.edit(crm={"name": "Acme SE"}, erp={"name": "Acme AG"})
     assert resolve_conflict(firm.hub, 1, "ours").values == {"name": "Acme SE"}
     assert firm.shown("name") == {"Acme SE"}
 
 
-def test_nothing_is_written_after_the_decision_has_arrived(firm: Firm) -> None:
+def test_a_decision_is_written_once(firm: Firm) -> None:
+    """Nothing is written after the decision has arrived."""
     firm.edit(crm={"name": "Acme SE"}, erp={"name": "Acme AG"})
     resolve_conflict(firm.hub, 1, "theirs")
     sync(firm.hub)
@@ -99,7 +100,7 @@ def test_nothing_is_written_after_the_decision_has_arrived(firm: Firm) -> None:
     assert [s.writes for s in firm.systems.values()] == [[], [], []]
 
 
-def test_history_names_the_person_and_what_lost(firm: Firm) -> None:
+def test_history_names_the_person_and_the_loser(firm: Firm) -> None:
     firm.edit(crm={"name": "Acme SE"}, erp={"name": "Acme AG"})
     done = resolve_conflict(firm.hub, 1, "ours")
     with firm.hub.store.read() as tx:
@@ -122,7 +123,7 @@ def test_a_unit_is_decided_as_a_whole(firm: Firm) -> None:
     assert firm.shown("country") == {"FR"}
 
 
-def test_one_decision_ends_what_others_already_agree_with(firm: Firm) -> None:
+def test_a_decision_ends_conflicts_that_agree(firm: Firm) -> None:
     firm.edit(crm={"name": "Acme SE"}, erp={"name": "Acme AG"}, shop={"name": "Acme AG"})
     assert len(firm.conflicts()) == 2
     resolve_conflict(firm.hub, 1, "theirs")
@@ -130,7 +131,7 @@ def test_one_decision_ends_what_others_already_agree_with(firm: Firm) -> None:
     assert firm.shown("name") == {"Acme AG"}
 
 
-def test_one_decision_brings_other_conflicts_up_to_date(firm: Firm) -> None:
+def test_a_decision_updates_other_conflicts(firm: Firm) -> None:
     firm.edit(crm={"name": "Acme SE"}, erp={"name": "Acme AG"}, shop={"name": "Acme Shop"})
     resolve_conflict(firm.hub, 1, "theirs")
     (row,) = firm.conflicts()
@@ -169,7 +170,7 @@ def test_a_value_that_is_none_is_refused(firm: Firm) -> None:
     assert len(firm.conflicts()) == 1
 
 
-def test_a_decision_is_made_once_and_about_something(firm: Firm) -> None:
+def test_a_decision_needs_an_open_conflict(firm: Firm) -> None:
     firm.edit(crm={"name": "Acme SE"}, erp={"name": "Acme AG"})
     resolve_conflict(firm.hub, 1, "ours")
     with pytest.raises(DecisionError, match="closed already"):
@@ -180,7 +181,7 @@ def test_a_decision_is_made_once_and_about_something(firm: Firm) -> None:
         decide_review(firm.hub, 7, "new")
 
 
-def test_a_decision_does_not_overrule_what_came_after_it(firm: Firm) -> None:
+def test_a_decision_overrules_no_later_edit(firm: Firm) -> None:
     firm.edit(crm={"name": "Acme SE"}, erp={"name": "Acme AG"})
     resolve_conflict(firm.hub, 1, "theirs")
     firm.edit(shop={"name": "Acme Group"})

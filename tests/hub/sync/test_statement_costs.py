@@ -231,7 +231,7 @@ BAD: dict[str, tuple[Bad, str]] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_page_costs_the_same_whatever_becomes_of_it(desk: Desk, kind: str) -> None:
+def test_a_page_costs_the_same_for_every_outcome(desk: Desk, kind: str) -> None:
     make, counted = BAD[kind]
     costs = []
     for good, bad in ((1, 1), *SIZES):
@@ -290,7 +290,7 @@ def _pushed(desk: Desk, entity: str) -> tuple[Tally, int]:
 
 
 @pytest.mark.parametrize("trouble", [fine, down, lost, busy, refused])
-def test_a_batch_costs_the_same_whatever_becomes_of_it(
+def test_a_batch_costs_the_same_for_every_outcome(
     desk: Desk, trouble: Callable[[Desk, int], None]
 ) -> None:
     fine(desk, 0)
@@ -309,7 +309,7 @@ def test_a_batch_costs_the_same_whatever_becomes_of_it(
 
 
 @pytest.mark.parametrize("share", [0, 10, 100])
-def test_a_batch_waits_for_parents_at_no_extra_cost(desk: Desk, share: int) -> None:
+def test_waiting_for_parents_costs_nothing_extra(desk: Desk, share: int) -> None:
     parents = desk.numbered(100)
     desk.take(Page([company(n) for n in parents]))
     absent = set(parents[:share])
@@ -341,7 +341,7 @@ def _forget_entries(desk: Desk) -> None:
         tx.exec_driver_sql("DELETE FROM outbox")
 
 
-def test_of_a_restored_record_and_a_new_one_one_is_primary(desk: Desk) -> None:
+def test_a_restored_or_a_new_record_is_primary(desk: Desk) -> None:
     (number,) = _known(desk, 1)
     desk.take(Page(gone=[str(number)]))
     twin = Record(f"{number} again", company(number).payload, version="1")

@@ -47,11 +47,11 @@ def test_a_failed_write_is_given_back(write: Write, error: ConnectorError, state
 
 @pytest.mark.parametrize("outcome", [None, Outcome("1")])
 @pytest.mark.parametrize("write", [CREATE, UPDATE, DELETE])
-def test_a_written_entry_has_no_verdict(write: Write, outcome: Outcome | None) -> None:
+def test_a_written_entry_needs_no_outcome(write: Write, outcome: Outcome | None) -> None:
     assert of_outcome(0, write, outcome) is None
 
 
-def test_what_is_gone_already_is_deleted() -> None:
+def test_a_missing_record_counts_as_deleted() -> None:
     assert of_outcome(0, DELETE, Outcome(error=MISSING)) is None
 
 
@@ -61,7 +61,7 @@ def test_a_busy_system_says_how_long() -> None:
     assert verdict.after == timedelta(seconds=7)
 
 
-def test_what_is_always_stale_waits_for_a_person() -> None:
+def test_an_always_stale_write_waits_for_a_person() -> None:
     states = []
     for attempts in range(7):
         verdict = of_outcome(attempts, UPDATE, Outcome(error=STALE))
@@ -73,7 +73,5 @@ def test_what_is_always_stale_waits_for_a_person() -> None:
 @pytest.mark.parametrize(
     ("error", "sure"), [(None, False), (AWAY, False), (BUSY, True), (REFUSED, True)]
 )
-def test_only_an_answer_proves_it_has_not_happened(
-    error: ConnectorError | None, sure: bool
-) -> None:
+def test_only_an_answer_proves_nothing_happened(error: ConnectorError | None, sure: bool) -> None:
     assert has_not_happened(Outcome(error=error)) is sure

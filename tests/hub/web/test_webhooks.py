@@ -115,7 +115,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, said["error"]
 
 
-def test_a_genuine_delivery_is_stored_before_it_is_answered(hub: Hub) -> None:
+def test_deliveries_are_stored_before_the_answer(hub: Hub) -> None:
     answer = post(app_of(hub), *signed("1", "2"))
     assert (answer.status_code, answer.json()) == (202, {"accepted": 2})
     assert stored(hub.store) == [("crm", "companies", "1"), ("crm", "companies", "2")]
@@ -129,7 +129,8 @@ def test_the_same_delivery_twice_is_stored_once(hub: Hub) -> None:
     assert len(stored(hub.store)) == 1
 
 
-def test_forged_old_and_unsigned_deliveries_are_refused_alike(hub: Hub) -> None:
+def test_all_untrusted_deliveries_look_alike(hub: Hub) -> None:
+    """Forged, old and unsigned deliveries are refused with the same answer."""
     app = app_of(hub)
     body, headers = signed("1")
     old = signed("1", at=datetime.now(UTC) - timedelta(minutes=6))
@@ -147,7 +148,8 @@ def test_forged_old_and_unsigned_deliveries_are_refused_alike(hub: Hub) -> None:
     assert stored(hub.store) == []
 
 
-def test_unknown_connections_and_those_without_webhooks_are_not_found(hub: Hub) -> None:
+def test_without_webhooks_it_is_not_found(hub: Hub) -> None:
+    """Unknown connections, and those without webhooks, are not found."""
     app = app_of(hub)
     assert refusal(post(app, *signed("1"), name="shop")) == (404, "there is no such connection")
     status, error = refusal(post(app, *signed("1"), name="erp"))
@@ -156,7 +158,7 @@ def test_unknown_connections_and_those_without_webhooks_are_not_found(hub: Hub) 
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"hello"])
-def test_what_is_not_json_is_refused(hub: Hub, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(hub: Hub, body: bytes) -> None:
     answer = post(app_of(hub), body, signed_body(body))
     assert refusal(answer) == (400, "the body is not JSON")
 
@@ -173,7 +175,7 @@ def test_what_is_not_json_is_refused(hub: Hub, body: bytes) -> None:
         {"events": [{"id": "e", "stream": "s", "key": "1", "into": {"a": 1}}]},
     ],
 )
-def test_json_that_is_not_a_delivery_is_refused_whole(hub: Hub, events: Any) -> None:
+def test_json_that_is_no_delivery_is_refused(hub: Hub, events: Any) -> None:
     body = json.dumps(events).encode()
     status, _ = refusal(post(app_of(hub), body, signed_body(body)))
     assert status == 400
@@ -195,7 +197,8 @@ def test_other_content_types_are_refused(hub: Hub) -> None:
     assert post(app, *signed("1"), kind="Application/JSON; charset=utf-8").status_code == 202
 
 
-def test_size_and_signature_come_before_the_content_type(hub: Hub) -> None:
+def test_the_content_type_is_checked_last(hub: Hub) -> None:
+    """Size and signature are checked before the content type."""
     app = app_of(hub)
     assert post(app, b"x" * 10_000_000, {}, kind="text/plain").status_code == 413
     assert post(app, b"[]", {}, kind="text/plain").status_code == 401
@@ -207,7 +210,8 @@ def test_a_body_said_to_be_too_large_is_not_read(hub: Hub, caller: Caller) -> No
     assert caller.asked == []
 
 
-def test_a_body_of_unknown_length_is_read_no_further_than_the_limit(hub: Hub) -> None:
+def test_unknown_lengths_are_read_to_the_limit(hub: Hub) -> None:
+    """A body of unknown length is not read beyond the limit."""
     read = 0
 
     async def parts() -> Any:
@@ -264,9 +268,7 @@ def test_the_url_is_the_one_the_sender_called(hub: Hub, caller: Caller) -> None:
     ]
 
 
-def test_deliveries_that_arrive_together_share_commits(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_simultaneous_deliveries_share_a_commit(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Inbox] = []
 
     def remembered(store: Store, hub: Hub) -> Inbox:
@@ -289,7 +291,7 @@ def test_deliveries_that_arrive_together_share_commits(
     assert made[0].commits < 50
 
 
-def test_a_database_that_is_away_asks_the_sender_to_come_again(
+def test_without_a_database_the_sender_may_retry(
     postgresql_server: URL, postgresql_url: str, caller: Caller
 ) -> None:
     store = open_store(postgresql_url)
@@ -383,9 +385,10 @@ def test_runs_and_backlogs_are_measured(hub: Hub) -> None:
     assert float(age.split()[-1]) >= 300
 
 
-def test_the_access_log_has_no_query_body_or_lines_of_others(
+def test_the_access_log_has_no_query_and_no_body(
     hub: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The access log has no query, no body and no lines of other libraries."""
     caplog.set_level(logging.INFO, logger="tulay.access")
     app = app_of(hub)
     ask(app, lambda http: http.get("/healthz?token=s3cret"))
@@ -396,14 +399,14 @@ def test_the_access_log_has_no_query_body_or_lines_of_others(
     assert "s3cret" not in caplog.text
 
 
-def test_what_is_not_there_is_said_in_json(hub: Hub) -> None:
+def test_not_found_is_answered_in_json(hub: Hub) -> None:
     app = app_of(hub)
     assert refusal(ask(app, lambda http: http.get("/")))[0] == 404
     assert refusal(ask(app, lambda http: http.get("/webhooks/crm")))[0] == 405
     assert refusal(ask(app, lambda http: http.post("/webhooks/")))[0] == 404
 
 
-def test_our_own_mistakes_tell_the_caller_nothing(
+def test_our_own_errors_tell_the_caller_nothing(
     hub: Hub, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(body: bytes) -> Any:
