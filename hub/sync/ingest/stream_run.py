@@ -6,6 +6,7 @@ What is read and how it is stored is up to the caller: see pull.py and sweep.py.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import Connection as Transaction
 
@@ -13,80 +14,100 @@ from connectors.kit.errors import ConnectorError
 from hub.model.recovery import Pause, Restart, recovery
 from hub.store.connections import pause_reason
 from hub.store.runs import Tally, save_run, start_run
-from hub.store.streams import lease_stream, release_stream, save_stream, stream_state
+from hub.store.streams import (
+    StreamState,
+    lease_stream,
+    release_stream,
+    save_stream,
+    stream_state,
+)
 from hub.sync.change_limits import ChangeLimitError
 from hub.sync.context import Channel, Hub
 from hub.sync.pauses import pause_connection, pause_stream
 from hub.sync.progress import Progress, Silence
 
+#: What a run stores when it has gone well, together with its own end.
+Ending = Callable[[Transaction], None]
+#: What is done with a stream while it is leased, given its state before the run.
+StreamWork = Callable[[Tally, Progress, StreamState], Ending]
+
 
 def run_stream(
-    hub: Hub,
-    channel: Channel,
-    kind: str,
-    work: Callable[[Tally, Progress], None],
-    *,
-    progress: Progress | None,
+    hub: Hub, channel: Channel, kind: str, work: StreamWork, *, progress: Progress | None
 ) -> Tally:
-    """Runs `work` over a stream: leased, counted, and finished with a state."""
+    """Runs `work` over a stream: leased, counted, and finished with a state.
+
+    Beside what it stores itself, a run costs two transactions.
+    """
     connection, stream = channel.connection, channel.stream
     tally = Tally(hub.fresh_id(), kind, connection, stream, hub.clock())
     show = progress or Silence()
     with hub.store.begin() as tx:
-        if not _may_run(hub, tx, channel):
+        state = _leased(hub, tx, channel)
+        if state is None:
             return tally
         start_run(tx, tally)
     show.start(f"{connection}.{stream}", None)
     try:
-        _work_once_more_after_restart(hub, channel, tally, work, show)
-    except ChangeLimitError as surprise:
-        pause_stream(hub, channel, str(surprise))
-        _end(hub, tally, state="paused", reason=str(surprise))
+        ending = _restarted_once(hub, channel, lambda found: work(tally, show, found), state)
+    except ChangeLimitError as exceeded:
+        pause_stream(hub, channel, str(exceeded))
+        _end(hub, channel, tally, state="paused", reason=str(exceeded))
     except ConnectorError as error:
-        _fail(hub, channel, tally, error)
+        if isinstance(recovery(error, attempts=0), Pause):
+            pause_connection(hub, connection, str(error))
+        _end(hub, channel, tally, state="failed", reason=str(error))
         raise
-    else:
-        red = None if tally.adds_up else "the counts of this run do not add up: please report it"
-        _end(hub, tally, state="inconsistent" if red else "done", reason=red)
-    finally:
+    except BaseException:
         with hub.store.begin() as tx:
             release_stream(tx, connection, stream, worker=hub.worker)
+        raise
+    else:
+        wrong = None if tally.adds_up else "the counts of this run do not add up: please report it"
+        end = "inconsistent" if wrong else "done"
+        _end(hub, channel, tally, state=end, reason=wrong, ending=ending)
+    finally:
         show.done(f"{connection}.{stream}")
     return tally
 
 
-def _may_run(hub: Hub, tx: Transaction, channel: Channel) -> bool:
+def _leased(hub: Hub, tx: Transaction, channel: Channel) -> StreamState | None:
+    """Leases the stream and returns its state; None if it is paused or another process has it."""
     connection, stream = channel.connection, channel.stream
     if pause_reason(tx, connection) is not None:
-        return False
-    if stream_state(tx, connection, stream).paused_at is not None:
-        return False
-    return lease_stream(tx, connection, stream, worker=hub.worker, now=hub.clock())
+        return None
+    state = stream_state(tx, connection, stream)
+    if state.paused_at is not None:
+        return None
+    mine = lease_stream(tx, connection, stream, worker=hub.worker, now=hub.clock())
+    return state if mine else None
 
 
-def _work_once_more_after_restart(
-    hub: Hub,
-    channel: Channel,
-    tally: Tally,
-    work: Callable[[Tally, Progress], None],
-    show: Progress,
-) -> None:
+def _restarted_once(
+    hub: Hub, channel: Channel, work: Callable[[StreamState], Ending], state: StreamState
+) -> Ending:
+    """Does the work; once more from the start of the stream if its cursor has expired."""
     try:
-        work(tally, show)
+        return work(state)
     except ConnectorError as error:
         if not isinstance(recovery(error, attempts=0), Restart):
             raise
         with hub.store.begin() as tx:
             save_stream(tx, channel.connection, channel.stream, cursor=None)
-        work(tally, show)
+        return work(replace(state, cursor=None))
 
 
-def _fail(hub: Hub, channel: Channel, tally: Tally, error: ConnectorError) -> None:
-    if isinstance(recovery(error, attempts=0), Pause):
-        pause_connection(hub, channel.connection, str(error))
-    _end(hub, tally, state="failed", reason=str(error))
-
-
-def _end(hub: Hub, tally: Tally, *, state: str, reason: str | None = None) -> None:
+def _end(
+    hub: Hub,
+    channel: Channel,
+    tally: Tally,
+    *,
+    state: str,
+    reason: str | None,
+    ending: Ending | None = None,
+) -> None:
     with hub.store.begin() as tx:
+        if ending is not None:
+            ending(tx)
         save_run(tx, tally, state=state, finished_at=hub.clock(), reason=reason)
+        release_stream(tx, channel.connection, channel.stream, worker=hub.worker)

@@ -15,12 +15,12 @@ from hub.store import inbox
 from hub.store.keyset import KeySet
 from hub.store.links import count_links, living_keys, unknown_keys
 from hub.store.runs import Tally
-from hub.store.streams import save_stream, stream_state
+from hub.store.streams import StreamState, save_stream, stream_state
 from hub.sync.change_limits import acceptance_is_used, guard
 from hub.sync.context import Channel, Hub
 from hub.sync.freshness import request_refetch
 from hub.sync.ingest.page import ingest
-from hub.sync.ingest.stream_run import run_stream
+from hub.sync.ingest.stream_run import Ending, run_stream
 from hub.sync.progress import Progress
 
 #: Number of keys compared at once.
@@ -34,7 +34,7 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
     """
     channel = hub.connection(connection).channel(stream)
 
-    def work(tally: Tally, show: Progress) -> None:
+    def work(tally: Tally, show: Progress, _: StreamState) -> Ending:
         with KeySet() as present:
             for portion in channel.connector.keys(stream):
                 present.add(portion)
@@ -42,9 +42,12 @@ def sweep(hub: Hub, connection: str, stream: str, *, progress: Progress | None =
             take_missing(hub, channel, present, tally=tally)
             if _wants_gaps(hub, channel):
                 _ask_for_gaps(hub, channel, present)
-        with hub.store.begin() as tx:
+
+        def ending(tx: Transaction) -> None:
             save_stream(tx, connection, stream, swept_at=hub.clock())
             acceptance_is_used(tx, connection, stream, kind="sweep")
+
+        return ending
 
     return run_stream(hub, channel, "sweep", work, progress=progress)
 
