@@ -15,12 +15,12 @@ PLANTS = (
         "cursor stored before its page",
         "P5",
         "hub/sync/ingest/pull.py",
-        """            tally.become(hub.store.transact(store_page))
+        """    tally.become(hub.store.transact(store_page))
 """,
-        """            with hub.store.begin() as early:
-                saved = {"fingerprint": channel.mapping.fingerprint, "cursor": since}
-                save_stream(early, connection, stream, **saved)
-            tally.become(hub.store.transact(store_page))
+        """    with hub.store.begin() as early:
+        saved = {"fingerprint": channel.mapping.fingerprint, "cursor": page.cursor}
+        save_stream(early, channel.connection, channel.stream, **saved)
+    tally.become(hub.store.transact(store_page))
 """,
         (f"{_DEFECTS}::test_a_crash_before_storing_keeps_the_cursor",),
     ),
@@ -29,14 +29,14 @@ PLANTS = (
         "P5",
         "hub/sync/ingest/pull.py",
         """    with closing(ahead(channel.connector.pages(stream, since))) as pages:
-        for page in pages:
+        for read in pages:
 """,
-        """    with closing(ahead(channel.connector.pages(stream, since))) as read:
-        pages = list(read)
+        """    with closing(ahead(channel.connector.pages(stream, since))) as found:
+        pages = list(found)
         since = next((p.cursor for p in reversed(pages) if p.cursor), since)
         with hub.store.begin() as tx:
             save_stream(tx, connection, stream, cursor=since)
-        for page in pages:
+        for read in pages:
 """,
         (f"{_DEFECTS}::test_a_crash_before_storing_keeps_the_cursor",),
     ),
@@ -177,7 +177,7 @@ PLANTS = (
         "a pull is not guarded against surprises",
         "P9",
         "hub/sync/ingest/pull.py",
-        "                guard(hub, counted, known=known, accepted=state.accepted)\n",
+        "        guard(hub, counted, known=known, accepted=state.accepted)\n",
         "",
         (f"{_ENDINGS}::test_too_many_changes_wait_for_a_person",),
     ),
@@ -259,11 +259,11 @@ PLANTS = (
         (_TROUBLE, _ENDINGS),
     ),
     Plant(
-        "a run whose counts do not add up is not red",
+        "a run whose counts do not add up is not inconsistent",
         "P10",
         "hub/sync/ingest/stream_run.py",
-        "        red = None if tally.adds_up else",
-        "        red = None if tally.seen >= 0 else",
+        "        wrong = None if tally.adds_up else",
+        "        wrong = None if tally.seen >= 0 else",
         (f"{_PROMISES}::test_a_pull_with_wrong_counts_is_inconsistent",),
     ),
     Plant(

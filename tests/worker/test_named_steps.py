@@ -40,12 +40,11 @@ START = {
 FIRST_WRITE = commits("fields prepared over there", "custom_fields.prepare_once")
 PULL = {
     **commits("work taken", "attempt._take"),
-    **commits("stream leased or given back", "stream_run.run_stream"),
+    **commits("stream leased", "stream_run.run_stream"),
     **commits("calls counted", "rate_limits.DatabaseLedger._change"),
     "page read": "prefetch.ahead.read: pages",
-    **commits("page stored", "pull._stored"),
-    **commits("whole read noted", "pull.pull.work"),
-    **commits("run ended", "stream_run._end"),
+    **commits("page stored", "pull._store_page"),
+    **commits("read noted, run ended, stream released", "stream_run._end"),
     **commits("work done", "attempt._give_back"),
 }
 PUSH = {

@@ -104,21 +104,27 @@ def _stored(
                 show.start(f"{connection}.{stream}", page.total)
             # The cursor of an empty page covers nothing that is not stored: the end stores it.
             if page.records or page.gone or page.merges:
-                before = known.count()
-
-                def store_page(tx: Transaction, page: Page = page, known: int = before) -> Tally:
-                    counted = tally.copy()
-                    ingest(hub, tx, channel, page=page, tally=counted, origin=Origin.LISTED)
-                    guard(hub, counted, known=known, accepted=state.accepted)
-                    saved = {"fingerprint": channel.mapping.fingerprint, "cursor": page.cursor}
-                    save_stream(tx, connection, stream, **saved)
-                    save_run(tx, counted)
-                    return counted
-
-                tally.become(hub.store.transact(store_page))
+                _store_page(hub, channel, page, tally=tally, known=known.count(), state=state)
             if hub.clock() - leased_at > _LEASE_RENEWAL:
                 leased_at = hub.clock()
                 with hub.store.begin() as tx:
                     lease_stream(tx, connection, stream, worker=hub.worker, now=leased_at)
             show.advance(f"{connection}.{stream}", len(page.records))
             yield page
+
+
+def _store_page(
+    hub: Hub, channel: Channel, page: Page, *, tally: Tally, known: int, state: StreamState
+) -> None:
+    """Ingests a page; its cursor and the counts of the run are stored in the same transaction."""
+
+    def store_page(tx: Transaction) -> Tally:
+        counted = tally.copy()
+        ingest(hub, tx, channel, page=page, tally=counted, origin=Origin.LISTED)
+        guard(hub, counted, known=known, accepted=state.accepted)
+        saved = {"fingerprint": channel.mapping.fingerprint, "cursor": page.cursor}
+        save_stream(tx, channel.connection, channel.stream, **saved)
+        save_run(tx, counted)
+        return counted
+
+    tally.become(hub.store.transact(store_page))
