@@ -111,9 +111,9 @@ def deletions_made_again(patch: Patch) -> None:
 
 
 def nobody_is_asked(patch: Patch) -> None:
-    for place in ("hub.sync.ingest.sweep.surprising", "hub.sync.change_limits.surprising"):
-        patch.setattr(place, lambda *_args: False)
-    patch.setattr("hub.sync.change_limits.flooding", lambda *_args: False)
+    for check in ("hub.sync.ingest.sweep.exceeds_limit", "hub.sync.change_limits.exceeds_limit"):
+        patch.setattr(check, lambda *_args: False)
+    patch.setattr("hub.sync.change_limits.exceeds_window_limit", lambda *_args: False)
 
 
 PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
