@@ -262,8 +262,8 @@ PLANTS = (
         "a run whose counts do not add up is not red",
         "P10",
         "hub/sync/ingest/stream_run.py",
-        "        red = None if tally.adds_up else",
-        "        red = None if tally.seen >= 0 else",
+        "        wrong = None if tally.adds_up else",
+        "        wrong = None if tally.seen >= 0 else",
         (f"{_PROMISES}::test_a_pull_with_wrong_counts_is_inconsistent",),
     ),
     Plant(
@@ -392,8 +392,8 @@ PLANTS = (
         "the lease of a stream is ignored",
         "P11",
         "hub/store/streams.py",
-        "    return tx.execute(_LEASE, {**here, **lease}).rowcount == 1\n",
-        "    return tx.execute(_LEASE, {**here, **lease}).rowcount <= 1\n",
+        "    return tx.execute(_LEASE, {**given, **lease}).rowcount == 1\n",
+        "    return tx.execute(_LEASE, {**given, **lease}).rowcount <= 1\n",
         ("tests/hub/store/test_progress.py",),
     ),
 )

@@ -46,8 +46,8 @@ def run_stream(
         _fail(hub, channel, tally, error)
         raise
     else:
-        red = None if tally.adds_up else "the counts of this run do not add up: please report it"
-        _end(hub, tally, state="inconsistent" if red else "done", reason=red)
+        wrong = None if tally.adds_up else "the counts of this run do not add up: please report it"
+        _end(hub, tally, state="inconsistent" if wrong else "done", reason=wrong)
     finally:
         with hub.store.begin() as tx:
             release_stream(tx, connection, stream, worker=hub.worker)
