@@ -1,4 +1,4 @@
-"""What salespeople should do or know: thank-you tasks, reminders, notes about waiting deals."""
+"""Activities of salespeople: thank-you tasks, reminders, notes about waiting deals."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def overdue_reminder(
     today: date,
     settings: FlowSettings,
 ) -> Derived | None:
-    """Returns the reminder task of an invoice that is overdue for long enough."""
+    """Returns the reminder task of an invoice that has been overdue for long enough."""
     latest = today - timedelta(days=max(settings.overdue_after_days - 1, 0))
     if not settings.overdue_reminder or not is_overdue(invoice, latest):
         return None
@@ -74,13 +74,13 @@ def overdue_reminder(
 def waiting_note(
     opportunity: Fact, reason: str, *, now: datetime, settings: FlowSettings
 ) -> Derived | None:
-    """Returns the note that tells why a won deal is not an order yet; one per reason."""
+    """Returns the note that explains why a won deal is not an order yet; one per reason."""
     if not settings.waiting_note:
         return None
     why = reason.rstrip(". ")
     values: Values = {
         "kind": "note",
-        "body": f"This deal is not an order yet: {why}. It will go on by itself afterwards.",
+        "body": f"This deal is not an order yet: {why}. It becomes one once that is resolved.",
         "due_at": _instant(now),
     }
     values |= _about(opportunity, None)

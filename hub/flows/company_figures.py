@@ -12,7 +12,7 @@ from hub.flows.settings import FlowSettings
 
 
 class CompanyFigures(Flow):
-    """The figures of a company, from its documents; its own changes do not concern them."""
+    """The figures of a company, derived from its documents."""
 
     name = "figures"
     root = "company"

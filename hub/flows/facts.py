@@ -1,4 +1,4 @@
-"""What flows see and say: facts in, derivations out. Ids are deterministic."""
+"""The input and output of flows, with deterministic ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from mappings.canonical.values import Scalar, Values
 
-#: Ids that flows derive are uuid5 of this and what they are derived from: running twice is once.
+#: The uuid5 namespace of derived ids, which makes running twice the same as running once.
 _DERIVED = uuid.UUID("5f1c2a86-6f3e-5b0e-9d59-c2a0a3e0a9d1")
 
 
@@ -26,7 +26,7 @@ class Fact:
         return None if value is None else str(value)
 
     def number(self, path: str) -> Decimal:
-        """Returns a decimal value, 0 when blank."""
+        """Returns a decimal value, 0 if blank."""
         return Decimal(str(self.values.get(path) or 0))
 
     def items(self, name: str) -> dict[str, Values]:
@@ -45,22 +45,22 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A golden record that should be: with at least these values."""
+    """A wanted golden record, with at least these values."""
 
     id: str
     entity: str
     values: Values = field(repr=False)
     #: The flow's name, for `explain`.
     flow: str
-    #: Made once: from then on it belongs to people, and no flow changes it.
+    #: Created once: from then on it belongs to people, and no flow changes it.
     once: bool = False
-    #: Of several in one run with the same subject, the last one is made.
+    #: Of several in one run with the same subject, the last one is created.
     subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """It cannot be derived yet: why, for a person, and whose change will help."""
+    """It cannot be derived yet: the reason for a person, and the record that may change that."""
 
     reason: str
     waits_for: str | None = None
@@ -69,7 +69,7 @@ class Blocked:
 
 
 def derived_id(*parts: str) -> str:
-    """Returns the deterministic golden id of something derived.
+    """Returns the deterministic golden id of a derived record.
 
     >>> derived_id("a", "order") == derived_id("a", "order") != derived_id("b", "order")
     True
@@ -90,5 +90,5 @@ def plain(amount: Decimal) -> str:
 
 
 def scalar_text(value: Scalar) -> str:
-    """Returns a scalar for a sentence."""
+    """Returns a scalar as text for a sentence."""
     return "" if value is None else str(value)

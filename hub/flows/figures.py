@@ -1,4 +1,4 @@
-"""The ERP's figures that a salesperson wants to see on the company."""
+"""The figures from the ERP that are shown on a company."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def company_figures(
 
 
 def is_overdue(invoice: Fact, today: date) -> bool:
-    """Says whether an invoice is past its due date and not paid.
+    """Returns True if an invoice is past its due date and not paid.
 
     >>> bill = Fact("1", "invoice", {"state": "posted", "due_date": "2026-01-31", "total": "5"})
     >>> is_overdue(bill, date(2026, 1, 31)), is_overdue(bill, date(2026, 2, 1))

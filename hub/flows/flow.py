@@ -1,4 +1,4 @@
-"""What a flow is: which changes concern it, what it needs to see, and what it derives."""
+"""The interface of a flow: its triggers, its input, and what it derives."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hub.flows.settings import FlowSettings
 Triggers = Mapping[str, str]
 #: Name -> (entity, path from the root).
 Needs = Mapping[str, tuple[str, str]]
-#: Entity -> the paths and branches that are set; none: all of them.
+#: Entity -> the paths and branches that are set; empty: all of them.
 Outputs = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that one derivation may look at."""
+    """The input of one derivation."""
 
     root: Fact
     now: datetime
     settings: FlowSettings
-    #: What was found for each name of the flow's `needs`.
+    #: The records found for each name in the flow's `needs`.
     found: Mapping[str, tuple[Fact, ...]] = field(default_factory=dict)
     #: Why the root cannot be written to an ERP now, for flows with `explains`.
     reason: str | None = None
@@ -36,7 +36,7 @@ class Facts:
         return self.now.date()
 
     def one(self, name: str) -> Fact | None:
-        """Returns the record found for a need, the first of several, None if there is none."""
+        """Returns the first record found for a need, or None."""
         return next(iter(self.found[name]), None)
 
     def all_of(self, name: str) -> tuple[Fact, ...]:
@@ -47,27 +47,27 @@ class Facts:
 class Flow(Protocol):
     """One derivation between entities, for each root. Pure: facts in, wanted golden records out.
 
-    A flow is a subclass in a file of its own and a line in registry.py.
+    A flow is a subclass in its own file and a line in registry.py.
     """
 
     #: The source of its quarantine entries.
     name: ClassVar[str]
     #: The entity of the golden records that it derives from.
     root: ClassVar[str]
-    #: What people call a root, for messages.
+    #: The word for a root in messages.
     noun: ClassVar[str]
-    #: Changes that make it derive again; a root can also be marked dirty itself.
+    #: Changes that trigger it; a root can also be marked dirty itself.
     triggers: ClassVar[Triggers]
-    #: Further ones, of records that were deleted or merged into others.
+    #: Additional triggers: records that were deleted or merged.
     deletions: ClassVar[Triggers] = {}
     needs: ClassVar[Needs] = {}
-    #: What it sets, so that systems get the fields for it.
+    #: The paths that it sets, so that systems get the fields for them.
     outputs: ClassVar[Outputs] = {}
     #: True if it may return Blocked.
     can_block: ClassVar[bool] = False
-    #: True if it tells people why a root cannot be written to an ERP.
+    #: True if it explains to people why a root cannot be written to an ERP.
     explains: ClassVar[bool] = False
-    #: The entity whose records may call for a derivation because a day has passed; see `has_aged`.
+    #: The entity whose records may need a new derivation after a change of date; see `has_aged`.
     aging: ClassVar[str | None] = None
 
     def enabled(self, settings: FlowSettings) -> bool:
@@ -79,9 +79,9 @@ class Flow(Protocol):
         return True
 
     def has_aged(self, record: Fact, today: date) -> bool:
-        """Returns True if what is derived from a record of `aging` may be another one today."""
+        """Returns True if the derivation of an `aging` record may differ today."""
         return False
 
     def derive(self, facts: Facts) -> Derived | Blocked | None:
-        """Returns the golden record that should be, why it cannot be yet, or None."""
+        """Returns the wanted golden record, why it cannot be derived yet, or None."""
         ...

@@ -11,7 +11,7 @@ from hub.flows.settings import FlowSettings
 
 
 class OrderOnDeal(Flow):
-    """What a deal shows of its order: of several, the one that it has become."""
+    """The number and state of a deal's order; of several orders, of the one derived from it."""
 
     name = "order_on_deal"
     root = "sales_order"

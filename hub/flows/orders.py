@@ -1,4 +1,4 @@
-"""A won deal becomes a sales order in the ERP; the order's progress shows on the deal."""
+"""Won deals become sales orders in the ERP, and the progress of an order shows on its deal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hub.flows.settings import FlowSettings
 from mappings.canonical.values import Values
 
 _FLOW = "flow:won_deal_to_order"
-#: Changes, and deletions, after which flows look at an order again: entity -> path to the order.
+#: Changes and deletions that trigger flows of an order: entity -> path to the order.
 ORDER_CHANGES = {"sales_order": "", "production_order": "sales_order", "shipment": "sales_order"}
 ORDER_DELETIONS = {"invoice": "sales_order"}
 
@@ -27,10 +27,10 @@ def won_deal_to_order(
     products: Mapping[str, Fact],
     settings: FlowSettings,
 ) -> Derived | Blocked | None:
-    """Returns the order a won deal should be, or why it cannot be one yet.
+    """Returns the order of a won deal, or why it cannot be derived yet.
 
-    `order` is the one it has become already, by itself or as a deal that was merged into it. Once
-    the ERP has numbered the order it belongs to the ERP: the deal changes it no more.
+    `order` is the existing one, of the deal itself or of a deal that was merged into it. Once the
+    ERP has numbered the order it belongs to the ERP, and the deal no longer changes it.
     """
     if opportunity.values.get("stage") != "won" or not settings.won_deal_to_order:
         return None
@@ -92,7 +92,7 @@ def _lines(opportunity: Fact, products: Mapping[str, Fact]) -> Blocked | None:
 
 
 def _order_lines(opportunity: Fact, products: Mapping[str, Fact]) -> Values:
-    """The order's lines are keyed by article number, as the ERP shows them."""
+    """Returns the lines of the order, keyed by article number as the ERP shows them."""
     values: Values = {}
     used: dict[str, int] = {}
     for line in opportunity.items("lines").values():
@@ -109,7 +109,7 @@ def _order_lines(opportunity: Fact, products: Mapping[str, Fact]) -> Values:
 
 
 def production_state(productions: Sequence[Fact]) -> str:
-    """Returns how far the production of an order is.
+    """Returns the progress of an order's production.
 
     >>> production_state([])
     'none'
@@ -123,7 +123,7 @@ def production_state(productions: Sequence[Fact]) -> str:
 
 
 def order_on_deal(order: Fact) -> Values:
-    """Returns what the deal shows of its order."""
+    """Returns the values of an order that show on its deal."""
     return {
         "order_number": order.values.get("number"),
         "order_state": deal_state(order),
@@ -131,12 +131,12 @@ def order_on_deal(order: Fact) -> Values:
 
 
 def deal_state(order: Fact) -> str | None:
-    """Returns one phrase for where an order is, for the people who sell."""
+    """Returns the state of an order in one phrase, for salespeople."""
     state = order.text("state")
     if state in (None, "cancelled", "draft", "quoted"):
         return state
     if order.values.get("number") is None:
-        return "waiting"  # it is wanted, and the ERP has not confirmed it yet
+        return "waiting"  # the ERP has not confirmed it yet
     shipped, paid = order.values.get("shipment_state"), order.values.get("invoice_state")
     making = order.values.get("production_state")
     if paid == "paid" and shipped in ("shipped", "none"):

@@ -13,7 +13,7 @@ from hub.flows.settings import FlowSettings
 
 
 class OverdueReminder(Flow):
-    """The reminder task of an invoice that is overdue for long enough."""
+    """The reminder task of an invoice that has been overdue for long enough."""
 
     name = "overdue_reminder"
     root = "invoice"
@@ -27,11 +27,11 @@ class OverdueReminder(Flow):
     aging = "invoice"
 
     def enabled(self, settings: FlowSettings) -> bool:
-        """Returns True if reminders are wanted."""
+        """Returns True if reminders are switched on."""
         return settings.overdue_reminder
 
     def applies(self, root: Fact) -> bool:
-        """Returns True if the invoice waits for payment."""
+        """Returns True if the invoice is posted and not paid."""
         return root.values.get("state") == "posted"
 
     def has_aged(self, record: Fact, today: date) -> bool:

@@ -1,4 +1,4 @@
-"""Flow: an order shows how far its production is."""
+"""Flow: an order shows the progress of its production."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flows that run, in their order, and what the hub has to know of all of them."""
+"""The flows in the order in which they run, and questions about all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hub.flows.thank_you import ThankYou
 from hub.flows.waiting_order import WaitingOrder
 from hub.flows.won_deal import WonDealToOrder
 
-#: A later flow sees the values that an earlier one has changed.
+#: A later flow sees the values that an earlier one changed.
 FLOWS: tuple[Flow, ...] = (
     WonDealToOrder(),
     OverdueReminder(),
@@ -27,7 +27,7 @@ FLOWS: tuple[Flow, ...] = (
 
 
 def is_trigger(entity: str) -> bool:
-    """Returns True if a change of such a record makes a flow derive again.
+    """Returns True if a change of such a record triggers a flow.
 
     >>> is_trigger("invoice"), is_trigger("contact")
     (True, False)
@@ -41,7 +41,7 @@ def _triggers(flows: tuple[Flow, ...]) -> frozenset[str]:
 
 
 def is_explained(entity: str) -> bool:
-    """Returns True if a flow tells people why such a record cannot be written to an ERP.
+    """Returns True if a flow explains to people why such a record cannot be written to an ERP.
 
     >>> is_explained("sales_order"), is_explained("invoice")
     (True, False)
@@ -50,12 +50,12 @@ def is_explained(entity: str) -> bool:
 
 
 def blocking_flows() -> tuple[str, ...]:
-    """Returns the names of flows that may be blocked: sources of quarantine entries."""
+    """Returns the names of flows that may be blocked, which are sources of quarantine entries."""
     return tuple(flow.name for flow in FLOWS if flow.can_block)
 
 
 def fills(settings: FlowSettings, entity: str, path: str) -> bool:
-    """Returns True if a flow that is switched on may set this path.
+    """Returns True if an enabled flow may set this path.
 
     >>> flows = FlowSettings()
     >>> fills(flows, "company", "figures.currency"), fills(flows, "company", "name")

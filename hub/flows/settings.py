@@ -1,4 +1,4 @@
-"""Which flows run, and their few figures; the `flows:` part of tulay.yaml."""
+"""The `flows:` part of tulay.yaml: which flows run, and their parameters."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class FlowSettings(BaseModel):
     #: A task for the deal's owner when an invoice is overdue.
     overdue_reminder: bool = True
     overdue_after_days: int = Field(default=1, ge=0, le=365)
-    #: A note on the deal that cannot become an order yet, with the reason.
+    #: A note on a deal that cannot become an order yet, with the reason.
     waiting_note: bool = True

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 
 class Direction(Enum):
-    """Where a step leads to."""
+    """Where a step leads."""
 
     REFERRED = ""
     REFERRING = "<"
@@ -33,7 +33,7 @@ class Step(NamedTuple):
 
 @cache
 def steps(path: str) -> tuple[Step, ...]:
-    """Returns the steps of a path. Raises: ValueError when one is blank.
+    """Returns the steps of a path. Raises: ValueError if one is blank.
 
     >>> [(step.direction.name, step.reference) for step in steps("<company/sales_order")]
     [('REFERRING', 'company'), ('REFERRED', 'sales_order')]

@@ -25,7 +25,7 @@ class ThankYou(Flow):
     outputs: ClassVar[Outputs] = {"activity": ()}
 
     def enabled(self, settings: FlowSettings) -> bool:
-        """Returns True if thank-you tasks are wanted."""
+        """Returns True if thank-you tasks are switched on."""
         return settings.thank_you
 
     def applies(self, root: Fact) -> bool:

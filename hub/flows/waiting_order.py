@@ -1,4 +1,4 @@
-"""Flow: a deal tells why its order is not in the ERP yet."""
+"""Flow: a deal shows why its order is not in the ERP yet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hub.flows.settings import FlowSettings
 
 
 class WaitingOrder(Flow):
-    """Turns the reason of an order that the ERP does not take yet into a note on its deal."""
+    """Adds a note to the deal of an order that the ERP does not accept yet, with the reason."""
 
     name = "waiting_note"
     root = "sales_order"
@@ -24,7 +24,7 @@ class WaitingOrder(Flow):
     explains = True
 
     def enabled(self, settings: FlowSettings) -> bool:
-        """Returns True if notes about waiting deals are wanted."""
+        """Returns True if notes about waiting deals are switched on."""
         return settings.waiting_note
 
     def derive(self, facts: Facts) -> Derived | None:

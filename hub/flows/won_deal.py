@@ -13,7 +13,7 @@ from hub.flows.settings import FlowSettings
 
 
 class WonDealToOrder(Flow):
-    """The order of a won deal, or the reason why there is none yet."""
+    """The order of a won deal, or the reason why it cannot be derived yet."""
 
     name = "won_deal_to_order"
     root = "opportunity"
@@ -36,7 +36,7 @@ class WonDealToOrder(Flow):
         return root.values.get("stage") == "won"
 
     def derive(self, facts: Facts) -> Derived | Blocked | None:
-        """Returns the order; a deal that has to wait gets a note meanwhile."""
+        """Returns the order; a deal that must wait gets a note until then."""
         derived = orders.won_deal_to_order(
             facts.root,
             facts.one("company"),

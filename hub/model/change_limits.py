@@ -31,7 +31,7 @@ class RecentChanges:
 
 
 def exceeds_limit(touched: int, known: int, limit: ChangeLimit) -> bool:
-    """Returns True if changing or deleting so many of the known records needs approval.
+    """Returns True if changing or deleting `touched` of the known records needs approval.
 
     >>> limit = ChangeLimit()
     >>> exceeds_limit(51, 100, limit), exceeds_limit(51, 1000, limit), exceeds_limit(9, 10, limit)

@@ -169,20 +169,20 @@ def _observe_cell(
     agreed = tuple(link.agreed_at(p) for p in cell)
     shown = tuple(link.shown_at(p) for p in cell)
     verdict, why = _judge(cell, baseline, context, values=(theirs, golden, agreed, shown))
-    told = _meant(theirs, agreed, shown) if verdict == "take" else theirs
+    meant = _meant(theirs, agreed, shown) if verdict == "take" else theirs
     agrees = verdict in ("same", "take")
     for i, path in enumerate(cell):
         result.link.put(
             path,
             seen=theirs[i],
-            agreed=told[i] if agrees else agreed[i],
+            agreed=meant[i] if agrees else agreed[i],
             shown=theirs[i] if agrees else shown[i],
         )
     if verdict in ("same", "back", "take"):
         result.settled.update(p for p in cell if p in baseline.conflicts)
     if verdict == "take":
         both = golden != agreed
-        for path, old, new in zip(cell, golden, told, strict=True):
+        for path, old, new in zip(cell, golden, meant, strict=True):
             if old != new:
                 result.golden[path] = new
                 result.changes.append(Change(path, old, new, "taken", why))

@@ -1,8 +1,7 @@
 """Oscillation: two systems undo each other's changes of a field, again and again.
 
-An automation in a remote system answers each write of the hub with one of its own. The policy
-decides each round correctly, but the rounds never end. So the field is paused and both systems are
-reported.
+An automation in a remote system reverses each write of the hub. The policy decides each round
+correctly, but the rounds never end. So the field is paused and both systems are reported.
 """
 
 from __future__ import annotations
@@ -56,14 +55,14 @@ def opponents(reversals: Sequence[Reversal], most: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(change.connection for change in recent))
 
 
-def oscillation_reason(path: str, who: Sequence[str], most: int) -> str:
+def oscillation_reason(path: str, connections: Sequence[str], most: int) -> str:
     """Returns the reason for pausing a field, for people.
 
     >>> oscillation_reason("name", ("crm", "erp"), 10)
     'crm and erp keep reversing each other: more than 10 reversals of name within an hour; end the \
     automation in one of them, then decide'
     """
-    sides = who if len(who) > 1 else (*who, "the hub's policy")
+    sides = connections if len(connections) > 1 else (*connections, "the hub's policy")
     return (
         f"{' and '.join(sides)} keep reversing each other: more than {most} reversals of {path}"
         " within an hour; end the automation in one of them, then decide"

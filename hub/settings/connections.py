@@ -147,8 +147,8 @@ class _Checked:
     def _missing(self, setting: str, facts: SettingFacts) -> str:
         variable = f"{self.manifest.system}_{setting}".upper()
         example = f"${{{variable}}}" if facts.secret else "..."
-        what = f"connections.{self.name} ({self.manifest.system}) needs the setting {setting!r}"
-        return f"{what}: {facts.help.rstrip('.')}; add `{setting}: {example}`"
+        problem = f"connections.{self.name} ({self.manifest.system}) needs the setting {setting!r}"
+        return f"{problem}: {facts.help.rstrip('.')}; add `{setting}: {example}`"
 
     def _refuse_literal(self, setting: str, written: Any) -> None:
         if isinstance(written, str) and is_reference(written):

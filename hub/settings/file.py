@@ -74,16 +74,16 @@ class SettingsFile:
         # An unknown word explains why the right one is missing, not the reverse.
         _, first = min(complaints, key=lambda pair: (pair[1]["type"] != "extra_forbidden", pair[0]))
         location = self._written(first["loc"]) if first["type"] != "missing" else first["loc"]
-        place = ".".join(str(part) for part in location) or "the file"
+        shown = ".".join(str(part) for part in location) or "the file"
         if first["type"] == "extra_forbidden":
             hint = nearest(str(location[-1]), keys_at(model, location[:-1]))
             where = f" in {'.'.join(map(str, location[:-1]))}" if location[:-1] else ""
-            what = f"unknown setting {location[-1]!r}{where}{hint}"
-            return self.error(f"{what}; correct the name or remove it", *location)
+            problem = f"unknown setting {location[-1]!r}{where}{hint}"
+            return self.error(f"{problem}; correct the name or remove it", *location)
         if first["type"] == "missing":
-            return self.error(f"{place} is missing; add it", *location[:-1])
+            return self.error(f"{shown} is missing; add it", *location[:-1])
         words = _WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
-        return self.error(f"{place}: {words[:1].lower()}{words[1:]}", *location)
+        return self.error(f"{shown}: {words[:1].lower()}{words[1:]}", *location)
 
 
 def read_settings(
@@ -110,33 +110,37 @@ def read_settings(
 
 
 def _broken(path: Path, name: str, error: MappingFileError) -> str:
-    what = str(error).removeprefix(f"{path}:{error.line}: ").removeprefix(f"{path}: ")
-    place = f"{name}:{error.line}" if error.line else name
-    if "given twice" in what:
-        return f"{place}: {what}; keep one of them"
-    if "YAML" not in what:
-        return f"{place}: {what}"
+    problem = str(error).removeprefix(f"{path}:{error.line}: ").removeprefix(f"{path}: ")
+    position = f"{name}:{error.line}" if error.line else name
+    if "given twice" in problem:
+        return f"{position}: {problem}; keep one of them"
+    if "YAML" not in problem:
+        return f"{position}: {problem}"
     # For YAML, a reference inside { } opens a block unless it is quoted.
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     line = lines[error.line - 1] if error.line and error.line <= len(lines) else ""
     if "{" in line.partition("${")[0] and "${" in line:
-        return f"{place}: {what}; inside {{ }} put it in quotes: '${{NAME}}'"
-    return f"{place}: {what}; check the indentation, the colons and the quotes"
+        return f"{position}: {problem}; inside {{ }} put it in quotes: '${{NAME}}'"
+    return f"{position}: {problem}; check the indentation, the colons and the quotes"
 
 
 def keys_at(model: type[BaseModel], location: Iterable[str | int]) -> list[str]:
     """Returns the setting names that are valid at a location."""
-    here: Any = model
+    annotation: Any = model
     for part in location:
-        here = _models(here)
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            fields = {field.alias or name: field for name, field in here.model_fields.items()}
+        annotation = _models(annotation)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
             found = fields.get(str(part))
-            here = found.annotation if found else None
-        elif get_origin(here) is dict:
-            here = get_args(here)[1]
-    here = _models(here)
-    known = here.model_fields if isinstance(here, type) and issubclass(here, BaseModel) else {}
+            annotation = found.annotation if found else None
+        elif get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+    annotation = _models(annotation)
+    known = (
+        annotation.model_fields
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        else {}
+    )
     return [field.alias or name for name, field in known.items()]
 
 

@@ -103,8 +103,8 @@ def connector_folders(path: str | Path | None = None) -> tuple[Path, ...]:
 
     Raises: SettingsError.
     """
-    there = Path(path) if path is not None else default_path()
-    return _loading(there).connector_folders() if path or there.is_file() else ()
+    file = Path(path) if path is not None else default_path()
+    return _loading(file).connector_folders() if path or file.is_file() else ()
 
 
 def _loading(

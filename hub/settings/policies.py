@@ -55,9 +55,9 @@ def check_policies(
         if entity is None:
             hint = nearest(name, entities)
             raise file.error(f"policies: there is no entity {name!r}{hint}", "policies", name)
-        for place, word in _names(text):
+        for location, word in _names(text):
             if word not in connections and word not in ROLES:
-                raise _unknown_name(file, word, connections, place=("policies", name, *place))
+                raise _unknown_name(file, word, connections, place=("policies", name, *location))
         known = valid_paths(entity)
         for path in text.fields:
             if _plain(path) not in known and not (custom and path.startswith("custom.")):
@@ -73,9 +73,9 @@ def _names(text: EntityPolicyText) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from (((key,), name) for name in names or ())
     blocks: list[tuple[tuple[str, ...], FieldPolicyText | None]] = [(("default",), text.default)]
     blocks += [(("fields", path), block) for path, block in text.fields.items()]
-    for place, block in blocks:
+    for location, block in blocks:
         for key, word in () if block is None else _words(block):
-            yield (*place, key), word
+            yield (*location, key), word
 
 
 def _words(block: FieldPolicyText) -> Iterator[tuple[str, str]]:
@@ -159,28 +159,28 @@ class _Cast:
 
 
 #: A field's policy with names resolved; only the keys that are set.
-Said = dict[str, Any]
+PolicyKeys = dict[str, Any]
 
 
-def _said(block: FieldPolicyText | None, cast: _Cast, *, path: str, own: bool) -> Said:
+def _policy_keys(block: FieldPolicyText | None, cast: _Cast, *, path: str, own: bool) -> PolicyKeys:
     if block is None:
         return {}
-    said: Said = {}
+    keys: PolicyKeys = {}
     if block.owner is not None:
         words = _listed(block.owner)
         owners = cast.named(words, own=own)
         # [] means only the hub; roles without a connection mean all connections.
-        said["owners"] = frozenset(owners) if owners or not words else None
+        keys["owners"] = frozenset(owners) if owners or not words else None
     if block.on_conflict is not None:
-        said["on_conflict"] = cast.choice(block.on_conflict, own=own)
+        keys["on_conflict"] = cast.choice(block.on_conflict, own=own)
     if block.on_first_match is not None:
-        said["on_first_match"] = cast.choice(block.on_first_match, own=own)
+        keys["on_first_match"] = cast.choice(block.on_first_match, own=own)
     if block.when_blank is not None:
-        said["when_blank"] = block.when_blank
+        keys["when_blank"] = block.when_blank
     if block.unit is not None:
         named = block.unit if isinstance(block.unit, str) else path
-        said["unit"] = named if block.unit else None
-    return said
+        keys["unit"] = named if block.unit else None
+    return keys
 
 
 def _listed(owner: str | Sequence[str] | None) -> list[str]:
@@ -191,33 +191,33 @@ def _resolved(
     ours: EntityPolicyText | None, theirs: EntityPolicyText | None, cast: _Cast
 ) -> EntityPolicy:
     layers = [(text, own) for text, own in ((ours, False), (theirs, True)) if text is not None]
-    said: dict[str, Said] = {"": {}}
+    by_path: dict[str, PolicyKeys] = {"": {}}
     create: list[str] = []
     imports: frozenset[str] | None = None
     delete = "keep"
     for text, own in layers:
-        said[""] |= _said(text.default, cast, path="", own=own)
+        by_path[""] |= _policy_keys(text.default, cast, path="", own=own)
         for path, block in text.fields.items():
-            merged = said.setdefault(_plain(path), {})
-            merged |= _said(block, cast, path=_plain(path), own=own)
+            merged = by_path.setdefault(_plain(path), {})
+            merged |= _policy_keys(block, cast, path=_plain(path), own=own)
         if text.create is not None:
             create = cast.named(text.create, own=own)
         if text.imports is not None:
             imports = frozenset(cast.named(text.imports, own=own))
         delete = text.delete or delete
     return EntityPolicy(
-        fields={path: FieldPolicy(**_inherited(path, said)) for path in said},
+        fields={path: FieldPolicy(**_inherited(path, by_path)) for path in by_path},
         create=frozenset(create),
         imports=imports,
         delete="propagate" if delete == "propagate" else "keep",
     )
 
 
-def _inherited(path: str, said: Mapping[str, Said]) -> Said:
+def _inherited(path: str, by_path: Mapping[str, PolicyKeys]) -> PolicyKeys:
     """Returns the policy of a path: its own keys over its branch's over the default's."""
     parts = path.split(".") if path else []
     steps = ["", *(".".join(parts[: n + 1]) for n in range(len(parts)))]
-    whole: Said = {}
+    merged: PolicyKeys = {}
     for step in steps:
-        whole |= said.get(step, {})
-    return whole
+        merged |= by_path.get(step, {})
+    return merged

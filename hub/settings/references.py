@@ -50,10 +50,10 @@ class References:
     def _value(self, name: str, *location: str | int) -> str:
         if name.startswith("file:"):
             return self._content(name.removeprefix("file:").strip(), *location)
-        place = ".".join(str(part) for part in location)
+        shown = ".".join(str(part) for part in location)
         if not _VARIABLE.fullmatch(name):
             raise self.file.error(
-                f"{place}: ${{{name}}} is not a reference; write ${{NAME}} for an environment"
+                f"{shown}: ${{{name}}} is not a reference; write ${{NAME}} for an environment"
                 " variable or ${file:/path} for a file",
                 *location,
             )
@@ -62,25 +62,25 @@ class References:
             return value
         close = get_close_matches(name, self.environ, n=1, cutoff=0.8)
         hint = f"; did you mean {close[0]}?" if close and close[0] != name else ""
-        what = "is not set" if value is None else "is empty"
+        why = "is not set" if value is None else "is empty"
         raise self.file.error(
-            f"{place}: the environment variable {name} {what}{hint}; set it before you start tulay",
+            f"{shown}: the environment variable {name} {why}{hint}; set it before you start tulay",
             *location,
         )
 
     def _content(self, name: str, *location: str | int) -> str:
-        place = ".".join(str(part) for part in location)
+        shown = ".".join(str(part) for part in location)
         path = self.file.folder / name
         try:
             value = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise self.file.error(
-                f"{place}: the file {name} cannot be read: {why}; create it, or correct the path",
+                f"{shown}: the file {name} cannot be read: {why}; create it, or correct the path",
                 *location,
             ) from error
         if not value:
             raise self.file.error(
-                f"{place}: the file {name} is empty; write the secret into it", *location
+                f"{shown}: the file {name} is empty; write the secret into it", *location
             )
         return value

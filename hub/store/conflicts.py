@@ -100,9 +100,9 @@ def open_conflicts(
     changed = [(one, known.id) for one, known in about if known is not None]
     for with_reason in (False, True):
         # The reason for opening it stays unless there is a new one.
-        some = [_change(one, n) for one, n in changed if (one.reason is not None) == with_reason]
-        if some:
-            tx.execute(_CHANGE, some)
+        rows = [_change(one, n) for one, n in changed if (one.reason is not None) == with_reason]
+        if rows:
+            tx.execute(_CHANGE, rows)
     return {(one.link_id, one.path): known.theirs for one, known in about if known is not None}
 
 

@@ -288,10 +288,10 @@ def trouble(error: DBAPIError) -> str:
     if known is not None:
         return f"the database does not work: {known}"
     away = error.connection_invalidated or isinstance(error, OperationalError)
-    said = "does not answer" if away else "refused"
+    verb = "does not answer" if away else "refused"
     # The name of a constraint is harmless; the values that broke it may be customer data.
     constraint = getattr(getattr(orig, "diag", None), "constraint_name", None) or ""
-    return f"the database {said} ({f'{name or type(orig).__name__} {constraint}'.strip()})"
+    return f"the database {verb} ({f'{name or type(orig).__name__} {constraint}'.strip()})"
 
 
 def upsert(

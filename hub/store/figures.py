@@ -50,9 +50,11 @@ class Figures:
 
 def figures(tx: Connection, *, since: datetime) -> Figures:
     """Counts what waits now, and the runs that started since `since`."""
-    what = (quarantine.c.kind, quarantine.c.source, quarantine.c.state)
+    labels = (quarantine.c.kind, quarantine.c.source, quarantine.c.state)
     by_kind = (
-        select(*what, func.count()).where(quarantine.c.kind.in_(("pull", "flow"))).group_by(*what)
+        select(*labels, func.count())
+        .where(quarantine.c.kind.in_(("pull", "flow")))
+        .group_by(*labels)
     )
     by_conflict = (
         select(conflicts.c.connection, func.count())
@@ -83,7 +85,7 @@ def _counts(tx: Connection, query: Select[Any]) -> dict[str, int]:
 
 
 def _runs(tx: Connection, since: datetime) -> list[RunFigures]:
-    what = (runs.c.kind, runs.c.connection, runs.c.stream, runs.c.state)
+    labels = (runs.c.kind, runs.c.connection, runs.c.stream, runs.c.state)
     sums = (func.sum(c) for c in (runs.c.seen, runs.c.changed, runs.c.written, runs.c.quarantined))
-    query = select(*what, func.count(), *sums).where(runs.c.started_at >= since).group_by(*what)
+    query = select(*labels, func.count(), *sums).where(runs.c.started_at >= since).group_by(*labels)
     return [RunFigures(*row[:5], *map(int, row[5:])) for row in tx.execute(query)]

@@ -34,12 +34,12 @@ def candidates_for(
     wanted = list(dict.fromkeys(values))
     if not wanted:
         return {}
-    here = {"_connection": connection, "_stream": stream}
+    given = {"_connection": connection, "_stream": stream}
     # Whether a link is gone is only in its row, everything else is in the index. So the rows are
     # read only if any link of the stream is gone.
-    query = _FREE_AMONG_GONE if tx.execute(_ANY_GONE, here).scalar() else _FREE
+    query = _FREE_AMONG_GONE if tx.execute(_ANY_GONE, given).scalar() else _FREE
     found: dict[int, list[str]] = {}
-    for value, golden_id in tx.execute(query, {**here, "_values": wanted}).all():
+    for value, golden_id in tx.execute(query, {**given, "_values": wanted}).all():
         found.setdefault(value, []).append(golden_id)
     return found
 

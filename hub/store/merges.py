@@ -84,10 +84,10 @@ def survivors(tx: Connection, golden_ids: Iterable[str]) -> dict[str, str]:
     found = {golden_id: golden_id for golden_id in golden_ids}
     while True:
         rows = tx.execute(_MERGED, {"_ids": set(found.values())})
-        further = {golden_id: into for golden_id, into in rows}
-        if not further:
+        merged = {golden_id: into for golden_id, into in rows}
+        if not merged:
             return found
-        found = {golden_id: further.get(into, into) for golden_id, into in found.items()}
+        found = {golden_id: merged.get(into, into) for golden_id, into in found.items()}
 
 
 _MERGED = select(golden.c.id, golden.c.merged_into).where(

@@ -61,8 +61,8 @@ def scratch_database(url: str | None, folder: Path) -> Iterator[str]:
             )
         path = {"options": f"-csearch_path={name}"}
         own = address.set(database=name)
-        there = own if made == "database" else address.update_query_dict(path)
-        yield there.set(drivername="postgresql").render_as_string(hide_password=False)
+        found = own if made == "database" else address.update_query_dict(path)
+        yield found.set(drivername="postgresql").render_as_string(hide_password=False)
     except SQLAlchemyError as error:
         if made is not None:
             raise

@@ -91,9 +91,9 @@ def lease_stream(
         key=["connection", "stream"],
         update=[],
     )
-    here = {"_connection": connection, "_stream": stream, "_worker": worker, "_now": now}
+    given = {"_connection": connection, "_stream": stream, "_worker": worker, "_now": now}
     lease = {"leased_by": worker, "leased_until": now + STREAM_LEASE}
-    return tx.execute(_LEASE, {**here, **lease}).rowcount == 1
+    return tx.execute(_LEASE, {**given, **lease}).rowcount == 1
 
 
 _LEASE = update(streams).where(

@@ -37,7 +37,7 @@ class Waiting:
     """What is due now in the queues."""
 
     #: (connection, stream) of due notifications.
-    told: frozenset[tuple[str, str]]
+    notified: frozenset[tuple[str, str]]
     #: (connection, stream) of quarantined records to be fetched again.
     fetch: frozenset[tuple[str, str]]
     #: Connections with due outbox entries.
@@ -90,7 +90,7 @@ def _give(tx: Connection, name: str, worker: str, **values: datetime | int | Non
 
 def waiting(tx: Connection, *, now: datetime) -> Waiting:
     """Returns what is due now."""
-    told = select(inbox.c.connection, inbox.c.stream).where(inbox.c.due_at <= now).distinct()
+    notified = select(inbox.c.connection, inbox.c.stream).where(inbox.c.due_at <= now).distinct()
     fetch = (
         select(quarantine.c.source, quarantine.c.stream)
         .where(
@@ -112,7 +112,7 @@ def waiting(tx: Connection, *, now: datetime) -> Waiting:
     )
     dirty_marks = tx.execute(select(dirty.c.golden_id).limit(1)).first() is not None
     return Waiting(
-        told=frozenset((connection, stream) for connection, stream in tx.execute(told)),
+        notified=frozenset((connection, stream) for connection, stream in tx.execute(notified)),
         fetch=frozenset((connection, stream) for connection, stream in tx.execute(fetch)),
         push=frozenset(tx.execute(due_writes.distinct()).scalars()),
         derive=dirty_marks or tx.execute(flows.limit(1)).first() is not None,

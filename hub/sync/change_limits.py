@@ -43,11 +43,11 @@ def guard(hub: Hub, tally: Tally, *, known: int, accepted: bool) -> None:
     """Raises ChangeLimitError, before the page is stored, if the run exceeds the change limit."""
     if accepted:
         return
-    place, limit = f"{tally.connection} {tally.stream}", hub.limit
+    stream, limit = f"{tally.connection} {tally.stream}", hub.limit
     if exceeds_limit(tally.touched, known, limit):
         raise ChangeLimitError(
             f"this run would change or delete more than {limit.records} records and"
-            f" {limit.share:.0%} of {known}; {_what_to_do(tally.connection, place)}"
+            f" {limit.share:.0%} of {known}; {_what_to_do(tally.connection, stream)}"
         )
     # Records deleted by earlier runs within the window were known before it, too.
     known += max(tally.lately.gone - tally.gone, 0)
@@ -55,7 +55,7 @@ def guard(hub: Hub, tally: Tally, *, known: int, accepted: bool) -> None:
         raise ChangeLimitError(
             f"{tally.lately.gone} records were deleted and {tally.lately.changed} changed within"
             f" {_words(limit)}, of {known}, which is unusually many;"
-            f" {_what_to_do(tally.connection, place)}"
+            f" {_what_to_do(tally.connection, stream)}"
         )
 
 

@@ -228,7 +228,7 @@ class _Picture:
         """Returns True if something is to be fetched from a stream that is not paused."""
         channels = self.hub.connections[connection].channels
         fetched = {stream for name, stream in self.waiting.fetch if name == connection}
-        notified = {stream for name, stream in self.waiting.told if name == connection}
+        notified = {stream for name, stream in self.waiting.notified if name == connection}
         if notified - set(channels):
             return True  # about unmapped streams: processing drops these
         known = (notified | fetched) & set(channels)

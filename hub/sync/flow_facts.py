@@ -1,4 +1,4 @@
-"""Loads what flows need to see, for all roots at once, along the paths that they name."""
+"""Loads the input of flows for all roots at once, along the paths in their `needs`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from hub.store import merges
 from hub.store.golden import Golden, load_golden
 from hub.store.references import referring
 
-#: Where a path starts -> the ids that it has led to so far.
+#: Start of a path -> the ids that it has reached so far.
 _Reached = Mapping[str, Sequence[str]]
 
 
 class KnownRecords:
-    """The golden records of a derivation: each is loaded and locked once.
+    """The golden records of a derivation, each loaded and locked once.
 
-    How many statements that takes depends on the paths, not on the number of records.
+    The number of statements depends on the paths, not on the number of records.
     """
 
     def __init__(self, tx: Transaction) -> None:
         self.tx = tx
-        #: By id, those that were deleted or merged included.
+        #: By id, including deleted and merged ones.
         self.by_id: dict[str, Golden] = {}
         self._asked: set[str] = set()
 
@@ -38,13 +38,13 @@ class KnownRecords:
         return [self.by_id[i] for i in wanted if i in self.by_id]
 
     def alive(self, ids: Iterable[str], entity: str | None = None) -> list[Golden]:
-        """Returns those that are neither deleted nor merged, of one entity or of any."""
+        """Returns the records that are neither deleted nor merged, of one entity or of any."""
         return [g for g in self.load(ids) if is_alive(g) and entity in (None, g.entity)]
 
     def follow(self, changed: Sequence[Golden], path: str) -> dict[str, Sequence[str]]:
-        """Returns changed record -> the ids that a path of references leads to from it.
+        """Returns {changed record: ids that a path of references leads to}.
 
-        One that was deleted or merged still leads to what it belonged to.
+        Deleted and merged records still lead to the records they referred to.
         """
         first, *others = steps(path) or (None,)
         if first is None:
@@ -55,7 +55,7 @@ class KnownRecords:
         return dict(reached)
 
     def needs(self, roots: Sequence[str], needs: Needs) -> dict[str, dict[str, tuple[Fact, ...]]]:
-        """Returns what each root needs: {root: {name: facts}}."""
+        """Returns the input of each root: {root: {name: facts}}."""
         found: dict[str, dict[str, tuple[Fact, ...]]] = {root: {} for root in roots}
         for name, (entity, path) in needs.items() if roots else ():
             reached: _Reached = {root: [root] for root in roots}
@@ -73,7 +73,7 @@ class KnownRecords:
         return found
 
     def _referred(self, reached: _Reached, reference: str) -> _Reached:
-        """What these refer to."""
+        """Returns the records that these refer to."""
         self.load(_all_of(reached))
         return {
             start: [target for g in self.alive(ids) for target in _targets(g, reference)]
@@ -81,7 +81,7 @@ class KnownRecords:
         }
 
     def _referring(self, reached: _Reached, reference: str) -> _Reached:
-        """What refers to these."""
+        """Returns the records that refer to these."""
         living = [golden.id for golden in self.alive(_all_of(reached))]
         children = referring(self.tx, living, reference) if living else {}
         return {
@@ -90,7 +90,7 @@ class KnownRecords:
         }
 
     def _derived(self, reached: _Reached, entity: str, reference: str) -> _Reached:
-        """What was derived from these, or else from one that was merged into them."""
+        """Returns the records derived from these, or from records that were merged into them."""
         derived = {i: derived_id(i, entity) for i in _all_of(reached)}
         living = {golden.id for golden in self.alive(derived.values())}
         lacking = [i for i, own in derived.items() if own not in living]
@@ -98,7 +98,7 @@ class KnownRecords:
         return {start: [derived[i] for i in ids] for start, ids in reached.items()}
 
     def _inherited(self, ids: Sequence[str], entity: str, reference: str) -> dict[str, str]:
-        """Returns winner -> what was derived from a loser and refers to the winner now."""
+        """Returns {winner: record derived from one of its losers that refers to the winner now}."""
         children = self._referring({i: [i] for i in ids}, reference)
         self.load(_all_of(children))
         others = {i: {g.id for g in self.alive(found, entity)} for i, found in children.items()}
@@ -118,7 +118,7 @@ def is_alive(golden: Golden) -> bool:
 
 
 def as_fact(golden: Golden) -> Fact:
-    """Returns a golden record as flows see it."""
+    """Returns a golden record in the form that flows use."""
     return Fact(golden.id, golden.entity, golden.values)
 
 
@@ -127,7 +127,7 @@ def _all_of(reached: _Reached) -> list[str]:
 
 
 def _targets(golden: Golden, reference: str) -> list[str]:
-    """Returns the ids that a record refers to, `lines[].product` once for each item."""
+    """Returns the ids that a record refers to; for `lines[].product` those of all items."""
     name, listed, inner = reference.partition("[].")
     if not listed:
         return [str(golden.values.get(reference) or "")]

@@ -1,4 +1,4 @@
-"""Stores what flows derive: new golden records, changed ones, and reasons why there are none."""
+"""Stores the results of flows: new golden records, changed ones, and reasons for blocked ones."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from mappings.canonical.values import Values
 
 
 class FlowResults:
-    """Takes in what flows say, so that later flows see it; `changes` stores it."""
+    """Collects the results of flows so that later flows see them; `changes` stores them."""
 
     def __init__(self, known: KnownRecords, changes: ChangeSet) -> None:
         self.known, self.changes = known, changes
-        #: How many golden records were made or changed.
+        #: Number of golden records that were created or changed.
         self.changed = 0
 
     def take(self, derived: Iterable[Derived]) -> None:
-        """Makes and changes what is different from what was derived."""
+        """Creates golden records, and changes those that differ from what was derived."""
         latest = {one.subject or number: one for number, one in enumerate(derived)}
         self.known.load(one.id for one in latest.values())
         for one in latest.values():
@@ -41,7 +41,7 @@ class FlowResults:
     def wait(
         self, flow: Flow, looked_at: Iterable[str], blocked: Sequence[tuple[Fact, Blocked]]
     ) -> None:
-        """Quarantines roots that are blocked; all others that were looked at wait no longer."""
+        """Quarantines blocked roots, and ends the quarantine of all others that were checked."""
         tx, now = self.known.tx, self.changes.now
         waiting = {root.id for root, _ in blocked}
         over = [root for root in looked_at if root not in waiting]
@@ -68,7 +68,7 @@ class FlowResults:
         self.changed += 1
 
     def _change(self, golden: Golden, values: Values, *, flow: str) -> None:
-        """Sets what is different; states only move forward."""
+        """Sets the values that differ; states only move forward."""
         states = self.changes.hub.entities[golden.entity].states
         different: Values = {
             path: value

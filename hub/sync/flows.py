@@ -1,4 +1,4 @@
-"""Runs the flows of hub/flows over what is due. Knows none of them, and decides nothing itself."""
+"""Runs the flows of hub/flows that are due. Knows none of them, and decides nothing itself."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from hub.sync.flow_results import FlowResults
 _PORTION = 200
 #: Derivations that follow from each other; a deal that becomes an invoice needs four.
 _MOST_HOPS = 16
-#: The source of quarantine entries about chains without end.
+#: The source of quarantine entries about endless chains.
 _CHAIN = "chain"
 
 
 def flow_sources() -> tuple[str, ...]:
-    """Returns what quarantine entries of flows are about."""
+    """Returns the sources of quarantine entries of flows."""
     return (*registry.blocking_flows(), _CHAIN)
 
 
 def derive(hub: Hub) -> int:
-    """Runs the flows that are due; returns how many golden records they made or changed."""
+    """Runs the flows that are due; returns the number of golden records created or changed."""
     changed = 0
     while (done := hub.store.transact(lambda tx: _portion(hub, tx))) is not None:
         changed += done
@@ -42,7 +42,7 @@ def derive(hub: Hub) -> int:
 
 
 def age(hub: Hub) -> None:
-    """Makes flows look again at records whose derivations change with the day."""
+    """Marks records dirty whose derivations change with the date."""
     for entity in dict.fromkeys(flow.aging for flow in registry.FLOWS if flow.aging):
         _age(hub, entity)
 
@@ -63,7 +63,7 @@ def _age(hub: Hub, entity: str) -> None:
 
 
 def _portion(hub: Hub, tx: Transaction) -> int | None:
-    """Derives some of what is due; returns how much changed, None when nothing was due."""
+    """Derives a portion of what is due; returns the number of changes, None if nothing was due."""
     lock_identities(tx, "derive")
     marks, hops = dirty.due(tx, limit=_PORTION)
     waiting = quarantine.due(tx, "flow", now=hub.clock(), limit=_PORTION)
@@ -112,10 +112,10 @@ def _run(hub: Hub, flow: Flow, changed: Sequence[Golden], *, results: FlowResult
 
 
 def _roots(flow: Flow, changed: Sequence[Golden], known: KnownRecords) -> list[str]:
-    """Returns the ids of all roots, those that were deleted or merged included.
+    """Returns the ids of all roots, including deleted and merged ones.
 
-    What deleted records lead to comes first: of two orders that a deal could show, a living one
-    that has just changed is the newer.
+    Roots of deleted records come first: of two orders that a deal could show, a living one that has
+    just changed is the newer.
     """
     by_path: dict[str, list[Golden]] = defaultdict(list)
     for golden in changed:
@@ -131,7 +131,7 @@ def _roots(flow: Flow, changed: Sequence[Golden], known: KnownRecords) -> list[s
 
 
 def _path_to_root(flow: Flow, golden: Golden) -> str | None:
-    """Returns the path from a changed record to the flow's root; a root is one itself."""
+    """Returns the path from a changed record to the flow's root; "" for a root itself."""
     if golden.entity == flow.root:
         return ""
     if golden.entity not in flow.triggers and not is_alive(golden):
@@ -140,7 +140,7 @@ def _path_to_root(flow: Flow, golden: Golden) -> str | None:
 
 
 def _reasons(hub: Hub, tx: Transaction, roots: Sequence[str]) -> Mapping[str, str]:
-    """Returns root -> why it cannot be written to an ERP now."""
+    """Returns {root: why it cannot be written to an ERP now}."""
     reasons: dict[str, str] = {}
     for name, connection in hub.connections.items():
         if connection.role in ("erp", "both"):
@@ -149,7 +149,7 @@ def _reasons(hub: Hub, tx: Transaction, roots: Sequence[str]) -> Mapping[str, st
 
 
 def _postpone(hub: Hub, tx: Transaction, waiting: Iterable[QuarantineEntry]) -> None:
-    """Those that are blocked still are tried again later; the others have left the quarantine."""
+    """Postpones the entries that are still blocked; the others have left the quarantine."""
     by_pause = defaultdict(list)
     for entry in waiting:
         by_pause[pause(entry.attempts)].append(entry.id)
@@ -158,7 +158,7 @@ def _postpone(hub: Hub, tx: Transaction, waiting: Iterable[QuarantineEntry]) -> 
 
 
 def _end_chains(tx: Transaction, changed: Iterable[Golden]) -> None:
-    """What is derived again is given another chance to settle."""
+    """Ends the quarantine of endless chains for records that are derived again."""
     by_entity: dict[str, list[str]] = defaultdict(list)
     for golden in changed:
         by_entity[golden.entity].append(golden.id)
@@ -167,7 +167,7 @@ def _end_chains(tx: Transaction, changed: Iterable[Golden]) -> None:
 
 
 def _break_chain(hub: Hub, tx: Transaction, marks: dict[str, float]) -> None:
-    """Ends derivations that change each other without settling; a person should look."""
+    """Quarantines derivations that keep changing each other; a person should look."""
     held = [
         Problem(
             "flow",
@@ -177,8 +177,8 @@ def _break_chain(hub: Hub, tx: Transaction, marks: dict[str, float]) -> None:
             "held",
             Cause.OSCILLATION,
             f"{golden.entity.replace('_', ' ')} {golden.values.get('name') or golden.id!r}: flows"
-            f" have changed it {_MOST_HOPS} times in a row without coming to rest; look at `flows:`"
-            " and at the policies of its fields, then replay this letter",
+            f" have changed it {_MOST_HOPS} times in a row without settling; look at `flows:`"
+            " and at the policies of its fields, then retry this entry",
             "ChainError",
         )
         for golden in load_golden(tx, marks).values()

@@ -28,7 +28,7 @@ def newer(known: Record | None, found: Record) -> Record:
 
 
 def is_older(record: Record, link: Link) -> bool:
-    """Returns True if a record is older than what is known, by the clock of its own system."""
+    """Returns True if a record is older than what is known, by its system's clock."""
     return (
         record.modified_at is not None
         and link.modified_at is not None

@@ -33,8 +33,8 @@ async def refused(_: Request, error: Exception) -> JSONResponse:
     """Returns the response to a request that the router refuses."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
-    said = _KNOWN.get(status, ("the request was refused", "see /openapi.json for all addresses"))
-    return problem(status, *said, headers=headers)
+    texts = _KNOWN.get(status, ("the request was refused", "see /openapi.json for all addresses"))
+    return problem(status, *texts, headers=headers)
 
 
 async def broken(_: Request, __: Exception) -> JSONResponse:

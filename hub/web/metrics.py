@@ -101,9 +101,9 @@ def _runs(found: Figures) -> Iterable[Metric]:
     sums: dict[tuple[str, str, str, str], int] = {}
     for one in found.runs:
         runs.add_metric([one.kind, one.connection, one.stream, one.state], one.runs)
-        for what in ("seen", "changed", "written", "quarantined"):
-            labels = (one.kind, one.connection, one.stream, what)
-            sums[labels] = sums.get(labels, 0) + int(getattr(one, what))
+        for count in ("seen", "changed", "written", "quarantined"):
+            labels = (one.kind, one.connection, one.stream, count)
+            sums[labels] = sums.get(labels, 0) + int(getattr(one, count))
     for labels, number in sums.items():
         records.add_metric(list(labels), number)
     return runs, records

@@ -123,8 +123,8 @@ class Webhooks:
         return self._receivers.connectors[name]
 
     async def _body(self, request: Request) -> bytes:
-        said = request.headers.get("content-length", "")
-        if said.isascii() and said.isdigit() and int(said[:20]) > self._receivers.largest:
+        length = request.headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length[:20]) > self._receivers.largest:
             raise self._too_large()
         body = bytearray()
         try:

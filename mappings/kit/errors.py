@@ -18,8 +18,8 @@ class MappingFileError(MappingError):
     """A mapping file is wrong: refuse to start. The message begins with file:line."""
 
     def __init__(self, message: str, *, path: Path, line: int | None = None) -> None:
-        place = f"{path}:{line}" if line else str(path)
-        super().__init__(f"{place}: {message}")
+        position = f"{path}:{line}" if line else str(path)
+        super().__init__(f"{position}: {message}")
         self.path = path
         self.line = line
 

@@ -69,8 +69,8 @@ class ItemList:
             raise self._refused() from error
         patches = [self._patch(key, given, current) for key in given]
         if any(patches):
-            place = draft.inside(self.field.head[:-1])
-            place.setdefault(self.field.head[-1], []).extend(patch for patch in patches if patch)
+            branch = draft.inside(self.field.head[:-1])
+            branch.setdefault(self.field.head[-1], []).extend(patch for patch in patches if patch)
 
     def _patch(
         self,

@@ -35,10 +35,10 @@ def load_all(systems: Iterable[str], extra: Sequence[Path] = ()) -> dict[str, li
         if not found:
             places = ", ".join(str(folder / system) for folder in (files.OURS, *extra))
             hint = files.nearest(system, shipped())
-            what = (
+            message = (
                 f"no mapping files in {places}{hint}; write one per stream, see mappings/README.md"
             )
-            raise MappingFileError(what, path=files.OURS / system)
+            raise MappingFileError(message, path=files.OURS / system)
         about = known(system, found, entities)
         made: list[TableMapping] = [compiled(stream, about) for stream in found.values()]
         loaded[system] = sorted(made, key=lambda m: order.index(m.entity.name))

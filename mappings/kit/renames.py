@@ -65,13 +65,13 @@ def _with_new_word(source: Source, location: Location, new: str) -> Source:
         raise source.error(
             f"{old!r} is called {new!r} now, which is given, too; keep one", *location
         )
-    here = {(new if key == old else key): value for key, value in block.items()}
+    renewed_block = {(new if key == old else key): value for key, value in block.items()}
     size = len(location)
     lines = dict(source.lines)
-    for place, line in source.lines.items():
-        if place[:size] == location:
-            lines[(*around, new, *place[size:])] = line
-    return Source(source.path, _replaced(source.content, around, here), lines)
+    for key_location, line in source.lines.items():
+        if key_location[:size] == location:
+            lines[(*around, new, *key_location[size:])] = line
+    return Source(source.path, _replaced(source.content, around, renewed_block), lines)
 
 
 def _at(content: Any, location: Sequence[str | int]) -> Any:

@@ -68,18 +68,18 @@ class TableMapping:
         """Returns {list: {key: {path in the item: value}}}, of writable paths only."""
         found: dict[str, dict[str, dict[str, Scalar]]] = {}
         for path, value in values.items():
-            place = _place(path)
-            if place is not None and self.writable(path):
-                name, key, leaf = place
+            item = _place(path)
+            if item is not None and self.writable(path):
+                name, key, leaf = item
                 found.setdefault(name, {}).setdefault(key, {})[leaf] = value
         return found
 
     def _column(self, path: str) -> Column | None:
-        place = _place(path)
-        if place is None:
+        item = _place(path)
+        if item is None:
             return self.columns.by_path.get(path)
-        items = self.lists.get(place[0])
-        return None if items is None else items.columns.by_path.get(place[2])
+        items = self.lists.get(item[0])
+        return None if items is None else items.columns.by_path.get(item[2])
 
     def writable(self, path: str) -> bool:
         """Returns True if the hub may write this path."""

@@ -392,8 +392,8 @@ PLANTS = (
         "the lease of a stream is ignored",
         "P11",
         "hub/store/streams.py",
-        "    return tx.execute(_LEASE, {**here, **lease}).rowcount == 1\n",
-        "    return tx.execute(_LEASE, {**here, **lease}).rowcount <= 1\n",
+        "    return tx.execute(_LEASE, {**given, **lease}).rowcount == 1\n",
+        "    return tx.execute(_LEASE, {**given, **lease}).rowcount <= 1\n",
         ("tests/hub/store/test_progress.py",),
     ),
 )

@@ -127,12 +127,12 @@ def follow_unlinked_merges(
     into = {merge.key: merge.into for merge in page.merges if merge.key != merge.into}
     changes.resolve((connection, stream), into)
     links = links_by_key(tx, connection, stream, [*into, *into.values()])
-    there = {record.key for record in page.records}
+    on_page = {record.key for record in page.records}
     for key in (key for key in into if key not in links):
         survivor = links.get(into[key])
         if survivor is not None:
             _leave_trace(channel, key, survivor=survivor, changes=changes)
-        elif into[key] not in there:
+        elif into[key] not in on_page:
             changes.notify(request_refetch(connection, stream, into[key]))
         changes.resume(derived_id(connection, stream, key))
 

@@ -81,13 +81,13 @@ class _Processing:
 
     def total(self) -> Tally:
         """Returns the counts of all streams in one tally."""
-        whole = self._new("")
+        total = self._new("")
         for tally in self.tallies.values():
             for name in ("seen", "same", "changed", "quarantined", "written", "touched"):
-                setattr(whole, name, getattr(whole, name) + getattr(tally, name))
+                setattr(total, name, getattr(total, name) + getattr(tally, name))
             for reason, count in tally.skipped.items():
-                whole.skip(reason, count)
-        return whole
+                total.skip(reason, count)
+        return total
 
     def note_runs(self) -> None:
         """Stores one run for each stream that had something to do."""
@@ -240,9 +240,9 @@ def _truth(channel: Channel, keys: Sequence[str]) -> tuple[Page, dict[str, Recor
     half = len(keys) // 2
     first, bad = _truth(channel, keys[:half])
     second, also_bad = _truth(channel, keys[half:])
-    whole = Page(
+    page = Page(
         [*first.records, *second.records],
         [*first.gone, *second.gone],
         [*first.merges, *second.merges],
     )
-    return whole, bad | also_bad
+    return page, bad | also_bad

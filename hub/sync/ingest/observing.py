@@ -174,7 +174,7 @@ def _lacks(context: ReadContext, link: Link, golden: Golden, *, seen: Observatio
         link.state,
         context.policy,
         writable=mapping.writable,
-        conflicts=frozenset(clash.path for clash in seen.conflicts),
+        conflicts=frozenset(conflict.path for conflict in seen.conflicts),
     )
     if lacking or states is None:
         return bool(lacking)

@@ -25,16 +25,16 @@ def pause_oscillations(tx: Transaction, changes: ChangeSet) -> None:
     new = history.reversals_of(changes.history_rows)
     before = history.reversals(tx, {golden_id for golden_id, _ in new}, since=changes.now - WINDOW)
     oscillating = {
-        field: who
+        field: sides
         for field, reversals in new.items()
-        if (who := opponents([*before.get(field, ()), *reversals], most))
+        if (sides := opponents([*before.get(field, ()), *reversals], most))
     }
     if not oscillating:
         return
     golden = load_golden(tx, {golden_id for golden_id, _ in oscillating})
     links = links_by_golden(tx, golden)
-    for (golden_id, path), who in oscillating.items():
-        reason = oscillation_reason(path, who, most)
+    for (golden_id, path), sides in oscillating.items():
+        reason = oscillation_reason(path, sides, most)
         decided = changes.current_golden(golden[golden_id])
         _pause(changes, decided, links.get(golden_id, ()), path=path, reason=reason)
 

@@ -31,14 +31,14 @@ def next_primaries(tx: Transaction, channel: Channel, going: Mapping[str, Link])
     found: dict[str, Link] = {}
     for golden_id, links in links_by_golden(tx, ids, connection=channel.connection).items():
         for link in links:
-            here = link.stream == channel.stream and link.gone_at is None
-            if here and not link.is_primary and link.key not in going:
+            lives_here = link.stream == channel.stream and link.gone_at is None
+            if lives_here and not link.is_primary and link.key not in going:
                 found.setdefault(golden_id, link)
     return found
 
 
 def hand_over_primary(link: Link, successor: Link, *, changes: ChangeSet) -> None:
-    """Makes a secondary primary in the place of a record that is gone."""
+    """Makes a secondary primary instead of a record that is gone."""
     link.is_primary = False
     changes.link_changed(link)
     successor.is_primary = True

@@ -169,9 +169,9 @@ def _found(hub: Hub, tx: Transaction, entity: Entity, key: str) -> Golden:
     ]
     if len(exact) == 1:
         return exact[0]
-    some = list(alive.values())[:_NAMED]
-    names = names_of(hub, tx, some)
-    lines = [f"  {one.id}  {names[one.id]}" for one in some]
+    listed = list(alive.values())[:_NAMED]
+    names = names_of(hub, tx, listed)
+    lines = [f"  {one.id}  {names[one.id]}" for one in listed]
     more = len(alive) - len(lines)
     rest = f"\n  and {more} more" if more > 0 else ""
     raise UnknownError(
@@ -251,17 +251,17 @@ def _references(entity: Entity, golden: Golden, links: Iterable[Link]) -> set[st
 def _words(policy: FieldPolicy, *, stated: object) -> str:
     """Returns a policy in the words of tulay.yaml."""
     if policy.owners is not None and not policy.owners:
-        who = "owner: only the hub's flows"
+        setters = "owner: only the hub's flows"
     elif policy.owners is not None:
-        who = f"owner: {', '.join(sorted(policy.owners))}"
+        setters = f"owner: {', '.join(sorted(policy.owners))}"
     else:
-        who = (
+        setters = (
             f"owner: any; on_conflict: {policy.on_conflict};"
             f" on_first_match: {policy.on_first_match}"
         )
     unit = f"; unit: {policy.unit}" if policy.unit else ""
     blank = "; when_blank: write" if policy.when_blank == "write" else ""
-    return f"{who}{unit}{blank}{'; moves forward only' if stated else ''}"
+    return f"{setters}{unit}{blank}{'; moves forward only' if stated else ''}"
 
 
 def _gaps(

@@ -1,8 +1,8 @@
 """Pushes one batch: reads the current state, computes what is missing, writes and reads back.
 
 The intention to create is durable before the network is touched, and a create whose outcome is
-unknown is probed before it is repeated. The outcome of each entry is decided on the way (see
-verdict.py) and stored at the end, once for the whole batch.
+unknown is probed before it is repeated. What happens to each entry is decided on the way (see
+`verdict.py`) and stored at the end, once for the whole batch.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """The leased entries of one entity, each open until there is a verdict on it."""
+    """The leased entries of one entity, each open until it is decided."""
 
     hub: Hub
     target: Connection
@@ -54,14 +54,14 @@ class Batch:
     not_sent: set[int] = field(default_factory=set)
 
     def decide(self, entry: OutboxEntry, verdict: Verdict) -> None:
-        """Records the verdict on an entry; this batch is done with it."""
+        """Decides an entry; this batch is done with it."""
         self.verdicts[entry.id] = verdict
         if verdict.state == "held":
             self.tally.seen += 1
             self.tally.quarantined += 1
 
     def is_open(self, entry: OutboxEntry) -> bool:
-        """Returns True if there is no verdict on the entry yet."""
+        """Returns True if the entry is not decided yet."""
         return entry.id not in self.verdicts
 
     @property

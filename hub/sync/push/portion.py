@@ -1,4 +1,4 @@
-"""The writes of a portion, within the change limit; jobs without a write get a verdict."""
+"""The writes of a portion, within the change limit; jobs without a write are decided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts on outbox entries that were not written: pure decisions, stored by batch.py.
+"""Decides what happens to outbox entries that were not written: pure, stored by batch.py.
 
 The error determines the next step (hub.model.recovery); no store and no system is asked.
 """
@@ -44,7 +44,7 @@ def postponed(
     cause: Cause = Cause.FAILED,
     waits_for: str | None = None,
 ) -> Verdict:
-    """Returns the verdict on an entry that cannot be written yet.
+    """Returns the decision on an entry that cannot be written yet.
 
     >>> postponed(1, "its parent is missing", state="waiting").after
     datetime.timedelta(seconds=10)
@@ -55,7 +55,7 @@ def postponed(
 def quarantined(
     attempts: int, reason: str, *, cause: Cause, error: Exception | None = None
 ) -> Verdict:
-    """Returns the verdict on an entry that waits for a change or a person."""
+    """Returns the decision on an entry that waits for a change or a person."""
     return Verdict(reason, "held", pause(attempts), cause, _name(error))
 
 
@@ -65,11 +65,13 @@ def held_in_doubt(attempts: int, reason: str) -> Verdict:
 
 
 def failed(attempts: int, error: Exception, *, state: State | None) -> Verdict:
-    """Returns the verdict after an error; `state` is the state in which the entry is retried.
+    """Returns the decision after an error; `state` is the state in which the entry is retried.
 
-    >>> failed(0, UnavailableError("down"), state=None)
-    Verdict(reason='down', state=None, after=datetime.timedelta(seconds=5), \
-cause=<Cause.FAILED: 'failed'>, error='UnavailableError', waits_for=None)
+    >>> from dataclasses import astuple
+    >>> reason, *rest = astuple(failed(0, UnavailableError("down"), state=None))
+    >>> reason, rest
+    ('down', [None, datetime.timedelta(seconds=5), <Cause.FAILED: 'failed'>, \
+'UnavailableError', None])
     """
     match recovery(error, attempts=attempts):
         case Quarantine():
@@ -86,7 +88,7 @@ cause=<Cause.FAILED: 'failed'>, error='UnavailableError', waits_for=None)
 
 
 def of_outcome(attempts: int, write: Write, outcome: Outcome | None) -> Verdict | None:
-    """Returns the verdict on an entry whose write was answered; None if it was written.
+    """Returns the decision on an entry whose write was answered; None if it was written.
 
     >>> of_outcome(0, Create("1", {}), Outcome(error=UnavailableError("?"))).state is None
     True

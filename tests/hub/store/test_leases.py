@@ -115,7 +115,7 @@ def test_a_silent_worker_loses_its_work(store: Store) -> None:
 
 def test_leases_are_counted_by_connection(store: Store) -> None:
     none: frozenset[tuple[str, str]] = frozenset()
-    nothing = work.Waiting(told=none, fetch=none, push=frozenset(), derive=False)
+    nothing = work.Waiting(notified=none, fetch=none, push=frozenset(), derive=False)
     with store.begin() as tx:
         assert work.waiting(tx, now=NOW) == nothing
         inbox.receive(tx, [InboxEntry("crm", "s", "1", "e")], now=NOW)
@@ -123,12 +123,12 @@ def test_leases_are_counted_by_connection(store: Store) -> None:
         quarantine.put(tx, [letter], now=NOW, due_at=NOW + MINUTE)
         outbox.enqueue(tx, [("erp", "company", "g1")], now=NOW)
         assert work.waiting(tx, now=NOW) == work.Waiting(
-            told=frozenset({("crm", "s")}), fetch=none, push=frozenset({"erp"}), derive=False
+            notified=frozenset({("crm", "s")}), fetch=none, push=frozenset({"erp"}), derive=False
         )
         assert work.waiting(tx, now=NOW - MINUTE) == nothing
         outbox.lease(tx, "erp", entities=["company"], worker="a", now=NOW, limit=1)
         assert work.waiting(tx, now=NOW + MINUTE) == work.Waiting(
-            told=frozenset({("crm", "s")}),
+            notified=frozenset({("crm", "s")}),
             fetch=frozenset({("shop", "s")}),
             push=frozenset(),
             derive=False,
