@@ -18,8 +18,8 @@ from hub.store.merges import listing as listing_of_merges
 from hub.store.reviews import open_reviews
 from hub.sync.context import Hub
 from hub.sync.merge.undo import undo_merge
+from hub.sync.operate.decide import decide_review, merge_by_hand
 from hub.sync.operate.explain import find
-from hub.sync.operate.resolve import decide_review, merge_by_hand
 from hub.sync.record_names import names_by_id, names_of
 
 #: Golden records of one query.

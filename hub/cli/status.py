@@ -22,6 +22,7 @@ from hub.store.runs import Run, recent_runs
 from hub.store.streams import StreamState, all_streams
 from hub.sync.context import Hub
 from hub.sync.operate.entries import counted, entries, unnamed
+from hub.sync.pauses import waiting_for_people
 
 #: Runs shown.
 _RUNS = 10
@@ -63,6 +64,7 @@ def gathered(hub: Hub, *, named: bool) -> dict[str, Any]:
         reviews = open_reviews(tx)
         runs = recent_runs(tx, limit=_RUNS)
         calls = usage(tx, now=hub.clock())
+        paused = waiting_for_people(hub, tx)
     records = counted(held)
     rows = [
         _stream(hub, name, stream, streams.get((name, stream), StreamState()))
@@ -75,8 +77,6 @@ def gathered(hub: Hub, *, named: bool) -> dict[str, Any]:
         | _calls(*calls.get(name, (0, None)))
         for name in hub.connections
     ]
-    paused = {c["connection"]: c["reason"] for c in connections if c["paused_at"]}
-    paused |= {f"{s['connection']}.{s['stream']}": s["reason"] for s in rows if s["paused_at"]}
     return {
         "connections": connections,
         "streams": rows,

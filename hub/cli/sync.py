@@ -16,11 +16,11 @@ from hub.cli.progress import progress
 from hub.cli.screen import Screen, complain, shown
 from hub.cli.session import Session, command, session
 from hub.store.runs import Tally
-from hub.sync.attempt import Done, attempt, give_back, take_over
+from hub.sync.attempt import attempt, give_back, take_over
 from hub.sync.context import Hub
 from hub.sync.due import BySchedule, agenda, by_phase
 from hub.sync.progress import Silence
-from hub.sync.reporting import summary
+from hub.sync.reporting import Done, summary
 from hub.sync.run import Report
 from hub.sync.run import sync as sync_all
 

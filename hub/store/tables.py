@@ -298,7 +298,7 @@ merges = Table(
     Column("loser", _ID, nullable=False),
     Column("winner", _ID, nullable=False),
     Column("why", Text, nullable=False),
-    #: See hub.sync.merge.undo.remember_before.
+    #: See hub.sync.merge.snapshot.remember_before.
     Column("before", Json, nullable=False),
     Column("merged_at", Instant, nullable=False),
     Column("undone_at", Instant),

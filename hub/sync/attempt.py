@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 
 from sqlalchemy import Connection as Transaction
 from sqlalchemy.exc import DBAPIError
@@ -17,83 +15,17 @@ from sqlalchemy.exc import DBAPIError
 from connectors.kit.budget import bulk
 from connectors.kit.errors import ConnectorError
 from hub.model.rhythm import rest_after
-from hub.store import leases, quarantine
+from hub.store import leases
 from hub.store import work as store_work
 from hub.store.engine import trouble
 from hub.store.holders import is_dead
-from hub.store.runs import Tally, forget_runs
 from hub.sync.context import Hub
 from hub.sync.due import Work
-from hub.sync.flows import age, derive
-from hub.sync.ingest.inbox import process_inbox
-from hub.sync.ingest.pull import pull
-from hub.sync.ingest.sweep import sweep
+from hub.sync.kinds import KINDS
 from hub.sync.progress import Progress, StoppedError
-from hub.sync.push.push import push
+from hub.sync.reporting import Done
 
 log = logging.getLogger("tulay.sync")
-
-#: How long uneventful runs are kept, and all others.
-_QUIET_RUNS, _ALL_RUNS = timedelta(days=2), timedelta(days=90)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The result of a piece of work."""
-
-    work: Work
-    tally: Tally | None = None
-    #: Golden records that were created or changed, and records that were written.
-    changed: int = 0
-    written: int = 0
-    #: False if another process has the work, it was stopped, or it failed with `error`.
-    well: bool = True
-    error: str | None = None
-    #: Duration of the work.
-    seconds: float = 0.0
-
-
-def _pull(hub: Hub, work: Work, progress: Progress) -> Done:
-    return _counted(work, pull(hub, work.connection, work.stream, progress=progress))
-
-
-def _sweep(hub: Hub, work: Work, progress: Progress) -> Done:
-    return _counted(work, sweep(hub, work.connection, work.stream, progress=progress))
-
-
-def _inbox(hub: Hub, work: Work, progress: Progress) -> Done:
-    return _counted(work, process_inbox(hub, work.connection, progress=progress))
-
-
-def _push(hub: Hub, work: Work, progress: Progress) -> Done:
-    return _counted(work, push(hub, work.connection, progress=progress))
-
-
-def _derive(hub: Hub, work: Work, _: Progress) -> Done:
-    return Done(work, changed=derive(hub))
-
-
-def _tidy(hub: Hub, work: Work, _: Progress) -> Done:
-    age(hub)
-    now = hub.clock()
-    with hub.store.begin() as tx:
-        quarantine.retry_refused(tx, now=now)
-        forget_runs(tx, quiet=now - _QUIET_RUNS, all_before=now - _ALL_RUNS)
-    return Done(work)
-
-
-def _counted(work: Work, tally: Tally) -> Done:
-    return Done(work, tally, tally.changed, tally.written)
-
-
-KINDS: dict[str, Callable[[Hub, Work, Progress], Done]] = {
-    "pull": _pull,
-    "sweep": _sweep,
-    "inbox": _inbox,
-    "push": _push,
-    "derive": _derive,
-    "tidy": _tidy,
-}
 
 
 def attempt(hub: Hub, work: Work, progress: Progress) -> Done:

@@ -8,7 +8,7 @@ fingerprints, references, outbox entries for other connections, flows to repeat.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection as Transaction
@@ -20,9 +20,9 @@ from hub.store.golden import Golden, load_golden
 from hub.store.history import HistoryRow
 from hub.store.inbox import InboxEntry
 from hub.store.links import Link
-from hub.store.quarantine import Cause, Problem
+from hub.store.quarantine import Problem
 from hub.store.references import referring
-from hub.store.reviews import Question
+from hub.store.reviews import Question, Review
 from hub.sync.context import Hub
 from hub.sync.storing import Effects, RecordId, StreamId, store_effects
 from mappings.canonical.values import Entity, Scalar, Values
@@ -46,10 +46,8 @@ class ChangeSet:
     ) -> None:
         """Adds a golden record and enqueues it for the connections that may create it."""
         self._effects.golden_new.append(golden)
-        entity = self.hub.entities[golden.entity]
-        known = fingerprints(entity, golden.values) if prints is None else prints
-        self.recognise(golden, known)
-        self._note_references(entity, golden)
+        self.recognise(golden, prints)
+        self._note_references(self.hub.entities[golden.entity], golden)
         if is_trigger(golden.entity):
             self._effects.dirty[golden.id] = None
         if tell:
@@ -62,7 +60,6 @@ class ChangeSet:
         """Changes golden values (None removes) and enqueues the record where they are mapped."""
         entity = self.hub.entities[golden.entity]
         old = {p.value for p in fingerprints(entity, golden.values)}
-        when = at or self.now
         if is_trigger(golden.entity):
             self._effects.dirty |= _parents_left(entity, golden, values)
         for path, value in values.items():
@@ -70,7 +67,7 @@ class ChangeSet:
                 golden.values.pop(path, None)
             else:
                 golden.values[path] = value
-            golden.origins[path] = [origin, _microseconds(when), self.run]
+            golden.origins[path] = [origin, _microseconds(at or self.now), self.run]
         golden.changed_at, golden.run = self.now, self.run
         after = {p.value for p in fingerprints(entity, golden.values)}
         self._effects.prints_gone += [(value, golden.id) for value in old - after]
@@ -92,15 +89,16 @@ class ChangeSet:
         known = fingerprints(self.hub.entities[golden.entity], golden.values)
         self._effects.prints_gone += [(p.value, golden.id) for p in known]
 
-    def recognise(self, golden: Golden, prints: Iterable[Fingerprint]) -> None:
+    def recognise(self, golden: Golden, prints: Iterable[Fingerprint] | None = None) -> None:
         """New records can be recognised as this golden record."""
-        self._effects.prints_new += [(p.value, golden.id) for p in prints]
+        entity = self.hub.entities[golden.entity]
+        known = fingerprints(entity, golden.values) if prints is None else prints
+        self._effects.prints_new += [(p.value, golden.id) for p in known]
 
     def _note_references(self, entity: Entity, golden: Golden) -> None:
-        declared = self._referring.get(entity.name)
-        if declared is None:
-            declared = self._referring[entity.name] = entity.references()
-        if declared:
+        if entity.name not in self._referring:
+            self._referring[entity.name] = entity.references()
+        if declared := self._referring[entity.name]:
             self._effects.references[golden.id] = _references(entity, golden, declared)
 
     # --- the outbox -----------------------------------------------------------------------------
@@ -152,21 +150,10 @@ class ChangeSet:
         """Adds a notification from the hub to itself: see `request_refetch`."""
         self._effects.notifications.append(notification)
 
-    def quarantine(
-        self,
-        record: RecordId,
-        reason: str,
-        *,
-        cause: Cause,
-        state: str = "held",
-        error: str | None = None,
-        waits_for: str | None = None,
-        prints: Iterable[int] = (),
-    ) -> None:
-        """Quarantines a record on its way in; `prints` are how it could be recognised."""
-        self._effects.quarantined[record] = Problem(
-            "pull", *record, state, cause, reason, error, waits_for, prints=tuple(prints)
-        )
+    def quarantine(self, problem: Problem, *, wait: timedelta = timedelta(0)) -> None:
+        """Quarantines a record or a derivation; if it waits, it is due again after `wait`."""
+        about = (problem.kind, problem.source, problem.stream, problem.key)
+        self._effects.quarantined[about] = (problem, wait)
 
     def review(self, record: RecordId, **about: Any) -> None:
         """Opens an identity review of this record; `about` are the fields of a Question."""
@@ -179,6 +166,21 @@ class ChangeSet:
     def resolve(self, stream: StreamId, keys: Iterable[str]) -> None:
         """Ends the quarantine and the reviews of these records."""
         self._effects.resolved.setdefault(stream, {}).update(dict.fromkeys(keys))
+
+    def decided(self, review: Review, decision: str) -> None:
+        """Stores a person's answer to a review, and refetches the record."""
+        self._effects.decisions[review.id] = decision
+        event = f"review:{review.id}:{self.hub.fresh_id()}"
+        self.notify(InboxEntry(review.connection, review.stream, review.key, event))
+        self._effects.resumed |= dict.fromkeys(review.candidates)
+
+    def unblock(self, flow: str, entity: str, golden_ids: Iterable[str]) -> None:
+        """Ends the quarantine of a flow for these golden records."""
+        self._effects.unblocked.setdefault((flow, entity), []).extend(golden_ids)
+
+    def derived(self, marks: Mapping[str, float]) -> None:
+        """Clears these dirty marks, unless the golden records were marked again since."""
+        self._effects.derived |= marks
 
     def resume(self, waited_for: str) -> None:
         """What waits for this golden id, or derived id, becomes due."""
@@ -197,10 +199,11 @@ class ChangeSet:
         """Opens conflicts; `reason` is given if it is not that both sides changed."""
         self._effects.conflicts += [(link, one, reason) for one in found]
 
-    def settled(self, link: Link, paths: set[str]) -> None:
-        """Closes conflicts that have settled without a decision."""
+    def settled(self, link: Link, paths: set[str], *, resolution: str = "agreed") -> None:
+        """Closes conflicts, which have settled unless another resolution is given."""
         if paths and link.id is not None:
-            self._effects.settled.setdefault(link.id, set()).update(paths)
+            of_links = self._effects.settled.setdefault(resolution, {})
+            of_links.setdefault(link.id, set()).update(paths)
 
     # --- what is collected, and storing it ------------------------------------------------------
 

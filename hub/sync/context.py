@@ -37,6 +37,11 @@ class Channel:
         """The entity this stream is translated to."""
         return self.mapping.entity
 
+    @property
+    def has_actions(self) -> bool:
+        """True if its documents are brought forward by transitions."""
+        return self.entity.states is not None and bool(self.mapping.actions)
+
 
 @dataclass(frozen=True, eq=False)
 class Connection:

@@ -14,8 +14,8 @@ from typing import Protocol
 from hub.model.rhythm import is_due
 from hub.store import leases
 from hub.store import work as store_work
-from hub.store.connections import connection_states
 from hub.store.leases import Held
+from hub.store.paused import paused
 from hub.store.streams import StreamState, all_streams
 from hub.store.work import Waiting, WorkState
 from hub.sync.context import Channel, Connection, Hub
@@ -161,7 +161,7 @@ class OnRequest:
 def agenda(hub: Hub, occasion: Occasion, now: datetime | None = None) -> Agenda:
     """Returns what is due, by default now, and what prevents other work."""
     with hub.store.read() as tx:
-        states = connection_states(tx)
+        waits = paused(tx)
         work = store_work.states(tx)
         streams = all_streams(tx)
         # The clock is read after the stored times: a time that another process stores in the
@@ -173,7 +173,7 @@ def agenda(hub: Hub, occasion: Occasion, now: datetime | None = None) -> Agenda:
             now=now,
             work=work,
             streams=streams,
-            paused=frozenset(n for n, state in states.items() if state.paused_at is not None),
+            paused=waits,
             waiting=store_work.waiting(tx, now=now),
             held=leases.held_by_others(tx, hub.worker, now=now),
         )
@@ -190,7 +190,8 @@ class _Picture:
     now: datetime
     work: Mapping[str, WorkState]
     streams: Mapping[tuple[str, str], StreamState]
-    paused: frozenset[str]
+    #: (connection, stream), or (connection, "") for all of a connection.
+    paused: Collection[tuple[str, str]]
     waiting: Waiting
     held: tuple[Held, ...]
 
@@ -221,7 +222,7 @@ class _Picture:
     def _speaking(self) -> Iterator[Connection]:
         """Yields the connections that are neither paused nor failed."""
         for name, connection in self.hub.connections.items():
-            if name not in self.paused and name not in self.occasion.failed:
+            if (name, "") not in self.paused and name not in self.occasion.failed:
                 yield connection
 
     def _has_notifications(self, connection: str) -> bool:
@@ -232,7 +233,7 @@ class _Picture:
         if notified - set(channels):
             return True  # about unmapped streams: processing drops these
         known = (notified | fetched) & set(channels)
-        return any(not self._stream(connection, one).paused_at for one in known)
+        return any((connection, one) not in self.paused for one in known)
 
     def _never_read(self, connection: str) -> tuple[str, ...]:
         """Returns the streams that were never read.
@@ -260,7 +261,7 @@ class _Picture:
         connection, stream = channel.connection, channel.stream
         state = self._stream(connection, stream)
         leased = state.leased_until
-        if state.paused_at:
+        if (connection, stream) in self.paused:
             return
         if leased is not None and leased >= self.now and state.leased_by != self.hub.worker:
             return
@@ -292,7 +293,7 @@ class _Picture:
         """Yields the leases of other processes on work that is wanted here."""
         for held in self.held:
             connection = self.hub.connections.get(held.connection)
-            if connection is None or held.connection in self.paused:
+            if connection is None or (held.connection, "") in self.paused:
                 continue
             if not held.stream:
                 yield held

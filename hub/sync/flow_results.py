@@ -10,7 +10,6 @@ from hub.model.causes import Cause
 from hub.model.observe import Change
 from hub.model.recovery import pause
 from hub.model.wanted import forward
-from hub.store import quarantine
 from hub.store.golden import Golden
 from hub.store.quarantine import Problem
 from hub.sync.changeset import ChangeSet
@@ -42,14 +41,12 @@ class FlowResults:
         self, flow: Flow, looked_at: Iterable[str], blocked: Sequence[tuple[Fact, Blocked]]
     ) -> None:
         """Quarantines blocked roots, and ends the quarantine of all others that were checked."""
-        tx, now = self.known.tx, self.changes.now
         waiting = {root.id for root, _ in blocked}
         over = [root for root in looked_at if root not in waiting]
         if over:
-            quarantine.resolve(tx, "flow", flow.name, stream=flow.root, keys=over)
-        if blocked:
-            problems = [_problem(flow, root, why) for root, why in blocked]
-            quarantine.put(tx, problems, now=now, due_at=now + pause(0))
+            self.changes.unblock(flow.name, flow.root, over)
+        for root, why in blocked:
+            self.changes.quarantine(_problem(flow, root, why), wait=pause(0))
 
     def _create(self, derived: Derived) -> None:
         now = self.changes.now

@@ -76,11 +76,12 @@ def _portion(hub: Hub, tx: Transaction) -> int | None:
     changes = ChangeSet(hub, hub.fresh_id(), hub.clock(), hops + 1)
     results = FlowResults(known, changes)
     changed = known.load([*marks, *(entry.key for entry in waiting)])
-    _end_chains(tx, changed)
+    for golden in changed:  # what is derived again is given another chance to settle
+        changes.unblock(_CHAIN, golden.entity, [golden.id])
     for flow in registry.FLOWS:
         _run(hub, flow, changed, results=results)
+    changes.derived(marks)
     changes.store(tx)
-    dirty.clear(tx, marks)
     _postpone(hub, tx, waiting)
     return results.changed
 
@@ -157,31 +158,25 @@ def _postpone(hub: Hub, tx: Transaction, waiting: Iterable[QuarantineEntry]) -> 
         quarantine.postpone(tx, ids, due_at=hub.clock() + wait)
 
 
-def _end_chains(tx: Transaction, changed: Iterable[Golden]) -> None:
-    """Ends the quarantine of endless chains for records that are derived again."""
-    by_entity: dict[str, list[str]] = defaultdict(list)
-    for golden in changed:
-        by_entity[golden.entity].append(golden.id)
-    for entity, keys in by_entity.items():
-        quarantine.resolve(tx, "flow", _CHAIN, stream=entity, keys=keys)
-
-
 def _break_chain(hub: Hub, tx: Transaction, marks: dict[str, float]) -> None:
     """Quarantines derivations that keep changing each other; a person should look."""
-    held = [
-        Problem(
-            "flow",
-            _CHAIN,
-            golden.entity,
-            golden.id,
-            "held",
-            Cause.OSCILLATION,
-            f"{golden.entity.replace('_', ' ')} {golden.values.get('name') or golden.id!r}: flows"
-            f" have changed it {_MOST_HOPS} times in a row without settling; look at `flows:`"
-            " and at the policies of its fields, then retry this entry",
-            "ChainError",
-        )
-        for golden in load_golden(tx, marks).values()
-    ]
-    quarantine.put(tx, held, now=hub.clock())
-    dirty.clear(tx, marks)
+    changes = ChangeSet(hub, hub.fresh_id(), hub.clock())
+    for golden in load_golden(tx, marks).values():
+        changes.quarantine(_endless(golden))
+    changes.derived(marks)
+    changes.store(tx)
+
+
+def _endless(golden: Golden) -> Problem:
+    return Problem(
+        "flow",
+        _CHAIN,
+        golden.entity,
+        golden.id,
+        "held",
+        Cause.OSCILLATION,
+        f"{golden.entity.replace('_', ' ')} {golden.values.get('name') or golden.id!r}: flows"
+        f" have changed it {_MOST_HOPS} times in a row without settling; look at `flows:`"
+        " and at the policies of its fields, then retry this entry",
+        "ChainError",
+    )

@@ -1,18 +1,34 @@
-"""Summarises a piece of work in one line, or in none if it has moved nothing."""
+"""The result of a piece of work, and its summary in one line, or in none if it moved nothing."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from hub.sync.attempt import Done
+from hub.store.runs import Tally
+from hub.sync.due import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The result of a piece of work."""
+
+    work: Work
+    tally: Tally | None = None
+    #: Golden records that were created or changed, and records that were written.
+    changed: int = 0
+    written: int = 0
+    #: False if another process has the work, it was stopped, or it failed with `error`.
+    well: bool = True
+    error: str | None = None
+    #: Duration of the work.
+    seconds: float = 0.0
 
 
 def summary(done: Done) -> str | None:
     """Returns the counts of a piece of work; None if nothing happened.
 
     >>> from datetime import UTC, datetime
-    >>> from hub.store.runs import Tally
-    >>> from hub.sync.due import Work
     >>> at = datetime(2026, 1, 1, tzinfo=UTC)
     >>> tally = Tally("1", "pull", "crm", "deals", at, seen=9, changed=2)
     >>> tally.skip("under review", 7)

@@ -9,18 +9,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection as Transaction
-
 from connectors.kit.errors import ConnectorError
 from hub.store import outbox, quarantine
-from hub.store.connections import connection_states
 from hub.store.leases import Held
 from hub.store.outbox import LEASE
 from hub.store.runs import Tally
-from hub.store.streams import STREAM_LEASE, all_streams
-from hub.sync.attempt import KINDS, take_over
+from hub.store.streams import STREAM_LEASE
+from hub.sync.attempt import take_over
 from hub.sync.context import Hub
 from hub.sync.due import Agenda, OnRequest, Work, agenda, by_phase
+from hub.sync.kinds import KINDS
+from hub.sync.pauses import waiting_for_people
 from hub.sync.progress import Progress, Silence
 
 #: A chain deal -> order -> production, invoice -> figures needs four; more do not converge.
@@ -65,7 +64,7 @@ def sync(
     while not (idle or rounds.stuck) and report.rounds < _MOST_ROUNDS:
         idle = rounds.play()
     with hub.store.read() as tx:
-        report.paused = _paused(hub, tx)
+        report.paused = waiting_for_people(hub, tx)
     left = rounds.agenda()
     report.held, report.unread = left.held, dict(left.unread)
     report.quiet = idle and not (report.failed or report.held or report.unread)
@@ -184,15 +183,3 @@ class _Patience:
         if now - self._since > _PATIENCE:
             return None
         return min(_FIRST_LOOK * 2.0 ** min(self._looks - 1, 10), _LAST_LOOK)
-
-
-def _paused(hub: Hub, tx: Transaction) -> dict[str, str]:
-    found = {
-        name: str(state.reason)
-        for name, state in connection_states(tx).items()
-        if state.paused_at is not None and name in hub.connections
-    }
-    for (connection, stream), known in all_streams(tx).items():
-        if known.paused_at is not None and connection in hub.connections:
-            found[f"{connection}.{stream}"] = str(known.reason)
-    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection as Transaction
 
@@ -23,7 +23,7 @@ from hub.store.links import Link, add_links, change_links, links_by_key, vacate_
 from hub.store.outbox import OutboxEntry, Postponed
 from hub.store.quarantine import Problem
 from hub.store.references import change_references
-from hub.store.reviews import Question, ask_review, drop_reviews
+from hub.store.reviews import Question, ask_review, drop_reviews, save_decision
 from hub.sync.push.verdict import Verdict
 from mappings.canonical.values import Scalar
 
@@ -55,10 +55,13 @@ class Effects:
     history: list[HistoryRow] = field(default_factory=list)
     #: With the reason, unless it is that both sides changed the field.
     conflicts: list[tuple[Link, FieldConflict, str | None]] = field(default_factory=list)
-    #: Link id -> paths whose conflict has settled without a decision.
-    settled: dict[int, set[str]] = field(default_factory=dict)
-    quarantined: dict[RecordId, Problem] = field(default_factory=dict)
+    #: Resolution -> link id -> paths whose conflict is closed.
+    settled: dict[str, dict[int, set[str]]] = field(default_factory=dict)
+    #: Kind, source, stream and key -> what is quarantined, and how long it waits.
+    quarantined: dict[tuple[str, ...], tuple[Problem, timedelta]] = field(default_factory=dict)
     reviews: list[Question] = field(default_factory=list)
+    #: Number of a review -> the chosen golden id, or "new".
+    decisions: dict[int, str] = field(default_factory=dict)
     #: Keys of records that are identified, but may stay in quarantine.
     identified: dict[StreamId, list[str]] = field(default_factory=dict)
     #: Keys of records whose quarantine entries and reviews end.
@@ -69,6 +72,10 @@ class Effects:
     #: Connection -> golden records whose updates in doubt were seen to have arrived.
     confirmed: dict[str, list[str]] = field(default_factory=dict)
     dirty: dict[str, None] = field(default_factory=dict)
+    #: Golden id -> the mark with which flows have processed it.
+    derived: dict[str, float] = field(default_factory=dict)
+    #: Flow and entity -> golden records that it is no longer blocked by.
+    unblocked: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     #: Ids that quarantine entries may be waiting for: see `quarantine.waits_for`.
     resumed: dict[str, None] = field(default_factory=dict)
 
@@ -93,6 +100,7 @@ def store_effects(tx: Transaction, effects: Effects) -> None:
         inbox.receive(tx, effects.notifications, now=effects.now)
     if effects.dirty:
         dirty.mark(tx, effects.dirty, now=effects.now, hops=effects.hops)
+    dirty.clear(tx, effects.derived)
     resumed = [waited_for for waited_for in effects.resumed if waited_for not in new]
     if resumed:
         quarantine.resume_waiting(tx, resumed, now=effects.now)
@@ -143,11 +151,15 @@ def _store_links(tx: Transaction, effects: Effects) -> None:
 
 
 def _store_quarantine(tx: Transaction, effects: Effects) -> None:
-    if effects.quarantined:
-        put = list(effects.quarantined.values())
-        quarantine.put(tx, put, now=effects.now, due_at=effects.now)
+    for wait in {wait for _, wait in effects.quarantined.values()}:
+        put = [problem for problem, its in effects.quarantined.values() if its == wait]
+        quarantine.put(tx, put, now=effects.now, due_at=effects.now + wait)
     if effects.reviews:
         ask_review(tx, effects.reviews, now=effects.now)
+    for number, decision in effects.decisions.items():
+        save_decision(tx, number, decision)
+    for (flow, entity), golden_ids in effects.unblocked.items():
+        quarantine.resolve(tx, "flow", flow, stream=entity, keys=golden_ids)
     for (connection, stream), keys in effects.resolved.items():
         quarantine.resolve(tx, "pull", connection, stream=stream, keys=keys)
         drop_reviews(tx, connection, stream, keys)
@@ -156,7 +168,8 @@ def _store_quarantine(tx: Transaction, effects: Effects) -> None:
 
 
 def _store_conflicts(tx: Transaction, effects: Effects) -> None:
-    close_all(tx, effects.settled, resolution="agreed", now=effects.now)
+    for resolution, paths in effects.settled.items():
+        close_all(tx, paths, resolution=resolution, now=effects.now)
     if not effects.conflicts:
         return
     _number_links(tx, [link for link, _, _ in effects.conflicts])

@@ -36,7 +36,7 @@ PLANTS = (
         "notifications of a paused stream are due without end",
         "P11",
         "hub/sync/due.py",
-        "        return any(not self._stream(connection, one).paused_at for one in known)\n",
+        "        return any((connection, one) not in self.paused for one in known)\n",
         "        return bool(known)\n",
         (f"{_SCHEDULING}::test_paused_work_is_not_tried_endlessly",),
     ),

@@ -9,8 +9,8 @@ import pytest
 
 from hub.store.links import links_by_golden
 from hub.sync.ingest.pull import pull
+from hub.sync.operate.decide import decide_review
 from hub.sync.operate.reconcile import reconcile
-from hub.sync.operate.resolve import decide_review
 from hub.sync.push.push import push
 
 ADDRESS = {"street": "Dock 1", "zip": "20095", "city": "Hamburg", "country": "DE"}

@@ -6,7 +6,7 @@ import pytest
 
 from hub.store import quarantine
 from hub.sync.ingest.pull import pull
-from hub.sync.operate.resolve import decide_review
+from hub.sync.operate.decide import decide_review
 from hub.sync.push.push import push
 
 NOWHERE = {"street": "Dock 1", "postcode": "20095", "town": "Hamburg", "country": "Atlantis"}

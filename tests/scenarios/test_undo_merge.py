@@ -16,8 +16,8 @@ from hub.store.links import links_by_golden
 from hub.store.streams import all_streams, save_stream
 from hub.sync.ingest.webhooks import receive
 from hub.sync.merge.undo import undo_merge
+from hub.sync.operate.decide import merge_by_hand
 from hub.sync.operate.reconcile import reconcile
-from hub.sync.operate.resolve import merge_by_hand
 
 
 def two(world):

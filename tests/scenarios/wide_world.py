@@ -21,7 +21,8 @@ from hub.store.connections import save_connection
 from hub.store.golden import golden_by_entity
 from hub.store.reviews import open_reviews
 from hub.store.streams import all_streams, save_stream
-from hub.sync.operate.resolve import decide_review, resolve_conflict, resolve_with_value
+from hub.sync.operate.decide import decide_review
+from hub.sync.operate.resolve import resolve_conflict, resolve_with_value
 from hub.sync.run import Report, sync
 from mappings.canonical.values import Scalar
 from tests.scenarios.schedule import VERBS, Step, schedule

@@ -13,7 +13,7 @@ from sqlalchemy import Connection as Transaction
 from hub.flows.facts import derived_id
 from hub.model.matching import certain_prints
 from hub.store.links import resolve_keys
-from hub.store.quarantine import Cause
+from hub.store.quarantine import Cause, Problem
 from hub.sync.changeset import ChangeSet
 from hub.sync.context import Channel
 from hub.sync.freshness import request_refetch
@@ -74,11 +74,13 @@ def _wait(context: ReadContext, one: ReadRecord, parent: Reference, *, changes: 
     connection, (stream, key) = channel.connection, parent
     context.tally.skip("waits for its parent")
     changes.notify(request_refetch(connection, stream, key))
-    changes.quarantine(
-        (connection, channel.stream, one.key),
+    problem = Problem(
+        "pull",
+        *(connection, channel.stream, one.key),
+        "waiting",
+        Cause.MISSING_PARENT,
         f"refers to {stream} {key}, which was not found in {connection} yet",
-        cause=Cause.MISSING_PARENT,
-        state="waiting",
         waits_for=derived_id(connection, stream, key),
-        prints=certain_prints(channel.entity, one.values),
+        prints=tuple(certain_prints(channel.entity, one.values)),
     )
+    changes.quarantine(problem)

@@ -13,8 +13,9 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.contract import Record
 from hub.model.matching import certain_prints
 from hub.store.links import link_digests
-from hub.store.quarantine import Cause
+from hub.store.quarantine import Cause, Problem
 from hub.sync.changeset import ChangeSet
+from hub.sync.context import Channel
 from hub.sync.freshness import digest, newer
 from hub.sync.ingest.read_record import ReadContext, ReadRecord
 from hub.sync.unfinished import unsettled_keys
@@ -70,11 +71,18 @@ def translated(context: ReadContext, changed: Changed, *, changes: ChangeSet) ->
             read.append(ReadRecord(record, mapping.read(record.payload), mark))
         except LensError as error:
             context.tally.quarantined += 1
-            changes.quarantine(
-                (channel.connection, channel.stream, record.key),
-                str(error),
-                cause=Cause.UNREADABLE,
-                error="LensError",
-                prints=certain_prints(channel.entity, mapping.legible(record.payload)),
-            )
+            changes.quarantine(_unreadable(channel, record, str(error)))
     return read
+
+
+def _unreadable(channel: Channel, record: Record, reason: str) -> Problem:
+    prints = certain_prints(channel.entity, channel.mapping.legible(record.payload))
+    return Problem(
+        "pull",
+        *(channel.connection, channel.stream, record.key),
+        "held",
+        Cause.UNREADABLE,
+        reason,
+        "LensError",
+        prints=tuple(prints),
+    )

@@ -16,7 +16,7 @@ from hub.store.golden import Golden, load_golden
 from hub.store.links import Link, change_links, links_by_golden
 from hub.store.references import referring
 from hub.sync.changeset import ChangeSet
-from hub.sync.merge.undo import remember_before
+from hub.sync.merge.snapshot import remember_before
 from mappings.canonical.values import Values
 
 
@@ -114,9 +114,8 @@ def _move_references(tx: Transaction, loser_id: str, winner_id: str, *, changes:
     for child in load_golden(tx, children, lock=True).values():
         values = {p: winner_id for p, v in child.values.items() if v == loser_id}
         changes.set_values(child, dict(values), origin=child.origin, at=None)
-    shown = [link for links in links_by_golden(tx, children).values() for link in links]
-    for link in shown:
+    for link in (one for links in links_by_golden(tx, children).values() for one in links):
         # The remote record still shows the same key, which stands for the winner now.
         for known in (link.state.seen, link.state.agreed, link.state.shown):
             known.update({p: winner_id for p, v in known.items() if v == loser_id})
-    change_links(tx, shown)
+        changes.link_changed(link)

@@ -11,26 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection as Transaction
 
 from hub.errors import DecisionError, UnknownError
-from hub.model.matching import fingerprints
 from hub.model.observe import Change
 from hub.model.oscillation import DECIDED
 from hub.model.state import LinkState
 from hub.store import history, merges
 from hub.store.conflicts import conflicts_of, reassign_conflicts, withdraw_conflicts
 from hub.store.golden import Golden, load_golden
-from hub.store.links import Link, change_links, links_by_golden
+from hub.store.links import Link, links_by_golden
 from hub.store.merges import Merged
 from hub.store.references import referring
 from hub.sync.changeset import ChangeSet, changed_at
 from hub.sync.context import Hub
 from hub.sync.freshness import request_refetch
-from mappings.canonical.values import Scalar, Values
+from mappings.canonical.values import Values
 
 #: The origin of changes made by an undo.
 PERSON = "person"
@@ -45,41 +43,6 @@ class Split:
     #: The restored golden record, and the one it had been merged into.
     loser: str
     winner: str
-
-
-def remember_before(
-    tx: Transaction,
-    loser: Golden,
-    winner: Golden,
-    *,
-    gained: Mapping[str, Scalar],
-    why: str,
-    now: datetime,
-) -> None:
-    """Stores the state of two golden records just before they are merged."""
-    links = links_by_golden(tx, [loser.id, winner.id])
-    children = load_golden(tx, referring(tx, [loser.id]).get(loser.id, []))
-    shown = [link for found in links_by_golden(tx, children).values() for link in found]
-    before = {
-        "gained": dict(gained),
-        "origins": {path: winner.origins.get(path) for path in gained},
-        "primary": [link.id for found in links.values() for link in found if link.is_primary],
-        "links": {
-            str(link.id): [link.state.seen, link.state.agreed, link.state.shown]
-            for link in links.get(loser.id, [])
-        },
-        "children": {
-            child.id: {p: child.origins.get(p) for p, v in child.values.items() if v == loser.id}
-            for child in children.values()
-        },
-        # These identify records that have not changed since.
-        "digests": {str(link.id): link.digest.hex() for link in shown if link.digest},
-        "history": history.ids_of(tx, loser.id),
-        "conflicts": [row.id for row in conflicts_of(tx, loser.id)],
-    }
-    merges.remember_merge(
-        tx, entity=loser.entity, loser=loser.id, winner=winner.id, why=why, before=before, now=now
-    )
 
 
 def undo_merge(hub: Hub, number: int) -> Split:
@@ -113,30 +76,29 @@ class _Split:
         golden = load_golden(tx, [row.loser, row.winner], lock=True)
         self.why = f"{DECIDED} to undo merge {row.id}"
         self.loser, self.winner = golden[row.loser], golden[row.winner]
+        links = links_by_golden(tx, [row.winner]).get(row.winner, [])
+        #: Links that belonged to the loser and belong to the winner now, and the winner's own ones.
+        self.returned = [link for link in links if str(link.id) in self.before["links"]]
+        self.kept = [link for link in links if str(link.id) not in self.before["links"]]
 
     def work(self) -> Split:
         """Restores everything and stores it."""
-        links = self._links()
         typed: dict[str, Values] = {}
-        for link in links:
+        for link in self.returned:
             if link.gone_at is None:
                 typed.setdefault(link.connection, {}).update(self._recover(link))
-        self._give_back_links(links)
+        self._give_back_links()
+        self.changes.store(self.tx)  # the links of children are read below, and may be among these
         self._revive(typed)
         self._give_back_values()
-        self._give_back_children(links)
-        self._give_back_past(links)
+        self._give_back_children()
+        self._give_back_past()
         self._tell()
         self.changes.store(self.tx)
         merges.undone(self.tx, self.row.id, now=self.changes.now)
         return Split(self.row.id, self.row.entity, self.loser.id, self.winner.id)
 
     # --- links ----------------------------------------------------------------------------------
-
-    def _links(self) -> list[Link]:
-        """Returns the links that belonged to the loser and belong to the winner now."""
-        found = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
-        return [link for link in found if str(link.id) in self.before["links"]]
 
     def _recover(self, link: Link) -> Values:
         """Restores the state of a link where its record has not changed; returns the typed values.
@@ -164,48 +126,42 @@ class _Split:
         here = origin is not None and origin[0] == link.connection
         return here and changed_at(self.winner, path) > self.row.merged_at
 
-    def _give_back_links(self, links: Iterable[Link]) -> None:
+    def _give_back_links(self) -> None:
         taken: set[tuple[str, str]] = set()
-        for link in sorted(links, key=lambda one: one.gone_at is not None):
+        for link in sorted(self.returned, key=lambda one: one.gone_at is not None):
             link.golden_id = self.loser.id
             # A record that was merged away there keeps its link, so that it is not created again.
             place = (link.connection, link.stream)
             link.is_primary = place not in taken
             taken.add(place)
             self._request_refetch(link)
-        change_links(self.tx, list(links))
         self._vacate_primary()
 
     def _vacate_primary(self) -> None:
-        """The winner's former primary links become primary again, where there is no other one."""
-        kept = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
-        taken = {(link.connection, link.stream) for link in kept if link.is_primary}
-        back = [
-            link
-            for link in kept
-            if not link.is_primary
-            and link.id in self.before["primary"]
-            and (link.connection, link.stream) not in taken
-        ]
-        for link in back:
-            link.is_primary = True
-        change_links(self.tx, back)
+        """The winner's former primary links become primary again, where there is no other one.
+
+        They are stored after the links that leave.
+        """
+        taken = {(link.connection, link.stream) for link in self.kept if link.is_primary}
+        for link in self.kept:
+            free = (link.connection, link.stream) not in taken
+            if free and not link.is_primary and link.id in self.before["primary"]:
+                link.is_primary = True
+                self.changes.link_changed(link)
 
     # --- values ---------------------------------------------------------------------------------
 
     def _revive(self, typed: Mapping[str, Values]) -> None:
         self.loser.merged_into = None
         self.changes.touch(self.loser)
-        entity = self.hub.entities[self.loser.entity]
-        self.changes.recognise(self.loser, fingerprints(entity, self.loser.values))
+        self.changes.recognise(self.loser)
         for connection, values in typed.items():
             if values:
                 self.changes.set_values(self.loser, values, origin=connection, at=None)
 
     def _give_back_values(self) -> None:
         """Removes what the winner only gained by the merge and what has not changed since."""
-        links = links_by_golden(self.tx, [self.winner.id]).get(self.winner.id, [])
-        shown = {path for link in links if link.gone_at is None for path in link.state.seen}
+        shown = {path for link in self.kept if link.gone_at is None for path in link.state.seen}
         disputed = {
             row.path for row in conflicts_of(self.tx, self.winner.id) if row.closed_at is None
         }
@@ -226,7 +182,7 @@ class _Split:
             if path in shown:
                 self.winner.values[path] = None  # a decided blank, which is written
 
-    def _give_back_children(self, returned: Iterable[Link]) -> None:
+    def _give_back_children(self) -> None:
         kept: Mapping[str, Mapping[str, list[Any] | None]] = self.before["children"]
         children = load_golden(self.tx, kept, lock=True)
         for child in children.values():
@@ -238,9 +194,7 @@ class _Split:
                 self.changes.set_values(child, values, origin=child.origin, at=None)
             for path in paths:
                 _as_from(child, path, kept[child.id][path])
-        shown = links_by_golden(self.tx, children)
-        changed = [link for links in shown.values() for link in links]
-        for link in changed:
+        for link in _all_links(self.tx, children):
             digest = None if link.digest is None else link.digest.hex()
             if digest is None or digest != self.before["digests"].get(str(link.id)):
                 self._request_refetch(link)  # it may have changed since
@@ -250,28 +204,26 @@ class _Split:
                 for path in kept[str(link.golden_id)]:
                     if known.get(path) == self.winner.id:
                         known[path] = self.loser.id
-        change_links(self.tx, changed)
-        self._look_at_younger(kept, returned)
+            self.changes.link_changed(link)
+        self._look_at_younger(kept)
 
-    def _look_at_younger(self, kept: Collection[str], returned: Iterable[Link]) -> None:
+    def _look_at_younger(self, kept: Collection[str]) -> None:
         """Requests records that came to refer to the winner since: they may mean the loser."""
-        places = {link.connection for link in returned if link.gone_at is None}
+        places = {link.connection for link in self.returned if link.gone_at is None}
         found = referring(self.tx, [self.winner.id]).get(self.winner.id, [])
-        younger = [child for child in found if child not in kept]
-        for links in links_by_golden(self.tx, younger).values():
-            again = [link for link in links if link.connection in places]
-            for link in again:
+        for link in _all_links(self.tx, (child for child in found if child not in kept)):
+            if link.connection in places:
                 self._request_refetch(link)
-            change_links(self.tx, again)
 
     def _request_refetch(self, link: Link) -> None:
         """Requests the record: only a fetch can tell what it shows."""
         link.digest = None
+        self.changes.link_changed(link)
         if link.gone_at is None:
             self.changes.notify(request_refetch(link.connection, link.stream, link.key))
 
-    def _give_back_past(self, links: Iterable[Link]) -> None:
-        ids = [link.id for link in links if link.id is not None]
+    def _give_back_past(self) -> None:
+        ids = [link.id for link in self.returned if link.id is not None]
         history.reassign(self.tx, self.before["history"], self.loser.id)
         reassign_conflicts(self.tx, ids, self.loser.id)
         # Conflicts caused by the merge end with it.
@@ -285,6 +237,10 @@ class _Split:
                 connection=PERSON,
             )
             self.changes.enqueue_everywhere(golden)
+
+
+def _all_links(tx: Transaction, golden_ids: Iterable[str]) -> list[Link]:
+    return [link for links in links_by_golden(tx, golden_ids).values() for link in links]
 
 
 def _as_from(golden: Golden, path: str, origin: list[Any] | None) -> None:

@@ -1,4 +1,4 @@
-"""Applies a person's decisions about values (conflicts) and identity (reviews).
+"""Applies a person's decisions about values in conflict; those about identity: decide.py.
 
 One transaction each. The decision overrides every policy, and history records who made it.
 """
@@ -12,27 +12,15 @@ from typing import Any
 from sqlalchemy import Connection as Transaction
 
 from hub.errors import DecisionError, UnknownError
-from hub.model.observe import Change
+from hub.model.observe import Change, FieldConflict
 from hub.model.oscillation import DECIDED
 from hub.model.wanted import agree
-from hub.store import inbox, merges, quarantine
-from hub.store.conflicts import (
-    Conflict,
-    NewConflict,
-    close_conflicts,
-    conflicts_of,
-    find_conflict,
-    open_conflict,
-)
+from hub.store.conflicts import Conflict, conflicts_of, find_conflict
 from hub.store.golden import Golden, load_golden
-from hub.store.inbox import InboxEntry
 from hub.store.links import Link, links_by_golden
-from hub.store.reviews import Review, open_reviews, save_decision
 from hub.sync.changeset import ChangeSet
 from hub.sync.context import Hub
-from hub.sync.merge.merging import merge_golden
 from hub.sync.operate.sides import decided_of, holder_of, side_of
-from hub.sync.record_names import name_in_full
 from mappings.canonical.values import Field, Scalar
 from mappings.kit import convert, regional
 
@@ -159,9 +147,7 @@ class _Case:
 
     def close(self, tx: Transaction, paths: list[str], *, resolution: str) -> None:
         """Stores everything, closes the conflict and updates other conflicts about these paths."""
-        assert self.link.id is not None
-        now = self.consequences.now
-        close_conflicts(tx, self.link.id, paths, resolution=resolution, now=now)
+        self.consequences.settled(self.link, set(paths), resolution=resolution)
         self.consequences.link_changed(self.link)
         self.consequences.enqueue(self.link.connection, self.golden)
         self._compare_others(tx, paths)
@@ -180,16 +166,8 @@ class _Case:
                 self.consequences.link_changed(link)
                 self.consequences.settled(link, {row.path})
             else:
-                changed = NewConflict(
-                    row.golden_id,
-                    row.link_id,
-                    row.connection,
-                    row.path,
-                    base=row.base,
-                    ours=ours,
-                    theirs=row.theirs,
-                )
-                open_conflict(tx, changed, now=self.consequences.now)
+                changed = FieldConflict(row.path, row.base, ours, row.theirs)
+                self.consequences.conflicts_found(link, [changed])
 
 
 def _case(hub: Hub, tx: Transaction, number: int) -> _Case:
@@ -233,64 +211,3 @@ def _check_reference(tx: Transaction, path: str, declared: Field, target: str) -
             f"{path} must be the id of a {declared.entity};"
             f" see `tulay links list {declared.entity}`"
         )
-
-
-def decide_review(hub: Hub, number: int, decision: str) -> str:
-    """Decides which golden record a record belongs to; its record is fetched again soon.
-
-    `decision` is `new` or the id of a golden record, of which the beginning is enough. Returns the
-    whole id, or `new`. Raises: UnknownError, DecisionError.
-    """
-    with hub.store.begin() as tx:
-        review = next((r for r in open_reviews(tx) if r.id == number), None)
-        if review is None:
-            raise UnknownError(f"there is no open review {number}; see `tulay links review`")
-        chosen = decision if decision == "new" else _chosen(hub, tx, review, decision)
-        save_decision(tx, number, chosen)
-        quarantine.resume_waiting(tx, review.candidates, now=hub.clock())
-        event_id = f"review:{number}:{hub.fresh_id()}"
-        notification = InboxEntry(review.connection, review.stream, review.key, event_id)
-        inbox.receive(tx, [notification], now=hub.clock())
-    return chosen
-
-
-def _chosen(hub: Hub, tx: Transaction, review: Review, decision: str) -> str:
-    fitting = [c for c in review.candidates if c.startswith(decision)]
-    if len(fitting) > 1:
-        raise DecisionError(f"{decision!r} matches several candidates; write more of the id")
-    golden_id = fitting[0] if fitting else decision
-    golden = load_golden(tx, [golden_id]).get(golden_id)
-    if golden is None or golden.entity != review.entity or golden.deleted_at is not None:
-        raise UnknownError(
-            f"there is no {review.entity} with the id {decision!r}; `tulay links review` shows"
-            " the candidates, and `new` creates a new one"
-        )
-    linked = links_by_golden(tx, [golden_id], connection=review.connection)
-    if any(link.gone_at is None for link in linked.get(golden_id, [])):
-        raise DecisionError(
-            f"{name_in_full(hub, tx, golden)} already has a record in {review.connection};"
-            " merge the two there, or choose `new`"
-        )
-    return merges.survivors(tx, [golden_id])[golden_id]
-
-
-def merge_by_hand(hub: Hub, entity: str, *, winner: str, loser: str) -> None:
-    """Merges two golden records on a person's decision; `split` can undo it.
-
-    Raises: DecisionError.
-    """
-    if winner == loser:
-        raise DecisionError("these are one record already")
-
-    def work(tx: Transaction) -> None:
-        golden = load_golden(tx, [winner, loser], lock=True)
-        for golden_id in (winner, loser):
-            one = golden.get(golden_id)
-            if one is None or one.entity != entity or one.merged_into or one.deleted_at:
-                name = golden_id if one is None else name_in_full(hub, tx, one)
-                raise DecisionError(f"{name} is not a living {entity}; see `tulay links list`")
-        changes = ChangeSet(hub, hub.fresh_id(), hub.clock())
-        merge_golden(tx, loser, winner, changes=changes, why=f"{DECIDED} that they are one")
-        changes.store(tx)
-
-    hub.store.transact(work)

@@ -14,9 +14,8 @@ from hub.sync.push.verdict import failed
 
 def act(batch: Batch, channel: Channel, jobs: Sequence[Job]) -> None:
     """Requests the transitions that lead to the golden state, one step for all jobs at a time."""
-    if channel.entity.states is None or not channel.mapping.actions or not jobs:
+    if not channel.has_actions:
         return
-    batch.refresh(jobs, channel)
     for _ in channel.mapping.actions:
         steps = [
             (job, action)
@@ -37,9 +36,8 @@ def _step(batch: Batch, channel: Channel, steps: Sequence[tuple[Job, Action]]) -
             batch.decide(job.entry, failed(job.entry.attempts, outcome.error, state="due"))
     page = channel.connector.fetch(channel.stream, [action.key for _, action in steps])
     jobs = [job for job, _ in steps]
-    batch.ingest(channel, page, origin=Origin.BEFORE_WRITE)
     note_records(jobs, page.records)
-    batch.refresh(jobs, channel)
+    batch.ingest(channel, page, origin=Origin.BEFORE_WRITE, jobs=jobs)
 
 
 def _next_action(channel: Channel, job: Job) -> Action | None:

@@ -18,8 +18,7 @@ def read_before_write(batch: Batch, channel: Channel, linked: Sequence[Job]) -> 
     if not keys:
         return
     page = channel.connector.fetch(channel.stream, list(dict.fromkeys(keys)))
-    batch.ingest(channel, page, origin=Origin.BEFORE_WRITE)
-    batch.refresh(linked, channel)
+    batch.ingest(channel, page, origin=Origin.BEFORE_WRITE, jobs=linked)
     found = {record.key: record for record in page.records}
     for job in linked:
         job.record = None if job.link is None else found.get(job.link.key)

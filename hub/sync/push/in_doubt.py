@@ -50,13 +50,14 @@ def probe(batch: Batch, channel: Channel, unknown: Sequence[Job]) -> None:
         for key, golden_id in ours.items()
     }
     page = Page(records=list(made.values()))
-    batch.ingest(channel, page, origin=Origin.PROBED, written=written)
     found = [job for job in unknown if job.golden.id in made]
-    for job in found:
+    batch.ingest(channel, page, origin=Origin.PROBED, written=written, jobs=found)
+    taken = [job for job in found if ours.get(made[job.golden.id].key) != job.golden.id]
+    for job in taken:
         key = made[job.golden.id].key
-        if ours.get(key) != job.golden.id:
-            merge_into_survivor(batch.hub, channel, job.golden.id, key, run=batch.tally.id)
-    batch.refresh(found, channel)
+        merge_into_survivor(batch.hub, channel, job.golden.id, key, run=batch.tally.id)
+    if taken:
+        batch.refresh(found, channel)
     with batch.hub.store.read() as tx:
         keys = [record.key for record in made.values()]
         linked = links_by_key(tx, channel.connection, channel.stream, keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection as Transaction
@@ -78,13 +78,15 @@ class Batch:
             if verdict.state in ("waiting", "held") and is_explained(self.entries[number].entity)
         ]
 
-    def refresh(self, jobs: Iterable[Job], channel: Channel) -> None:
-        """Reloads golden records and links after something was ingested."""
-        jobs = list(jobs)
-        ids = [job.golden.id for job in jobs]
+    def refresh(self, jobs: Sequence[Job], channel: Channel) -> None:
+        """Reloads golden records and links after they were changed outside of this batch."""
         with self.hub.store.read() as tx:
-            golden = load_golden(tx, ids)
-            links = links_by_golden(tx, ids, connection=self.target.name)
+            self._load(tx, jobs, channel)
+
+    def _load(self, tx: Transaction, jobs: Sequence[Job], channel: Channel) -> None:
+        ids = [job.golden.id for job in jobs]
+        golden = load_golden(tx, ids)
+        links = links_by_golden(tx, ids, connection=self.target.name)
         for job in jobs:
             job.golden = golden.get(job.golden.id, job.golden)
             job.link = primary_link(links.get(job.golden.id, []), channel)
@@ -96,13 +98,15 @@ class Batch:
         *,
         origin: Origin,
         written: Mapping[str, WrittenValues] | None = None,
+        jobs: Sequence[Job] = (),
     ) -> None:
-        """Ingests what was read on the way, in its own transaction."""
+        """Ingests what was read on the way, in its own transaction, and reloads `jobs` in it."""
         now = self.hub.clock()
 
         def work(tx: Transaction) -> None:
             counts = Tally(self.tally.id, "push", channel.connection, channel.stream, now)
             ingest(self.hub, tx, channel, page=page, tally=counts, origin=origin, written=written)
+            self._load(tx, jobs, channel)
 
         self.hub.store.transact(work)
 

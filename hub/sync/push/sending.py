@@ -114,7 +114,13 @@ def read_back(batch: Batch, channel: Channel, writes: Sequence[Planned]) -> None
     note_records(written, found.records)
     if found.records or found.gone or found.merges:
         page = Page(records=found.records, gone=found.gone, merges=found.merges)
-        batch.ingest(channel, page, origin=Origin.READ_BACK, written=found.written)
+        batch.ingest(
+            channel,
+            page,
+            origin=Origin.READ_BACK,
+            written=found.written,
+            jobs=written if channel.has_actions else (),
+        )
 
 
 def _read_rest(channel: Channel, found: _Answers) -> None:

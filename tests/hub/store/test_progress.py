@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from hub.store.connections import connection_states, pause_reason, save_connection
 from hub.store.engine import Store
+from hub.store.paused import paused
 from hub.store.runs import Tally, recent_runs, save_run, start_run
 from hub.store.streams import (
     STREAM_LEASE,
@@ -92,6 +93,19 @@ def test_a_connection_is_paused_until_it_is_not(store: Store) -> None:
         assert (states["crm"].prepared, states["crm"].paused_at) == ("x", NOW)
         save_connection(tx, "crm", paused_at=None, reason=None)
         assert pause_reason(tx, "crm") is None
+
+
+def test_what_is_paused_has_a_reason(store: Store) -> None:
+    with store.begin() as tx:
+        save_connection(tx, "crm", paused_at=NOW, reason="token revoked")
+        save_connection(tx, "erp", prepared="x")
+        save_stream(tx, "erp", "parties", paused_at=NOW, reason="9 of 10 are gone")
+        save_stream(tx, "erp", "sales", cursor="c1")
+        expected = {("crm", ""): "token revoked", ("erp", "parties"): "9 of 10 are gone"}
+        assert paused(tx) == expected
+        save_connection(tx, "crm", paused_at=None, reason=None)
+        save_stream(tx, "erp", "parties", paused_at=None, reason=None)
+        assert paused(tx) == {}
 
 
 def test_a_run_is_counted(store: Store) -> None:

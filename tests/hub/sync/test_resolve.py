@@ -14,7 +14,8 @@ from hub.settings import load_settings
 from hub.store import history
 from hub.store.conflicts import Conflict, list_conflicts
 from hub.sync.context import Hub
-from hub.sync.operate.resolve import decide_review, resolve_conflict, resolve_with_value
+from hub.sync.operate.decide import decide_review
+from hub.sync.operate.resolve import resolve_conflict, resolve_with_value
 from hub.sync.run import sync
 from hub.wiring import open_hub
 
