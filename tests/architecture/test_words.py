@@ -55,7 +55,7 @@ REMAINING: dict[str, int] = {
     ".": 1,
     "connectors/hubspot": 2,
     "connectors/kit": 1,
-    "connectors/memory": 2,
+    "connectors/memory": 1,
     "connectors/tryton": 1,
     "hub/cli": 11,
     "hub/demo": 2,
