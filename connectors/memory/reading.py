@@ -55,7 +55,7 @@ class Reader:
         self._stream = stream
         self._size = size
         #: What a later read must read again: changes may become visible late.
-        self.horizon = as_text(system.moment() - timedelta(seconds=overlap))
+        self.horizon = as_text(system.fault_state.moment() - timedelta(seconds=overlap))
         self._until = system.now()
 
     def all_after(self, number: int, until: int) -> tuple[list[Row], bool]:
@@ -79,7 +79,7 @@ class Reader:
     def changed(self, since: str, number: int) -> tuple[list[Row], bool]:
         """Returns rows in any state that changed after a position, oldest first."""
         lag = timedelta(seconds=self._system.faults.lag)
-        until = min(self._until, as_text(self._system.moment() - lag))
+        until = min(self._until, as_text(self._system.fault_state.moment() - lag))
         if lag and number == 0:
             self._note_late(max(since, until))
         where = (

@@ -174,11 +174,8 @@ class MemorySystem:
     ) -> str:
         """Adds a record, not logged as a write of the hub; returns its key."""
         with self.tables.transaction():
-            return (
-                self.pen(stream)
-                .create({**(payload or {}), **fields}, external_id=external_id, key=key)
-                .key
-            )
+            whole = {**(payload or {}), **fields}
+            return self.pen(stream).create(whole, external_id=external_id, key=key).key
 
     def edit(
         self, stream: str, key: str, patch: Mapping[str, Any] | None = None, **fields: Any
@@ -244,13 +241,9 @@ class MemorySystem:
 
     # -- what the client uses --------------------------------------------------------------------
 
-    def moment(self) -> datetime:
-        """Returns the system's time."""
-        return self.fault_state.moment()
-
     def now(self) -> str:
-        """Returns that time as text that sorts."""
-        return as_text(self.moment())
+        """Returns the time by the system's own clock, as text that sorts."""
+        return as_text(self.fault_state.moment())
 
     def count_call(self) -> None:
         """Counts a call of any kind."""
@@ -260,10 +253,6 @@ class MemorySystem:
     def pen(self, stream: str) -> RowWriter:
         """Returns the writer of a stream's rows."""
         return self._pens.of(stream)
-
-    def newest(self, stream: str) -> int:
-        """Returns the number of the newest record of a stream, in any state."""
-        return int(self.tables.note(f"next number {stream}") or 0)
 
     def row(self, stream: str, key: str) -> Row | None:
         """Returns a row in any state."""

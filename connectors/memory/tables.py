@@ -168,6 +168,10 @@ class Tables:
         )
         return int(self._all(sql, (f"next {name}",))[0][0])
 
+    def newest(self, stream: str) -> int:
+        """Returns the number of the newest record of a stream, in any state."""
+        return int(self.note(f"next number {stream}") or 0)
+
     def log(self, stream: str, key: str, op: str) -> None:
         """Adds one line to the log of writes."""
         self._all("INSERT INTO writes (stream, key, op) VALUES (?, ?, ?)", (stream, key, op))

@@ -302,7 +302,7 @@ class Play:
     def _delay(self, hub: Hub, op: Op) -> None:
         """A page is read, and stays on its way."""
         system = self.stage.company.systems[op.connection]
-        since = system.moment() - timedelta(minutes=10)
+        since = system.fault_state.moment() - timedelta(minutes=10)
         cursor = Place(system.epoch, as_text(since)).text()
         pages = MemoryConnector.of(system).pages(op.stream, cursor)
         self.late.append((op.connection, op.stream, next(iter(pages))))
