@@ -64,7 +64,7 @@ class MemoryConnector:
         self._size = int(settings.get("page") or 100)
         overlap = settings.get("overlap")
         self._overlap = 5.0 if overlap is None else float(overlap)
-        self._weather = FaultInjector(system)
+        self._weather = FaultInjector(system.name, system.fault_state)
         for stream in settings.get("streams") or ():
             if stream not in system.streams():
                 system.declare(stream)
@@ -158,7 +158,7 @@ class MemoryConnector:
             row = self._survivor(stream, key)
             if row is not None and row.key != key:
                 merges.append(Merge(key, row.key))
-            if row is None or row.fate != "live" or self.system.hides(stream, row.key):
+            if row is None or row.fate != "live" or self.system.fault_state.hides(stream, row.key):
                 gone.append(row.key if row else key)
             else:
                 rows[row.key] = row
@@ -217,7 +217,7 @@ class MemoryConnector:
         for hook in self.system.hooks.after_write:
             hook(stream)
         faults = self.system.faults
-        time.sleep(max(faults.slow, SLOW if self.system.strikes("slow") else 0.0))
+        time.sleep(max(faults.slow, SLOW if self.system.fault_state.strikes("slow") else 0.0))
         lost = UnavailableError(f"{self.system.name} did not answer: the outcome is unknown")
         if fault in ("lost", "partial"):
             raise lost
@@ -241,7 +241,7 @@ class MemoryConnector:
     def _applied(self, pen: RowWriter, stream: str, write: Write) -> tuple[Row, str]:
         shape = self.system.shape(stream)
         if broken := refused(self.system.faults, stream, write):
-            self.system.has_happened("refused")
+            self.system.fault_state.has_happened("refused")
             raise rejected(stream, getattr(write, "key", None), broken)
         match write:
             case Create(external_id=once, payload=payload) if shape.facts.create:

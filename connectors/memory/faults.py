@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from connectors.kit.contract import Write
 from connectors.kit.errors import CursorExpiredError, RateLimitedError, UnavailableError
 from connectors.kit.faults import FAULTS, Chances, luck, only, skew, ways
+from connectors.memory.fault_state import FaultState
 from connectors.memory.patches import leaves
 from connectors.memory.shapes import Fault, Faults
-
-if TYPE_CHECKING:
-    from connectors.memory.system import MemorySystem
 
 #: The supported faults: clients authenticate by password, without tokens.
 KNOWN = frozenset(FAULTS) - {"token", "rotated"}
@@ -74,8 +72,9 @@ def refused(faults: Faults, stream: str, write: Write) -> dict[str, str]:
 class FaultInjector:
     """The faults of the connection to the system, call by call, shared by all clients."""
 
-    def __init__(self, system: MemorySystem) -> None:
+    def __init__(self, system: str, state: FaultState) -> None:
         self._system = system
+        self._state = state
 
     def reading(self, *faults: Fault) -> None:
         """Lets a read pass or raises UnavailableError or RateLimitedError."""
@@ -85,8 +84,8 @@ class FaultInjector:
 
     def cursor(self, stream: str) -> None:
         """Lets a cursor pass or raises CursorExpiredError."""
-        if self._system.strikes("cursor"):
-            message = f"{self._system.name} no longer knows this cursor of {stream}"
+        if self._state.strikes("cursor"):
+            message = f"{self._system} no longer knows this cursor of {stream}"
             raise CursorExpiredError(f"{message}; read the stream anew")
 
     def writing(self) -> Fault | None:
@@ -98,32 +97,23 @@ class FaultInjector:
 
     def cut(self, count: int) -> int:
         """Returns how many writes of a batch happen before the line breaks."""
-        return int(self._system.roll("cut") * count)
+        return int(self._state.roll("cut") * count)
 
     def _broken(self, fault: Fault) -> UnavailableError:
-        name = self._system.name
+        name = self._system
         if fault in ("rate", "curt"):
-            seconds = self._system.faults.retry_after
+            seconds = self._state.faults.retry_after
             pause = timedelta(seconds=seconds) if fault == "rate" else None
             return RateLimitedError(f"{name} is busy: wait, then ask again", retry_after=pause)
         return UnavailableError(f"{name} did not answer: wait, then make the same call again")
 
     def _fault(self, possible: Sequence[Fault]) -> Fault | None:
-        faults = self._system.faults
+        faults = self._state.faults
         if faults.down:
-            raise UnavailableError(f"{self._system.name} is down: wait, then try again")
-        if faults.script and (scripted := self._scripted(possible)):
+            raise UnavailableError(f"{self._system} is down: wait, then try again")
+        if faults.script and (scripted := self._state.scripted(possible)):
             return scripted
         return self._by_chance(faults, possible)
-
-    def _scripted(self, possible: Sequence[Fault]) -> Fault | None:
-        """Takes the next fault of the script, in one process only."""
-        with self._system.tables.transaction():
-            faults = self._system.faults
-            if not faults.script or faults.script[0] not in possible:
-                return None
-            self._system.faults = faults.model_copy(update={"script": faults.script[1:]})
-            return faults.script[0]
 
     def _by_chance(self, faults: Faults, possible: Sequence[Fault]) -> Fault | None:
         chances = [one for fault in possible for one in _chances(faults, fault)]
@@ -131,11 +121,11 @@ class FaultInjector:
             return None
         # One draw that all processes take turns at: a restarted process continues in it,
         # and does not meet the same fault at its first call each time.
-        drawn = self._system.roll("fault")
+        drawn = self._state.roll("fault")
         for fault, fault_name, chance in chances:
             if drawn < chance:
                 if fault_name is not None:
-                    self._system.has_happened(fault_name)
+                    self._state.has_happened(fault_name)
                 return fault
             drawn -= chance
         return None

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from connectors.kit.errors import CursorExpiredError
-from connectors.memory.system import MemorySystem, as_text
-from connectors.memory.tables import Row
+from connectors.memory.system import MemorySystem
+from connectors.memory.tables import Row, as_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Reader:
         self._stream = stream
         self._size = size
         #: What a later read must read again: changes may become visible late.
-        self.horizon = as_text(system.moment() - timedelta(seconds=overlap))
+        self.horizon = as_text(system.fault_state.moment() - timedelta(seconds=overlap))
         self._until = system.now()
 
     def all_after(self, number: int, until: int) -> tuple[list[Row], bool]:
@@ -67,7 +67,7 @@ class Reader:
         """Returns those of some rows that are not hidden from us."""
         if not self._system.faults.hidden:
             return rows
-        return [row for row in rows if not self._system.hides(self._stream, row.key)]
+        return [row for row in rows if not self._system.fault_state.hides(self._stream, row.key)]
 
     def last_number(self) -> int:
         """Returns the highest row number."""
@@ -79,7 +79,7 @@ class Reader:
     def changed(self, since: str, number: int) -> tuple[list[Row], bool]:
         """Returns rows in any state that changed after a position, oldest first."""
         lag = timedelta(seconds=self._system.faults.lag)
-        until = min(self._until, as_text(self._system.moment() - lag))
+        until = min(self._until, as_text(self._system.fault_state.moment() - lag))
         if lag and number == 0:
             self._note_late(max(since, until))
         where = (
@@ -91,7 +91,7 @@ class Reader:
     def _note_late(self, since: str) -> None:
         where = "WHERE stream = ? AND modified_at > ? AND modified_at <= ? LIMIT 1"
         if self._system.tables.rows(where, self._stream, since, self._until):
-            self._system.has_happened("lag")
+            self._system.fault_state.has_happened("lag")
 
     def after(self, row: Row) -> Place:
         """Returns the position from which a later read continues when this row was the last."""

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 _SCHEMA = """
@@ -51,6 +52,15 @@ class Row:
 
 
 _COLUMNS = "key, number, payload, version, modified_at, once, fate, survivor"
+
+
+def as_text(at: datetime) -> str:
+    """Formats a time so that texts sort by time.
+
+    >>> as_text(datetime(2026, 11, 23, tzinfo=UTC))
+    '2026-11-23T00:00:00.000000+00:00'
+    """
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 class Tables:
@@ -157,6 +167,10 @@ class Tables:
             "SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) RETURNING value"
         )
         return int(self._all(sql, (f"next {name}",))[0][0])
+
+    def newest(self, stream: str) -> int:
+        """Returns the number of the newest record of a stream, in any state."""
+        return int(self.note(f"next number {stream}") or 0)
 
     def log(self, stream: str, key: str, op: str) -> None:
         """Adds one line to the log of writes."""

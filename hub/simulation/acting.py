@@ -386,7 +386,7 @@ class WorkloadRunner:
     def _note_end(self, verb: str, emulator: Emulator, step: Step, row: Row, *, at: float) -> None:
         link = self._links.get((step.side, emulator.stream, row.key))
         read = link is not None and link.version == str(row.version)
-        number, newest = step.number - self._first, self._company.systems[step.side].newest
+        number, newest = step.number - self._first, self._company.systems[step.side].tables.newest
         said = verb if read else f"{verb} unread"
         self._count += 1
         what = f" into {step.other}" if verb == "merge" else ""

@@ -188,7 +188,7 @@ def _believed(stage: Stage, ledger: History) -> Iterator[Finding]:
     """A deletion that the hub believed in has happened: nobody concludes it from half a reading."""
     ended = {(connection, key) for connection, _, key, *_ in ledger.ended()}
     for connection, system in stage.company.systems.items():
-        ended |= {(connection, key) for _, key in system.vanished()}
+        ended |= {(connection, key) for _, key in system.page_faults.vanished()}
     with stage.store.read() as tx:
         for golden_id, connection, key in audit.presumed_deleted(tx):
             if (connection, key) in ended:
@@ -202,7 +202,7 @@ def _believed(stage: Stage, ledger: History) -> Iterator[Finding]:
 def _forgotten(stage: Stage) -> Iterator[Finding]:
     """What was gone for a while and came back is known as living."""
     for connection, system in stage.company.systems.items():
-        for stream, key in system.vanished():
+        for stream, key in system.page_faults.vanished():
             row = system.row(stream, key)
             with stage.store.read() as tx:
                 link = links_by_key(tx, connection, stream, [key]).get(key)

@@ -52,7 +52,7 @@ def startle(stage: Stage, pick: int, sweep: Sweep) -> list[str] | None:
             return None  # another process is busy with the stream: nothing was swept
         return list(_wrong(stage, hidden, paused=state.paused_at is not None))
     finally:
-        stage.company.systems[hidden.connection].hide(hidden.stream, 0.0)
+        stage.company.systems[hidden.connection].fault_state.hide(hidden.stream, 0.0)
         lift(stage.hub, hidden.connection, hidden.stream, accept=False)
 
 
@@ -74,18 +74,18 @@ def _hide(stage: Stage, pick: int) -> Hidden | None:
             continue
         if not exceeds_limit(int(known * _SHARE), known, stage.hub.limit):
             continue
-        system.hide(stream, _SHARE)
+        system.fault_state.hide(stream, _SHARE)
         keys = [
             key
             for portion in linked_keys(stage.hub, stage.hub.connection(name).channel(stream))
             for key in portion
-            if system.hides(stream, key)
+            if system.fault_state.hides(stream, key)
             and (row := system.row(stream, key)) is not None
             and row.fate == "live"
         ]
         if exceeds_limit(len(keys), known, stage.hub.limit):
             return Hidden(name, stream, keys)
-        system.hide(stream, 0.0)
+        system.fault_state.hide(stream, 0.0)
     return None
 
 

@@ -19,7 +19,7 @@ from connectors.kit.errors import ConnectorError
 from connectors.kit.faults import journeys
 from connectors.memory import MemoryConnector
 from connectors.memory.reading import Place
-from connectors.memory.system import as_text
+from connectors.memory.tables import as_text
 from hub.errors import DecisionError, HubError
 from hub.simulation.acting import TypedWord, WorkloadRunner
 from hub.simulation.arrivals import ArrivalWatch
@@ -123,7 +123,7 @@ class Play:
         self.struck.clear()
         for system in self.stage.company.systems.values():
             system.forget_calls()
-            system.forget_happened()
+            system.fault_state.forget_happened()
         self.stage.inject_faults()
 
     def day_ends(self) -> None:
@@ -302,7 +302,7 @@ class Play:
     def _delay(self, hub: Hub, op: Op) -> None:
         """A page is read, and stays on its way."""
         system = self.stage.company.systems[op.connection]
-        since = system.moment() - timedelta(minutes=10)
+        since = system.fault_state.moment() - timedelta(minutes=10)
         cursor = Place(system.epoch, as_text(since)).text()
         pages = MemoryConnector.of(system).pages(op.stream, cursor)
         self.late.append((op.connection, op.stream, next(iter(pages))))

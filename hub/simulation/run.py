@@ -126,7 +126,7 @@ def struck(play: Play) -> dict[str, int]:
     """Returns fault -> how often it struck, as planned and at the systems themselves."""
     found = play.struck.copy()
     for system in play.stage.company.systems.values():
-        found.update(system.struck())
+        found.update(system.fault_state.struck())
     return dict(found.most_common())
 
 

@@ -204,7 +204,7 @@ class Stage:
             raise EndlessError(f"does not come to an end; {system.name} was called all the time")
         slow = self.planned and self._chance.random() < self.faults.get("slow", 0.0)
         if slow:
-            system.has_happened("slow")
+            system.fault_state.has_happened("slow")
         self.clock.pass_by(_SLOW_CALL if slow else _CALL)
         if self.trouble.fault is None or self.trouble.system != system.name:
             return

@@ -196,11 +196,11 @@ def test_a_sweep_over_the_limit_deletes_nothing(many):
     world = many
     # Asked for in portions, each of which alone would be no surprise.
     world.only_sweeps(batch=10)
-    world.erp.hide("parties", 0.7)
+    world.erp.fault_state.hide("parties", 0.7)
     sweep(world.hub, "erp", "parties")
     assert [n.key for g in world.golden() for n in world.links(g) if n.gone_at is not None] == []
     assert "erp.parties" in world.sync().paused
-    world.erp.hide("parties", 0.0)
+    world.erp.fault_state.hide("parties", 0.0)
     world.resume("erp", "parties")
     world.agree()
     assert (len(world.erp.records("parties")), len(world.crm.records("companies"))) == (100, 100)

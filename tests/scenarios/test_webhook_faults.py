@@ -45,12 +45,12 @@ def hubspot(
 def memory(fresh_store: Callable[[], Store]) -> Iterator[tuple[Stage, Callable[[], None]]]:
     """Deliveries of the memory system are verified and received."""
     world = Stage(fresh_store(), MemorySide)
-    world.crm.system.subscribe()
+    world.crm.system.events.subscribe()
     connector = world.hub.connection("crm").connector
 
     def deliver() -> None:
         world.clock.later(seconds=5)
-        deliveries: list[Request] = list(world.crm.system.deliveries(secret=SECRET, size=2))
+        deliveries: list[Request] = list(world.crm.system.events.deliveries(secret=SECRET, size=2))
         for request in deliveries:
             assert connector.verify(request)
             receive(world.hub, "crm", connector.notifications(request.body))

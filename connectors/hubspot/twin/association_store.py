@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -229,6 +229,17 @@ class Links:
         dropped = {(t.category, t.inverse) for t in gone}
         back[one.id] = tuple(label for label in back[one.id] if label not in dropped)
         return True
+
+    def move(self, old: Record, new: Record, records: Mapping[str, Mapping[int, Record]]) -> None:
+        """Gives the links of a record to another one; `records` are those that exist, by type."""
+        for there, targets in list(old.links.items()):
+            for key in list(targets):
+                other = records[there].get(key)
+                labels = targets[key]
+                if other is None:
+                    continue
+                self.remove(old, other)
+                self.add(new, other, labels)
 
     def rows(self, one: Record, there: str) -> Iterator[tuple[int, list[LinkType]]]:
         """Yields the linked ids with their types, the primary one first."""

@@ -91,7 +91,7 @@ def batch_create(call: Call) -> Reply:
     account, kind = call.account, call.kind
 
     def check(row: Row) -> None:
-        account.rehearse(kind, properties_of(row))
+        account.validation.rehearse(kind, properties_of(row))
         drafts_of(call, row)
 
     def write(row: Row) -> Row:
@@ -132,7 +132,7 @@ def batch_update(call: Call) -> Reply:
     traced = _traced(inputs)
     if not traced:
         for row, record in known:
-            account.rehearse(kind, properties_of(row), record)
+            account.validation.rehearse(kind, properties_of(row), record)
     results: list[Row] = []
     errors: list[Row] = []
     for row, record in known:
@@ -179,7 +179,7 @@ def batch_upsert(call: Call) -> Reply:
 
     def check(row: Row) -> None:
         record, values = split(row)
-        account.rehearse(kind, values, record)
+        account.validation.rehearse(kind, values, record)
 
     def write(row: Row) -> Row:
         record, values = split(row)

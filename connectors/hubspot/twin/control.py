@@ -6,46 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-import orjson
-
 from connectors.hubspot.twin.account import UI, Account, Drafts, Settings
 from connectors.hubspot.twin.app import TwinApp
 from connectors.hubspot.twin.data_faults import KNOWN, LAG_MS
-from connectors.hubspot.twin.error_bodies import Refusal, throttled
+from connectors.hubspot.twin.fault_replies import voice
 from connectors.hubspot.twin.limits import Limits
+from connectors.hubspot.twin.page_faults import bring_back
 from connectors.hubspot.twin.records import Record
-from connectors.hubspot.twin.schema import Kind
+from connectors.hubspot.twin.render import whole
 from connectors.hubspot.twin.seed import seed_account
+from connectors.hubspot.twin.serving import Serving
 from connectors.hubspot.twin.tokens import Tokens
-from connectors.hubspot.twin.values import iso
 from connectors.hubspot.twin.webhooks import Webhooks
 from connectors.kit.faults import Chances, chosen, only, skew
-from connectors.kit.twin import Clock, Fault, Faults, Faulty, RequestLog, Server
+from connectors.kit.twin import Clock, Faults, Faulty, RequestLog
 
 #: The bearer token that is let in when no other is named; there is nothing here to protect.
 TOKEN = "twin-token"  # noqa: S105
-#: What a 429 says, by the `detail` of the fault.
-_POLICIES = {
-    "": ("TEN_SECONDLY_ROLLING", "You have reached your ten_secondly_rolling limit."),
-    "search": ("SECONDLY", "You have reached your secondly limit."),
-    "daily": ("DAILY", "You have reached your daily limit."),
-}
-
-
-def voice(fault: Fault) -> bytes:
-    """Returns HubSpot's words for a fault."""
-    if fault.kind == "throttled":
-        refusal = throttled(*_POLICIES.get(fault.detail, _POLICIES[""]))
-    elif fault.kind == "quota" and not fault.detail:
-        # A quota that answers 403 says in its body that it is a limit, like one that answers 429.
-        refusal = throttled(*_POLICIES["daily"])
-    elif fault.kind == "quota":
-        message = "This app hasn't been granted all required scopes to make this call."
-        errors = [{"message": message, "context": {"requiredGranularScopes": [fault.detail]}}]
-        refusal = Refusal(403, message, "MISSING_SCOPES", errors=errors)
-    else:
-        refusal = Refusal(fault.code(), "internal error", "INTERNAL_ERROR")
-    return orjson.dumps(refusal.body())
 
 
 class Twin:
@@ -71,44 +48,30 @@ class Twin:
         self.developer_key = "twin-developer-key"
         self.webhooks = Webhooks(self.account, self.client_secret)
         self.account.webhooks = self.webhooks
-        self.account.listeners.append(self.webhooks.hear)
+        self.account.events.listeners.append(self.webhooks.hear)
         front = TwinApp(self.account, self.tokens, self.limits, self.webhooks, self.developer_key)
-        self._app = Faulty(
-            front.app(), clock=self.clock, faults=self.faults, log=self.log, voice=voice
-        )
-        self._server: Server | None = None
+        app = Faulty(front.app(), clock=self.clock, faults=self.faults, log=self.log, voice=voice)
+        self._serving = Serving(app, self.webhooks)
 
     # -- serving -----------------------------------------------------------------------------------
 
     @property
     def url(self) -> str:
         """Returns the address that stands for https://api.hubapi.com."""
-        if self._server is None:
-            raise RuntimeError("the twin is not started")
-        return self._server.url
+        return self._serving.url
 
     def open(self, port: int = 0) -> Twin:
         """Answers from a background thread."""
-        self._server = Server(self._app, port=port).start()
-        self.webhooks.start()
+        self._serving.start(port)
         return self
 
     def run(self, port: int, *, ready: Callable[[Twin], None] | None = None) -> None:
         """Answers in the foreground until interrupted; `ready` is called when the url is known."""
-        self._server = Server(self._app, port=port)
-        self.webhooks.start()
-        if ready is not None:
-            ready(self)
-        try:
-            self._server.run()
-        finally:
-            self.stop()
+        self._serving.run(port, ready=lambda: ready and ready(self))
 
     def stop(self) -> None:
         """Ends server and deliveries; idempotent."""
-        self.webhooks.stop()
-        if self._server is not None:
-            self._server.stop()
+        self._serving.stop()
 
     def __enter__(self) -> Twin:
         return self
@@ -132,7 +95,7 @@ class Twin:
             self.faults.add("lost", "POST /oauth/*", probability=rotated / 2)
             self.faults.add("truncated", "POST /oauth/*", probability=rotated / 2)
         with self.account.lock, self.webhooks.together():
-            self.account.bring_back()
+            bring_back(self.account)
             self.account.data_faults.take_on(chances, seed)
             self.account.settings.search_lag_ms = LAG_MS if "lag" in chances else 0
             self.tokens.rotate = self.tokens.grace = bool(rotated)
@@ -142,46 +105,27 @@ class Twin:
 
     # -- the data, as a user sees and changes it in the UI -----------------------------------------
 
-    def _kind(self, name: str) -> Kind:
-        return self.account.catalogue[name]
-
     def _record(self, name: str, key: str, *, archived: bool = False) -> Record:
-        return self.account.need(self._kind(name), str(key), archived=archived)
+        return self.account.need(self.account.catalogue[name], str(key), archived=archived)
 
     def objects(self, name: str, *, archived: bool = False) -> list[dict[str, Any]]:
         """Returns all records of a type, each with every property that has a value."""
         with self.account.lock:
             return [
-                self._shown(record)
-                for record in self.account.records(self._kind(name)).values()
+                whole(self.account, record)
+                for record in self.account.records(self.account.catalogue[name]).values()
                 if (record.archived is not None) == archived
             ]
 
     def get(self, name: str, key: str) -> dict[str, Any]:
         """Returns one record, by an old id too. Raises: Refusal (404)."""
         with self.account.lock:
-            return self._shown(self._record(name, key))
+            return whole(self.account, self._record(name, key))
 
     def count(self, name: str) -> int:
         """Returns how many records of a type are not archived."""
         with self.account.lock:
-            return sum(1 for _ in self.account.live(self._kind(name)))
-
-    def _shown(self, record: Record) -> dict[str, Any]:
-        names = {*record.values, *record.kind.times}
-        links = {
-            there: [str(key) for key, _ in self.account.links.rows(record, there)]
-            for there, targets in record.links.items()
-            if targets
-        }
-        return {
-            "id": str(record.id),
-            "properties": {name: record.value(name) for name in sorted(names)},
-            "associations": links,
-            "createdAt": iso(record.created),
-            "updatedAt": iso(record.updated),
-            "archived": record.archived is not None,
-        }
+            return sum(1 for _ in self.account.live(self.account.catalogue[name]))
 
     def create(
         self,
@@ -198,7 +142,9 @@ class Twin:
                 for there, keys in (associations or {}).items()
                 for key in keys
             ]
-            record = self.account.create(self._kind(name), values, links=targets, source=UI)
+            record = self.account.create(
+                self.account.catalogue[name], values, links=targets, source=UI
+            )
             return str(record.id)
 
     def edit(self, name: str, key: str, /, **values: Any) -> dict[str, Any]:
@@ -206,7 +152,7 @@ class Twin:
         with self.account.lock, self.webhooks.together():
             record = self._record(name, key)
             self.account.update(record, values, source=UI)
-            return self._shown(record)
+            return whole(self.account, record)
 
     def associate(self, name: str, key: str, *, to: str, id: str, primary: bool = False) -> None:
         """Links two records as a user does."""
@@ -244,25 +190,17 @@ class Twin:
         (airbytehq/airbyte issue 43317).
         """
         with self.account.lock:
-            records = list(self.account.live(self._kind(name)))
+            records = list(self.account.live(self.account.catalogue[name]))
             at = max([self.clock.ms(), *(record.updated + 1 for record in records)])
             for record in records:
                 record.updated = at
             return len(records)
 
     def subscribe(self, url: str, *events: str) -> None:
-        """Sends webhooks of these events to an address.
-
-        An event is such as `company.creation`, `company.propertyChange:name`,
-        `object.propertyChange:hs_order_name@0-123`.
-        """
+        """Sends webhooks of these events to an address; `Webhooks.subscribe_to` has examples."""
         self.webhooks.target = url
         for event in events:
-            rest, _, type_id = event.partition("@")
-            name, _, property_name = rest.partition(":")
-            self.webhooks.subscribe(
-                name, property_name=property_name or None, object_type_id=type_id or None
-            )
+            self.webhooks.subscribe_to(event)
 
 
 def build(

@@ -7,6 +7,7 @@ from typing import Any
 from connectors.hubspot.twin.account import Drafts
 from connectors.hubspot.twin.calls import Call, Reply, part_field, text_field, whole_number
 from connectors.hubspot.twin.error_bodies import invalid, lacking, missing
+from connectors.hubspot.twin.page_faults import bring_back, turn_page
 from connectors.hubspot.twin.records import Label
 from connectors.hubspot.twin.render import View, show, written
 
@@ -28,9 +29,9 @@ def list_page(call: Call) -> Reply:
     archived = call.flag("archived")
     limit = min(limit, call.account.settings.most_rows)
     if after != "0":
-        call.account.turn_page(call.kind)
+        turn_page(call.account, call.kind)
     else:
-        call.account.bring_back()
+        bring_back(call.account)
     rows: list[Row] = []
     for record in call.account.after(call.kind, whole_number(after)):
         if (record.archived is not None) != archived:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -85,6 +85,16 @@ class Record:
         number = _NUMBERS.get(name)
         return self.value(name) if number is None else number(self)
 
+    def remember(self, changed: Mapping[str, str | None], source: Source) -> None:
+        """Adds values that are about to change to the history; `updated` is their time."""
+        history = self.history if self.history is not None else []
+        known = {change.name for change in history}
+        for name, text in changed.items():
+            if name not in known and name in self.values:
+                history.append(Change(name, self.values[name], self.created, self.source))
+            history.append(Change(name, text or "", self.updated, source))
+        self.history = history
+
     def changes(self, name: str) -> list[Change]:
         """Returns all values a property ever had, newest first."""
         later = [change for change in self.history or () if change.name == name]
@@ -92,6 +102,24 @@ class Record:
         if not later and now is not None:
             later = [Change(name, now, self.created, self.source)]
         return later[::-1]
+
+
+def merged_record(winner: Record, loser: Record, *, key: int, source: Source) -> Record:
+    """Returns the record that two become: the winner's values, and those only the loser has."""
+    new = Record(winner.kind, key, min(winner.created, loser.created), source=source)
+    new.history = list(winner.history or ())
+    new.values = {**loser.values, **winner.values}
+    new.merged = (*winner.merged, *loser.merged, winner.id, loser.id)
+    if email := other_email(new, loser):
+        others = [*new.values.get("hs_additional_emails", "").split(";"), email]
+        new.values["hs_additional_emails"] = ";".join(filter(None, others))
+    return new
+
+
+def other_email(new: Record, loser: Record) -> str | None:
+    """Returns the e-mail of a merged contact that is not the survivor's first one."""
+    email = loser.values.get("email") if new.kind.name == "contacts" else None
+    return email if email and email != new.values.get("email") else None
 
 
 Worked = Callable[[Record], str | None]

@@ -43,6 +43,27 @@ def show(account: Account, record: Record, view: View | None = None) -> dict[str
     return shown
 
 
+def whole(account: Account, record: Record) -> dict[str, Any]:
+    """Returns a record with every property that has a value, and the ids of what it is linked to.
+
+    As a user sees it in the UI; no endpoint answers in this form.
+    """
+    names = {*record.values, *record.kind.times}
+    links = {
+        there: [str(key) for key, _ in account.links.rows(record, there)]
+        for there, targets in record.links.items()
+        if targets
+    }
+    return {
+        "id": str(record.id),
+        "properties": {name: record.value(name) for name in sorted(names)},
+        "associations": links,
+        "createdAt": iso(record.created),
+        "updatedAt": iso(record.updated),
+        "archived": record.archived is not None,
+    }
+
+
 def written(record: Record, names: Iterable[str]) -> dict[str, Any]:
     """Returns a record as a write echoes it: what was written, and defaults that have a value."""
     values = {name: record.value(name) for name in sorted({*names, *record.kind.defaults})}

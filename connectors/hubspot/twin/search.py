@@ -11,6 +11,7 @@ from typing import Any
 
 from connectors.hubspot.twin.calls import Call, Reply, whole_number
 from connectors.hubspot.twin.error_bodies import Refusal, invalid
+from connectors.hubspot.twin.page_faults import turn_page
 from connectors.hubspot.twin.records import Record
 from connectors.hubspot.twin.render import View, show
 from connectors.hubspot.twin.schema import Kind, Property
@@ -29,7 +30,7 @@ def search(call: Call) -> Reply:
     limit, offset = _window(body)
     limit = min(limit, call.account.settings.most_rows)
     wanted = _matcher(kind, body.get("filterGroups") or [])
-    call.account.turn_page(kind)
+    turn_page(call.account, kind)
     rows = [row for row in _index(call) if wanted(row)]
     rows = _queried(kind, rows, body.get("query"))
     rows = _sorted(kind, rows, body.get("sorts") or [])

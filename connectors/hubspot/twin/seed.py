@@ -45,7 +45,7 @@ def seed_account(account: Account, *, seed: int, companies: int, won: int) -> No
     About 1.3 contacts a company, 15 products, a deal for every third company; `won` of the deals
     are closed won, the others open or lost.
     """
-    account.owners = {row[0]: Owner(*row) for row in _OWNERS}
+    account.owners.update((row[0], Owner(*row)) for row in _OWNERS)
     if companies:
         _Seeder(account, random.Random(seed)).sow(companies, won)  # noqa: S311 - not a secret
 

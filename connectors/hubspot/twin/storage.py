@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from connectors.hubspot.twin.error_bodies import invalid, missing
@@ -67,6 +67,10 @@ class ObjectStore:
             raise invalid(f"Property {by} is not a unique identifier of {kind.name}")
         return self._unique.get((kind.name, by), {}).get(key.strip().lower())
 
+    def owner_of(self, kind: Kind, name: str, text: str) -> int | None:
+        """Returns the id of the record that has this value of a unique property."""
+        return self._unique.get((kind.name, name), {}).get(text.lower())
+
     def plant(self, kind: Kind, values: dict[str, str], *, at: int) -> Record:
         """Stores a valid record of the past, without an event."""
         record = Record(kind, self._next_id(kind), at, source=UI)
@@ -82,6 +86,16 @@ class ObjectStore:
     def _store(self, record: Record) -> None:
         self._records[record.kind.name][record.id] = record
         self._order[record.kind.name].append(record.id)
+
+    def _replace(self, olds: Iterable[Record], new: Record) -> None:
+        """Stores a record in the place of others, whose ids lead to it."""
+        for old in olds:
+            self._unindex(old, old.values)
+            del self._records[new.kind.name][old.id]
+        for old_id in new.merged:
+            self._merged[new.kind.name][old_id] = new.id
+        self._store(new)
+        self._index(new, new.values)
 
     def _index(self, record: Record, values: Mapping[str, str]) -> None:
         for name, text in values.items():

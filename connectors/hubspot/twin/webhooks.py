@@ -260,6 +260,18 @@ class Webhooks:
         self.subscriptions[number] = made
         return made
 
+    def subscribe_to(self, event: str) -> Subscription:
+        """Adds a subscription from one text. Raises: Refusal (400).
+
+        Such as `company.creation`, `company.propertyChange:name`,
+        `object.propertyChange:hs_order_name@0-123`.
+        """
+        rest, _, type_id = event.partition("@")
+        name, _, property_name = rest.partition(":")
+        return self.subscribe(
+            name, property_name=property_name or None, object_type_id=type_id or None
+        )
+
 
 def _details(event: Event) -> Row:
     if event.action == "propertyChange":

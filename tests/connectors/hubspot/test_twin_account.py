@@ -92,7 +92,7 @@ def test_seeded_values_would_pass_the_checks(seeded) -> None:
     for name in ("companies", "contacts", "products", "deals", "line_items"):
         kind = seeded.account.catalogue[name]
         for record in list(seeded.account.live(kind))[:200]:
-            assert seeded.account.check(kind, record.values) == record.values
+            assert seeded.account.validation.check(kind, record.values) == record.values
 
 
 def test_a_deals_amount_is_the_sum_of_its_lines(seeded) -> None:

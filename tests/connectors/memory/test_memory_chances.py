@@ -229,7 +229,7 @@ def test_a_merge_makes_a_third_record(crm: MemorySystem, connector: MemoryConnec
 
 def told(crm: MemorySystem, connector: MemoryConnector) -> list[tuple[str, str, str | None]]:
     found = []
-    for request in crm.deliveries(secret="hush", size=3):
+    for request in crm.events.deliveries(secret="hush", size=3):
         assert connector.verify(request)
         found += [(n.event_id, n.key, n.into) for n in connector.notifications(request.body)]
     return found
@@ -237,7 +237,7 @@ def told(crm: MemorySystem, connector: MemoryConnector) -> list[tuple[str, str, 
 
 def test_every_change_is_notified_once(crm: MemorySystem, connector: MemoryConnector) -> None:
     crm.create("companies", name="before anybody asked")
-    crm.subscribe()
+    crm.events.subscribe()
     keys = [crm.create("companies", name=str(n)) for n in range(4)]
     connector.write("companies", [Create("o1", {})])
     crm.delete("companies", keys[0])
@@ -250,7 +250,7 @@ def test_every_change_is_notified_once(crm: MemorySystem, connector: MemoryConne
 
 
 def test_the_post_is_unreliable(crm: MemorySystem, connector: MemoryConnector) -> None:
-    crm.subscribe()
+    crm.events.subscribe()
 
     def sent(faults: str) -> list[str]:
         crm.inject_faults(faults, seed=5)

@@ -50,7 +50,7 @@ class Relay:
         play, stage = self.play, self.stage
         play.struck.clear()
         for system in stage.company.systems.values():
-            system.forget_happened()
+            system.fault_state.forget_happened()
         stage.faults = {fault: chance}
         stage.inject_faults()
         self._day.seed += 1
