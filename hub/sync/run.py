@@ -5,8 +5,9 @@ Decides nothing about timing: see due.py.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection as Transaction
@@ -14,14 +15,16 @@ from sqlalchemy import Connection as Transaction
 from connectors.kit.errors import ConnectorError
 from hub.store import outbox, quarantine
 from hub.store.connections import connection_states
+from hub.store.figures import quarantined_since
 from hub.store.leases import Held
 from hub.store.outbox import LEASE
 from hub.store.runs import Tally
 from hub.store.streams import STREAM_LEASE, all_streams
-from hub.sync.attempt import KINDS, take_over
+from hub.sync.attempt import KINDS, Done, take_over
 from hub.sync.context import Hub
 from hub.sync.due import Agenda, OnRequest, Work, agenda, by_phase
 from hub.sync.progress import Progress, Silence
+from hub.sync.reporting import log_run
 
 #: A chain deal -> order -> production, invoice -> figures needs four; more do not converge.
 _MOST_ROUNDS = 8
@@ -47,6 +50,8 @@ class Report:
     held: tuple[Held, ...] = ()
     #: Connection -> streams that must be read before anything is written there.
     unread: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: (pull | push, connection, stream or entity) -> records in quarantine that failed meanwhile.
+    quarantined: dict[tuple[str, str, str], int] = field(default_factory=dict)
     #: Nothing was left to do at the end.
     quiet: bool = False
 
@@ -60,12 +65,13 @@ def sync(
     processes on this host are taken over, those of living ones are waited for.
     """
     report = Report()
-    rounds = _Rounds(hub, entities, report, progress or Silence())
+    rounds, began_at = _Rounds(hub, entities, report, progress or Silence()), hub.clock()
     idle = False
     while not (idle or rounds.stuck) and report.rounds < _MOST_ROUNDS:
         idle = rounds.play()
     with hub.store.read() as tx:
         report.paused = _paused(hub, tx)
+        report.quarantined = quarantined_since(tx, began_at)
     left = rounds.agenda()
     report.held, report.unread = left.held, dict(left.unread)
     report.quiet = idle and not (report.failed or report.held or report.unread)
@@ -144,11 +150,14 @@ class _Rounds:
         self.done.add(work.name)
         if work.connection in self.report.failed:
             return
+        began = time.monotonic()
         try:
             done = KINDS[work.kind](self.hub, work, self.show)
         except ConnectorError as error:
             self.report.failed[work.connection] = str(error)
+            log_run(self.hub, Done(work, well=False, error=str(error)))
             return
+        log_run(self.hub, replace(done, seconds=time.monotonic() - began))
         if done.tally is not None:
             self.report.tallies.append(done.tally)
         self.report.changed += done.changed
