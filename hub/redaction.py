@@ -5,15 +5,10 @@ Their types and locations are enough to find a bug, and are all that a log may c
 
 from __future__ import annotations
 
-import logging
 import traceback
 from pathlib import Path
-from types import TracebackType
 
 _ROOT = Path(__file__).resolve().parents[1]
-
-#: The exception that `logging` passes to a formatter.
-_Caught = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 def redacted(error: BaseException) -> str:
@@ -44,11 +39,3 @@ def _line(error: BaseException) -> str:
 def _short(filename: str) -> str:
     path = Path(filename)
     return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT) else path.name
-
-
-class RedactingFormatter(logging.Formatter):
-    """Formats log lines; exceptions are shown as by `redacted`."""
-
-    def formatException(self, ei: _Caught) -> str:  # noqa: N802 - logging's name
-        """Returns types and locations."""
-        return "" if ei[1] is None else redacted(ei[1])

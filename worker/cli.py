@@ -11,11 +11,12 @@ from hub.cli.session import command, session
 from worker import rehearse_command
 
 
-def _service() -> ModuleType:
-    """Imports rq, the web server and whatever else only these commands need."""
+def _service(ctx: typer.Context) -> ModuleType:
+    """Imports rq, the web server and whatever else only these commands need; starts to log."""
+    from hub.logs import log_to_stderr
     from worker import service
 
-    service.log_to_stderr()
+    log_to_stderr(session(ctx).log_config(service=True))
     return service
 
 
@@ -26,12 +27,12 @@ def register(app: typer.Typer) -> None:
     @command(app)
     def serve(ctx: typer.Context) -> None:
         """Run everything in one process tree: receivers, schedule, worker. Ends with Ctrl-C."""
-        _service().serve(session(ctx).settings())
+        _service(ctx).serve(session(ctx).settings(), session(ctx).log_config(service=True))
 
     @command(app)
     def web(ctx: typer.Context) -> None:
         """Run the receivers of webhooks, health and metrics only."""
-        _service().web(session(ctx).settings())
+        _service(ctx).web(session(ctx).settings())
 
     @command(app)
     def worker(
@@ -41,9 +42,9 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Run a worker. With redis_url it takes the scheduler's jobs, else it finds its own."""
-        _service().run_worker(session(ctx).settings(), burst=burst)
+        _service(ctx).run_worker(session(ctx).settings(), burst=burst)
 
     @command(app)
     def scheduler(ctx: typer.Context) -> None:
         """Queue what is due, for workers on any host. Needs redis_url."""
-        _service().run_scheduler(session(ctx).settings())
+        _service(ctx).run_scheduler(session(ctx).settings())

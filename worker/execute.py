@@ -13,7 +13,7 @@ from hub.sync.attempt import attempt, break_off
 from hub.sync.context import Hub
 from hub.sync.due import Work
 from hub.sync.progress import StoppedError
-from hub.sync.reporting import facts, summary
+from hub.sync.reporting import log_run, place
 
 log = logging.getLogger("tulay.worker")
 
@@ -30,7 +30,7 @@ class Stopping:
     def advance(self, name: str, count: int) -> None:
         """Raises: StoppedError when the process is told to end."""
         if self._stop.is_set():
-            log.info("%s: stopped; the next worker continues", name)
+            log.info("%s: stopped; the next worker continues", name, extra={"work": name})
             raise StoppedError(name)
 
     def done(self, name: str) -> None:
@@ -51,13 +51,9 @@ def perform(hub: Hub, work: Work, stop: Event) -> bool:
     except DBAPIError as error:
         # Leases of a living process are renewed, so the work must be released as soon as possible.
         _owed.append((hub.worker, work))
-        log.warning("%s: %s", work.name, trouble(error))
+        log.warning("%s: %s", work.name, trouble(error), extra=place(work))
         return False
-    if done.error is not None:
-        log.warning("%s: %s", work.name, done.error)
-    said = summary(done)
-    if said is not None:
-        log.info(said, extra=facts(done))
+    log_run(hub, done)
     return done.well
 
 

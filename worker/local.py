@@ -14,6 +14,7 @@ from hub.store.engine import trouble
 from hub.sync.attempt import give_back, take_over
 from hub.sync.context import Hub
 from hub.sync.due import BySchedule, Rhythm, Work, agenda
+from hub.sync.reporting import place
 from worker.execute import finish_interrupted_runs, keep_leases, perform
 from worker.queues import LANES, lane_of
 
@@ -78,7 +79,9 @@ class Lanes:
             try:
                 perform(self._hub, work, self._stop)
             except Exception:
-                log.exception("%s: this is a bug in Tulay or a connector", work.name)
+                log.exception(
+                    "%s: this is a bug in Tulay or a connector", work.name, extra=place(work)
+                )
             finally:
                 with self._lock:
                     self._names.discard(work.name)
@@ -104,7 +107,11 @@ def loop(hub: Hub, rhythm: Rhythm, stop: Event, *, burst: bool = False) -> bool:
             if burst and not works and lanes.idle:
                 stop.set()
         except DBAPIError as error:
-            log.warning("cannot look for work now: %s", trouble(error))
+            log.warning(
+                "cannot look for work now: %s",
+                trouble(error),
+                extra={"error_kind": type(error).__name__},
+            )
             stop.wait(PAUSE)
         _rest(lanes, stop, 0.05 if burst else TICK)
     home = lanes.join(GRACE)

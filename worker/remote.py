@@ -73,10 +73,14 @@ def schedule(hub: Hub, rhythm: Rhythm, redis_url: str, stop: Event) -> None:
             take_over(hub)
             enqueue(agenda(hub, due).ready, redis)
         except DBAPIError as error:
-            log.warning("cannot look for work now: %s", trouble(error))
+            log.warning("cannot look for work now: %s", trouble(error), extra=_kind(error))
             stop.wait(PAUSE)
         except RedisError as error:
-            log.warning("cannot queue work now: Redis does not answer: %s", type(error).__name__)
+            log.warning(
+                "cannot queue work now: Redis does not answer: %s",
+                type(error).__name__,
+                extra=_kind(error),
+            )
             stop.wait(PAUSE)
     redis.close()
 
@@ -184,7 +188,7 @@ def work(hub: Hub, redis_url: str, stop: Stop, *, burst: bool = False) -> None:
             try:
                 _work(hub, redis, stop, burst=burst)
             except RedisError as error:
-                log.warning("Redis does not answer: %s", type(error).__name__)
+                log.warning("Redis does not answer: %s", type(error).__name__, extra=_kind(error))
             if burst:
                 return
             stop.wait(PAUSE)
@@ -195,11 +199,19 @@ def work(hub: Hub, redis_url: str, stop: Stop, *, burst: bool = False) -> None:
         redis.close()
 
 
+def _kind(error: Exception) -> dict[str, str]:
+    return {"error_kind": type(error).__name__}
+
+
 def _tell(redis: Any) -> None:
     try:
         tell(redis)
     except RedisError as error:
-        log.info("could not notify the scheduler, which checks by itself: %s", type(error).__name__)
+        log.info(
+            "could not notify the scheduler, which checks by itself: %s",
+            type(error).__name__,
+            extra=_kind(error),
+        )
 
 
 def _work(hub: Hub, redis: Any, stop: Stop, *, burst: bool) -> None:
@@ -234,9 +246,13 @@ def _beat(hub: Hub, worker: LeasedWorker, ended: Event, stop: Event) -> None:
                 keep_leases(hub)
                 worker.heartbeat(HEARTBEAT * 4)
         except DBAPIError as error:
-            log.warning("no heartbeat: %s", trouble(error))
+            log.warning("no heartbeat: %s", trouble(error), extra=_kind(error))
         except RedisError as error:
-            log.warning("no heartbeat: Redis does not answer: %s", type(error).__name__)
+            log.warning(
+                "no heartbeat: Redis does not answer: %s",
+                type(error).__name__,
+                extra=_kind(error),
+            )
         if late > _GRACE:
             # Its leases are released by the next process that notices its death.
             log.warning("the current work does not finish; leaving it to the next worker")

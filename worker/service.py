@@ -14,7 +14,7 @@ from threading import Thread
 import uvicorn
 
 from hub.errors import SettingsError
-from hub.redaction import RedactingFormatter
+from hub.logs import LogConfig
 from hub.settings import Settings
 from hub.sync.context import Hub
 from hub.web.app import create_app
@@ -30,15 +30,19 @@ log = logging.getLogger("tulay.serve")
 _PROXIES = frozenset({"127.0.0.1", "::1"})
 
 
-def serve(settings: Settings) -> None:
-    """Runs everything in one process tree until SIGTERM or SIGINT; ends within a minute."""
+def serve(settings: Settings, log_config: LogConfig | None = None) -> None:
+    """Runs everything in one process tree until SIGTERM or SIGINT; ends within a minute.
+
+    Its processes log as `log_config` says.
+    """
     names = ["web", "worker"] if settings.redis_url is None else ["web", "worker", "scheduler"]
     # -P: a folder called `worker` in the current directory must not shadow this package.
     entry = [sys.executable, "-P", "-m", "worker.child"]
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    rest = [str(settings.path), *(log_config or LogConfig()).words()]
     with Stop() as stop:
-        supervise({name: [*entry, name, str(settings.path)] for name in names}, stop)
+        supervise({name: [*entry, name, *rest] for name in names}, stop)
 
 
 def web(settings: Settings) -> None:
@@ -124,16 +128,6 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     Thread(target=wait, name="tulay-parent", daemon=True).start()
-
-
-def log_to_stderr(level: int = logging.INFO) -> None:
-    """Sends the log of this process to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler])
-    # These loggers write a line per request or job; ours report the same.
-    for name in ("httpx", "httpcore", "rq.worker", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 #: The kinds of child processes.

@@ -52,7 +52,11 @@ class Child:
         self.deaths += 1
         pause = restart_pause(self.deaths)
         self.not_before = now + pause
-        log.warning("%s ended with %s; it restarts in %.1f s", self.name, code, pause)
+        log.warning(
+            "%s ended with %s; it restarts in %.1f s",
+            *(self.name, code, pause),
+            extra={"child": self.name, "exit_code": code, "pause": pause},
+        )
 
     def _start(self, now: float) -> None:
         # In its own session: Ctrl-C reaches the parent, which ends its children in order. The pipe
@@ -61,7 +65,11 @@ class Child:
             self.command, stdin=subprocess.PIPE, start_new_session=True
         )
         self.started_at = now
-        log.info("%s runs as process %d", self.name, self.process.pid)
+        log.info(
+            "%s runs as process %d",
+            *(self.name, self.process.pid),
+            extra={"child": self.name, "pid": self.process.pid},
+        )
 
     def tell(self, signum: int) -> None:
         """Sends a signal to the process if it is running."""
@@ -97,7 +105,9 @@ def supervise(commands: Mapping[str, Sequence[str]], stop: Event) -> None:
     until = time.monotonic() + GRACE
     for child in children:
         if not child.wait(until - time.monotonic()):
-            log.warning("%s has not ended in time; killing it", child.name)
+            log.warning(
+                "%s has not ended in time; killing it", child.name, extra={"child": child.name}
+            )
             child.tell(signal.SIGKILL)
             child.wait(5)
     log.info("all processes have ended")

@@ -242,7 +242,11 @@ class OAuthAuth(httpx.Auth):
             self._unsaved = False
         except UnavailableError as error:
             # It works; what must not happen is that it is forgotten.
-            log.warning("a renewed token could not be stored yet: %s", error)
+            log.warning(
+                "could not store a renewed token yet: %s",
+                error,
+                extra={"error_kind": type(error).__name__},
+            )
 
     def _save_late(self) -> None:
         with self._lock:

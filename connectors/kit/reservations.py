@@ -121,7 +121,11 @@ class Reservations:
             except LedgerError as error:
                 with self._lock:
                     self._careful_until = self._clock() + CAREFUL_TIME
-                log.info("calls are counted by this process alone for a moment: %s", error)
+                log.info(
+                    "calls are counted by this process alone for a moment: %s",
+                    error,
+                    extra={"error_kind": type(error).__name__},
+                )
                 return 0.0
 
     def _respect(self, closed: float, asked_at: float) -> None:
@@ -184,7 +188,11 @@ class Reservations:
                 try:
                     grant = self._ledger.reserve(claim)
                 except LedgerError as error:
-                    log.info("could not return unused calls; they will expire: %s", error)
+                    log.info(
+                        "could not return unused calls; they will expire: %s",
+                        error,
+                        extra={"error_kind": type(error).__name__},
+                    )
                     return
                 self._booked(use, claim, grant, now)
 
@@ -193,4 +201,8 @@ class Reservations:
         try:
             self._ledger.close(seconds)
         except LedgerError as error:
-            log.warning("could not tell the other processes to wait: %s", error)
+            log.warning(
+                "could not tell the other processes to wait: %s",
+                error,
+                extra={"error_kind": type(error).__name__},
+            )

@@ -26,6 +26,9 @@ GROUP = "tulay.commands"
 #: How many more objects than before bring the garbage collector.
 _OBJECTS = 20_000
 
+#: Global options that stand before their value, in one word.
+_WITH_VALUE = ("--config=", "--log-format=")
+
 #: The files of this folder that bring a command, in the order of `tulay --help`.
 _NOUNS = (
     "init",
@@ -106,9 +109,9 @@ def _first(words: Sequence[str]) -> str | None:
     """
     rest = iter(words)
     for word in rest:
-        if word == "--config":
+        if word in ("--config", "--log-format"):
             next(rest, None)
-        elif word in ("--json", "--quiet", "--debug") or word.startswith("--config="):
+        elif word in ("--json", "--quiet", "--debug") or word.startswith(_WITH_VALUE):
             continue
         else:
             return word if word == "--version" or not word.startswith("-") else None

@@ -7,10 +7,10 @@ outside cannot steer the terminal: see `harmless`.
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import textwrap
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from hub.cli import tables
+from hub.printable import harmless
 
 if TYPE_CHECKING:  # loaded when a terminal is there
     from rich.console import Console
@@ -114,8 +115,18 @@ class Screen:
             print(text.decode())
 
 
-def complain(text: str, level: str = "error") -> None:
-    """Prints a line about what went wrong to stderr."""
+def complain(text: str, level: str = "error", *, cause: BaseException | None = None) -> None:
+    """Prints a line about what went wrong to stderr; into the log if that is JSON.
+
+    With a `cause`, which is asked for by --debug, it shows where that comes from.
+    """
+    from hub import logs  # not loaded by commands that have nothing to say
+
+    if logs.logs_json():
+        logs.log_message(text, level, cause=cause)
+        return
+    if cause is not None:
+        traceback.print_exception(cause, file=sys.stderr)
     text = harmless(text)
     if sys.stderr.isatty():
         from rich.console import Console
@@ -165,19 +176,6 @@ def shown(value: Any) -> str:
             return ", ".join(shown(part) for part in value) or "-"
         case _:
             return harmless(" ".join(str(value).split())) or "-"
-
-
-#: Controls (but line ends), and marks that change the direction in which a line is read.
-_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def harmless(text: str) -> str:
-    r"""Returns a text that cannot move the cursor, set titles or colours, or turn a line around.
-
-    >>> harmless("Acme \x1b[2J\u202egnp.exe")
-    'Acme \\x1b[2J\\u202egnp.exe'
-    """
-    return _STEERING.sub(lambda found: repr(found.group())[1:-1], text)
 
 
 def ago(then: datetime | None, now: datetime) -> str:

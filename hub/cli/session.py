@@ -9,12 +9,11 @@ import functools
 import inspect
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 import typer
 from typer.core import TyperGroup
@@ -23,6 +22,7 @@ from hub.cli import exit_codes
 from hub.cli.screen import Screen, complain
 
 if TYPE_CHECKING:  # loaded by the commands that need them: half of the start-up time
+    from hub.logs import LogConfig
     from hub.settings import Settings
     from hub.sync.context import Hub
 
@@ -37,11 +37,23 @@ class Session:
     json: bool = False
     debug: bool = False
     quiet: bool = False
+    #: Said or set in the environment: the command logs its runs, as `tulay serve` does.
+    log_format: str | None = None
 
     @property
     def screen(self) -> Screen:
         """Where results go."""
         return Screen(self.json, self.quiet)
+
+    def log_config(self, *, service: bool = False) -> LogConfig:
+        """Returns what is logged: runs if asked for, records with --debug, else warnings only."""
+        import logging
+
+        from hub.logs import LogConfig, LogFormat
+
+        told = service or self.log_format is not None
+        level = logging.DEBUG if self.debug else logging.INFO if told else logging.WARNING
+        return LogConfig(LogFormat(self.log_format or LogFormat.TEXT), level, timed=told)
 
     def settings(self) -> Settings:
         """Reads tulay.yaml. Raises: SettingsError."""
@@ -82,8 +94,21 @@ _GLOBAL = {
     ],
     "json": Annotated[bool, typer.Option("--json", help="Print one JSON document.")],
     "quiet": Annotated[bool, typer.Option("--quiet", help="Print results only.")],
-    "debug": Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")],
+    "debug": Annotated[
+        bool,
+        typer.Option("--debug", help="Log each record; show where an error comes from."),
+    ],
+    "log_format": Annotated[
+        Literal["text", "json"] | None,
+        typer.Option(
+            "--log-format",
+            envvar="TULAY_LOG_FORMAT",
+            help="Log runs to stderr, one line each.",
+        ),
+    ],
 }
+#: Those that are not set unless a value is given.
+_VALUES = ("config", "log_format")
 
 
 def everywhere(function: Done) -> Done:
@@ -97,13 +122,14 @@ def everywhere(function: Done) -> Done:
         for name in _GLOBAL:
             if value := options.pop(name):
                 setattr(root.obj, name, value)
+        _log(root, root.obj)
         return function(ctx, **options)
 
     more = [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=None if name == "config" else False,
+            default=None if name in _VALUES else False,
             annotation=annotation,
         )
         for name, annotation in _GLOBAL.items()
@@ -113,6 +139,14 @@ def everywhere(function: Done) -> Done:
     wrapper.__dict__["__signature__"] = own.replace(parameters=parameters)
     wrapper.__annotations__ = {one.name: one.annotation for one in parameters}
     return cast(Done, wrapper)
+
+
+def _log(root: Any, current: Session) -> None:
+    """Logs to standard error until the command ends."""
+    from hub import logs
+
+    logs.log_to_stderr(current.log_config())
+    root.call_on_close(logs.stop_logging)
 
 
 class Root(TyperGroup):
@@ -131,11 +165,11 @@ class Root(TyperGroup):
         except (Exception, KeyboardInterrupt) as error:
             # The outermost edge: whatever comes here ends the command, with a message.
             asked = isinstance(ctx.obj, Session) and ctx.obj.debug
-            if asked:
-                traceback.print_exc(file=sys.stderr)
             code = exit_codes.code_of(error)
             complain(
-                exit_codes.message_of(error), "note" if code == exit_codes.STOPPED else "error"
+                exit_codes.message_of(error),
+                "note" if code == exit_codes.STOPPED else "error",
+                cause=error if asked else None,
             )
             raise typer.Exit(code) from error
 

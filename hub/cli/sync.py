@@ -20,7 +20,7 @@ from hub.sync.attempt import attempt, give_back, take_over
 from hub.sync.context import Hub
 from hub.sync.due import BySchedule, agenda, by_phase
 from hub.sync.progress import Silence
-from hub.sync.reporting import Done, summary
+from hub.sync.reporting import Done, news
 from hub.sync.run import Report
 from hub.sync.run import sync as sync_all
 
@@ -86,7 +86,7 @@ def _document(report: Report) -> dict[str, Any]:
         # The name that scripts know it by.
         "elsewhere": sum(held.count for held in report.held if not held.stream),
         "unread": report.unread,
-        "runs": summed(report.tallies),
+        "runs": _with_records(report),
     }
 
 
@@ -113,10 +113,41 @@ def summed(tallies: Sequence[Tally]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
+def _with_records(report: Report) -> list[dict[str, Any]]:
+    """Returns the summed runs, each with the number of its records that are in quarantine.
+
+    `quarantined` adds up with the other counts: a record that fails in each round counts each time.
+    """
+    rows = summed(report.tallies)
+    for row in rows:
+        # What was read by notification or sweep is in quarantine as if it had been pulled.
+        kind = "push" if row["kind"] == "push" else "pull"
+        row["records_quarantined"] = sum(
+            number
+            for (kept, connection, stream), number in report.quarantined.items()
+            if (kept, connection) == (kind, row["connection"])
+            and (row["kind"] == "push" or row["stream"] in (stream, ""))
+        )
+        if row["kind"] not in ("push", "pull"):
+            row["records_quarantined"] = min(row["records_quarantined"], row["quarantined"])
+    return rows
+
+
+def _left_alone(tallies: Sequence[Tally]) -> Iterator[tuple[str, str, int]]:
+    """Yields place, reason and number of records, counted once: each round may read them again."""
+    most: dict[tuple[str, str], int] = {}
+    for tally in tallies:
+        for reason, count in tally.skipped.items():
+            about = (f"{tally.connection} {tally.stream}".rstrip(), reason)
+            most[about] = max(most.get(about, 0), count)
+    yield from ((place, reason, count) for (place, reason), count in most.items())
+
+
 def _draw(screen: Screen, report: Report, people: Sequence[Matter]) -> None:
-    rows = [r for r in summed(report.tallies) if r["seen"] or r["written"] or r["quarantined"]]
+    counts = ("seen", "written", "records_quarantined")
+    rows = [row for row in _with_records(report) if any(row[name] for name in counts)]
     screen.table(
-        ["run", "where", "seen", "same", "changed", "written", "set aside"],
+        ["run", "where", "seen", "same", "changed", "written", "quarantined"],
         [
             (
                 r["kind"],
@@ -125,15 +156,15 @@ def _draw(screen: Screen, report: Report, people: Sequence[Matter]) -> None:
                 r["same"],
                 r["changed"],
                 r["written"],
-                r["quarantined"],
+                r["records_quarantined"],
             )
             for r in rows
         ],
         empty="nothing to read",
     )
+    for place, reason, count in _left_alone(report.tallies):
+        screen.note(f"{place}: {count} left alone: {reason}")
     for r in rows:
-        for reason, count in r["skipped"].items():
-            screen.note(f"{r['connection']} {r['stream']}: {count} left alone: {reason}")
         if not r["adds_up"]:
             screen.say(
                 f"{r['kind']} of {r['connection']} is inconsistent: its counts do not add up", "red"
@@ -199,7 +230,7 @@ def _watch(session: Session, hub: Hub, occasion: BySchedule) -> None:
 
 def _tell(screen: Screen, hub: Hub, done: Done) -> None:
     """One line for each run that did something."""
-    said = summary(done)
+    said = news(hub, done)
     if said is None:
         return
     if done.tally is not None:

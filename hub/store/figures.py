@@ -80,6 +80,22 @@ def figures(tx: Connection, *, since: datetime) -> Figures:
     )
 
 
+def quarantined_since(tx: Connection, since: datetime) -> dict[tuple[str, str, str], int]:
+    """Counts the items in quarantine that failed since then, however often.
+
+    Returns (pull | push | flow | review, source, stream) -> number.
+    """
+    what = (quarantine.c.kind, quarantine.c.source, quarantine.c.stream)
+    query = select(*what, func.count()).where(quarantine.c.last_at >= since).group_by(*what)
+    return {(kind, source, stream): n for kind, source, stream, n in tx.execute(query)}
+
+
+def any_quarantined_since(tx: Connection, source: str, since: datetime) -> bool:
+    """Returns True if anything of a connection or flow has been in quarantine only since then."""
+    new = (quarantine.c.source == source, quarantine.c.since >= since)
+    return tx.execute(select(quarantine.c.id).where(*new).limit(1)).first() is not None
+
+
 def _counts(tx: Connection, query: Select[Any]) -> dict[str, int]:
     return {str(name): int(number) for name, number in tx.execute(query)}
 

@@ -123,7 +123,11 @@ class SealedTokens:
                     update(connections).where(*mine).values(leased_by=None, leased_until=None)
                 )
         except UnavailableError as error:
-            log.warning("could not release the lease on renewing tokens; it will expire: %s", error)
+            log.warning(
+                "could not release the lease on renewing tokens; it will expire: %s",
+                error,
+                extra={"connection": self._connection, "error_kind": type(error).__name__},
+            )
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Transaction]:
@@ -165,6 +169,7 @@ class SealedTokens:
                 "the stored tokens of %s do not open with secret_key; using refresh_token of the"
                 " settings. If the key was replaced, list the old one second",
                 self._connection,
+                extra={"connection": self._connection},
             )
             return None
         lifetime = content["lifetime"]

@@ -123,7 +123,7 @@ def take_over(hub: Hub) -> None:
             leases.release(
                 tx, name, now=hub.clock(), reason="the process died; the next run continues"
             )
-        log.warning("took over from %s, which died", name)
+        log.warning("took over the work of %s, which died", name, extra={"holder": name})
 
 
 def give_back(hub: Hub) -> None:
@@ -132,4 +132,8 @@ def give_back(hub: Hub) -> None:
         with hub.store.begin() as tx:
             leases.release(tx, hub.worker, now=hub.clock(), reason="the worker was stopped")
     except DBAPIError as error:
-        log.warning("could not release leases; they will expire: %s", trouble(error))
+        log.warning(
+            "could not release leases; they will expire: %s",
+            trouble(error),
+            extra={"error_kind": type(error).__name__},
+        )

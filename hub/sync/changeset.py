@@ -208,9 +208,9 @@ class ChangeSet:
     # --- what is collected, and storing it ------------------------------------------------------
 
     @property
-    def history_rows(self) -> list[HistoryRow]:
+    def effects(self) -> Effects:
         """Rows of history that are not stored yet."""
-        return self._effects.history
+        return self._effects
 
     def current_link(self, link: Link) -> Link:
         """Returns a stored link in its pending state."""

@@ -1,12 +1,20 @@
-"""The result of a piece of work, and its summary in one line, or in none if it moved nothing."""
+"""The result of a piece of work, and its line in the logs, or none if nothing happened.
+
+The logs of `tulay serve`, of a worker and of `tulay sync` have the same line.
+"""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
+from hub.store.figures import any_quarantined_since
 from hub.store.runs import Tally
+from hub.sync.context import Hub
 from hub.sync.due import Work
+
+log = logging.getLogger("tulay.runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,26 @@ class Done:
     seconds: float = 0.0
 
 
+def log_run(hub: Hub, done: Done) -> None:
+    """Logs one line about what was moved or held, or what went wrong; else nothing."""
+    if done.error is not None:
+        log.warning("%s: %s", done.work.name, done.error, extra=facts(done))
+    elif done.tally is not None and not done.tally.adds_up:
+        log.error("%s is inconsistent: its counts do not add up", done.work.name, extra=facts(done))
+    elif (said := news(hub, done)) is not None:
+        log.info("%s", said, extra=facts(done))
+
+
+def news(hub: Hub, done: Done) -> str | None:
+    """Returns the summary of a piece of work; None if it only met again what was held before."""
+    said, tally = summary(done), done.tally
+    if said is None or tally is None or done.changed or done.written:
+        return said
+    with hub.store.read() as tx:
+        new = any_quarantined_since(tx, done.work.connection, tally.started_at)
+    return said if new else None
+
+
 def summary(done: Done) -> str | None:
     """Returns the counts of a piece of work; None if nothing happened.
 
@@ -41,7 +69,7 @@ def summary(done: Done) -> str | None:
     """
     tally, work = done.tally, done.work
     moved = {"changed": done.changed, "written": done.written}
-    held = {} if tally is None else {"set aside": tally.quarantined, **tally.skipped}
+    held = {} if tally is None else {"quarantined": tally.quarantined, **tally.skipped}
     parts = [f"{count} {what}" for what, count in (moved | held).items() if count]
     if not parts:
         return None
@@ -52,12 +80,14 @@ def summary(done: Done) -> str | None:
     return f"{name}: {', '.join(parts)}, in {done.seconds:.1f} s"
 
 
+def place(work: Work) -> dict[str, Any]:
+    """Returns which work it is, as fields of a log line."""
+    return {"run_kind": work.kind, "connection": work.connection, "stream": work.stream}
+
+
 def facts(done: Done) -> dict[str, Any]:
-    """Returns the same as fields, for logs that machines read."""
-    found: dict[str, Any] = {
-        "run_kind": done.work.kind,
-        "connection": done.work.connection,
-        "stream": done.work.stream,
+    """Returns what a piece of work did, as fields of a log line."""
+    found = place(done.work) | {
         "changed": done.changed,
         "written": done.written,
         "seconds": round(done.seconds, 3),
@@ -65,5 +95,5 @@ def facts(done: Done) -> dict[str, Any]:
     if done.tally is not None:
         tally = done.tally
         found |= {"run": tally.id, "seen": tally.seen, "same": tally.same}
-        found |= {"set_aside": tally.quarantined, "skipped": dict(tally.skipped)}
+        found |= {"quarantined": tally.quarantined, "skipped": dict(tally.skipped)}
     return found

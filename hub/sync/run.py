@@ -5,12 +5,14 @@ Decides nothing about timing: see due.py.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from connectors.kit.errors import ConnectorError
 from hub.store import outbox, quarantine
+from hub.store.figures import quarantined_since
 from hub.store.leases import Held
 from hub.store.outbox import LEASE
 from hub.store.runs import Tally
@@ -21,6 +23,7 @@ from hub.sync.due import Agenda, OnRequest, Work, agenda, by_phase
 from hub.sync.kinds import KINDS
 from hub.sync.pauses import waiting_for_people
 from hub.sync.progress import Progress, Silence
+from hub.sync.reporting import Done, log_run
 
 #: A chain deal -> order -> production, invoice -> figures needs four; more do not converge.
 _MOST_ROUNDS = 8
@@ -46,6 +49,8 @@ class Report:
     held: tuple[Held, ...] = ()
     #: Connection -> streams that must be read before anything is written there.
     unread: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: (pull | push, connection, stream or entity) -> records in quarantine that failed meanwhile.
+    quarantined: dict[tuple[str, str, str], int] = field(default_factory=dict)
     #: Nothing was left to do at the end.
     quiet: bool = False
 
@@ -59,12 +64,13 @@ def sync(
     processes on this host are taken over, those of living ones are waited for.
     """
     report = Report()
-    rounds = _Rounds(hub, entities, report, progress or Silence())
+    rounds, began_at = _Rounds(hub, entities, report, progress or Silence()), hub.clock()
     idle = False
     while not (idle or rounds.stuck) and report.rounds < _MOST_ROUNDS:
         idle = rounds.play()
     with hub.store.read() as tx:
         report.paused = waiting_for_people(hub, tx)
+        report.quarantined = quarantined_since(tx, began_at)
     left = rounds.agenda()
     report.held, report.unread = left.held, dict(left.unread)
     report.quiet = idle and not (report.failed or report.held or report.unread)
@@ -143,11 +149,14 @@ class _Rounds:
         self.done.add(work.name)
         if work.connection in self.report.failed:
             return
+        began = time.monotonic()
         try:
             done = KINDS[work.kind](self.hub, work, self.show)
         except ConnectorError as error:
             self.report.failed[work.connection] = str(error)
+            log_run(self.hub, Done(work, well=False, error=str(error)))
             return
+        log_run(self.hub, replace(done, seconds=time.monotonic() - began))
         if done.tally is not None:
             self.report.tallies.append(done.tally)
         self.report.changed += done.changed

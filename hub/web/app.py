@@ -78,4 +78,13 @@ class AccessLog:
             # Quoted, so that a path cannot forge log lines.
             path = quote(scope["path"][:120])
             took = (time.perf_counter() - began) * 1000
-            log.info("%s %s %d %.1f ms", scope["method"], path, status, took)
+            log.info(
+                "%s %s %d %.1f ms",
+                *(scope["method"], path, status, took),
+                extra={
+                    "method": scope["method"],
+                    "path": path,
+                    "status": status,
+                    "milliseconds": round(took, 1),
+                },
+            )

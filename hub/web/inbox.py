@@ -77,7 +77,11 @@ class Inbox:
             note(self._store, rows, now=self._clock())
         except SQLAlchemyError as error:
             why = trouble(error) if isinstance(error, DBAPIError) else type(error).__name__
-            log.error("%d notifications were not stored: %s", len(rows), why)
+            log.error(
+                "%d notifications were not stored: %s",
+                *(len(rows), why),
+                extra={"count": len(rows), "error_kind": type(error).__name__},
+            )
             return False
         self.commits += 1
         return True

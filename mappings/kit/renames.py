@@ -94,4 +94,5 @@ def _hint(file: str, line: int | None, location: Location, new: str) -> None:
         log.warning(
             "%s:%s: %r is called %r now; the old word works until the next release",
             *(file, line or 1, str(location[-1]), new),
+            extra={"file": file, "line": line or 1},
         )

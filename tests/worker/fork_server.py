@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import IO, Any, ClassVar, NoReturn
 
 from hub.cli.exit_codes import code_of, message_of
+from hub.logs import LogConfig, log_to_stderr
 from hub.settings import Settings, load_settings
 from tests.worker.crash_points import Points, watch
 from tests.worker.ports import NAMED
@@ -76,7 +77,7 @@ def _live(
         met = watched.pop("met", None)
         if met is not None:
             watch(Points(Path(met), **watched))
-        service.log_to_stderr()
+        log_to_stderr(LogConfig())
         ROLES[role](load_settings(config))
     except SystemExit as end:
         code = int(end.code or 0)
@@ -110,7 +111,7 @@ class ForkedChild:
             for pipe in self.pipes:
                 pipe.close()
             os.dup2(reading, 0)
-            self._live(list(command[-2:]))
+            self._live(list(command[command.index("worker.child") + 1 :]))
         os.close(reading)
 
     @staticmethod

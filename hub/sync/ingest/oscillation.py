@@ -20,9 +20,9 @@ from hub.sync.changeset import ChangeSet
 def pause_oscillations(tx: Transaction, changes: ChangeSet) -> None:
     """Opens conflicts where the changes about to be stored would continue an oscillation."""
     most = changes.hub.reversals
-    if not changes.history_rows or most <= 0:
+    if not changes.effects.history or most <= 0:
         return
-    new = history.reversals_of(changes.history_rows)
+    new = history.reversals_of(changes.effects.history)
     before = history.reversals(tx, {golden_id for golden_id, _ in new}, since=changes.now - WINDOW)
     oscillating = {
         field: sides

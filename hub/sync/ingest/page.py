@@ -24,6 +24,7 @@ from hub.sync.ingest.oscillation import pause_oscillations
 from hub.sync.ingest.read_record import Origin, ReadContext, WrittenValues
 from hub.sync.ingest.references import resolve_parents
 from hub.sync.ingest.unchanged import translated, without_unchanged
+from hub.sync.record_log import log_ingested
 
 
 def ingest(
@@ -92,4 +93,5 @@ def _apply_merges(
 
 def _store(tx: Transaction, changes: ChangeSet) -> None:
     pause_oscillations(tx, changes)
+    log_ingested(changes.effects)
     changes.store(tx)

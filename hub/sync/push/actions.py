@@ -31,7 +31,7 @@ def _step(batch: Batch, channel: Channel, steps: Sequence[tuple[Job, Action]]) -
     outcomes = channel.connector.write(channel.stream, [action for _, action in steps])
     for (job, _), outcome in zip(steps, outcomes, strict=True):
         if outcome.error is None:
-            batch.tally.written += 1
+            batch.note_written(job.entry)
         else:
             batch.decide(job.entry, failed(job.entry.attempts, outcome.error, state="due"))
     page = channel.connector.fetch(channel.stream, [action.key for _, action in steps])

@@ -28,6 +28,7 @@ def push_batch(batch: Batch) -> None:
     try:
         prepare_once(batch.hub, batch.target)
         for channel, jobs in jobs_by_channel(batch).items():
+            batch.jobs |= {job.entry.id: (channel.stream, job) for job in jobs}
             for start in range(0, len(jobs), channel.facts.batch):
                 _push_portion(batch, channel, jobs[start : start + channel.facts.batch])
     except ConnectorError as error:

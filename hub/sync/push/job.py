@@ -52,6 +52,10 @@ class Batch:
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     #: Entries that were marked in flight, and that the system reports as not done.
     not_sent: set[int] = field(default_factory=set)
+    #: Entry id -> its job, with the stream that it is written to.
+    jobs: dict[int, tuple[str, Job]] = field(default_factory=dict)
+    #: Entries of which the system has taken a write.
+    written: set[int] = field(default_factory=set)
 
     def decide(self, entry: OutboxEntry, verdict: Verdict) -> None:
         """Decides an entry; this batch is done with it."""
@@ -59,6 +63,11 @@ class Batch:
         if verdict.state == "held":
             self.tally.seen += 1
             self.tally.quarantined += 1
+
+    def note_written(self, entry: OutboxEntry) -> None:
+        """The system has taken a write of this entry."""
+        self.tally.written += 1
+        self.written.add(entry.id)
 
     def is_open(self, entry: OutboxEntry) -> bool:
         """Returns True if the entry is not decided yet."""

@@ -13,6 +13,7 @@ from hub.sync.change_limits import deletions_are_done
 from hub.sync.context import Connection, Hub
 from hub.sync.progress import Progress, Silence
 from hub.sync.push.batch import push_batch
+from hub.sync.push.batch_log import log_batch
 from hub.sync.push.job import Batch
 
 #: Number of entries per lease; a connector's batch may be smaller.
@@ -38,7 +39,11 @@ def push(hub: Hub, connection: str, *, progress: Progress | None = None) -> Tall
     try:
         while left > 0 and (entries := _lease(hub, target)):
             left -= len(entries)
-            push_batch(Batch(hub, target, tally, {entry.id: entry for entry in entries}))
+            batch = Batch(hub, target, tally, {entry.id: entry for entry in entries})
+            try:
+                push_batch(batch)
+            finally:
+                log_batch(batch)
             show.advance(f"to {connection}", len(entries))
         deletions_are_done(hub, connection)
     finally:

@@ -43,7 +43,7 @@ def write(batch: Batch, channel: Channel, writes: Sequence[Planned]) -> None:
             batch.not_sent.add(job.entry.id)
         verdict = of_outcome(job.entry.attempts, planned, job.outcome)
         if verdict is None:
-            batch.tally.written += 1
+            batch.note_written(job.entry)
         else:
             batch.decide(job.entry, verdict)
 

@@ -134,6 +134,18 @@ def clash(agreed: Office) -> Office:
 
 
 @pytest.fixture
+def listed(office: Office) -> Office:
+    """The mapping lists the industries; the CRM has a company with another one."""
+    path = office.folder / "maps" / "memory" / "company.yaml"
+    text = path.read_text(encoding="utf-8")
+    new = "industry: {field: industry, lens: enum, values: {ART: arts}}"
+    path.write_text(text.replace("industry: {field: industry, custom: true}", new), "utf-8")
+    office.crm.create("companies", name="ACME", domain="acme.example", phone="+4930111111")
+    office.crm.create("companies", name="Hidden", industry="SECRET SAUCE")
+    return office
+
+
+@pytest.fixture
 def shell() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `tulay` as a process of its own, in a pipe."""
 

@@ -144,3 +144,23 @@ def test_json_may_stand_before_the_command(agreed: Any) -> None:
 def test_quiet_leaves_only_results(office: Any) -> None:
     assert office.lines("errors", "--quiet") == []
     assert office.lines("errors") == ["nothing is in quarantine"]
+
+
+def test_a_record_counts_once_in_all_rounds(listed: Any) -> None:
+    """The CRM shows it again in each round; the counts of the runs add up all the same."""
+    head, row, *_ = listed.lines("sync", "--once", code=1)
+    assert head.split() == ["RUN", "WHERE", "SEEN", "SAME", "CHANGED", "WRITTEN", "QUARANTINED"]
+    assert row.split()[0:2] + row.split()[-1:] == ["pull", "crm.companies", "1"]
+    found = listed.json("sync", "--once", code=1)
+    (pull,) = [run for run in found["runs"] if (run["kind"], run["connection"]) == ("pull", "crm")]
+    assert (pull["records_quarantined"], pull["adds_up"]) == (1, True)
+
+
+def test_a_refused_write_counts_once(office: Any) -> None:
+    office.erp.declare("companies", required=("phone",))
+    for number in range(3):
+        office.crm.create("companies", name=f"Company {number}")
+    lines = office.lines("sync", "--once", code=1)
+    (push,) = [line for line in lines if line.startswith("push")]
+    assert push.split()[-1] == "3"
+    assert lines[-1].strip() == "3 records in quarantine: tulay errors"
