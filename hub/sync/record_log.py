@@ -64,7 +64,8 @@ def _ingested(effects: Effects) -> Iterator[RecordEvent]:
         else:
             happened = "changed" if link.golden_id in effects.golden_changed else "same"
         yield RecordEvent(link.connection, link.stream, link.key, happened, link.golden_id)
-    for record, problem in effects.quarantined.items():
+    for problem, _ in effects.quarantined.values():
+        record = (problem.source, problem.stream, problem.key)
         yield RecordEvent(*record, "quarantined", cause=problem.cause.value)
     for question in effects.reviews:
         yield RecordEvent(question.connection, question.stream, question.key, "under review")
