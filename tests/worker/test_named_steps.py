@@ -35,7 +35,7 @@ def commits(words: str, place: str) -> dict[str, str]:
 START = {
     **commits("tables made", "start"),
     **commits("leases prolonged", "execute.keep_leases"),
-    **commits("tidied up", "attempt._tidy"),
+    **commits("tidied up", "kinds._tidy"),
 }
 FIRST_WRITE = commits("fields prepared over there", "custom_fields.prepare_once")
 PULL = {

@@ -1,4 +1,4 @@
-"""At DEBUG, one line for each outbox entry of a batch: what became of it, keys only."""
+"""At DEBUG, one line for each outbox entry of a batch: its outcome, keys only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hub.sync.record_log import RecordEvent, log_records
 
 
 def log_batch(batch: Batch) -> None:
-    """Logs what became of each entry of a batch."""
+    """Logs the outcome of each entry of a batch."""
     log_records(lambda: _pushed(batch))
 
 
