@@ -12,9 +12,12 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection as Transaction
 
+from connectors.kit.errors import ConnectorError
 from hub.cli.screen import complain, plain, shown
 from hub.cli.session import callback, command, group, session
+from hub.sync.context import Hub
 from hub.sync.operate.entries import Entry, drop, entries, entry, retry
+from hub.sync.operate.unlisted import unlisted_value
 
 EntryId = Annotated[str, typer.Argument(metavar="ENTRY", help="Id of an entry, such as push-3.")]
 
@@ -118,9 +121,12 @@ def _named(one: Entry, others: int) -> str:
 
 
 def _show(ctx: typer.Context, entry_id: str) -> None:
-    with session(ctx).hub() as hub, hub.store.read() as tx:
-        one = entry(hub, tx, entry_id)
     screen = session(ctx).screen
+    with session(ctx).hub() as hub:
+        with hub.store.read() as tx:
+            one = entry(hub, tx, entry_id)
+        # For the person at the terminal only: what is piped may be kept.
+        value = _unlisted(hub, one) if screen.terminal else None
     screen.document(document(one))
     screen.table(
         ["what", "is"],
@@ -132,6 +138,7 @@ def _show(ctx: typer.Context, entry_id: str) -> None:
             ("state", one.state),
             ("cause", one.cause),
             ("reason", one.reason),
+            *([] if value is None else [("value", value)]),
             ("error", one.error),
             ("attempts", one.attempts),
             ("since", one.first_at),
@@ -139,6 +146,14 @@ def _show(ctx: typer.Context, entry_id: str) -> None:
         ],
         empty="",
     )
+
+
+def _unlisted(hub: Hub, one: Entry) -> object:
+    try:
+        return unlisted_value(hub, one)
+    except ConnectorError as error:
+        complain(f"the value cannot be shown: {error}", "warning")
+        return None
 
 
 def _next(one: Entry) -> str:

@@ -17,6 +17,7 @@ from hub.errors import UnknownError
 from hub.store import quarantine
 from hub.store.links import links_by_key
 from hub.store.quarantine import QuarantineEntry
+from hub.store.reviews import open_reviews
 from hub.sync.context import Hub
 from hub.sync.record_names import names_by_id
 
@@ -66,7 +67,16 @@ def entries(hub: Hub, tx: Transaction) -> list[Entry]:
     """Returns all entries, oldest first, with the names of their records."""
     found = unnamed(hub, tx)
     names = names_by_id(hub, tx, {one.golden_id for one in found if one.golden_id})
-    named = [replace(one, name=names.get(one.golden_id or "") or _called(one)) for one in found]
+    titles = {(r.connection, r.stream, r.key): r.title for r in open_reviews(tx)}
+    named = [
+        replace(
+            one,
+            name=names.get(one.golden_id or "")
+            or titles.get((one.where, one.stream or "", one.key or ""))
+            or _called(one),
+        )
+        for one in found
+    ]
     return sorted(named, key=lambda one: (one.first_at, one.number))
 
 
@@ -139,6 +149,7 @@ def _linked(tx: Transaction, found: Iterable[Entry]) -> list[Entry]:
 
 
 def _called(one: Entry) -> str:
-    """Returns the kind and key of a record without a name."""
-    kind = one.entity.replace("_", " ")
-    return f"{kind} {one.key}" if one.key and one.golden_id is None else f"{kind} (deleted)"
+    """Returns what a record is called that was never read, or is gone: where it is, and its key."""
+    if one.key and one.golden_id is None:
+        return f"{one.stream} {one.key} in {one.where}"
+    return f"{one.entity.replace('_', ' ')} (deleted)"

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from hub.cli.screen import Screen
+
 
 def test_a_conflict_is_listed_and_shown(clash: Any) -> None:
     (row,) = clash.json("conflicts")
@@ -283,3 +285,58 @@ def test_two_records_become_one_and_two_again(office: Any) -> None:
     assert {one["name"] for one in office.erp.records("companies").values()} == {"Acme", "Bolt"}
     again = office.run("links", "split", str(merge["id"]), code=2)
     assert "was undone already" in again.stderr
+
+
+def test_a_record_never_read_is_named_by_its_place(listed: Any) -> None:
+    listed.run("sync", "--once", code=1)
+    (entry,) = listed.json("errors")
+    assert entry["name"] == "companies 2 in crm"
+    assert entry["id"] in listed.lines("errors")[1]
+
+
+def unlisted(listed: Any) -> tuple[Any, list[str]]:
+    """Syncs; returns the one entry of the quarantine, and how a terminal shows it."""
+    listed.run("sync", "--once", "--debug", code=1)
+    (entry,) = listed.json("errors")
+    return entry, listed.drawn("errors", "show", entry["id"])
+
+
+def test_a_value_that_is_not_listed(listed: Any) -> None:
+    """Its field is named everywhere, the value only to the person at a terminal."""
+    entry, drawn = unlisted(listed)
+    assert entry["reason"].startswith("industry: industry has a value that the mapping does not")
+    assert "value     SECRET SAUCE" in drawn
+    piped = listed.run("errors", "show", entry["id"])
+    logged = listed.run("sync", "--once", "--debug", "--log-format", "json", code=1)
+    shown = (
+        piped.output + logged.output + listed.run("errors", "show", entry["id"], "--json").output
+    )
+    assert "SAUCE" not in shown
+    for path in listed.folder.glob("tulay.db*"):
+        assert b"SAUCE" not in path.read_bytes()
+
+
+def test_a_value_without_a_word_to_write(office: Any, listed: Any) -> None:
+    """What is to be written is shown as well: it waits for a word in the mapping."""
+    path = listed.folder / "maps" / "memory" / "company.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("lens: enum, values: {ART: arts}", "custom: true"), "utf-8")
+    listed.erp.inject_faults(down=True)
+    listed.run("sync", "--once", code=4)
+    path.write_text(text, "utf-8")
+    listed.erp.inject_faults()
+    listed.run("sync", "--once", code=1)
+    (entry,) = [one for one in listed.json("errors") if one["kind"] == "push"]
+    assert entry["reason"].startswith("industry: industry has no word for this value")
+    assert "value     SECRET SAUCE" in listed.drawn("errors", "show", entry["id"])
+
+
+def test_a_value_is_shown_when_its_system_answers(
+    listed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, _ = unlisted(listed)
+    listed.crm.inject_faults(down=True)
+    monkeypatch.setattr(Screen, "terminal", property(lambda screen: not screen.json))
+    result = listed.run("errors", "show", entry["id"])
+    assert "warning: the value cannot be shown: " in result.stderr
+    assert "industry has a value that the mapping does not list" in result.stdout
