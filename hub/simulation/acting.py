@@ -1,7 +1,7 @@
-"""People at the stand-ins: carries steps out over there, and notes every word in the ledger.
+"""Carries out the workload's steps at the emulators and records every typed value in the history.
 
-What somebody types is never typed by anybody else, so that it can be found again. The hub is only
-asked what it has read so far: who types over words that nobody had read takes them back.
+Every typed value is unique, so that it can be found again. The hub is only asked what it has read
+so far: a user who overwrites a value that the hub has not read takes it back.
 """
 
 from __future__ import annotations
@@ -20,51 +20,51 @@ from hub.simulation.workload import Step
 from hub.store.links import Link
 from mappings.canonical.values import Values
 
-#: (connection, stream, keys) -> what the hub has of these records.
+#: (connection, stream, keys) -> the hub's links of these records.
 Known = Callable[[str, str, Sequence[str]], Mapping[str, Link]]
-#: Words of one step: numbers times this.
+#: Values of one step start at its number times this.
 _WORDS = 16
-#: What every new record gets: names, and the address without which a deal becomes no order.
+#: Fields that every new record gets: names, and the address that a deal needs to become an order.
 _ALWAYS = frozenset(("name", "last_name", "address.street", "address.city"))
 
 
 @dataclass
 class Company:
-    """All stand-ins, and which record each thing is where."""
+    """All emulators, and the record of each subject in each of them."""
 
     systems: Mapping[str, MemorySystem]
-    #: connection -> stream -> costume
+    #: connection -> stream -> emulator
     emulators: Mapping[str, Mapping[str, Emulator]]
-    #: (connection, entity) -> thing -> key
+    #: (connection, entity) -> subject -> key
     keys: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-    #: Things that people made on more than one side, deleted or merged.
+    #: Subjects that users created in more than one system, deleted, or merged.
     shared: set[str] = field(default_factory=set)
     meddled: set[str] = field(default_factory=set)
     merged: set[str] = field(default_factory=set)
 
     def emulator(self, connection: str, entity: str) -> Emulator | None:
-        """Returns the costume of an entity in a connection."""
+        """Returns the emulator of an entity in a connection."""
         for emulator in self.emulators.get(connection, {}).values():
             if emulator.entity.name == entity and emulator.tag is not None:
                 return emulator
         return None
 
     def key(self, connection: str, entity: str, thing: str) -> str | None:
-        """Returns the key of a thing, when people can find it there."""
+        """Returns the key of a subject if users can find it there."""
         return self.keys.get((connection, entity), {}).get(thing)
 
     def enter(self, connection: str, entity: str, thing: str, key: str) -> None:
-        """A thing is there from now on; the first record of it stays the one people use."""
+        """Adds a subject's record; users keep using the first one."""
         self.keys.setdefault((connection, entity), {}).setdefault(thing, key)
 
     def leave(self, connection: str, entity: str, thing: str) -> None:
-        """People do not find it any more."""
+        """Removes a subject: users no longer find it."""
         self.keys.get((connection, entity), {}).pop(thing, None)
 
 
 @dataclass(frozen=True, slots=True)
 class TypedWord:
-    """What one step has changed."""
+    """A record that a step has changed."""
 
     emulator: Emulator
     key: str
@@ -72,37 +72,37 @@ class TypedWord:
 
 
 class WorkloadRunner:
-    """The people."""
+    """The users, who carry out the workload."""
 
     def __init__(self, company: Company, ledger: History, known: Known, *, first: int) -> None:
         self._company, self._ledger, self._known = company, ledger, known
-        #: Steps up to this number are the population.
+        #: Steps up to this number create the initial data.
         self._first = first
         self._links: dict[tuple[str, str, str], Link | None] = {}
-        #: Told of each value that was typed: (line of the ledger, what).
+        #: Called for each typed value: (line of the history, value, seconds since the epoch).
         self._count = 0
         self._told: list[str] = []
         self.listeners: list[Callable[[int, TypedValue, float], None]] = []
 
     def take_count(self) -> int:
-        """Returns how many changes were made since this was last asked."""
+        """Returns the number of changes since the last call."""
         count, self._count = self._count, 0
         return count
 
     def told(self) -> list[str]:
-        """Returns what was done since this was last asked, in words; only short stories ask."""
+        """Returns a description of each step since the last call; used for short histories only."""
         told, self._told = self._told, []
         return told
 
     def population_ends(self, number: int) -> None:
-        """From now on steps are changes of the day."""
+        """Later steps count as changes of the day."""
         self._first = number
 
     def burst(self, steps: Iterable[Step], *, closed: str | None = None) -> list[TypedWord]:
-        """Carries steps out, one after the other; returns what has changed.
+        """Carries out steps one after the other; returns what has changed.
 
-        `closed`: the connection that the hub is just writing to; where there is no lock, nobody
-        can be saved who types at that moment.
+        `closed` is the connection that the hub is writing to; where there is no lock, a value typed
+        at that moment could not be saved.
         """
         todo = [step for step in steps if not self._shut(step, closed)]
         self._read_links(todo)
@@ -156,7 +156,7 @@ class WorkloadRunner:
                     continue
                 parent = self._company.key(step.side, "company", step.other)
                 if parent is None:
-                    return None  # whoever writes this down does not know the company yet
+                    return None  # this system does not have the company yet
                 values[path] = parent
         values |= self._lines(emulator, step)
         return {p: v for p, v in values.items() if p in emulator.typed or emulator.can_say(p, v)}
@@ -188,7 +188,7 @@ class WorkloadRunner:
         return self._write(emulator, step, row, {path: self._word(emulator, path, step, 0)})
 
     def _common(self, step: Step) -> list[str]:
-        """Fields that people of all sides may type into."""
+        """Returns the fields that users of every system may type into."""
         emulators = [self._company.emulator(side, step.entity) for side in self._company.systems]
         there = [emulator.typed for emulator in emulators if emulator is not None]
         return [path for path in there[0] if all(path in typed for typed in there)]
@@ -227,7 +227,7 @@ class WorkloadRunner:
         lives = merged.key
         self._company.leave(step.side, step.entity, step.thing)
         self._note_end("merge", emulator, step, row, at=self._at(step, merged))
-        if lives != into:  # both live on as a third record
+        if lives != into:  # both continue as a third record
             self._company.leave(step.side, step.entity, step.other)
             self._company.enter(step.side, step.entity, step.other, lives)
             self._ledger.moved((step.side, emulator.stream, into), lives)
@@ -242,7 +242,7 @@ class WorkloadRunner:
         return self._write(emulator, step, row, {"stage": "won"})
 
     def _handle(self, step: Step) -> list[TypedWord]:
-        """Numbers an order, moves it on, ships it, bills it, books the payment: one at a time."""
+        """Numbers, advances, ships or bills an order, or books its payment: one step at a time."""
         emulator, row = self._look(step)
         if emulator is None or row is None:
             return []
@@ -273,7 +273,7 @@ class WorkloadRunner:
         return values
 
     def _paper(self, paper: Emulator, step: Step, order: Values, key: str) -> Values:
-        """A document about an order."""
+        """Creates a document of an order."""
         number = step.number * _WORDS
         invoice = self._company.key(step.side, "invoice", "i" + step.thing)
         values: Values = {
@@ -293,7 +293,7 @@ class WorkloadRunner:
             if v is not None and _mapped(paper, p) and paper.can_say(p, v)
         }
 
-    #: Verb of a step -> how people do it.
+    #: Verb of a step -> how it is carried out.
     _ACTS: ClassVar[Mapping[str, Callable[[WorkloadRunner, Step], list[TypedWord]]]] = {
         "create": _create,
         "edit": _edit,
@@ -322,7 +322,7 @@ class WorkloadRunner:
     def _make(self, emulator: Emulator, step: Step, thing: str, values: Values) -> list[TypedWord]:
         assert emulator.tag is not None
         named = {**values, emulator.tag: tag_of(emulator.entity.fields[emulator.tag].kind, thing)}
-        if thing.startswith("o"):  # never made by people
+        if thing.startswith("o"):  # never created by users
             return []
         system = self._company.systems[step.side]
         row = system.pen(emulator.stream).create(
@@ -398,7 +398,7 @@ class WorkloadRunner:
 
 
 def _counts(emulator: Emulator, path: str) -> bool:
-    """Says whether what is typed there counts: a field of the mapping that the hub reads."""
+    """Returns True if the hub's mapping reads this field, so that a value typed into it counts."""
     column = emulator.spoken.columns.by_path.get(path)
     return column is not None and emulator.mapping.mapped(path)
 
@@ -413,5 +413,5 @@ def _mapped(emulator: Emulator, path: str) -> bool:
 
 
 def happened_at(system: MemorySystem, row: Row) -> float:
-    """Returns when a row has changed, in seconds since the epoch, by a clock that is right."""
+    """Returns when a row changed, in seconds since the epoch, by a correct clock."""
     return datetime.fromisoformat(row.modified_at).timestamp() - system.faults.skew

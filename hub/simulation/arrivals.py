@@ -1,6 +1,6 @@
-"""Watches the stand-ins' logs of writes: what has arrived where, how long it took, what was idle.
+"""Watches the emulators' write logs: which value arrived where, and after how long.
 
-Looks at the systems only; asks the hub nothing.
+Looks at the systems only, never at the hub.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from hub.simulation.history import History, TypedValue
 from mappings.canonical.values import Scalar
 from mappings.kit.errors import LensError
 
-#: Lines of a log that are looked at in one go.
+#: Lines of a log that are read at a time.
 _PORTION = 1000
-#: Buckets of the histogram grow by this.
+#: Factor by which the buckets of the histogram grow.
 _GROWTH = 1.1
 
 
 @dataclass
 class Latency:
-    """How long changes took, in buckets: as exact as a tenth, whatever their number."""
+    """Latencies in buckets: exact to a tenth, however many there are."""
 
     buckets: Counter[int] = field(default_factory=Counter)
 
     def add(self, seconds: float) -> None:
-        """Counts one."""
+        """Counts one change."""
         self.buckets[math.ceil(math.log(max(seconds, 0.001), _GROWTH))] += 1
 
     def quantile(self, share: float) -> float | None:
-        """Returns the time within which this share arrived; None when nothing has.
+        """Returns the time within which this share of changes arrived; None if none has.
 
         >>> latency = Latency()
         >>> for second in range(1, 101): latency.add(second)
@@ -51,13 +51,13 @@ class Latency:
         return None
 
     def bars(self) -> list[tuple[float, int]]:
-        """Returns (up to so many seconds, number), shortest first."""
+        """Returns (upper bound in seconds, number of changes), shortest first."""
         return [(_GROWTH**bucket, self.buckets[bucket]) for bucket in sorted(self.buckets)]
 
 
 @dataclass(slots=True)
 class _Flight:
-    """A value on its way."""
+    """A value that has not arrived everywhere."""
 
     line: int
     value: Scalar
@@ -67,7 +67,7 @@ class _Flight:
 
 
 class ArrivalWatch:
-    """Sees what the hub writes."""
+    """Follows what the hub writes."""
 
     def __init__(
         self, company: Company, ledger: History, policies: Mapping[str, EntityPolicy]
@@ -76,16 +76,16 @@ class ArrivalWatch:
         self._flights: dict[str, dict[str, _Flight]] = {}
         self._seen: dict[str, int] = {}
         self.latency = Latency()
-        #: connection -> number of writes of the hub
+        #: connection -> number of writes by the hub
         self.writes: Counter[str] = Counter()
 
     @property
     def on_their_way(self) -> int:
-        """How many things have a value that has not arrived."""
+        """The number of subjects with a value that has not arrived."""
         return len(self._flights)
 
     def typed(self, line: int, one: TypedValue, at: float) -> None:
-        """A value was typed: it is on its way to all who may show it."""
+        """Starts following a typed value to every connection that may show it."""
         if one.number <= 0 or one.value is None:
             return
         entity = self._company.emulators[one.connection][one.stream].entity.name
@@ -106,7 +106,7 @@ class ArrivalWatch:
             self._flights[one.thing] = flights
 
     def look(self) -> None:
-        """Looks at everything that was written since the last time."""
+        """Processes everything that was written since the last call."""
         for name, system in self._company.systems.items():
             while lines := system.tables.logged_after(self._seen.get(name, 0), limit=_PORTION):
                 self._seen[name] = lines[-1][0]
@@ -120,7 +120,7 @@ class ArrivalWatch:
                 system.tables.forget_log(until=self._seen[name])
 
     def thing(self, name: str, stream: str, key: str) -> str | None:
-        """Returns which thing a record is."""
+        """Returns the subject of a record."""
         emulator, row = self._company.emulators[name].get(stream), None
         if emulator is not None:
             row = self._company.systems[name].row(stream, key)
@@ -139,7 +139,7 @@ class ArrivalWatch:
         try:
             values = emulator.read(json.loads(row.payload))
         except LensError:
-            return  # the verdict will find it set aside
+            return  # the checker will find it quarantined
         thing = emulator.thing(values)
         if thing is None:
             return

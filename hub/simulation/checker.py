@@ -1,6 +1,6 @@
-"""The verdict: what became of every word that was typed, and which promise is broken.
+"""The checker: what happened to every typed value, and which promises are broken.
 
-Goes through the ledger record by record, in portions, and asks the store about each word.
+Goes through the history record by record, in batches, and looks each value up in the store.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from hub.store.links import links_by_key
 from mappings.kit.errors import LensError
 
 _PORTION = 500
-#: Fates of changes, from good to bad: the graver one of a change's words is its own.
+#: Fates of changes, from best to worst: a change has the worst fate of its values.
 PROPAGATED, SUPERSEDED, CONFLICT, WAITING, OVERWRITTEN, LOST = "abcdef"
-#: Findings of one kind that are kept; the others are counted.
+#: Findings per promise that are kept; the others are counted.
 _MOST = 50
 
 
 @dataclass
 class CheckResult:
-    """What became of the changes."""
+    """What happened to the changes."""
 
     findings: list[Finding] = field(default_factory=list)
     #: Fate -> number of changes.
     fates: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0
-    #: Findings that are not kept.
+    #: Number of findings that are not kept.
     more: int = 0
 
     def add(self, finding: Finding) -> None:
-        """Notes a broken promise."""
+        """Records a broken promise."""
         if sum(one.promise == finding.promise for one in self.findings) < _MOST:
             self.findings.append(finding)
         else:
@@ -47,8 +47,7 @@ class CheckResult:
 
 
 def judged(play: Play) -> CheckResult:
-    """Returns the verdict about a performance that has come to rest; it may go on and be judged
-    once more."""
+    """Checks a simulation that has settled; it may continue and be checked again."""
     stage, ledger = play.stage, play.ledger
     verdict = CheckResult()
     ledger.judge_anew()
@@ -58,7 +57,7 @@ def judged(play: Play) -> CheckResult:
     accounts = _Accounts(stage, ledger, excuses, verdict)
     for portion in ledger.by_record(_PORTION):
         accounts.settle(portion)
-    # Deletions and merges: nothing was typed, and whether they hold is seen below.
+    # Deletions and merges have no typed value; whether they hold is checked below.
     ledger.judge_rest(PROPAGATED)
     verdict.fates = ledger.fates()
     for finding in (*disagreements(stage, excuses), *absent(stage, excuses)):
@@ -78,7 +77,7 @@ def judged(play: Play) -> CheckResult:
 
 
 class _Accounts:
-    """Finds what became of words."""
+    """Finds the fate of each value."""
 
     def __init__(
         self, stage: Stage, ledger: History, excuses: Waiting, verdict: CheckResult
@@ -87,7 +86,7 @@ class _Accounts:
         self.gaps = ledger.gaps()
 
     def settle(self, portion: Sequence[Sequence[TypedValue]]) -> None:
-        """Judges what was typed into some records of one stream."""
+        """Judges the values typed into some records of one stream."""
         connection, stream, _ = portion[0][0].spot
         keys = [lines[0].key for lines in portion]
         with self.stage.store.read() as tx:
@@ -140,9 +139,9 @@ class _Accounts:
         if line.spot in self.excuses.records:
             return WAITING
         if later is not None and later.unread:
-            return SUPERSEDED  # taken back by who typed it, before anybody had read it
+            return SUPERSEDED  # overwritten by its user before the hub had read it
         if later is None and ending is not None and ending.endswith("unread"):
-            return SUPERSEDED  # deleted before anybody had read it
+            return SUPERSEDED  # deleted before the hub had read it
         if not line.unique and (later is not None or known.moved_on(line)):
             return SUPERSEDED
         return OVERWRITTEN if line.spot in self.gaps else LOST
@@ -150,21 +149,21 @@ class _Accounts:
 
 @dataclass(frozen=True)
 class Known:
-    """What the hub knows of one record."""
+    """What the hub knows about one record."""
 
     golden: Golden | None
     history: set[audit.Said]
     disputed: set[audit.Said]
 
     def moved_on(self, line: TypedValue) -> bool:
-        """Says whether a state or a blank was overtaken: history knows that the field changed."""
+        """Returns True if the history knows a later change of a state or a blank."""
         if line.value is None and self.golden is not None:
-            return True  # a blank that policy does not keep; whether it is filled again is seen
+            return True  # the policy does not keep it; disagreements() checks that it is filled
         return any(path == line.path for path, _ in self.history)
 
 
 def _risen(stage: Stage, ledger: History) -> Iterator[Finding]:
-    """What people deleted stays deleted."""
+    """Yields records that users deleted and that came back."""
     for connection, stream, key, thing, newest in ledger.ended():
         with stage.store.read() as tx:
             link = links_by_key(tx, connection, stream, [key]).get(key)
@@ -172,11 +171,12 @@ def _risen(stage: Stage, ledger: History) -> Iterator[Finding]:
             what = f"{connection} {stream} {key} was deleted; the hub has it living"
             yield Finding("P8", what, (thing,))
         elif thing in stage.company.merged:
-            continue  # others live on as the same thing
+            continue  # others remain as the same subject
         elif link is not None and link.golden_id is not None:
             system = stage.company.systems[connection]
-            # One that was there before: two people, or one and the hub, had made the same.
-            # +number: by its hub id it is found at once, by its number among all that came later.
+            # An older record with this id is not a new one: two users, or a user and the hub, had
+            # created the same. `+number` makes SQLite search by the hub id, not by the many later
+            # numbers.
             where = "WHERE stream = ? AND once = ? AND fate = 'live' AND +number > ?"
             again = system.tables.rows(where, stream, link.golden_id, newest)
             if again:
@@ -185,7 +185,7 @@ def _risen(stage: Stage, ledger: History) -> Iterator[Finding]:
 
 
 def _believed(stage: Stage, ledger: History) -> Iterator[Finding]:
-    """A deletion that the hub believed in has happened: nobody concludes it from half a reading."""
+    """Yields deletions that the hub concluded from an incomplete read."""
     ended = {(connection, key) for connection, _, key, *_ in ledger.ended()}
     for connection, system in stage.company.systems.items():
         ended |= {(connection, key) for _, key in system.vanished()}
@@ -200,7 +200,7 @@ def _believed(stage: Stage, ledger: History) -> Iterator[Finding]:
 
 
 def _forgotten(stage: Stage) -> Iterator[Finding]:
-    """What was gone for a while and came back is known as living."""
+    """Yields records that were gone for a while, came back, and are still gone for the hub."""
     for connection, system in stage.company.systems.items():
         for stream, key in system.vanished():
             row = system.row(stream, key)
@@ -212,7 +212,7 @@ def _forgotten(stage: Stage) -> Iterator[Finding]:
 
 
 def _unwritten(stage: Stage) -> Iterator[Finding]:
-    """Of what lives in a stream, one record is written to."""
+    """Yields live entities of a stream without a primary record."""
     with stage.store.read() as tx:
         for connection, stream, key in audit.unwritten(tx):
             what = f"{connection} {stream} {key} lives, and nothing is written there any more"
@@ -220,7 +220,7 @@ def _unwritten(stage: Stage) -> Iterator[Finding]:
 
 
 def _doubles(stage: Stage, ledger: History) -> Iterator[Finding]:
-    """Things that are there twice, although people made them once there."""
+    """Yields subjects with two records in a system where users created one."""
     for connection, emulators in stage.company.emulators.items():
         for emulator in emulators.values():
             yield from _twice_made(stage, connection, emulator)
@@ -249,6 +249,6 @@ def _tags(stage: Stage, connection: str, emulator: Emulator) -> Iterator[tuple[s
             try:
                 thing = emulator.thing(emulator.read(json.loads(row.payload)))
             except LensError:
-                continue  # set aside by the hub as well, and counted there
+                continue  # quarantined by the hub, and counted there
             if thing is not None:
                 yield connection, emulator.stream, thing, row.key

@@ -1,6 +1,6 @@
-"""A process that may die: at any commit, before and after any call of a system.
+"""A process that may die at any commit, and before or after any call to a system.
 
-Everything in it is the real thing; only its points are watched, and others may act at them.
+Everything in it is real; only its crash points are watched, and others may act at them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class KilledError(BaseException):
 
 
 class CrashPoints:
-    """The life of one process: it can be interrupted at its points, and it can end."""
+    """The crash points of one process, at which it can be interrupted or killed."""
 
     def __init__(self) -> None:
         self.dead = False
@@ -34,11 +34,11 @@ class CrashPoints:
         self.meanwhile: tuple[int, Callable[[], None]] | None = None
 
     def expect(self, dies: int | None, meanwhile: tuple[int, Callable[[], None]] | None) -> None:
-        """Sets what will happen during the next use case."""
+        """Sets what happens during the next use case."""
         self.passed, self.dies, self.meanwhile = 0, dies, meanwhile
 
     def point(self, *, open_to_others: bool = True) -> None:
-        """A point at which the process may be interrupted. Raises: KilledError."""
+        """Passes a point at which the process may be interrupted. Raises: KilledError."""
         if self.dead:
             raise KilledError
         self.passed += 1
@@ -52,7 +52,7 @@ class CrashPoints:
 
 
 class CrashingStore(Store):
-    """The real store, seen by a process that may die before or after any commit."""
+    """The real store of a process that may die before or after any commit."""
 
     def __init__(self, engine: Engine, life: CrashPoints) -> None:
         super().__init__(engine)
@@ -63,18 +63,18 @@ class CrashingStore(Store):
         self.life.point()
         with super().begin(durable=durable) as tx:
             yield tx
-            self.life.point(open_to_others=False)  # dying here takes the transaction back
+            self.life.point(open_to_others=False)  # dying here rolls the transaction back
         self.life.point()
 
 
 class CrashingConnector:
-    """The line to a system: the memory connector, seen by a process that may die."""
+    """The memory connector of a process that may die."""
 
     def __init__(self, connector: MemoryConnector, life: CrashPoints) -> None:
         self.connector, self.life = connector, life
 
     def meet(self) -> None:
-        """A call begins: for those who want to know."""
+        """Called when a call begins; for subclasses."""
 
     def _call(self, method: Callable[..., Answer], *args: Any) -> Answer:
         self.life.point()
@@ -84,7 +84,7 @@ class CrashingConnector:
         return answer
 
     def pages(self, stream: str, since: str | None) -> Iterator[Page]:
-        """All pages at once: later ones are old news by the time they are taken in."""
+        """Reads all pages at once: later ones are out of date by the time they are ingested."""
         self.life.point()
         self.meet()
         found: list[Page | ConnectorError] = []

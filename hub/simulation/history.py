@@ -1,6 +1,6 @@
-"""What people have done and typed in a rehearsal, on disk: the verdict asks about every line.
+"""What users did and typed in a simulation, on disk: the checker asks about every line.
 
-A scratch SQLite file that grows while memory does not. Knows nothing of the hub.
+A scratch SQLite file grows while memory does not. Knows nothing of the hub.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ CREATE TABLE gaps (connection TEXT, stream TEXT, key TEXT, PRIMARY KEY (connecti
 CREATE TABLE moves (connection TEXT, stream TEXT, key TEXT, lives TEXT);
 CREATE TABLE tags (connection TEXT, stream TEXT, thing TEXT, key TEXT);
 """
-#: What says of an act that its record is over.
+#: Events that end the life of their record.
 _ENDS = "verb IN ('delete', 'delete unread', 'merge', 'merge unread')"
-#: Lines that are kept in memory before they are written.
+#: Number of lines kept in memory before they are written.
 _BUFFER = 2000
 
 Spot = tuple[str, str, str]
@@ -39,9 +39,9 @@ Spot = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class HistoryEvent:
-    """One thing a person did: a change."""
+    """One change by a user."""
 
-    #: Rising; 0 and below for the population that was there before.
+    #: Rising; 0 and below for the initial data.
     number: int
     #: Seconds since the epoch.
     at: float
@@ -51,13 +51,13 @@ class HistoryEvent:
     connection: str
     stream: str
     key: str
-    #: The number of the newest record of the stream when this one ended; 0 for other acts.
+    #: The number of the stream's newest record when this one ended; 0 for other events.
     newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TypedValue:
-    """One value that a person typed."""
+    """One value that a user typed."""
 
     number: int
     thing: str
@@ -65,11 +65,11 @@ class TypedValue:
     stream: str
     key: str
     path: str
-    #: Canonical, as its system shows it.
+    #: The canonical value, as its system shows it.
     value: Scalar
-    #: What stood there before it had not been read by the hub when this was typed over it.
+    #: The hub had not read the previous value when this one replaced it.
     unread: bool
-    #: Nobody else ever types this value.
+    #: The value is typed only once.
     unique: bool
     id: int = 0
     reached: bool = False
@@ -81,7 +81,7 @@ class TypedValue:
 
 
 class History:
-    """The lines of one rehearsal."""
+    """The history of one simulation."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -92,11 +92,11 @@ class History:
         self._last = 0
 
     def act(self, act: HistoryEvent) -> None:
-        """Notes that somebody did something."""
+        """Records an event."""
         self._acts.append((*astuple(act), None))
 
     def typed(self, one: TypedValue) -> int:
-        """Notes a typed value; returns the number of its line."""
+        """Records a typed value; returns the number of its line."""
         self._last += 1
         value = orjson.dumps(one.value).decode()
         flags = (int(one.unread), int(one.unique))
@@ -106,19 +106,19 @@ class History:
         return self._last
 
     def reached(self, line: int) -> None:
-        """Notes that a value has come to all who should have it."""
+        """Records that a value has arrived in every system that should have it."""
         self._reached.append((line,))
 
     def gap(self, spot: Spot) -> None:
-        """Notes that the hub wrote over words it could not have read: there is no lock there."""
+        """Records that the hub overwrote a value it could not have read: the system has no lock."""
         self._db.execute("INSERT OR IGNORE INTO gaps VALUES (?, ?, ?)", spot)
 
     def moved(self, spot: Spot, lives: str) -> None:
-        """Notes that a record has another key from now on."""
+        """Records that a record has another key from now on."""
         self._db.execute("INSERT INTO moves VALUES (?, ?, ?, ?)", (*spot, lives))
 
     def flush(self) -> None:
-        """Writes down what is in memory."""
+        """Writes what is in memory."""
         self._db.execute("BEGIN")
         self._db.executemany("INSERT INTO acts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._acts)
         self._db.executemany(
@@ -131,7 +131,8 @@ class History:
     # --- for the verdict ------------------------------------------------------------------------
 
     def by_record(self, portion: int) -> Iterator[list[list[TypedValue]]]:
-        """Yields what was typed record by record, oldest first; so many records at a time."""
+        """Yields the typed values by record, oldest first, in lists of at most `portion`
+        records."""
         self.flush()
         self._db.execute(
             "CREATE INDEX IF NOT EXISTS by_record ON typed (connection, stream, key, id)"
@@ -151,12 +152,12 @@ class History:
             yield records
 
     def judge_anew(self) -> None:
-        """Forgets what an earlier verdict has noted: a story may go on after one."""
+        """Clears the results of an earlier check: a simulation may continue after one."""
         self._db.execute("UPDATE acts SET fate = NULL")
         self._db.execute("DELETE FROM tags")
 
     def _follow(self) -> None:
-        """Brings what was typed to the record that it lives on in."""
+        """Moves typed values to the records that survive."""
         moves = self._db.execute("SELECT * FROM moves ORDER BY rowid").fetchall()
         for table in ("typed", "gaps"):
             self._db.executemany(
@@ -167,7 +168,8 @@ class History:
         self._db.execute("DELETE FROM moves")
 
     def endings(self, spots: Sequence[Spot]) -> dict[Spot, str]:
-        """Returns which of these records people deleted or merged: `delete`, or `delete unread`."""
+        """Returns the records that users deleted or merged: `delete`, `delete unread`, `merge`
+        ..."""
         self._db.execute(
             f"CREATE INDEX IF NOT EXISTS by_ending ON acts (connection, stream, key) WHERE {_ENDS}"
         )
@@ -184,11 +186,12 @@ class History:
         return found
 
     def gaps(self) -> set[Spot]:
-        """Returns the records that the hub wrote over without having read them."""
+        """Returns the records that the hub overwrote unread."""
         return {(c, s, k) for c, s, k in self._db.execute("SELECT * FROM gaps")}
 
     def ended(self) -> Iterator[tuple[str, str, str, str, int]]:
-        """Yields connection, stream, key, thing and `newest` of what people deleted."""
+        """Yields connection, stream, key, subject and `newest` of the records that users
+        deleted."""
         self.flush()
         yield from self._db.execute(
             "SELECT connection, stream, key, thing, newest FROM acts"
@@ -196,7 +199,7 @@ class History:
         )
 
     def judge(self, fates: Iterable[tuple[int, str]]) -> None:
-        """Notes the fate of some changes; the graver one stays."""
+        """Records the fate of some changes; the worse one stays."""
         self._db.execute("BEGIN")
         self._db.executemany(
             "UPDATE acts SET fate = ? WHERE number = ? AND (fate IS NULL OR fate < ?)",
@@ -205,11 +208,11 @@ class History:
         self._db.execute("COMMIT")
 
     def judge_rest(self, fate: str) -> None:
-        """Gives a fate to the changes that have none."""
+        """Records a fate for all changes without one."""
         self._db.execute("UPDATE acts SET fate = ? WHERE fate IS NULL", (fate,))
 
     def fates(self) -> dict[str, int]:
-        """Returns fate -> number of changes; the population is not counted."""
+        """Returns fate -> number of changes; the initial data is not counted."""
         rows = self._db.execute(
             "SELECT coalesce(fate, ''), count(*) FROM acts WHERE number > 0 GROUP BY 1"
         )
@@ -240,7 +243,7 @@ class History:
         return [(width * n, found.get(n, 0)) for n in range(parts)]
 
     def history(self, things: Iterable[str]) -> list[tuple[HistoryEvent, list[TypedValue]]]:
-        """Returns everything that people did with some things, oldest first."""
+        """Returns everything that users did with some subjects, oldest first."""
         self.flush()
         found = []
         for thing in dict.fromkeys(things):
@@ -262,11 +265,11 @@ class History:
     # --- natural keys ---------------------------------------------------------------------------
 
     def tags(self, rows: Iterable[tuple[str, str, str, str]]) -> None:
-        """Notes which thing each living record is: connection, stream, thing, key."""
+        """Records the subject of each live record: connection, stream, subject, key."""
         self._db.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", rows)
 
     def doubles(self) -> Iterator[tuple[str, str, str, int, str]]:
-        """Yields connection, stream, thing, number and keys of things that are there twice."""
+        """Yields connection, stream, subject, number and keys of subjects with several records."""
         yield from self._db.execute(
             "SELECT connection, stream, thing, count(*), group_concat(key, ', ') FROM tags"
             " GROUP BY 1, 2, 3 HAVING count(*) > 1"

@@ -1,4 +1,4 @@
-"""One rehearsal in one process from beginning to end: population, day, rest, verdict."""
+"""One simulation in one process from beginning to end: initial data, day, settling, check."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ from hub.store.engine import Store
 
 #: A working day, in seconds.
 DAY = 8 * 3600
-#: Scenes between two lunches: so many lunches a day, whatever its size.
+#: Number of breaks a day in which the hub must settle, whatever the day's size.
 _LUNCHES = 5
 
 
 @dataclass(frozen=True)
 class SimulationSpec:
-    """What to rehearse."""
+    """What to simulate."""
 
     plot: Setup
     seed: int
     changes: int
-    #: Vice -> chance.
+    #: fault -> chance
     faults: Chances
-    #: As the person wrote it.
+    #: The text of `--faults`.
     asked: str = "all"
-    #: The settings are a file of the user's, not the shipped pair.
+    #: The settings are the user's file, not the shipped pair.
     given: bool = False
-    #: Where it is played, in words of the command and without passwords.
+    #: Options of the command for workers, database and Redis, without passwords.
     places: tuple[str, ...] = ()
 
     def without(self, faults: Iterable[str]) -> SimulationSpec:
-        """Returns the order without some faults."""
+        """Returns the same simulation without some faults."""
         left = {name: chance for name, chance in self.faults.items() if name not in faults}
         return replace(self, faults=left)
 
 
 @dataclass
 class SimulationResult:
-    """How it went."""
+    """The outcome of a simulation."""
 
     play: Play
     verdict: CheckResult
-    #: Scenes that were played.
+    #: Number of scenes that were played.
     scenes: int
     seconds: float
 
 
 def day_of(order: SimulationSpec, stage: Stage) -> Workload:
-    """Returns the day that an order means."""
+    """Returns the workload of a simulation."""
     pace = DAY / max(order.changes, 1)
     return Workload(order.seed, stage.cast(), order.changes, pace=min(pace, 3.0))
 
 
 def page_of(order: SimulationSpec) -> int:
-    """Returns how many records a page has: on a small day, too, a reading takes several."""
+    """Returns the number of records in a page: even on a small day a read takes several pages."""
     return min(max(_people(order) // 4, 4), 100)
 
 
@@ -75,7 +75,7 @@ def plan_of(order: SimulationSpec, stage: Stage, day: Workload) -> Plan:
     """Returns the plan of the scenes."""
     streams = {name: tuple(c.channels) for name, c in stage.hub.connections.items()}
     people = _people(order)
-    # Large enough that work comes in batches, small enough that few runs are a surprise.
+    # Large enough that work comes in batches, small enough that few runs exceed the change limit.
     largest = max(6, min(max(people // 2, 120), order.changes // 10, 4000))
     rhythm = max(order.changes * 2 // (largest * _LUNCHES), 4)
     return Plan(order.seed, day, streams, order.faults, largest, rhythm)
@@ -91,9 +91,9 @@ def perform(
     tell: Callable[[str], None] | None = None,
     advance: Callable[[int], None] = lambda _count: None,
 ) -> SimulationResult:
-    """Plays an order on an empty store and an empty ledger, which the caller closes.
+    """Runs a simulation on an empty store and an empty history, which the caller closes.
 
-    `chosen` leaves out parts of the story.
+    `chosen` selects scenes.
     """
     began = time.monotonic()
     stage = Stage(order.plot, folder, store, order.seed, order.faults, page=page_of(order))
@@ -119,12 +119,12 @@ def perform(
 
 
 def _broken(play: Play) -> bool:
-    """Says whether it makes no sense to go on."""
+    """Returns True if there is no point in continuing."""
     return len(play.findings) > 5 or play.endless
 
 
 def end(play: Play) -> None:
-    """People go home, faults end, what was on its way arrives."""
+    """Ends the faults and delivers what is delayed; then the hub must settle."""
     play.stage.clear_faults()
     if play.endless:
         return

@@ -1,4 +1,4 @@
-"""The hub at rest: when people stop, it must come to rest, agree, and then write nothing more."""
+"""Settling: when users stop, the hub must reach agreement and then write nothing more."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hub.store import quarantine
 from hub.store.streams import save_stream
 from hub.sync.run import Report, sync
 
-#: Calls of `sync` until all is quiet, each of which makes several rounds.
+#: Maximum number of `sync` calls until nothing is left to do; each makes several rounds.
 _MOST = 4
 
 
 def rest(play: Play) -> None:
-    """Lets the hub come to rest, then one more full round: it must write nothing."""
+    """Lets the hub settle, then makes one more full round, which must write nothing."""
     play.say("everybody rests")
     stage = play.stage
     if stage.vicious:
@@ -42,7 +42,7 @@ def _come_to_rest(play: Play) -> None:
 
 
 def read_anew(play: Play) -> None:
-    """Lets the hub read everything anew, as after a change of a mapping: nothing is written."""
+    """Lets the hub read everything again, as after a change of a mapping: it must write nothing."""
     play.say("everything is read anew")
     hub = play.stage.hub
     with hub.store.begin() as tx:
@@ -105,7 +105,7 @@ def _nothing_more(play: Play, what: str) -> Iterator[Finding]:
 
 
 def left_over(play: Play) -> dict[str, int]:
-    """Returns what waits at the end, by reason in few words."""
+    """Returns what waits at the end: short reason -> number."""
     found: dict[str, int] = {}
     with play.stage.store.read() as tx:
         for entry in quarantine.listing(tx, kinds=("push",)):

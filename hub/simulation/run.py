@@ -1,6 +1,6 @@
-"""`tulay rehearse` in one process: a scratch place, the performance, the certificate.
+"""`tulay rehearse` in one process: a scratch folder, the simulation, the certificate.
 
-Nothing of the user's is opened: neither the database, nor Redis, nor a system.
+Opens nothing of the user's: no database, no Redis, no system.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from hub.store.migrate import migrate
 from hub.store.scratch import scratch_database
 from hub.wiring import pace_of
 
-#: Seconds that may be spent on making a history shorter.
+#: Seconds that may be spent on shrinking a history.
 SHRINKING = 90.0
-#: Beats of a story that is tried to be shortened at all, and lines of one that is printed.
+#: Maximum number of beats of a history that is shrunk, and of lines of one that is printed.
 _LONGEST, _LINES = 60_000, 120
 _BARS = 48
 
@@ -45,7 +45,8 @@ def rehearse(
     advance: Advance = lambda _count: None,
     shrinking: float | None = None,
 ) -> Certificate:
-    """Plays an order and returns its certificate, with the shortest history if one is needed."""
+    """Runs a simulation and returns its certificate, with the shortest history if a promise is
+    broken."""
     order = order.without(TOGETHER)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
         folder = Path(name)
@@ -78,7 +79,7 @@ def certified(
     database: str,
     queues: str = "no Redis",
 ) -> Certificate:
-    """Returns the certificate of a performance."""
+    """Returns the certificate of a simulation."""
     verdict, stage = done.verdict, play.stage
     fates = verdict.fates
     calls = {name: system.calls_of_all() for name, system in stage.company.systems.items()}
@@ -105,7 +106,7 @@ def certified(
         echo_writes=play.echoes,
         quiet=not any(one.promise in ("P3", "P4") for one in verdict.findings),
         calls=calls,
-        # With real processes the day is played in minutes: so many calls belong to a whole one.
+        # With real processes a day takes minutes, but its calls are those of a whole day.
         quota=_quota(order.plot.settings, calls, max(length, DAY)),
         latency={f"p{share}": latency.quantile(share / 100) for share in (50, 95, 99)},
         seconds=done.seconds,
@@ -123,7 +124,8 @@ def certified(
 
 
 def struck(play: Play) -> dict[str, int]:
-    """Returns fault -> how often it struck, as planned and at the systems themselves."""
+    """Returns fault -> how often it struck, whether planned or injected by the systems
+    themselves."""
     found = play.struck.copy()
     for system in play.stage.company.systems.values():
         found.update(system.struck())
@@ -131,7 +133,7 @@ def struck(play: Play) -> dict[str, int]:
 
 
 def command_of(order: SimulationSpec) -> str:
-    """Returns the command that repeats a rehearsal."""
+    """Returns the command that repeats a simulation."""
     words = ["tulay", "rehearse"]
     path = order.plot.settings.path
     if order.given:
@@ -157,7 +159,7 @@ def _quota(settings: Settings, calls: dict[str, int], length: float) -> dict[str
 
 
 def shortest_story(order: SimulationSpec, done: SimulationResult, *, seconds: float) -> list[str]:
-    """Returns the shortest history that breaks the same promise; empty when none was found."""
+    """Returns the shortest history that breaks the same promise; empty if none was found."""
     until = time.monotonic() + seconds
     kinds = {finding.kind for finding in done.verdict.findings}
     things = [thing for finding in done.verdict.findings[:5] for thing in finding.things]
@@ -197,7 +199,7 @@ def shortest_story(order: SimulationSpec, done: SimulationResult, *, seconds: fl
 
 
 def _scenes(order: SimulationSpec, number: int, stage: Stage) -> Iterator[Scene]:
-    """Draws the scenes that were played once more."""
+    """Draws the scenes that were played again."""
     day = day_of(order, stage)
     for _ in day.population():
         pass
@@ -206,14 +208,14 @@ def _scenes(order: SimulationSpec, number: int, stage: Stage) -> Iterator[Scene]
 
 
 def _pointed(lines: list[str], things: tuple[str, ...]) -> list[str]:
-    """Leaves out of the population what the story is not about."""
+    """Leaves initial data out that the history is not about."""
     day = next((i for i, line in enumerate(lines) if line == "everybody rests"), 0)
     before = [line for line in lines[:day] if any(f"({thing})" in line for thing in things)]
     return [*before, *lines[day:]][:_LINES]
 
 
 def told(play: Play, findings: list[Finding]) -> list[str]:
-    """Returns what people did with the things of the first findings."""
+    """Returns what users did with the subjects of the first findings."""
     things = [thing for finding in findings[:3] for thing in finding.things]
     lines = [_sentence(act, typed) for act, typed in play.ledger.history(things)]
     return [*lines[-_LINES:], *(f"WRONG: {one.what}" for one in findings[:5])]

@@ -1,7 +1,7 @@
-"""The stage of a rehearsal: stand-ins in the place of all connections, and a hub between them.
+"""The stage of a simulation: emulators in place of all connections, and a hub between them.
 
-Everything is in one folder and one scratch database. The user's systems are never spoken to: no
-connector of theirs is opened.
+Everything is in one folder and one scratch database. The user's systems are never called: none of
+their connectors is opened.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ from mappings.kit.mapping import Mapping as StreamMapping
 
 #: When the day begins.
 _MORNING = datetime(2026, 1, 5, 8, tzinfo=UTC)
-#: Seconds that a call takes, and one that takes its time.
+#: Seconds that a call takes, and a slow one.
 _CALL, _SLOW_CALL = 0.05, 8.0
-#: Seconds that connectors look back: longer than search lags and changes share a time.
+#: Seconds that connectors look back: more than a search lag, and than changes with equal times
+#: span.
 OVERLAP = 5.0
-#: Seconds that a system says to wait when it is busy.
+#: Seconds to wait that a busy system asks for.
 _RETRY_AFTER = 0.2
 #: Seconds: longer than every lease and every pause after an error.
 _LONG = 2 * 3600.0
 
 
 class Clock:
-    """The clock of the rehearsal: it moves when somebody says so, and a little when asked."""
+    """The simulated clock: advances on request, and a little with every reading."""
 
     def __init__(self) -> None:
         self.now = _MORNING
@@ -56,12 +57,12 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
     def wait_out(self) -> None:
-        """Lets more time pass than any lease or pause lasts."""
+        """Lets more time pass than any lease or pause takes."""
         self.pass_by(_LONG)
 
 
 class WallClock(Clock):
-    """The clock on the wall: time passes by itself, and leases are given back instead."""
+    """The wall clock: time passes by itself, and leases are released instead."""
 
     def __call__(self) -> datetime:
         self.now = datetime.now(UTC)
@@ -71,12 +72,12 @@ class WallClock(Clock):
         """Does nothing: time passes by itself."""
 
     def wait_out(self) -> None:
-        """Does nothing: whoever held a lease has ended."""
+        """Does nothing: the process that held a lease has ended."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Settings, and what follows from them: read once."""
+    """The settings and what follows from them, read once."""
 
     settings: Settings
     mappings: Mapping[str, Sequence[StreamMapping]]
@@ -90,11 +91,11 @@ class Setup:
 
 
 class EndlessError(Exception):
-    """A piece of work goes on and on: it would never come to an end."""
+    """A job would never end."""
 
 
 class FaultyConnector(CrashingConnector):
-    """The line to a stand-in: calls take time, and one of them may go wrong."""
+    """A connector of an emulator whose calls take time, and one of which may fail."""
 
     def __init__(self, connector: MemoryConnector, life: CrashPoints, stage: Stage) -> None:
         super().__init__(connector, life)
@@ -107,17 +108,17 @@ class FaultyConnector(CrashingConnector):
 
 @dataclass
 class Trouble:
-    """What goes wrong during one piece of work."""
+    """What goes wrong during one job."""
 
     fault: str | None = None
-    #: The system whose line breaks, and at which of its calls.
+    #: The system that fails, and the number of calls before it does.
     system: str = ""
     after: int = 0
 
 
 @dataclass
 class Stage:
-    """Stand-ins, clock and hub."""
+    """Emulators, clock and hub."""
 
     plot: Setup
     folder: Path
@@ -159,7 +160,7 @@ class Stage:
     def _system(self, one: ConnectionSettings, number: int) -> MemorySystem:
         path = self.folder / f"{one.name}.system"
         system = MemorySystem(one.name, streams={}, path=path, clock=self.clock)
-        # Clocks are wrong and coarse from the beginning: one that changes its ways jumps back.
+        # Clocks are wrong and coarse from the start: one that became so later would jump back.
         clock = {name: c for name, c in self.faults.items() if name in ("skew", "ties")}
         system.inject_faults(clock, seed=self.seed + number)
         return system
@@ -167,7 +168,7 @@ class Stage:
     # --- the hub --------------------------------------------------------------------------------
 
     def process(self) -> tuple[CrashPoints, Hub]:
-        """Starts a process with a hub of its own."""
+        """Starts a process with its own hub."""
         self.processes += 1
         life, ids = CrashPoints(), random.Random(f"{self.seed} {self.processes}")  # noqa: S311
         settings = self.plot.settings
@@ -189,19 +190,19 @@ class Stage:
             worker=f"worker-{number}",
             clock=self.clock,
             sleep=self.clock.pass_by,
-            # Later ones after earlier ones, as real ones are: indexes grow at their end.
+            # Ids rise over time, as real ones do: indexes grow at their end.
             fresh_id=lambda: f"{number:06x}{next(born):010x}{ids.getrandbits(64):016x}",
         )
         return life, hub
 
     def called(self, system: MemorySystem) -> None:
-        """A call reaches a system: it takes time, and it may be the one that goes wrong.
+        """Accounts for a call to a system: it takes time, and may be the one that fails.
 
         Raises: EndlessError.
         """
         self._patience -= 1
         if self._patience < 0:
-            raise EndlessError(f"does not come to an end; {system.name} was called all the time")
+            raise EndlessError(f"does not end; {system.name} is called again and again")
         slow = self.planned and self._chance.random() < self.faults.get("slow", 0.0)
         if slow:
             system.has_happened("slow")
@@ -214,12 +215,12 @@ class Stage:
             system.faults = system.faults.model_copy(update={"script": script})
 
     def begin_work(self, *, whole: bool = False) -> None:
-        """A piece of work (or a `whole` round) begins: it has calls as befits so many records."""
+        """Begins a job (or a `whole` round), whose calls are limited by the number of records."""
         things = sum(map(len, self.company.keys.values()))
         self._patience = 400 + 2 * things if whole else 80 + things
 
     def mend(self, *, fault: str | None) -> bool:
-        """Ends the trouble; says whether the fault that was planned has struck."""
+        """Ends the trouble; returns True if the planned fault has struck."""
         system = self.company.systems.get(self.trouble.system)
         waiting = system is not None and bool(system.faults.script)
         if system is not None and waiting:
@@ -230,11 +231,11 @@ class Stage:
 
     @property
     def planned(self) -> bool:
-        """Says whether faults of the line are planned call by call: in one process."""
+        """Returns True if faults of calls are planned call by call, as in one process."""
         return not isinstance(self.clock, WallClock)
 
     def inject_faults(self, *, resting: bool = False) -> None:
-        """Turns the faults on, in every process; while all rest, nobody deletes anything."""
+        """Turns the faults on in every process; in a break no user deletes anything."""
         self.vicious = True
         chances = of_systems(self.faults, planned=self.planned)
         if resting:
@@ -243,19 +244,19 @@ class Stage:
             system.inject_faults(chances, seed=self.seed + number, retry_after=_RETRY_AFTER)
 
     def clear_faults(self) -> None:
-        """Ends all faults; only what a rule forbids stays forbidden."""
+        """Ends all faults; only what a rule refuses stays refused."""
         self.vicious = False
         rules = {name: chance for name, chance in self.faults.items() if name == "refused"}
         for number, system in enumerate(self.company.systems.values()):
             system.inject_faults(rules, seed=self.seed + number)
 
     def known(self, connection: str, stream: str, keys: Sequence[str]) -> Mapping[str, Link]:
-        """Returns what the hub has of some records."""
+        """Returns the hub's links of some records."""
         with self.store.read() as tx:
             return links_by_key(tx, connection, stream, keys)
 
     def cast(self) -> Cast:
-        """Returns who can do what where."""
+        """Returns what users can do in which connection."""
         makers: dict[str, list[str]] = {}
         typists: dict[str, list[str]] = {}
         desks: dict[str, list[str]] = {}

@@ -1,7 +1,7 @@
-"""What people do on the day of a rehearsal: a list of plain steps, drawn from a seed.
+"""What users do on the day of a simulation: a list of plain steps, drawn from a seed.
 
-Pure, and drawn without a look at the systems: whoever leaves steps out changes nothing about the
-others, so that a long story can be cut down to the short one that goes wrong alike.
+Pure, and drawn without looking at the systems: leaving steps out changes none of the others, so
+that a long history can be shrunk to a short one that fails in the same way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import ClassVar
 
-#: Entity -> first letter of its things: company c1, order o7 of deal d7, order s3 made in the ERP.
+#: Entity -> first letter of its subjects: company c1, order o7 of deal d7, order s3 of the ERP.
 LETTERS = {
     "company": "c",
     "contact": "p",
@@ -34,15 +34,15 @@ _VERBS = {
 #: How often an entity is edited.
 _EDITED = {"company": 5, "contact": 5, "product": 1, "opportunity": 3, "sales_order": 1}
 _CREATED = {"company": 3, "contact": 4, "product": 1, "opportunity": 4, "sales_order": 1}
-#: Orders that are being worked on at one time.
+#: Number of orders that are being worked on at a time.
 _DESK = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that a person wants to do; nothing happens when the record is not there."""
+    """One step of a user; nothing happens if the record does not exist."""
 
-    #: Its place in the story; words that are typed in it come from this number.
+    #: Its position in the history; the values typed in it derive from this number.
     number: int
     verb: str
     entity: str
@@ -51,22 +51,22 @@ class Step:
     side: str
     #: Picks among fields, products and the like.
     pick: int = 0
-    #: The other thing it is about: the company of a contact, the survivor of a merge.
+    #: The other subject: the company of a contact, the survivor of a merge.
     other: str = ""
     #: Seconds that pass before it.
     pause: float = 0.0
 
     @property
     def things(self) -> tuple[str, ...]:
-        """All things that it touches."""
+        """All subjects that it touches."""
         return (self.thing, self.other) if self.other else (self.thing,)
 
 
 @dataclass(frozen=True)
 class Cast:
-    """Who can do what where."""
+    """What users can do in which connection."""
 
-    #: Entity -> connections whose people make records of it.
+    #: Entity -> connections whose users create records of it.
     makers: Mapping[str, Sequence[str]]
     #: Entity -> connections where it has fields to type into.
     typists: Mapping[str, Sequence[str]]
@@ -80,16 +80,16 @@ class Workload:
 
     seed: int
     cast: Cast
-    #: How many changes there will be: as much as a company of fitting size makes.
+    #: Number of changes; the size of the company follows from it.
     changes: int
-    #: Seconds between two steps, on the average.
+    #: Average number of seconds between two steps.
     pace: float = 1.0
     _counts: dict[str, int] = field(default_factory=dict)
     _orders: list[str] = field(default_factory=list)
     _number: Iterator[int] = field(default_factory=lambda: count(1))
 
     def population(self) -> Iterator[Step]:
-        """Yields what is there before the day begins, some of it on several sides."""
+        """Yields the initial data, some of it in several systems."""
         chance = random.Random(f"{self.seed} population")  # noqa: S311 - repeatable, not secret
         size = min(max(self.changes // 25, 12), 8000)
         sizes = {
@@ -141,7 +141,7 @@ class Workload:
         return Step(*(step.number, "create", entity, thing, side, step.pick, other, step.pause))
 
     def _some(self, chance: random.Random, entity: str) -> str:
-        """A thing of this kind: often one of the few that everybody is busy with."""
+        """Returns a subject of this entity: often one of the few that many users work on."""
         there = self._counts.get(entity, 0)
         if not there:
             return ""
@@ -175,10 +175,10 @@ class Workload:
             yield step
             for side in self.cast.makers[entity]:
                 if side != step.side and chance.random() < 0.1:
-                    yield self._again(step, side)  # two people meet the same customer
+                    yield self._again(step, side)  # two users meet the same customer
 
     def _quarrel_some(self, chance: random.Random) -> Iterator[Step]:
-        """People of all sides type the same field of the same thing."""
+        """Users of all systems type into the same field of the same subject."""
         entity = self._entity(chance, _EDITED, self.cast.typists)
         thing = self._some(chance, entity) if entity else ""
         if entity and thing:
@@ -194,7 +194,9 @@ class Workload:
             yield self._step(chance, "delete", entity, thing, side)
             for other in self.cast.typists.get(entity, ()):
                 if other != side and chance.random() < 0.5:
-                    yield self._step(chance, "edit", entity, thing, other)  # not to be made again
+                    yield self._step(
+                        chance, "edit", entity, thing, other
+                    )  # must not recreate it
 
     def _merge_some(self, chance: random.Random) -> Iterator[Step]:
         entity = self._entity(chance, {"company": 1, "contact": 1}, self.cast.makers)
@@ -214,7 +216,7 @@ class Workload:
             self._orders.append(f"o{thing[1:]}")
 
     def _handle_some(self, chance: random.Random) -> Iterator[Step]:
-        """Somebody brings an order one step further."""
+        """A user advances an order by one step."""
         sides = self.cast.desks.get("sales_order", ())
         if not sides or not self._orders:
             return
