@@ -39,7 +39,7 @@ class Company:
     keys: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     #: Subjects that users created in more than one system, deleted, or merged.
     shared: set[str] = field(default_factory=set)
-    meddled: set[str] = field(default_factory=set)
+    disturbed: set[str] = field(default_factory=set)
     merged: set[str] = field(default_factory=set)
 
     def emulator(self, connection: str, entity: str) -> Emulator | None:
@@ -49,17 +49,17 @@ class Company:
                 return emulator
         return None
 
-    def key(self, connection: str, entity: str, thing: str) -> str | None:
+    def key(self, connection: str, entity: str, subject: str) -> str | None:
         """Returns the key of a subject if users can find it there."""
-        return self.keys.get((connection, entity), {}).get(thing)
+        return self.keys.get((connection, entity), {}).get(subject)
 
-    def enter(self, connection: str, entity: str, thing: str, key: str) -> None:
+    def add_record(self, connection: str, entity: str, subject: str, key: str) -> None:
         """Adds a subject's record; users keep using the first one."""
-        self.keys.setdefault((connection, entity), {}).setdefault(thing, key)
+        self.keys.setdefault((connection, entity), {}).setdefault(subject, key)
 
-    def leave(self, connection: str, entity: str, thing: str) -> None:
+    def remove_record(self, connection: str, entity: str, subject: str) -> None:
         """Removes a subject: users no longer find it."""
-        self.keys.get((connection, entity), {}).pop(thing, None)
+        self.keys.get((connection, entity), {}).pop(subject, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +68,20 @@ class TypedWord:
 
     emulator: Emulator
     key: str
-    thing: str
+    subject: str
 
 
 class WorkloadRunner:
     """The users, who carry out the workload."""
 
-    def __init__(self, company: Company, ledger: History, known: Known, *, first: int) -> None:
-        self._company, self._ledger, self._known = company, ledger, known
+    def __init__(self, company: Company, history: History, known: Known, *, first: int) -> None:
+        self._company, self._history, self._known = company, history, known
         #: Steps up to this number create the initial data.
         self._first = first
         self._links: dict[tuple[str, str, str], Link | None] = {}
         #: Called for each typed value: (line of the history, value, seconds since the epoch).
         self._count = 0
-        self._told: list[str] = []
+        self._narration: list[str] = []
         self.listeners: list[Callable[[int, TypedValue, float], None]] = []
 
     def take_count(self) -> int:
@@ -89,16 +89,16 @@ class WorkloadRunner:
         count, self._count = self._count, 0
         return count
 
-    def told(self) -> list[str]:
+    def take_narration(self) -> list[str]:
         """Returns a description of each step since the last call; used for short histories only."""
-        told, self._told = self._told, []
-        return told
+        narration, self._narration = self._narration, []
+        return narration
 
     def population_ends(self, number: int) -> None:
         """Later steps count as changes of the day."""
         self._first = number
 
-    def burst(self, steps: Iterable[Step], *, closed: str | None = None) -> list[TypedWord]:
+    def carry_out(self, steps: Iterable[Step], *, closed: str | None = None) -> list[TypedWord]:
         """Carries out steps one after the other; returns what has changed.
 
         `closed` is the connection that the hub is writing to; where there is no lock, a value typed
@@ -106,7 +106,7 @@ class WorkloadRunner:
         """
         todo = [step for step in steps if not self._shut(step, closed)]
         self._read_links(todo)
-        self._told = []
+        self._narration = []
         done: list[TypedWord] = []
         for step in todo:
             system = self._company.systems[step.side]
@@ -124,7 +124,7 @@ class WorkloadRunner:
         wanted: dict[tuple[str, str], list[str]] = {}
         for step in steps:
             emulator = self._company.emulator(step.side, step.entity)
-            key = self._company.key(step.side, step.entity, step.thing)
+            key = self._company.key(step.side, step.entity, step.subject)
             if emulator is not None and key is not None and step.verb != "create":
                 wanted.setdefault((step.side, emulator.stream), []).append(key)
         self._links = {}
@@ -136,10 +136,10 @@ class WorkloadRunner:
 
     def _create(self, step: Step) -> list[TypedWord]:
         emulator = self._company.emulator(step.side, step.entity)
-        if emulator is None or self._company.key(step.side, step.entity, step.thing):
+        if emulator is None or self._company.key(step.side, step.entity, step.subject):
             return []
         values = self._new_values(emulator, step)
-        return [] if values is None else self._make(emulator, step, step.thing, values)
+        return [] if values is None else self._make(emulator, step, step.subject, values)
 
     def _new_values(self, emulator: Emulator, step: Step) -> Values | None:
         values: Values = {}
@@ -149,7 +149,7 @@ class WorkloadRunner:
         if emulator.entity.name == "opportunity":
             values |= {"stage": "open", "currency": "EUR", "close_date": "2026-03-31"}
         if emulator.entity.name == "sales_order":
-            values |= {"description": step.thing.upper(), "currency": "EUR"}
+            values |= {"description": step.subject.upper(), "currency": "EUR"}
         if step.other:
             for path, entity in emulator.entity.references().items():
                 if entity != "company" or path not in emulator.spoken.columns.by_path:
@@ -168,10 +168,10 @@ class WorkloadRunner:
         names = list(articles) if len(articles) < 50 else list(articles)[:50]
         values: Values = {}
         for turn in range(min(1 + step.pick % 2, len(names))):
-            thing = names[(step.pick // 7 + turn) % len(names)]
-            key = tag_of("text", thing)
+            subject = names[(step.pick // 7 + turn) % len(names)]
+            key = tag_of("text", subject)
             values |= {
-                f"lines[{key}].product": articles[thing],
+                f"lines[{key}].product": articles[subject],
                 f"lines[{key}].quantity": str(1 + step.pick % 9),
                 f"lines[{key}].unit_price": "10.5",
             }
@@ -206,11 +206,11 @@ class WorkloadRunner:
         emulator, row = self._look(step)
         if emulator is None or row is None:
             return []
-        self._company.meddled.add(step.thing)
+        self._company.disturbed.add(step.subject)
         gone = self._company.systems[step.side].pen(emulator.stream).delete(row.key)
-        self._company.leave(step.side, step.entity, step.thing)
+        self._company.remove_record(step.side, step.entity, step.subject)
         self._note_end("delete", emulator, step, row, at=self._at(step, gone))
-        return [TypedWord(emulator, row.key, step.thing)]
+        return [TypedWord(emulator, row.key, step.subject)]
 
     def _merge(self, step: Step) -> list[TypedWord]:
         emulator, row = self._look(step)
@@ -221,17 +221,17 @@ class WorkloadRunner:
         survivor = system.row(emulator.stream, into)
         if survivor is None or survivor.fate != "live":
             return []
-        self._company.meddled |= {step.thing, step.other}
-        self._company.merged |= {step.thing, step.other}
+        self._company.disturbed |= {step.subject, step.other}
+        self._company.merged |= {step.subject, step.other}
         merged = system.pen(emulator.stream).merge(row.key, into=into)
         lives = merged.key
-        self._company.leave(step.side, step.entity, step.thing)
+        self._company.remove_record(step.side, step.entity, step.subject)
         self._note_end("merge", emulator, step, row, at=self._at(step, merged))
         if lives != into:  # both continue as a third record
-            self._company.leave(step.side, step.entity, step.other)
-            self._company.enter(step.side, step.entity, step.other, lives)
-            self._ledger.moved((step.side, emulator.stream, into), lives)
-        return [TypedWord(emulator, row.key, step.thing), TypedWord(emulator, lives, step.other)]
+            self._company.remove_record(step.side, step.entity, step.other)
+            self._company.add_record(step.side, step.entity, step.other, lives)
+            self._history.moved((step.side, emulator.stream, into), lives)
+        return [TypedWord(emulator, row.key, step.subject), TypedWord(emulator, lives, step.other)]
 
     def _win(self, step: Step) -> list[TypedWord]:
         emulator, row = self._look(step)
@@ -256,9 +256,9 @@ class WorkloadRunner:
             ("payment", "z"),
         ):
             paper = self._company.emulator(step.side, entity)
-            thing = letter + step.thing
-            if paper is not None and self._company.key(step.side, entity, thing) is None:
-                return self._make(paper, step, thing, self._paper(paper, step, shows, row.key))
+            subject = letter + step.subject
+            if paper is not None and self._company.key(step.side, entity, subject) is None:
+                return self._make(paper, step, subject, self._paper(paper, step, shows, row.key))
         moves = {"state": "done", "shipment_state": "shipped", "invoice_state": "paid"}
         moved: Values = {p: v for p, v in moves.items() if _mapped(emulator, p)}
         if shows.get("state") not in ("confirmed", "processing"):
@@ -266,7 +266,7 @@ class WorkloadRunner:
         return self._write(emulator, step, row, moved)
 
     def _numbered(self, emulator: Emulator, step: Step) -> Values:
-        values: Values = {"number": tag_of("text", step.thing)}
+        values: Values = {"number": tag_of("text", step.subject)}
         for index, path in enumerate(("untaxed", "tax", "total")):
             if _mapped(emulator, path):
                 values[path] = word("decimal", step.number * _WORDS + index)
@@ -275,7 +275,7 @@ class WorkloadRunner:
     def _paper(self, paper: Emulator, step: Step, order: Values, key: str) -> Values:
         """Creates a document of an order."""
         number = step.number * _WORDS
-        invoice = self._company.key(step.side, "invoice", "i" + step.thing)
+        invoice = self._company.key(step.side, "invoice", "i" + step.subject)
         values: Values = {
             "company": order.get("company"),
             "sales_order": key,
@@ -309,7 +309,7 @@ class WorkloadRunner:
 
     def _look(self, step: Step) -> tuple[Emulator | None, Row | None]:
         emulator = self._company.emulator(step.side, step.entity)
-        key = self._company.key(step.side, step.entity, step.thing)
+        key = self._company.key(step.side, step.entity, step.subject)
         if emulator is None or key is None:
             return None, None
         row = self._company.systems[step.side].row(emulator.stream, key)
@@ -319,10 +319,12 @@ class WorkloadRunner:
         kind = emulator.entity.fields[path].kind
         return word(kind, step.number * _WORDS + index)
 
-    def _make(self, emulator: Emulator, step: Step, thing: str, values: Values) -> list[TypedWord]:
+    def _make(
+        self, emulator: Emulator, step: Step, subject: str, values: Values
+    ) -> list[TypedWord]:
         assert emulator.tag is not None
-        named = {**values, emulator.tag: tag_of(emulator.entity.fields[emulator.tag].kind, thing)}
-        if thing.startswith("o"):  # never created by users
+        named = {**values, emulator.tag: tag_of(emulator.entity.fields[emulator.tag].kind, subject)}
+        if subject.startswith("o"):  # never created by users
             return []
         system = self._company.systems[step.side]
         row = system.pen(emulator.stream).create(
@@ -331,11 +333,11 @@ class WorkloadRunner:
         others = (
             c for (c, e) in self._company.keys if e == emulator.entity.name and c != step.side
         )
-        if any(self._company.key(c, emulator.entity.name, thing) for c in others):
-            self._company.shared.add(thing)
-        self._company.enter(step.side, emulator.entity.name, thing, row.key)
-        self._note(emulator, step, row, thing=thing, values=values, before={})
-        return [TypedWord(emulator, row.key, thing)]
+        if any(self._company.key(c, emulator.entity.name, subject) for c in others):
+            self._company.shared.add(subject)
+        self._company.add_record(step.side, emulator.entity.name, subject, row.key)
+        self._note(emulator, step, row, subject=subject, values=values, before={})
+        return [TypedWord(emulator, row.key, subject)]
 
     def _write(self, emulator: Emulator, step: Step, row: Row, values: Values) -> list[TypedWord]:
         before: dict[str, Any] = json.loads(row.payload)
@@ -344,8 +346,8 @@ class WorkloadRunner:
             return []
         system = self._company.systems[step.side]
         after = system.pen(emulator.stream).change(row.key, patch)
-        self._note(emulator, step, after, thing=step.thing, values=values, before=before)
-        return [TypedWord(emulator, row.key, step.thing)]
+        self._note(emulator, step, after, subject=step.subject, values=values, before=before)
+        return [TypedWord(emulator, row.key, step.subject)]
 
     def _note(
         self,
@@ -353,17 +355,19 @@ class WorkloadRunner:
         step: Step,
         row: Row,
         *,
-        thing: str,
+        subject: str,
         values: Values,
         before: Mapping[str, Any],
     ) -> None:
         number, at = step.number - self._first, self._at(step, row)
-        self._ledger.act(
-            HistoryEvent(number, at, step.verb, thing, step.side, emulator.stream, row.key)
+        self._history.act(
+            HistoryEvent(number, at, step.verb, subject, step.side, emulator.stream, row.key)
         )
         self._count += 1
         said = ", ".join(f"{p} = {'blank' if v is None else v}" for p, v in values.items())
-        self._told.append(f"{step.side}: {step.verb} {emulator.stream} {row.key} ({thing}): {said}")
+        self._narration.append(
+            f"{step.side}: {step.verb} {emulator.stream} {row.key} ({subject}): {said}"
+        )
         link = self._links.get((step.side, emulator.stream, row.key))
         for path, value in values.items():
             if emulator.mapping.references.get(path) or "[" in path or not _counts(emulator, path):
@@ -371,12 +375,12 @@ class WorkloadRunner:
             old = emulator.at(before, path) if before else None
             read = old is None or (link is not None and link.state.seen_at(path) == old)
             typed = TypedValue(
-                *(number, thing, step.side, emulator.stream, row.key, path),
+                *(number, subject, step.side, emulator.stream, row.key, path),
                 value=emulator.shows(path, value),
                 unread=not read,
                 unique=path in emulator.typed and value is not None,
             )
-            line = self._ledger.typed(typed)
+            line = self._history.typed(typed)
             for listener in self.listeners:
                 listener(line, typed, at)
 
@@ -390,10 +394,12 @@ class WorkloadRunner:
         said = verb if read else f"{verb} unread"
         self._count += 1
         what = f" into {step.other}" if verb == "merge" else ""
-        self._told.append(f"{step.side}: {verb} {emulator.stream} {row.key} ({step.thing}){what}")
+        self._narration.append(
+            f"{step.side}: {verb} {emulator.stream} {row.key} ({step.subject}){what}"
+        )
         where = (step.side, emulator.stream, row.key)
-        self._ledger.act(
-            HistoryEvent(number, at, said, step.thing, *where, newest(emulator.stream))
+        self._history.act(
+            HistoryEvent(number, at, said, step.subject, *where, newest(emulator.stream))
         )
 
 

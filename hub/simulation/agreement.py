@@ -80,7 +80,7 @@ class _Portion:
         self, stage: Stage, emulator: Emulator, links: Mapping[str, Link], excuses: Waiting
     ) -> None:
         self.stage, self.emulator, self.links, self.excuses = stage, emulator, links, excuses
-        self.policy = stage.plot.policies[emulator.entity.name]
+        self.policy = stage.setup.policies[emulator.entity.name]
         self.payloads = self._read()
         ids = [str(link.golden_id) for link in links.values()]
         with stage.store.read() as tx:
@@ -130,9 +130,9 @@ class _Portion:
         for key, link in sorted(self.links.items()):
             golden, payload = self.golden.get(str(link.golden_id)), self.payloads.get(key)
             if payload is None:
-                yield Finding("P8", f"{where} {key} is gone, and the hub has it living")
+                yield Finding("P8", f"{where} {key} is gone, but not for the hub")
             elif golden is None:
-                yield Finding("P1", f"{where} {key} is linked to nothing")
+                yield Finding("P1", f"{where} {key} has a link without a golden record")
             elif link.is_primary and not self._excused(link, golden):
                 yield from self._compare(f"{where} {key}", payload, link=link, golden=golden)
 
@@ -150,27 +150,29 @@ class _Portion:
         emulator = self.emulator
         try:
             shows = emulator.read(payload)
-            told = self._told(link, golden, shows)
-            after = emulator.rewritten(payload, emulator.mapping.write(told, payload))
+            wanted = self._wanted(link, golden, shows)
+            after = emulator.rewritten(payload, emulator.mapping.write(wanted, payload))
         except LensError as error:
             yield Finding("P6", f"{where} cannot be translated: {error.path}")
             return
         if after == payload:
             return
         should = emulator.read(after)
-        thing = emulator.thing(shows)
+        subject = emulator.subject(shows)
         for path in dict.fromkeys((*shows, *should)):
             if shows.get(path) != should.get(path):
                 promise = "P12" if should.get(path) is None else "P3"
                 what = f"{where} shows {path} = {shows.get(path)!r} where it should be"
-                yield Finding(promise, f"{what} {should.get(path)!r}", (thing,) if thing else ())
+                yield Finding(
+                    promise, f"{what} {should.get(path)!r}", (subject,) if subject else ()
+                )
 
-    def _told(self, link: Link, golden: Golden, shows: Values) -> Values:
+    def _wanted(self, link: Link, golden: Golden, shows: Values) -> Values:
         """Returns all values that this record should show, with its system's keys."""
         conflicts = self.conflicts.get(link.id or 0, frozenset())
         units = {self.policy.unit_of(p) for p in conflicts} - {None}
         torn = tuple(item for p in conflicts if (item := item_of(p)))
-        told: dict[str, Scalar] = {}
+        wanted: dict[str, Scalar] = {}
         for path in dict.fromkeys((*golden.values, *shows)):
             value = golden.values.get(path)
             if path in conflicts or self.policy.unit_of(path) in units or path.startswith(torn):
@@ -186,8 +188,8 @@ class _Portion:
                 if value is not None and str(value) not in self.keys:
                     continue
                 value = None if value is None else self.keys[str(value)]
-            told[path] = value
-        return told
+            wanted[path] = value
+        return wanted
 
     def _means(self, stream: str, shown: Scalar, value: Scalar) -> bool:
         """Returns True if a key in this system, even of a merged or gone record, means this
@@ -208,7 +210,7 @@ class _Portion:
 def absent(stage: Stage, excuses: Waiting) -> Iterator[Finding]:
     """Yields a finding for each record that a connection should have, could have, and lacks."""
     for connection in stage.hub.connections.values():
-        for entity, policy in stage.plot.policies.items():
+        for entity, policy in stage.setup.policies.items():
             if connection.name not in policy.create or not connection.has(entity):
                 continue
             after = ""

@@ -56,7 +56,7 @@ class Latency:
 
 
 @dataclass(slots=True)
-class _Flight:
+class _Transit:
     """A value that has not arrived everywhere."""
 
     line: int
@@ -70,19 +70,19 @@ class ArrivalWatch:
     """Follows what the hub writes."""
 
     def __init__(
-        self, company: Company, ledger: History, policies: Mapping[str, EntityPolicy]
+        self, company: Company, history: History, policies: Mapping[str, EntityPolicy]
     ) -> None:
-        self._company, self._ledger, self._policies = company, ledger, policies
-        self._flights: dict[str, dict[str, _Flight]] = {}
+        self._company, self._history, self._policies = company, history, policies
+        self._in_transit: dict[str, dict[str, _Transit]] = {}
         self._seen: dict[str, int] = {}
         self.latency = Latency()
         #: connection -> number of writes by the hub
         self.writes: Counter[str] = Counter()
 
     @property
-    def on_their_way(self) -> int:
+    def in_transit(self) -> int:
         """The number of subjects with a value that has not arrived."""
-        return len(self._flights)
+        return len(self._in_transit)
 
     def typed(self, line: int, one: TypedValue, at: float) -> None:
         """Starts following a typed value to every connection that may show it."""
@@ -90,8 +90,8 @@ class ArrivalWatch:
             return
         entity = self._company.emulators[one.connection][one.stream].entity.name
         policy = self._policies.get(entity)
-        flights = self._flights.get(one.thing, {})
-        flights.pop(one.path, None)
+        in_transit_of = self._in_transit.get(one.subject, {})
+        in_transit_of.pop(one.path, None)
         if policy is not None and not policy.of(one.path).may_set(one.connection):
             return
         missing = {
@@ -102,8 +102,8 @@ class ArrivalWatch:
             and emulator.mapping.writable(one.path)
         }
         if missing:
-            flights[one.path] = _Flight(line, one.value, at, missing)
-            self._flights[one.thing] = flights
+            in_transit_of[one.path] = _Transit(line, one.value, at, missing)
+            self._in_transit[one.subject] = in_transit_of
 
     def look(self) -> None:
         """Processes everything that was written since the last call."""
@@ -114,12 +114,12 @@ class ArrivalWatch:
                 self.writes[name] += sum(op != "unread" for *_, op in lines)
                 for _, stream, key, op in lines:
                     if op == "unread":
-                        self._ledger.gap((name, stream, key))
+                        self._history.gap((name, stream, key))
                 for stream, key in changed:
                     self._arrived(name, system, stream, key=key)
                 system.tables.forget_log(until=self._seen[name])
 
-    def thing(self, name: str, stream: str, key: str) -> str | None:
+    def subject(self, name: str, stream: str, key: str) -> str | None:
         """Returns the subject of a record."""
         emulator, row = self._company.emulators[name].get(stream), None
         if emulator is not None:
@@ -127,7 +127,7 @@ class ArrivalWatch:
         if emulator is None or row is None:
             return None
         try:
-            return emulator.thing(emulator.read(json.loads(row.payload)))
+            return emulator.subject(emulator.read(json.loads(row.payload)))
         except LensError:
             return None
 
@@ -140,31 +140,31 @@ class ArrivalWatch:
             values = emulator.read(json.loads(row.payload))
         except LensError:
             return  # the checker will find it quarantined
-        thing = emulator.thing(values)
-        if thing is None:
+        subject = emulator.subject(values)
+        if subject is None:
             return
-        self._company.enter(name, emulator.entity.name, thing, key)
-        flights = self._flights.get(thing)
-        if flights:
-            self._land(flights, name, emulator, values, at=happened_at(system, row))
-            if not flights:
-                del self._flights[thing]
+        self._company.add_record(name, emulator.entity.name, subject, key)
+        in_transit_of = self._in_transit.get(subject)
+        if in_transit_of:
+            self._check_off(in_transit_of, name, emulator, values, at=happened_at(system, row))
+            if not in_transit_of:
+                del self._in_transit[subject]
 
-    def _land(
+    def _check_off(
         self,
-        flights: dict[str, _Flight],
+        in_transit_of: dict[str, _Transit],
         name: str,
         emulator: Emulator,
         values: Mapping[str, Scalar],
         *,
         at: float,
     ) -> None:
-        for path, flight in list(flights.items()):
-            if name not in flight.missing or path not in values:
+        for path, transit in list(in_transit_of.items()):
+            if name not in transit.missing or path not in values:
                 continue
-            if values[path] == emulator.shows(path, flight.value):
-                self.latency.add(max(at - flight.at, 0.0))
-                flight.missing.discard(name)
-                if not flight.missing:
-                    self._ledger.reached(flight.line)
-                    del flights[path]
+            if values[path] == emulator.shows(path, transit.value):
+                self.latency.add(max(at - transit.at, 0.0))
+                transit.missing.discard(name)
+                if not transit.missing:
+                    self._history.reached(transit.line)
+                    del in_transit_of[path]

@@ -46,48 +46,55 @@ class CheckResult:
             self.more += 1
 
 
-def judged(play: Play) -> CheckResult:
+def check_history(play: Play) -> CheckResult:
     """Checks a simulation that has settled; it may continue and be checked again."""
-    stage, ledger = play.stage, play.ledger
-    verdict = CheckResult()
-    ledger.judge_anew()
+    stage, history = play.stage, play.history
+    check_result = CheckResult()
+    history.clear_fates()
     for finding in play.findings:
-        verdict.add(finding)
+        check_result.add(finding)
     excuses = waiting(stage)
-    accounts = _Accounts(stage, ledger, excuses, verdict)
-    for portion in ledger.by_record(_PORTION):
+    accounts = _Accounts(stage, history, excuses, check_result)
+    for portion in history.by_record(_PORTION):
         accounts.settle(portion)
     # Deletions and merges have no typed value; whether they hold is checked below.
-    ledger.judge_rest(PROPAGATED)
-    verdict.fates = ledger.fates()
+    history.set_other_fates(PROPAGATED)
+    check_result.fates = history.fates()
     for finding in (*disagreements(stage, excuses), *absent(stage, excuses)):
-        verdict.add(finding)
-    for finding in (*_risen(stage, ledger), *_believed(stage, ledger)):
-        verdict.add(finding)
-    for finding in (*_forgotten(stage), *_unwritten(stage)):
-        verdict.add(finding)
-    for finding in _doubles(stage, ledger):
-        verdict.duplicates += 1
-        verdict.add(finding)
+        check_result.add(finding)
+    for finding in (*_restored(stage, history), *_wrongly_deleted(stage, history)):
+        check_result.add(finding)
+    for finding in (*_still_gone(stage), *_unwritten(stage)):
+        check_result.add(finding)
+    for finding in _duplicates(stage, history):
+        check_result.duplicates += 1
+        check_result.add(finding)
     with stage.store.read() as tx:
-        red = audit.runs_by_state(tx).get("inconsistent", 0)
-    if red:
-        verdict.add(Finding("P10", f"{red} runs are red: their counts do not add up"))
-    return verdict
+        inconsistent = audit.runs_by_state(tx).get("inconsistent", 0)
+    if inconsistent:
+        check_result.add(
+            Finding("P10", f"{inconsistent} runs are inconsistent: their counts do not add up")
+        )
+    return check_result
 
 
 class _Accounts:
     """Finds the fate of each value."""
 
     def __init__(
-        self, stage: Stage, ledger: History, excuses: Waiting, verdict: CheckResult
+        self, stage: Stage, history: History, excuses: Waiting, check_result: CheckResult
     ) -> None:
-        self.stage, self.ledger, self.excuses, self.verdict = stage, ledger, excuses, verdict
-        self.gaps = ledger.gaps()
+        self.stage, self.history, self.excuses, self.check_result = (
+            stage,
+            history,
+            excuses,
+            check_result,
+        )
+        self.gaps = history.gaps()
 
     def settle(self, portion: Sequence[Sequence[TypedValue]]) -> None:
         """Judges the values typed into some records of one stream."""
-        connection, stream, _ = portion[0][0].spot
+        connection, stream, _ = portion[0][0].record_ref
         keys = [lines[0].key for lines in portion]
         with self.stage.store.read() as tx:
             links = links_by_key(tx, connection, stream, keys)
@@ -95,7 +102,7 @@ class _Accounts:
             golden = load_golden(tx, ids)
             history = audit.remembered(tx, ids)
             still, over = audit.disputed(tx, ids)
-        endings = self.ledger.endings([lines[0].spot for lines in portion])
+        endings = self.history.endings([lines[0].record_ref for lines in portion])
         fates: list[tuple[int, str]] = []
         for lines in portion:
             link = links.get(lines[0].key)
@@ -105,8 +112,8 @@ class _Accounts:
                 history.get(one.id, set()) | over.get(one.id, set()) if one else set(),
                 still.get(one.id, set()) if one else set(),
             )
-            fates += self._record(lines, known, endings.get(lines[0].spot))
-        self.ledger.judge(fates)
+            fates += self._record(lines, known, endings.get(lines[0].record_ref))
+        self.history.set_fates(fates)
 
     def _record(
         self, lines: Sequence[TypedValue], known: Known, ending: str | None
@@ -120,7 +127,7 @@ class _Accounts:
                     f"typed into {line.connection} {line.stream} {line.key} {line.path}, and lost:"
                     f" {line.value!r}"
                 )
-                self.verdict.add(Finding("P1", what, (line.thing,)))
+                self.check_result.add(Finding("P1", what, (line.subject,)))
             yield line.number, fate
 
     def _fate(
@@ -136,7 +143,7 @@ class _Accounts:
             return CONFLICT
         if said in known.history:
             return SUPERSEDED
-        if line.spot in self.excuses.records:
+        if line.record_ref in self.excuses.records:
             return WAITING
         if later is not None and later.unread:
             return SUPERSEDED  # overwritten by its user before the hub had read it
@@ -144,7 +151,7 @@ class _Accounts:
             return SUPERSEDED  # deleted before the hub had read it
         if not line.unique and (later is not None or known.moved_on(line)):
             return SUPERSEDED
-        return OVERWRITTEN if line.spot in self.gaps else LOST
+        return OVERWRITTEN if line.record_ref in self.gaps else LOST
 
 
 @dataclass(frozen=True)
@@ -162,15 +169,15 @@ class Known:
         return any(path == line.path for path, _ in self.history)
 
 
-def _risen(stage: Stage, ledger: History) -> Iterator[Finding]:
+def _restored(stage: Stage, history: History) -> Iterator[Finding]:
     """Yields records that users deleted and that came back."""
-    for connection, stream, key, thing, newest in ledger.ended():
+    for connection, stream, key, subject, newest in history.ended():
         with stage.store.read() as tx:
             link = links_by_key(tx, connection, stream, [key]).get(key)
         if link is not None and link.gone_at is None:
-            what = f"{connection} {stream} {key} was deleted; the hub has it living"
-            yield Finding("P8", what, (thing,))
-        elif thing in stage.company.merged:
+            what = f"{connection} {stream} {key} was deleted, but not for the hub"
+            yield Finding("P8", what, (subject,))
+        elif subject in stage.company.merged:
             continue  # others remain as the same subject
         elif link is not None and link.golden_id is not None:
             system = stage.company.systems[connection]
@@ -180,13 +187,15 @@ def _risen(stage: Stage, ledger: History) -> Iterator[Finding]:
             where = "WHERE stream = ? AND once = ? AND fate = 'live' AND +number > ?"
             again = system.tables.rows(where, stream, link.golden_id, newest)
             if again:
-                what = f"{connection} {stream} {key} was deleted, and made again as {again[0].key}"
-                yield Finding("P8", what, (thing,))
+                what = (
+                    f"{connection} {stream} {key} was deleted, and created again as {again[0].key}"
+                )
+                yield Finding("P8", what, (subject,))
 
 
-def _believed(stage: Stage, ledger: History) -> Iterator[Finding]:
+def _wrongly_deleted(stage: Stage, history: History) -> Iterator[Finding]:
     """Yields deletions that the hub concluded from an incomplete read."""
-    ended = {(connection, key) for connection, _, key, *_ in ledger.ended()}
+    ended = {(connection, key) for connection, _, key, *_ in history.ended()}
     for connection, system in stage.company.systems.items():
         ended |= {(connection, key) for _, key in system.vanished()}
     with stage.store.read() as tx:
@@ -195,11 +204,11 @@ def _believed(stage: Stage, ledger: History) -> Iterator[Finding]:
                 continue
             golden = load_golden(tx, [golden_id]).get(golden_id)
             if golden is not None and golden.deleted_at is None:
-                what = f"{connection} {key} was taken for deleted, and nobody had deleted it"
+                what = f"{connection} {key} was taken for deleted, but no user had deleted it"
                 yield Finding("P8", what)
 
 
-def _forgotten(stage: Stage) -> Iterator[Finding]:
+def _still_gone(stage: Stage) -> Iterator[Finding]:
     """Yields records that were gone for a while, came back, and are still gone for the hub."""
     for connection, system in stage.company.systems.items():
         for stream, key in system.vanished():
@@ -207,7 +216,7 @@ def _forgotten(stage: Stage) -> Iterator[Finding]:
             with stage.store.read() as tx:
                 link = links_by_key(tx, connection, stream, [key]).get(key)
             if row is not None and row.fate == "live" and link is not None and link.gone_at:
-                what = f"{connection} {stream} {key} came back, and the hub has it gone"
+                what = f"{connection} {stream} {key} came back, but is still gone for the hub"
                 yield Finding("P5", what)
 
 
@@ -215,29 +224,29 @@ def _unwritten(stage: Stage) -> Iterator[Finding]:
     """Yields live entities of a stream without a primary record."""
     with stage.store.read() as tx:
         for connection, stream, key in audit.unwritten(tx):
-            what = f"{connection} {stream} {key} lives, and nothing is written there any more"
+            what = f"{connection} {stream} {key} is live, but has no primary record"
             yield Finding("P3", what)
 
 
-def _doubles(stage: Stage, ledger: History) -> Iterator[Finding]:
+def _duplicates(stage: Stage, history: History) -> Iterator[Finding]:
     """Yields subjects with two records in a system where users created one."""
     for connection, emulators in stage.company.emulators.items():
         for emulator in emulators.values():
             yield from _twice_made(stage, connection, emulator)
-            ledger.tags(_tags(stage, connection, emulator))
-    for connection, stream, thing, number, keys in ledger.doubles():
-        if thing in stage.company.shared or thing in stage.company.meddled:
+            history.tags(_tags(stage, connection, emulator))
+    for connection, stream, subject, number, keys in history.duplicates():
+        if subject in stage.company.shared or subject in stage.company.disturbed:
             continue
-        what = f"{connection} {stream} has {thing} {number} times: {keys}"
-        yield Finding("P2", what, (thing,))
+        what = f"{connection} {stream} has {subject} {number} times: {keys}"
+        yield Finding("P2", what, (subject,))
 
 
 def _twice_made(stage: Stage, connection: str, emulator: Emulator) -> Iterator[Finding]:
     system = stage.company.systems[connection]
     for twins in made_twice({connection: system}, [emulator.stream]):
         first = system.row(emulator.stream, twins.keys.partition(",")[0])
-        thing = emulator.thing(emulator.read(json.loads(first.payload))) if first else None
-        yield Finding("P2", str(twins), (thing,) if thing else ())
+        subject = emulator.subject(emulator.read(json.loads(first.payload))) if first else None
+        yield Finding("P2", str(twins), (subject,) if subject else ())
 
 
 def _tags(stage: Stage, connection: str, emulator: Emulator) -> Iterator[tuple[str, str, str, str]]:
@@ -247,8 +256,8 @@ def _tags(stage: Stage, connection: str, emulator: Emulator) -> Iterator[tuple[s
         after = rows[-1].number
         for row in rows:
             try:
-                thing = emulator.thing(emulator.read(json.loads(row.payload)))
+                subject = emulator.subject(emulator.read(json.loads(row.payload)))
             except LensError:
                 continue  # quarantined by the hub, and counted there
-            if thing is not None:
-                yield connection, emulator.stream, thing, row.key
+            if subject is not None:
+                yield connection, emulator.stream, subject, row.key

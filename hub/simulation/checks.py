@@ -18,7 +18,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Twins:
+class DuplicateRecords:
     """Live records of one stream that carry the same hub id."""
 
     connection: str
@@ -35,12 +35,14 @@ class Twins:
         )
 
 
-def made_twice(systems: Mapping[str, MemorySystem], streams: Iterable[str]) -> Iterator[Twins]:
+def made_twice(
+    systems: Mapping[str, MemorySystem], streams: Iterable[str]
+) -> Iterator[DuplicateRecords]:
     """Yields the records that the hub created more than once."""
     for stream in streams:
         for name, system in systems.items():
             for external_id, number, keys in system.tables.twice(stream):
-                yield Twins(name, stream, external_id, number, keys)
+                yield DuplicateRecords(name, stream, external_id, number, keys)
 
 
 def repeated(names: Iterable[Name]) -> dict[Name, int]:

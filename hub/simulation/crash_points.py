@@ -54,53 +54,53 @@ class CrashPoints:
 class CrashingStore(Store):
     """The real store of a process that may die before or after any commit."""
 
-    def __init__(self, engine: Engine, life: CrashPoints) -> None:
+    def __init__(self, engine: Engine, crash_points: CrashPoints) -> None:
         super().__init__(engine)
-        self.life = life
+        self.crash_points = crash_points
 
     @contextmanager
     def begin(self, *, durable: bool = False) -> Iterator[Transaction]:
-        self.life.point()
+        self.crash_points.point()
         with super().begin(durable=durable) as tx:
             yield tx
-            self.life.point(open_to_others=False)  # dying here rolls the transaction back
-        self.life.point()
+            self.crash_points.point(open_to_others=False)  # dying here rolls the transaction back
+        self.crash_points.point()
 
 
 class CrashingConnector:
     """The memory connector of a process that may die."""
 
-    def __init__(self, connector: MemoryConnector, life: CrashPoints) -> None:
-        self.connector, self.life = connector, life
+    def __init__(self, connector: MemoryConnector, crash_points: CrashPoints) -> None:
+        self.connector, self.crash_points = connector, crash_points
 
     def meet(self) -> None:
         """Called when a call begins; for subclasses."""
 
     def _call(self, method: Callable[..., Answer], *args: Any) -> Answer:
-        self.life.point()
+        self.crash_points.point()
         self.meet()
         answer = method(*args)
-        self.life.point()
+        self.crash_points.point()
         return answer
 
     def pages(self, stream: str, since: str | None) -> Iterator[Page]:
         """Reads all pages at once: later ones are out of date by the time they are ingested."""
-        self.life.point()
+        self.crash_points.point()
         self.meet()
         found: list[Page | ConnectorError] = []
         try:
             for page in self.connector.pages(stream, since):
                 found.append(page)
-                self.life.point()
+                self.crash_points.point()
                 self.meet()
         except ConnectorError as error:
             found.append(error)
-        return _told(found)
+        return _as_pages(found)
 
     def keys(self, stream: str) -> Iterator[Sequence[str]]:
         self.meet()
         for portion in self.connector.keys(stream):
-            self.life.point()
+            self.crash_points.point()
             self.meet()
             yield portion
 
@@ -117,7 +117,7 @@ class CrashingConnector:
         return getattr(self.connector, name)
 
 
-def _told(found: Sequence[Page | ConnectorError]) -> Iterator[Page]:
+def _as_pages(found: Sequence[Page | ConnectorError]) -> Iterator[Page]:
     for one in found:
         if isinstance(one, ConnectorError):
             raise one

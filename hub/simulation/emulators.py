@@ -96,7 +96,7 @@ class Emulator:
         """Returns the record as this system stores it after a patch."""
         return shown(patched(payload, patch, lists=self.shape.lists), self.shape.ways)
 
-    def thing(self, values: Mapping[str, Scalar]) -> str | None:
+    def subject(self, values: Mapping[str, Scalar]) -> str | None:
         """Returns the subject that a record's values name."""
         if self.tag is not None and (found := thing_in(values.get(self.tag))):
             return found
@@ -118,15 +118,15 @@ def thing_in(value: Scalar) -> str | None:
     return match[1] if match else None
 
 
-def tag_of(kind: str, thing: str) -> str:
+def tag_of(kind: str, subject: str) -> str:
     """Returns the value that names a subject in a field of this kind.
 
     >>> tag_of("domain", "c17"), tag_of("email", "p1"), tag_of("text", "a3")
     ('c17.example', 'p1@people.example', 'A3')
     """
     if kind == "domain":
-        return f"{thing}.example"
-    return f"{thing}@people.example" if kind == "email" else thing.upper()
+        return f"{subject}.example"
+    return f"{subject}@people.example" if kind == "email" else subject.upper()
 
 
 def word(kind: str, number: int) -> str:
@@ -199,12 +199,12 @@ def _tag(entity: Entity, mappings: Sequence[TableMapping]) -> str | None:
     return None
 
 
-def _spells(spoken: TableMapping, path: str, thing: str) -> bool:
+def _spells(spoken: TableMapping, path: str, subject: str) -> bool:
     """Returns True if a tag is read back from a record as it was written."""
     declared = spoken.entity.fields.get(path)
     if declared is None or path not in spoken.columns.by_path:
         return False
-    return _comes_back(spoken, path, tag_of(declared.kind, thing))
+    return _comes_back(spoken, path, tag_of(declared.kind, subject))
 
 
 def _comes_back(spoken: TableMapping, path: str, value: Scalar) -> bool:

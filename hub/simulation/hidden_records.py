@@ -36,7 +36,7 @@ class Hidden:
         return f"{self.connection} {self.stream}"
 
 
-def startle(stage: Stage, pick: int, sweep: Sweep) -> list[str] | None:
+def exceed_change_limit(stage: Stage, pick: int, sweep: Sweep) -> list[str] | None:
     """Exceeds the limit once; returns what the hub did wrong, or None if no stream is large enough.
 
     `sweep` lets the hub sweep a stream, and returns when the sweep is done or paused.

@@ -20,21 +20,21 @@ _SCHEMA = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE acts (
-    number INTEGER PRIMARY KEY, at REAL, verb TEXT, thing TEXT, connection TEXT, stream TEXT,
+    number INTEGER PRIMARY KEY, at REAL, verb TEXT, subject TEXT, connection TEXT, stream TEXT,
     key TEXT, newest INTEGER, fate TEXT);
 CREATE TABLE typed (
-    id INTEGER PRIMARY KEY, number INTEGER, thing TEXT, connection TEXT, stream TEXT, key TEXT,
+    id INTEGER PRIMARY KEY, number INTEGER, subject TEXT, connection TEXT, stream TEXT, key TEXT,
     path TEXT, value TEXT, unread INTEGER, unique_ INTEGER, reached INTEGER DEFAULT 0);
 CREATE TABLE gaps (connection TEXT, stream TEXT, key TEXT, PRIMARY KEY (connection, stream, key));
 CREATE TABLE moves (connection TEXT, stream TEXT, key TEXT, lives TEXT);
-CREATE TABLE tags (connection TEXT, stream TEXT, thing TEXT, key TEXT);
+CREATE TABLE tags (connection TEXT, stream TEXT, subject TEXT, key TEXT);
 """
 #: Events that end the life of their record.
 _ENDS = "verb IN ('delete', 'delete unread', 'merge', 'merge unread')"
 #: Number of lines kept in memory before they are written.
 _BUFFER = 2000
 
-Spot = tuple[str, str, str]
+RecordRef = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class HistoryEvent:
     at: float
     #: create | edit | blank | quarrel | delete | merge | win | handle
     verb: str
-    thing: str
+    subject: str
     connection: str
     stream: str
     key: str
@@ -60,7 +60,7 @@ class TypedValue:
     """One value that a user typed."""
 
     number: int
-    thing: str
+    subject: str
     connection: str
     stream: str
     key: str
@@ -75,7 +75,7 @@ class TypedValue:
     reached: bool = False
 
     @property
-    def spot(self) -> Spot:
+    def record_ref(self) -> RecordRef:
         """The record it was typed into."""
         return self.connection, self.stream, self.key
 
@@ -100,7 +100,9 @@ class History:
         self._last += 1
         value = orjson.dumps(one.value).decode()
         flags = (int(one.unread), int(one.unique))
-        self._typed.append((self._last, one.number, one.thing, *one.spot, one.path, value, *flags))
+        self._typed.append(
+            (self._last, one.number, one.subject, *one.record_ref, one.path, value, *flags)
+        )
         if len(self._typed) >= _BUFFER:
             self.flush()
         return self._last
@@ -109,13 +111,13 @@ class History:
         """Records that a value has arrived in every system that should have it."""
         self._reached.append((line,))
 
-    def gap(self, spot: Spot) -> None:
+    def gap(self, record_ref: RecordRef) -> None:
         """Records that the hub overwrote a value it could not have read: the system has no lock."""
-        self._db.execute("INSERT OR IGNORE INTO gaps VALUES (?, ?, ?)", spot)
+        self._db.execute("INSERT OR IGNORE INTO gaps VALUES (?, ?, ?)", record_ref)
 
-    def moved(self, spot: Spot, lives: str) -> None:
+    def moved(self, record_ref: RecordRef, lives: str) -> None:
         """Records that a record has another key from now on."""
-        self._db.execute("INSERT INTO moves VALUES (?, ?, ?, ?)", (*spot, lives))
+        self._db.execute("INSERT INTO moves VALUES (?, ?, ?, ?)", (*record_ref, lives))
 
     def flush(self) -> None:
         """Writes what is in memory."""
@@ -139,19 +141,21 @@ class History:
         )
         self._follow()
         rows = self._db.execute(
-            "SELECT number, thing, connection, stream, key, path, value, unread, unique_, id,"
+            "SELECT number, subject, connection, stream, key, path, value, unread, unique_, id,"
             " reached FROM typed ORDER BY connection, stream, key, id"
         )
         records: list[list[TypedValue]] = []
-        for spot, lines in groupby(map(_line, rows), key=lambda one: one.spot):
-            if records and (len(records) >= portion or records[0][0].spot[:2] != spot[:2]):
+        for record_ref, lines in groupby(map(_line, rows), key=lambda one: one.record_ref):
+            if records and (
+                len(records) >= portion or records[0][0].record_ref[:2] != record_ref[:2]
+            ):
                 yield records
                 records = []
             records.append(list(lines))
         if records:
             yield records
 
-    def judge_anew(self) -> None:
+    def clear_fates(self) -> None:
         """Clears the results of an earlier check: a simulation may continue after one."""
         self._db.execute("UPDATE acts SET fate = NULL")
         self._db.execute("DELETE FROM tags")
@@ -163,29 +167,29 @@ class History:
             self._db.executemany(
                 f"UPDATE OR IGNORE {table} SET key = ?"  # noqa: S608 - names of this module
                 " WHERE connection = ? AND stream = ? AND key = ?",
-                ((lives, *spot) for *spot, lives in moves),
+                ((lives, *record_ref) for *record_ref, lives in moves),
             )
         self._db.execute("DELETE FROM moves")
 
-    def endings(self, spots: Sequence[Spot]) -> dict[Spot, str]:
+    def endings(self, spots: Sequence[RecordRef]) -> dict[RecordRef, str]:
         """Returns the records that users deleted or merged: `delete`, `delete unread`, `merge`
         ..."""
         self._db.execute(
             f"CREATE INDEX IF NOT EXISTS by_ending ON acts (connection, stream, key) WHERE {_ENDS}"
         )
         found = {}
-        for spot in spots:
+        for record_ref in spots:
             row = self._db.execute(
                 # Names and verbs are constants of this module.
                 "SELECT verb FROM acts WHERE connection = ? AND stream = ? AND key = ?"  # noqa: S608
                 f" AND {_ENDS} LIMIT 1",
-                spot,
+                record_ref,
             ).fetchone()
             if row:
-                found[spot] = str(row[0])
+                found[record_ref] = str(row[0])
         return found
 
-    def gaps(self) -> set[Spot]:
+    def gaps(self) -> set[RecordRef]:
         """Returns the records that the hub overwrote unread."""
         return {(c, s, k) for c, s, k in self._db.execute("SELECT * FROM gaps")}
 
@@ -194,11 +198,11 @@ class History:
         deleted."""
         self.flush()
         yield from self._db.execute(
-            "SELECT connection, stream, key, thing, newest FROM acts"
+            "SELECT connection, stream, key, subject, newest FROM acts"
             " WHERE verb IN ('delete', 'delete unread')"
         )
 
-    def judge(self, fates: Iterable[tuple[int, str]]) -> None:
+    def set_fates(self, fates: Iterable[tuple[int, str]]) -> None:
         """Records the fate of some changes; the worse one stays."""
         self._db.execute("BEGIN")
         self._db.executemany(
@@ -207,7 +211,7 @@ class History:
         )
         self._db.execute("COMMIT")
 
-    def judge_rest(self, fate: str) -> None:
+    def set_other_fates(self, fate: str) -> None:
         """Records a fate for all changes without one."""
         self._db.execute("UPDATE acts SET fate = ? WHERE fate IS NULL", (fate,))
 
@@ -242,22 +246,22 @@ class History:
         )
         return [(width * n, found.get(n, 0)) for n in range(parts)]
 
-    def history(self, things: Iterable[str]) -> list[tuple[HistoryEvent, list[TypedValue]]]:
+    def about(self, subjects: Iterable[str]) -> list[tuple[HistoryEvent, list[TypedValue]]]:
         """Returns everything that users did with some subjects, oldest first."""
         self.flush()
         found = []
-        for thing in dict.fromkeys(things):
+        for subject in dict.fromkeys(subjects):
             rows = self._db.execute(
-                "SELECT number, at, verb, thing, connection, stream, key FROM acts"
-                " WHERE thing = ? ORDER BY number LIMIT 200",
-                (thing,),
+                "SELECT number, at, verb, subject, connection, stream, key FROM acts"
+                " WHERE subject = ? ORDER BY number LIMIT 200",
+                (subject,),
             )
             for row in rows.fetchall():
                 act = HistoryEvent(*row)
                 typed = self._db.execute(
-                    "SELECT number, thing, connection, stream, key, path, value, unread, unique_,"
-                    " id, reached FROM typed WHERE number = ? AND thing = ?",
-                    (act.number, thing),
+                    "SELECT number, subject, connection, stream, key, path, value, unread, unique_,"
+                    " id, reached FROM typed WHERE number = ? AND subject = ?",
+                    (act.number, subject),
                 )
                 found.append((act, [_line(one) for one in typed]))
         return sorted(found, key=lambda pair: pair[0].at)
@@ -268,10 +272,10 @@ class History:
         """Records the subject of each live record: connection, stream, subject, key."""
         self._db.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", rows)
 
-    def doubles(self) -> Iterator[tuple[str, str, str, int, str]]:
+    def duplicates(self) -> Iterator[tuple[str, str, str, int, str]]:
         """Yields connection, stream, subject, number and keys of subjects with several records."""
         yield from self._db.execute(
-            "SELECT connection, stream, thing, count(*), group_concat(key, ', ') FROM tags"
+            "SELECT connection, stream, subject, count(*), group_concat(key, ', ') FROM tags"
             " GROUP BY 1, 2, 3 HAVING count(*) > 1"
         )
 
@@ -289,10 +293,10 @@ class History:
 
 
 def _line(row: Sequence[object]) -> TypedValue:
-    number, thing, connection, stream, key, path, value, unread, unique, line, reached = row
+    number, subject, connection, stream, key, path, value, unread, unique, line, reached = row
     return TypedValue(
         int(str(number)),
-        str(thing),
+        str(subject),
         str(connection),
         str(stream),
         str(key),

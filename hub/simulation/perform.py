@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from connectors.kit.faults import Chances
-from hub.simulation.checker import CheckResult, judged
+from hub.simulation.checker import CheckResult, check_history
 from hub.simulation.history import History
 from hub.simulation.plan import Op, Plan, Scene
 from hub.simulation.play import Play
-from hub.simulation.rest import read_anew, rest
+from hub.simulation.rest import read_again, rest
 from hub.simulation.stage import Setup, Stage
 from hub.simulation.workload import Workload
 from hub.store.engine import Store
@@ -20,14 +20,14 @@ from hub.store.engine import Store
 #: A working day, in seconds.
 DAY = 8 * 3600
 #: Number of breaks a day in which the hub must settle, whatever the day's size.
-_LUNCHES = 5
+_BREAKS = 5
 
 
 @dataclass(frozen=True)
 class SimulationSpec:
     """What to simulate."""
 
-    plot: Setup
+    setup: Setup
     seed: int
     changes: int
     #: fault -> chance
@@ -37,7 +37,7 @@ class SimulationSpec:
     #: The settings are the user's file, not the shipped pair.
     given: bool = False
     #: Options of the command for workers, database and Redis, without passwords.
-    places: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
     def without(self, faults: Iterable[str]) -> SimulationSpec:
         """Returns the same simulation without some faults."""
@@ -50,43 +50,43 @@ class SimulationResult:
     """The outcome of a simulation."""
 
     play: Play
-    verdict: CheckResult
+    check_result: CheckResult
     #: Number of scenes that were played.
     scenes: int
     seconds: float
 
 
-def day_of(order: SimulationSpec, stage: Stage) -> Workload:
+def day_of(spec: SimulationSpec, stage: Stage) -> Workload:
     """Returns the workload of a simulation."""
-    pace = DAY / max(order.changes, 1)
-    return Workload(order.seed, stage.cast(), order.changes, pace=min(pace, 3.0))
+    pace = DAY / max(spec.changes, 1)
+    return Workload(spec.seed, stage.roles(), spec.changes, pace=min(pace, 3.0))
 
 
-def page_of(order: SimulationSpec) -> int:
+def page_of(spec: SimulationSpec) -> int:
     """Returns the number of records in a page: even on a small day a read takes several pages."""
-    return min(max(_people(order) // 4, 4), 100)
+    return min(max(_people(spec) // 4, 4), 100)
 
 
-def _people(order: SimulationSpec) -> int:
-    return max(order.changes // 25, 12)
+def _people(spec: SimulationSpec) -> int:
+    return max(spec.changes // 25, 12)
 
 
-def plan_of(order: SimulationSpec, stage: Stage, day: Workload) -> Plan:
+def plan_of(spec: SimulationSpec, stage: Stage, day: Workload) -> Plan:
     """Returns the plan of the scenes."""
     streams = {name: tuple(c.channels) for name, c in stage.hub.connections.items()}
-    people = _people(order)
+    people = _people(spec)
     # Large enough that work comes in batches, small enough that few runs exceed the change limit.
-    largest = max(6, min(max(people // 2, 120), order.changes // 10, 4000))
-    rhythm = max(order.changes * 2 // (largest * _LUNCHES), 4)
-    return Plan(order.seed, day, streams, order.faults, largest, rhythm)
+    largest = max(6, min(max(people // 2, 120), spec.changes // 10, 4000))
+    rhythm = max(spec.changes * 2 // (largest * _BREAKS), 4)
+    return Plan(spec.seed, day, streams, spec.faults, largest, rhythm)
 
 
 def perform(
-    order: SimulationSpec,
+    spec: SimulationSpec,
     store: Store,
     folder: Path,
     *,
-    ledger: History,
+    history: History,
     chosen: Callable[[Iterable[Scene]], Iterator[Scene]] | None = None,
     tell: Callable[[str], None] | None = None,
     advance: Callable[[int], None] = lambda _count: None,
@@ -96,26 +96,26 @@ def perform(
     `chosen` selects scenes.
     """
     began = time.monotonic()
-    stage = Stage(order.plot, folder, store, order.seed, order.faults, page=page_of(order))
-    play = Play(stage, ledger, tell)
-    day = day_of(order, stage)
+    stage = Stage(spec.setup, folder, store, spec.seed, spec.faults, page=page_of(spec))
+    play = Play(stage, history, tell)
+    day = day_of(spec, stage)
     play.populate(day.population())
     rest(play)
     play.day_begins()
-    scenes = plan_of(order, stage, day).scenes()
+    scenes = plan_of(spec, stage, day).scenes()
     number = 0
     for scene in scenes if chosen is None else chosen(scenes):
         number = scene.number
         before = play.changes
         play.scene(scene)
         advance(play.changes - before)
-        if scene.lunch:
+        if scene.settles:
             rest(play)
-        if _broken(play) or (chosen is None and play.changes >= order.changes):
+        if _broken(play) or (chosen is None and play.changes >= spec.changes):
             break
     play.day_ends()
     end(play)
-    return SimulationResult(play, judged(play), number, time.monotonic() - began)
+    return SimulationResult(play, check_history(play), number, time.monotonic() - began)
 
 
 def _broken(play: Play) -> bool:
@@ -131,4 +131,4 @@ def end(play: Play) -> None:
     while play.late:
         play.perform(Op("arrive"))
     rest(play)
-    read_anew(play)
+    read_again(play)

@@ -46,7 +46,7 @@ class Scene:
     steps: tuple[Step, ...]
     ops: tuple[Op, ...]
     #: The scene ends with a break, in which the hub must settle.
-    lunch: bool = False
+    settles: bool = False
     #: Seeds the delays and losses of webhooks.
     luck: int = 0
 
@@ -93,8 +93,8 @@ class Plan:
             size = size if small else chance.randint(max(self.largest // 2, 1), size)
             typed = tuple(next(steps) for _ in range(size))
             ops = tuple(self._troubled(chance, steps))
-            lunch = number % self.rhythm == 0
-            yield Scene(number, typed, ops, lunch, chance.randrange(1 << 30))
+            settles = number % self.rhythm == 0
+            yield Scene(number, typed, ops, settles, chance.randrange(1 << 30))
 
     def _troubled(self, chance: random.Random, steps: Iterator[Step]) -> Iterator[Op]:
         """Adds faults and deaths; a write that follows meets what they left behind."""

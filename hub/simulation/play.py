@@ -24,7 +24,7 @@ from hub.errors import DecisionError, HubError
 from hub.simulation.acting import TypedWord, WorkloadRunner
 from hub.simulation.arrivals import ArrivalWatch
 from hub.simulation.crash_points import KilledError
-from hub.simulation.hidden_records import Sweep, startle
+from hub.simulation.hidden_records import Sweep, exceed_change_limit
 from hub.simulation.history import History
 from hub.simulation.plan import Op, Scene
 from hub.simulation.stage import EndlessError, Stage, Trouble
@@ -75,7 +75,7 @@ class Finding:
     #: What is wrong, for display.
     what: str
     #: The subjects it is about.
-    things: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -89,7 +89,7 @@ class Play:
     """One simulation in one process."""
 
     stage: Stage
-    ledger: History
+    history: History
     #: Called with a line about each event; None: no listener.
     tell: Callable[[str], None] | None = None
     findings: list[Finding] = field(default_factory=list)
@@ -105,9 +105,9 @@ class Play:
 
     def __post_init__(self) -> None:
         stage = self.stage
-        self.crew = WorkloadRunner(stage.company, self.ledger, stage.known, first=1 << 60)
-        self.watch = ArrivalWatch(stage.company, self.ledger, stage.plot.policies)
-        self.crew.listeners.append(self.watch.typed)
+        self.users = WorkloadRunner(stage.company, self.history, stage.known, first=1 << 60)
+        self.watch = ArrivalWatch(stage.company, self.history, stage.setup.policies)
+        self.users.listeners.append(self.watch.typed)
         self.late: list[tuple[str, str, Page]] = []
         #: (due at, connection, notifications)
         self.delayed: list[tuple[datetime, str, Notification]] = []
@@ -149,7 +149,7 @@ class Play:
                 self._type(portion, aside=False)
                 portion = []
         self._type(portion, aside=False)
-        self.crew.population_ends(last)
+        self.users.population_ends(last)
         self.changes = 0
         return last
 
@@ -158,10 +158,10 @@ class Play:
         steps = list(steps)
         for step in steps:
             self.stage.clock.pass_by(step.pause)
-        done = self.crew.burst(steps, closed=self.writing)
-        self.changes += self.crew.take_count()
+        done = self.users.carry_out(steps, closed=self.writing)
+        self.changes += self.users.take_count()
         if self.tell is not None:
-            for line in self.crew.told():
+            for line in self.users.take_narration():
                 self.say(f"  meanwhile: {line}" if aside else line)
         return done
 
@@ -181,7 +181,7 @@ class Play:
     def _send_webhooks(self, done: Iterable[TypedWord], luck: random.Random) -> None:
         for spoken in done:
             name, stream = spoken.emulator.connection, spoken.emulator.stream
-            if not self.stage.plot.settings.connections[name].manifest.webhooks:
+            if not self.stage.setup.settings.connections[name].manifest.webhooks:
                 continue
             if luck.random() > _NOTIFIED:
                 continue
@@ -198,15 +198,15 @@ class Play:
     def _deliver(self, *, everything: bool = False) -> None:
         """Delivers the webhooks that are due, in order of arrival."""
         now = self.stage.clock()
-        told: dict[str, list[Notification]] = {}
+        by_system: dict[str, list[Notification]] = {}
         later: list[tuple[datetime, str, Notification]] = []
         for due, name, notification in sorted(self.delayed, key=lambda one: one[0]):
             if everything or due <= now:
-                told.setdefault(name, []).append(notification)
+                by_system.setdefault(name, []).append(notification)
             else:
                 later.append((due, name, notification))
         self.delayed = later
-        for name, notifications in told.items():
+        for name, notifications in by_system.items():
             receive(self.stage.hub, name, notifications)
 
     # --- the hub --------------------------------------------------------------------------------
@@ -221,14 +221,14 @@ class Play:
         if op.meanwhile is not None:
             at, steps = op.meanwhile
             inner = (at, lambda: self._aside(steps))
-        stage.begin_work()
-        stage.life.expect(op.dies, inner)
+        stage.begin_job()
+        stage.crash_points.expect(op.dies, inner)
         self.writing = op.connection if op.kind in ("push", "again") else None
         try:
             self._WORK[op.kind](self, stage.hub, op)
         except KilledError:
             self.struck["kill"] += 1
-            self.say(f"  {stage.hub.worker} is killed at its point {op.dies}")
+            self.say(f"  {stage.hub.worker} is killed at its crash point {op.dies}")
             self._rise(found_dead=op.found_dead)
         except ConnectorError as error:
             self.say(f"  which fails: {error}")
@@ -240,9 +240,9 @@ class Play:
             self.findings.append(broke_down(op.kind, error))
             self._rise(found_dead=True)
         finally:
-            if stage.mend(fault=op.fault):
+            if stage.end_trouble(fault=op.fault):
                 self.struck[op.fault_name] += 1
-            stage.life.expect(None, None)
+            stage.crash_points.expect(None, None)
             self.writing = None
 
     def _aside(self, steps: Iterable[Step]) -> None:
@@ -251,7 +251,7 @@ class Play:
     def _rise(self, *, found_dead: bool) -> None:
         """Starts another process in place of the dead one."""
         dead = self.stage.hub.worker
-        self.stage.life, self.stage.hub = self.stage.process()
+        self.stage.crash_points, self.stage.hub = self.stage.process()
         if found_dead:
             hub = self.stage.hub
             with hub.store.begin() as tx:
@@ -290,11 +290,11 @@ class Play:
         def look(name: str, stream: str) -> None:
             self.count(sweep(hub, name, stream))
 
-        self.startle(op.after, look)
+        self.exceed_change_limit(op.after, look)
 
-    def startle(self, pick: int, sweep: Sweep) -> None:
+    def exceed_change_limit(self, pick: int, sweep: Sweep) -> None:
         """Exceeds the change limit if a stream is large enough."""
-        found = startle(self.stage, pick, sweep)
+        found = exceed_change_limit(self.stage, pick, sweep)
         if found is not None:
             self.struck["surprise"] += 1
             self.findings += [Finding("P9", what) for what in found]
@@ -313,17 +313,17 @@ class Play:
             return
         self.struck["stale"] += 1
         name, stream, page = self.late.pop(0)
-        self.say(f"  an old page of {name} {stream} arrives")
+        self.say(f"  an old page of {name} {stream} is ingested")
         channel = hub.connection(name).channel(stream)
         tally = Tally(hub.fresh_id(), "late", name, stream, hub.clock())
         system = self.stage.company.systems[name]
         with hub.store.begin() as tx:
             # A page cannot tell that a record unknown to the hub is gone: a sweep will.
-            heard = links_by_key(tx, name, stream, [record.key for record in page.records])
+            known = links_by_key(tx, name, stream, [record.key for record in page.records])
             kept = [
                 record
                 for record in page.records
-                if record.key in heard
+                if record.key in known
                 or ((row := system.row(stream, record.key)) is not None and row.fate == "live")
             ]
             ingest(
@@ -385,5 +385,5 @@ def broke_down(kind: str, error: BaseException) -> Finding:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace is not None else ""
-    return Finding("P6", f"{kind} broke down: {type(error).__name__} in {place}: {error}")
+    position = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace is not None else ""
+    return Finding("P6", f"{kind} broke down: {type(error).__name__} in {position}: {error}")

@@ -128,11 +128,11 @@ def _merged(bars: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
     """Doubles the width of the buckets: a chart needs fewer than a quantile."""
     found: dict[int, tuple[float, int]] = {}
     for upto, number in bars:
-        place = 0
-        while 2**place < upto * 1000:
-            place += 1
-        found[place] = (2**place / 1000, found.get(place, (0.0, 0))[1] + number)
-    return [found[place] for place in sorted(found)]
+        exponent = 0
+        while 2**exponent < upto * 1000:
+            exponent += 1
+        found[exponent] = (2**exponent / 1000, found.get(exponent, (0.0, 0))[1] + number)
+    return [found[exponent] for exponent in sorted(found)]
 
 
 def _span(seconds: float) -> str:

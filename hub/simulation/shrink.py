@@ -34,7 +34,7 @@ def script_of(scenes: Iterable[Scene]) -> list[ScriptStep]:
     for scene in scenes:
         found += [ScriptStep(scene.number, step=step, luck=scene.luck) for step in scene.steps]
         found += [ScriptStep(scene.number, op=op, luck=scene.luck) for op in scene.ops]
-        if scene.lunch:
+        if scene.settles:
             found.append(ScriptStep(scene.number))
     return found
 
@@ -54,7 +54,7 @@ def scenes_of(beats: Iterable[ScriptStep]) -> Iterator[Scene]:
         )
 
 
-def about(beats: Sequence[ScriptStep], things: Iterable[str]) -> list[ScriptStep]:
+def about(beats: Sequence[ScriptStep], subjects: Iterable[str]) -> list[ScriptStep]:
     """Keeps the steps that touch some subjects; the hub's jobs stay.
 
     >>> from hub.simulation.workload import Step
@@ -62,17 +62,17 @@ def about(beats: Sequence[ScriptStep], things: Iterable[str]) -> list[ScriptStep
     >>> [beat.step.thing for beat in about(steps, ["c2"])]
     ['c2']
     """
-    wanted = set(things)
+    wanted = set(subjects)
     # Steps of an order name the order of its deal, and its documents name the order.
-    wanted |= {f"d{thing[1:]}" for thing in wanted if thing[:1] == "o"}
-    wanted |= {thing[1:] for thing in wanted if thing[:1] in "mviz" and len(thing) > 2}
+    wanted |= {f"d{subject[1:]}" for subject in wanted if subject[:1] == "o"}
+    wanted |= {subject[1:] for subject in wanted if subject[:1] in "mviz" and len(subject) > 2}
     kept = []
     for beat in beats:
-        if beat.step is not None and not wanted & set(beat.step.things):
+        if beat.step is not None and not wanted & set(beat.step.subjects):
             continue
         if beat.op is not None and beat.op.meanwhile is not None:
             at, steps = beat.op.meanwhile
-            inner = tuple(step for step in steps if wanted & set(step.things))
+            inner = tuple(step for step in steps if wanted & set(step.subjects))
             beat = replace(beat, op=replace(beat.op, meanwhile=(at, inner) if inner else None))
         kept.append(beat)
     return kept

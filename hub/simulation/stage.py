@@ -21,7 +21,7 @@ from hub.simulation.acting import Company
 from hub.simulation.crash_points import CrashingConnector, CrashingStore, CrashPoints
 from hub.simulation.emulators import Emulator, emulators_for, tags_of
 from hub.simulation.faults import of_systems
-from hub.simulation.workload import Cast
+from hub.simulation.workload import Roles
 from hub.store.engine import Store
 from hub.store.links import Link, links_by_key
 from hub.sync.context import Connection, Hub
@@ -97,8 +97,8 @@ class EndlessError(Exception):
 class FaultyConnector(CrashingConnector):
     """A connector of an emulator whose calls take time, and one of which may fail."""
 
-    def __init__(self, connector: MemoryConnector, life: CrashPoints, stage: Stage) -> None:
-        super().__init__(connector, life)
+    def __init__(self, connector: MemoryConnector, crash_points: CrashPoints, stage: Stage) -> None:
+        super().__init__(connector, crash_points)
         self._stage = stage
 
     def meet(self) -> None:
@@ -120,7 +120,7 @@ class Trouble:
 class Stage:
     """Emulators, clock and hub."""
 
-    plot: Setup
+    setup: Setup
     folder: Path
     store: Store
     seed: int
@@ -132,14 +132,14 @@ class Stage:
 
     def __post_init__(self) -> None:
         chance = random.Random(f"{self.seed} stage")  # noqa: S311 - repeatable, not secret
-        found = [m for ms in self.plot.mappings.values() for m in ms]
-        tags = tags_of(self.plot.entities, found)
+        found = [m for ms in self.setup.mappings.values() for m in ms]
+        tags = tags_of(self.setup.entities, found)
         emulators: dict[str, dict[str, Emulator]] = {}
         systems: dict[str, MemorySystem] = {}
-        for name, one in self.plot.settings.connections.items():
+        for name, one in self.setup.settings.connections.items():
             emulators[name] = emulators_for(
                 name,
-                self.plot.mappings[one.system],
+                self.setup.mappings[one.system],
                 one.manifest.streams,
                 tags=tags,
                 data_faults=self.faults,
@@ -151,10 +151,10 @@ class Stage:
         self.company = Company(systems, emulators)
         self.processes = 0
         #: Whether faults are on.
-        self.vicious = False
+        self.faults_on = False
         self._patience = 0
         self._chance = random.Random(f"{self.seed} calls")  # noqa: S311
-        self.life, self.hub = self.process()
+        self.crash_points, self.hub = self.process()
         _, self.colleague = self.process()
 
     def _system(self, one: ConnectionSettings, number: int) -> MemorySystem:
@@ -170,21 +170,21 @@ class Stage:
     def process(self) -> tuple[CrashPoints, Hub]:
         """Starts a process with its own hub."""
         self.processes += 1
-        life, ids = CrashPoints(), random.Random(f"{self.seed} {self.processes}")  # noqa: S311
-        settings = self.plot.settings
+        crash_points, ids = CrashPoints(), random.Random(f"{self.seed} {self.processes}")  # noqa: S311
+        settings = self.setup.settings
         connections = {}
         for name, one in settings.connections.items():
-            speaks = MemoryConnector.of(self.company.systems[name], page=self.page, overlap=OVERLAP)
-            wire = FaultyConnector(speaks, life, self)
-            channels = channels_of(one, wire, self.plot.mappings[one.system])
-            connections[name] = Connection(name, one.system, one.role, wire, channels)
+            memory = MemoryConnector.of(self.company.systems[name], page=self.page, overlap=OVERLAP)
+            connector = FaultyConnector(memory, crash_points, self)
+            channels = channels_of(one, connector, self.setup.mappings[one.system])
+            connections[name] = Connection(name, one.system, one.role, connector, channels)
         number = self.processes
         born = iter(range(1, 1 << 60))
         hub = Hub(
-            store=CrashingStore(self.store.engine, life),
+            store=CrashingStore(self.store.engine, crash_points),
             connections=connections,
-            entities=self.plot.entities,
-            policies=self.plot.policies,
+            entities=self.setup.entities,
+            policies=self.setup.policies,
             flows=settings.flows,
             limit=settings.limits.limit,
             worker=f"worker-{number}",
@@ -193,7 +193,7 @@ class Stage:
             # Ids rise over time, as real ones do: indexes grow at their end.
             fresh_id=lambda: f"{number:06x}{next(born):010x}{ids.getrandbits(64):016x}",
         )
-        return life, hub
+        return crash_points, hub
 
     def called(self, system: MemorySystem) -> None:
         """Accounts for a call to a system: it takes time, and may be the one that fails.
@@ -214,12 +214,12 @@ class Stage:
             script, self.trouble.fault = (self.trouble.fault,), None
             system.faults = system.faults.model_copy(update={"script": script})
 
-    def begin_work(self, *, whole: bool = False) -> None:
+    def begin_job(self, *, whole: bool = False) -> None:
         """Begins a job (or a `whole` round), whose calls are limited by the number of records."""
-        things = sum(map(len, self.company.keys.values()))
-        self._patience = 400 + 2 * things if whole else 80 + things
+        subjects = sum(map(len, self.company.keys.values()))
+        self._patience = 400 + 2 * subjects if whole else 80 + subjects
 
-    def mend(self, *, fault: str | None) -> bool:
+    def end_trouble(self, *, fault: str | None) -> bool:
         """Ends the trouble; returns True if the planned fault has struck."""
         system = self.company.systems.get(self.trouble.system)
         waiting = system is not None and bool(system.faults.script)
@@ -236,7 +236,7 @@ class Stage:
 
     def inject_faults(self, *, resting: bool = False) -> None:
         """Turns the faults on in every process; in a break no user deletes anything."""
-        self.vicious = True
+        self.faults_on = True
         chances = of_systems(self.faults, planned=self.planned)
         if resting:
             chances.pop("vanishing", None)
@@ -245,7 +245,7 @@ class Stage:
 
     def clear_faults(self) -> None:
         """Ends all faults; only what a rule refuses stays refused."""
-        self.vicious = False
+        self.faults_on = False
         rules = {name: chance for name, chance in self.faults.items() if name == "refused"}
         for number, system in enumerate(self.company.systems.values()):
             system.inject_faults(rules, seed=self.seed + number)
@@ -255,20 +255,20 @@ class Stage:
         with self.store.read() as tx:
             return links_by_key(tx, connection, stream, keys)
 
-    def cast(self) -> Cast:
+    def roles(self) -> Roles:
         """Returns what users can do in which connection."""
-        makers: dict[str, list[str]] = {}
-        typists: dict[str, list[str]] = {}
+        creators: dict[str, list[str]] = {}
+        editors: dict[str, list[str]] = {}
         desks: dict[str, list[str]] = {}
         for name, emulators in self.company.emulators.items():
             for emulator in emulators.values():
                 entity = emulator.entity.name
-                adopt = self.plot.policies[entity].imports
+                adopt = self.setup.policies[entity].imports
                 if emulator.tag is None:
                     continue
                 if emulator.typed:
-                    typists.setdefault(entity, []).append(name)
+                    editors.setdefault(entity, []).append(name)
                 if emulator.mapping.imports and (adopt is None or name in adopt):
-                    makers.setdefault(entity, []).append(name)
+                    creators.setdefault(entity, []).append(name)
                     desks.setdefault(entity, []).append(name)
-        return Cast(makers, typists, desks)
+        return Roles(creators, editors, desks)

@@ -46,7 +46,7 @@ class Step:
     number: int
     verb: str
     entity: str
-    thing: str
+    subject: str
     #: The connection it happens in.
     side: str
     #: Picks among fields, products and the like.
@@ -57,19 +57,19 @@ class Step:
     pause: float = 0.0
 
     @property
-    def things(self) -> tuple[str, ...]:
+    def subjects(self) -> tuple[str, ...]:
         """All subjects that it touches."""
-        return (self.thing, self.other) if self.other else (self.thing,)
+        return (self.subject, self.other) if self.other else (self.subject,)
 
 
 @dataclass(frozen=True)
-class Cast:
+class Roles:
     """What users can do in which connection."""
 
     #: Entity -> connections whose users create records of it.
-    makers: Mapping[str, Sequence[str]]
+    creators: Mapping[str, Sequence[str]]
     #: Entity -> connections where it has fields to type into.
-    typists: Mapping[str, Sequence[str]]
+    editors: Mapping[str, Sequence[str]]
     #: Entity -> connections where deals are won and orders are worked on.
     desks: Mapping[str, Sequence[str]]
 
@@ -79,7 +79,7 @@ class Workload:
     """Draws the population and the steps of a day."""
 
     seed: int
-    cast: Cast
+    roles: Roles
     #: Number of changes; the size of the company follows from it.
     changes: int
     #: Average number of seconds between two steps.
@@ -100,7 +100,7 @@ class Workload:
             "sales_order": size // 20,
         }
         for entity, number in sizes.items():
-            sides = self.cast.makers.get(entity, ())
+            sides = self.roles.creators.get(entity, ())
             for _ in range(number if sides else 0):
                 step = self._create(chance, entity)
                 yield step
@@ -119,26 +119,26 @@ class Workload:
 
     # --- drawing --------------------------------------------------------------------------------
 
-    def _step(self, chance: random.Random, verb: str, entity: str, thing: str, side: str) -> Step:
+    def _step(self, chance: random.Random, verb: str, entity: str, subject: str, side: str) -> Step:
         pause = chance.expovariate(1.0) * self.pace
         return Step(
-            next(self._number), verb, entity, thing, side, chance.randrange(1 << 20), "", pause
+            next(self._number), verb, entity, subject, side, chance.randrange(1 << 20), "", pause
         )
 
     def _again(self, step: Step, side: str) -> Step:
         return Step(
-            *(next(self._number), step.verb, step.entity, step.thing, side, step.pick, step.other)
+            *(next(self._number), step.verb, step.entity, step.subject, side, step.pick, step.other)
         )
 
     def _create(self, chance: random.Random, entity: str) -> Step:
         number = self._counts[entity] = self._counts.get(entity, 0) + 1
-        thing = f"{LETTERS[entity]}{number}"
-        side = chance.choice(list(self.cast.makers[entity]))
-        step = self._step(chance, "create", entity, thing, side)
+        subject = f"{LETTERS[entity]}{number}"
+        side = chance.choice(list(self.roles.creators[entity]))
+        step = self._step(chance, "create", entity, subject, side)
         other = "" if entity in ("company", "product") else self._some(chance, "company")
         if entity == "sales_order":
-            self._orders.append(thing)
-        return Step(*(step.number, "create", entity, thing, side, step.pick, other, step.pause))
+            self._orders.append(subject)
+        return Step(*(step.number, "create", entity, subject, side, step.pick, other, step.pause))
 
     def _some(self, chance: random.Random, entity: str) -> str:
         """Returns a subject of this entity: often one of the few that many users work on."""
@@ -159,71 +159,69 @@ class Workload:
         return chance.choices(possible, [weights[e] for e in possible])[0]
 
     def _edit_some(self, chance: random.Random, verb: str = "edit") -> Iterator[Step]:
-        entity = self._entity(chance, _EDITED, self.cast.typists)
-        thing = self._some(chance, entity) if entity else ""
-        if entity and thing:
-            side = chance.choice(list(self.cast.typists[entity]))
-            yield self._step(chance, verb, entity, thing, side)
+        entity = self._entity(chance, _EDITED, self.roles.editors)
+        subject = self._some(chance, entity) if entity else ""
+        if entity and subject:
+            side = chance.choice(list(self.roles.editors[entity]))
+            yield self._step(chance, verb, entity, subject, side)
 
     def _blank_some(self, chance: random.Random) -> Iterator[Step]:
         yield from self._edit_some(chance, "blank")
 
     def _create_some(self, chance: random.Random) -> Iterator[Step]:
-        entity = self._entity(chance, _CREATED, self.cast.makers)
+        entity = self._entity(chance, _CREATED, self.roles.creators)
         if entity:
             step = self._create(chance, entity)
             yield step
-            for side in self.cast.makers[entity]:
+            for side in self.roles.creators[entity]:
                 if side != step.side and chance.random() < 0.1:
                     yield self._again(step, side)  # two users meet the same customer
 
     def _quarrel_some(self, chance: random.Random) -> Iterator[Step]:
         """Users of all systems type into the same field of the same subject."""
-        entity = self._entity(chance, _EDITED, self.cast.typists)
-        thing = self._some(chance, entity) if entity else ""
-        if entity and thing:
-            first = self._step(chance, "quarrel", entity, thing, "")
-            for side in self.cast.typists[entity]:
+        entity = self._entity(chance, _EDITED, self.roles.editors)
+        subject = self._some(chance, entity) if entity else ""
+        if entity and subject:
+            first = self._step(chance, "quarrel", entity, subject, "")
+            for side in self.roles.editors[entity]:
                 yield self._again(first, side)
 
     def _delete_some(self, chance: random.Random) -> Iterator[Step]:
-        entity = self._entity(chance, {"company": 1, "contact": 3}, self.cast.makers)
-        thing = self._some(chance, entity) if entity else ""
-        if entity and thing:
-            side = chance.choice(list(self.cast.makers[entity]))
-            yield self._step(chance, "delete", entity, thing, side)
-            for other in self.cast.typists.get(entity, ()):
+        entity = self._entity(chance, {"company": 1, "contact": 3}, self.roles.creators)
+        subject = self._some(chance, entity) if entity else ""
+        if entity and subject:
+            side = chance.choice(list(self.roles.creators[entity]))
+            yield self._step(chance, "delete", entity, subject, side)
+            for other in self.roles.editors.get(entity, ()):
                 if other != side and chance.random() < 0.5:
-                    yield self._step(
-                        chance, "edit", entity, thing, other
-                    )  # must not recreate it
+                    yield self._step(chance, "edit", entity, subject, other)  # must not recreate it
 
     def _merge_some(self, chance: random.Random) -> Iterator[Step]:
-        entity = self._entity(chance, {"company": 1, "contact": 1}, self.cast.makers)
+        entity = self._entity(chance, {"company": 1, "contact": 1}, self.roles.creators)
         if entity is None:
             return
-        thing, into = self._some(chance, entity), self._some(chance, entity)
-        if thing and thing != into:
-            side = chance.choice(list(self.cast.makers[entity]))
-            step = self._step(chance, "merge", entity, thing, side)
-            yield Step(*(step.number, "merge", entity, thing, side, step.pick, into, step.pause))
+        subject, into = self._some(chance, entity), self._some(chance, entity)
+        if subject and subject != into:
+            side = chance.choice(list(self.roles.creators[entity]))
+            step = self._step(chance, "merge", entity, subject, side)
+            yield Step(*(step.number, "merge", entity, subject, side, step.pick, into, step.pause))
 
     def _win_some(self, chance: random.Random) -> Iterator[Step]:
-        thing = self._some(chance, "opportunity")
-        sides = self.cast.desks.get("opportunity", ())
-        if thing and sides:
-            yield self._step(chance, "win", "opportunity", thing, chance.choice(list(sides)))
-            self._orders.append(f"o{thing[1:]}")
+        subject = self._some(chance, "opportunity")
+        sides = self.roles.desks.get("opportunity", ())
+        if subject and sides:
+            yield self._step(chance, "win", "opportunity", subject, chance.choice(list(sides)))
+            self._orders.append(f"o{subject[1:]}")
 
     def _handle_some(self, chance: random.Random) -> Iterator[Step]:
         """A user advances an order by one step."""
-        sides = self.cast.desks.get("sales_order", ())
+        sides = self.roles.desks.get("sales_order", ())
         if not sides or not self._orders:
             return
         desk = self._orders[-_DESK:]
         del self._orders[: -_DESK * 20]
-        thing = chance.choice(desk)
-        yield self._step(chance, "handle", "sales_order", thing, chance.choice(list(sides)))
+        subject = chance.choice(desk)
+        yield self._step(chance, "handle", "sales_order", subject, chance.choice(list(sides)))
 
     #: Verb -> how its steps are drawn.
     _DRAWN: ClassVar[Mapping[str, Callable[[Workload, random.Random], Iterator[Step]]]] = {

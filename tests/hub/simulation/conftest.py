@@ -21,7 +21,7 @@ Rehearse = Callable[..., SimulationResult]
 
 
 @pytest.fixture(scope="session")
-def plot(tmp_path_factory: pytest.TempPathFactory) -> Setup:
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
     """What the shipped pair is like."""
     settings, given = settings_for(None, tmp_path_factory.mktemp("shipped"))
     assert not given
@@ -29,7 +29,7 @@ def plot(tmp_path_factory: pytest.TempPathFactory) -> Setup:
 
 
 @pytest.fixture
-def rehearse(plot: Setup, tmp_path: Path) -> Iterator[Rehearse]:
+def rehearse(setup: Setup, tmp_path: Path) -> Iterator[Rehearse]:
     """Plays a short day; each call takes a folder of its own, which is open until the test ends."""
     count = iter(range(1000))
 
@@ -37,28 +37,28 @@ def rehearse(plot: Setup, tmp_path: Path) -> Iterator[Rehearse]:
         seed: int, changes: int = 150, faults: str = "all", *, records: int | None = None
     ) -> SimulationResult:
         """Plays a day; `records`: how many may go or change before somebody is asked."""
-        limits = plot.settings.limits
+        limits = setup.settings.limits
         if records is not None:
             limits = limits.model_copy(update={"records": records})
-        strict = replace(plot, settings=replace(plot.settings, limits=limits))
+        strict = replace(setup, settings=replace(setup.settings, limits=limits))
         folder = tmp_path / str(next(count))
         folder.mkdir()
         order = SimulationSpec(strict, seed, changes, chosen(faults), faults)
         store = opened.enter_context(closing(open_store(f"sqlite:///{folder / 'hub.db'}")))
         store.create()
-        ledger = opened.enter_context(History(folder / "ledger"))
-        return perform(order, store, folder, ledger=ledger)
+        history = opened.enter_context(History(folder / "history"))
+        return perform(order, store, folder, history=history)
 
     with ExitStack() as opened:
         yield play
 
 
 @pytest.fixture
-def relay(plot: Setup, tmp_path: Path) -> Iterator[Relay]:
+def relay(setup: Setup, tmp_path: Path) -> Iterator[Relay]:
     """A company in which one fault after the other may strike."""
     with (
         closing(open_store(f"sqlite:///{tmp_path / 'hub.db'}")) as store,
-        History(tmp_path / "ledger") as ledger,
+        History(tmp_path / "history") as history,
     ):
         store.create()
-        yield Relay(plot, store, tmp_path, ledger=ledger, seed=2)
+        yield Relay(setup, store, tmp_path, history=history, seed=2)

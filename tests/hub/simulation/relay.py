@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hub.simulation.checker import CheckResult, judged
+from hub.simulation.checker import CheckResult, check_history
 from hub.simulation.history import History
 from hub.simulation.perform import SimulationSpec, day_of, end, page_of, plan_of
 from hub.simulation.play import Play
@@ -26,7 +26,7 @@ _CHANGES, _SCENES = 24, 60
 class Shift:
     """How one of them went."""
 
-    verdict: CheckResult
+    check_result: CheckResult
     #: What has struck, and how often.
     struck: dict[str, int]
 
@@ -35,11 +35,11 @@ class Relay:
     """A company whose hub knows everything, before anything goes wrong."""
 
     def __init__(
-        self, plot: Setup, store: Store, folder: Path, *, ledger: History, seed: int
+        self, setup: Setup, store: Store, folder: Path, *, history: History, seed: int
     ) -> None:
-        self._order = SimulationSpec(plot, seed, _CHANGES, {}, "none")
-        self.stage = Stage(plot, folder, store, seed, {}, page=page_of(self._order))
-        self.play = Play(self.stage, ledger)
+        self._order = SimulationSpec(setup, seed, _CHANGES, {}, "none")
+        self.stage = Stage(setup, folder, store, seed, {}, page=page_of(self._order))
+        self.play = Play(self.stage, history)
         self._day = day_of(self._order, self.stage)
         self.play.populate(self._day.population())
         rest(self.play)
@@ -66,4 +66,4 @@ class Relay:
                 break
         play.day_ends()
         end(play)
-        return Shift(judged(play), struck(play))
+        return Shift(check_history(play), struck(play))

@@ -144,7 +144,7 @@ def test_a_planted_defect_is_found(
     for seed in range(1, 9):
         records = 6 if "surprise" in faults else None
         done = rehearse(seed, 120, faults, records=records)
-        broken |= {finding.promise for finding in done.verdict.findings}
+        broken |= {finding.promise for finding in done.check_result.findings}
         if broken & promises:
             return
     pytest.fail(f"nothing was noticed; broken: {broken or 'none'}")

@@ -45,8 +45,8 @@ def test_all_faults_together_break_no_promise(
     seed: int, rehearse: Callable[..., SimulationResult]
 ) -> None:
     done = rehearse(seed, 300)
-    assert [finding.what for finding in done.verdict.findings] == []
-    assert sum(done.verdict.fates.values()) >= 300
+    assert [finding.what for finding in done.check_result.findings] == []
+    assert sum(done.check_result.fates.values()) >= 300
     assert done.play.struck["kill"] > 0
 
 
@@ -55,7 +55,7 @@ def test_a_vice_for_life_alone_breaks_no_promise(
     fault: str, rehearse: Callable[..., SimulationResult]
 ) -> None:
     done = rehearse(1, 40, often(fault), records=6 if fault == "surprise" else None)
-    assert [finding.what for finding in done.verdict.findings] == []
+    assert [finding.what for finding in done.check_result.findings] == []
     assert set(struck(done.play)) == {fault}
 
 
@@ -63,10 +63,10 @@ def test_a_vice_for_life_alone_breaks_no_promise(
 def test_each_fault_alone_breaks_no_promise(group: str, relay: Relay) -> None:
     for fault in IN_TURN[group]:
         shift = relay.shift(fault, chosen(often(fault))[fault])
-        assert [finding.what for finding in shift.verdict.findings] == [], fault
+        assert [finding.what for finding in shift.check_result.findings] == [], fault
         assert set(shift.struck) == {fault}
     if "refused" in IN_TURN[group]:
-        assert shift.verdict.fates["d"] > 0  # a person must act
+        assert shift.check_result.fates["d"] > 0  # a person must act
         assert any("held" in why for why in left_over(relay.play))
 
 
@@ -76,14 +76,14 @@ def test_every_fault_is_simulated() -> None:
 
 
 def test_an_impossible_fault_is_refused() -> None:
-    with pytest.raises(SettingsError, match="--faults: a stand-in cannot be token"):
+    with pytest.raises(SettingsError, match="--faults: an emulator cannot be token"):
         chosen("all,token")
 
 
 def test_the_same_seed_gives_the_same_figures(
-    plot: Setup, rehearse: Callable[..., SimulationResult]
+    setup: Setup, rehearse: Callable[..., SimulationResult]
 ) -> None:
-    order = SimulationSpec(plot, 4, 60, chosen("all"), "all")
+    order = SimulationSpec(setup, 4, 60, chosen("all"), "all")
     first, second = (
         certified(order, done.play, done, database="SQLite").document()
         for done in (rehearse(4, 60), rehearse(4, 60))
@@ -131,10 +131,10 @@ def test_a_broken_promise_ends_with_exit_code_1(
 
 
 def test_values_are_escaped_in_the_report(
-    plot: Setup, rehearse: Callable[..., SimulationResult]
+    setup: Setup, rehearse: Callable[..., SimulationResult]
 ) -> None:
     done = rehearse(6, 20, "none")
-    certificate = certified(SimulationSpec(plot, 6, 20, {}), done.play, done, database="SQLite")
+    certificate = certified(SimulationSpec(setup, 6, 20, {}), done.play, done, database="SQLite")
     evil = "<script>alert('x')</script>"
     shown = page(replace(certificate, broken={"P1": [evil]}, story=[evil], command=evil))
     assert "<script" not in shown
