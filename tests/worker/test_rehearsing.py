@@ -1,4 +1,4 @@
-"""A rehearsal with real processes over a real Redis: killed at random, and nothing is left."""
+"""A simulation with real processes over a real Redis: killed at random, and nothing is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short rehearsals of the shipped pair."""
+"""Short simulations of the shipped pair."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Rehearse = Callable[..., SimulationResult]
 
 @pytest.fixture(scope="session")
 def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
-    """What the shipped pair is like."""
+    """The setup of the shipped pair."""
     settings, given = settings_for(None, tmp_path_factory.mktemp("shipped"))
     assert not given
     return Setup.of(settings)
@@ -30,13 +30,13 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
 
 @pytest.fixture
 def rehearse(setup: Setup, tmp_path: Path) -> Iterator[Rehearse]:
-    """Plays a short day; each call takes a folder of its own, which is open until the test ends."""
+    """Simulates a short day; each call has its own folder, which is open until the test ends."""
     count = iter(range(1000))
 
     def play(
         seed: int, changes: int = 150, faults: str = "all", *, records: int | None = None
     ) -> SimulationResult:
-        """Plays a day; `records`: how many may go or change before somebody is asked."""
+        """Simulates a day; `records` may change or disappear before a person is asked."""
         limits = setup.settings.limits
         if records is not None:
             limits = limits.model_copy(update={"records": records})
@@ -55,7 +55,7 @@ def rehearse(setup: Setup, tmp_path: Path) -> Iterator[Rehearse]:
 
 @pytest.fixture
 def relay(setup: Setup, tmp_path: Path) -> Iterator[Relay]:
-    """A company in which one fault after the other may strike."""
+    """A company that one fault after the other may strike."""
     with (
         closing(open_store(f"sqlite:///{tmp_path / 'hub.db'}")) as store,
         History(tmp_path / "history") as history,

@@ -1,6 +1,6 @@
-"""One rehearsal with many faults in turn: each has a shift of its own, with a verdict at its end.
+"""One simulation with many faults in turn: each gets its own shift, with a check at its end.
 
-A day for each fault would spend most of its time on the population and on reading it first.
+A whole day per fault would spend most of its time on creating and reading the initial data.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from hub.simulation.run import struck
 from hub.simulation.stage import Setup, Stage
 from hub.store.engine import Store
 
-#: Changes that people make in a shift, and scenes after which a fault that has not struck is given
-#: up.
+#: Changes per shift, and scenes after which a fault that has not struck is given up.
 _CHANGES, _SCENES = 24, 60
 
 
 @dataclass
 class Shift:
-    """How one of them went."""
+    """The outcome of one shift."""
 
     check_result: CheckResult
-    #: What has struck, and how often.
+    #: Which faults have struck, and how often.
     struck: dict[str, int]
 
 
@@ -46,7 +45,7 @@ class Relay:
         self.play.day_begins()
 
     def shift(self, fault: str, chance: float) -> Shift:
-        """Lets people and hub work with one fault until it has struck; then all come to rest."""
+        """Lets users and hub work with one fault until it has struck; then the hub must settle."""
         play, stage = self.play, self.stage
         play.struck.clear()
         for system in stage.company.systems.values():

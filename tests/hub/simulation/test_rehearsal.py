@@ -1,4 +1,4 @@
-"""A short day with every fault keeps every promise, and leaves nothing behind."""
+"""A short day with every fault keeps every promise and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.hub.simulation.relay import Relay
 
 #: Chances with which a single fault strikes soon; 0.5 for all others.
 OFTEN = {"refused": 0.1, "surprise": 1.0, "kill": 0.3, **dict.fromkeys(WEBHOOKS, 1.0)}
-#: Faults that a system has for life, and the one that wants a hub that asks sooner.
+#: Faults that a system always has, and the one that needs a lower change limit.
 FOR_LIFE = ("ties", "skew", "shortened", "shouted", "rounded", "surprise")
-#: The others, in turn. What was refused waits to the end: that one comes last.
+#: The others in turn. What was refused waits to the end: that one comes last.
 IN_TURN = {
     "calls": ("throttled", "abrupt", "quota", "down", "lost", "timeout", "reset", "slow"),
     "answers": ("truncated", "html", "partial", "lag", "moving", "vanishing", "cursor"),
@@ -36,7 +36,7 @@ IN_TURN = {
 
 
 def often(fault: str) -> str:
-    """Words for `--faults` with which it strikes soon."""
+    """The value of `--faults` with which it strikes soon."""
     return fault if KINDS[fault].steady else f"{fault}:{OFTEN.get(fault, 0.5)}"
 
 
@@ -106,7 +106,7 @@ def test_the_command_prints_json_and_a_report(
     assert (document["lost"], document["duplicates"], document["echo_writes"]) == (0, 0, 0)
     assert (document["seed"], document["quiet"]) == (5, True)
     assert set(document["latency"]) == {"p50", "p95", "p99"}
-    # Whatever went wrong that day, no surprise was among it.
+    # Whatever went wrong that day, no change exceeded the limit.
     assert document["promises"] == dict.fromkeys(PROMISES, "kept") | {"P9": "not tried"}
     assert document["api_calls"] == sum(document["calls"].values()) > 0
     assert "<svg" in (tmp_path / "report.html").read_text()

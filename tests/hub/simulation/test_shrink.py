@@ -1,4 +1,4 @@
-"""A long story is cut down to the short one that goes wrong alike."""
+"""A long history is shrunk to a short one that fails alike."""
 
 from __future__ import annotations
 
