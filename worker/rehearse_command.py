@@ -93,7 +93,7 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(FOUND)
 
 
-def _run(current: Session, *, seed: int, changes: int, faults: str, **places: Any) -> Certificate:
+def _run(current: Session, *, seed: int, changes: int, faults: str, **options: Any) -> Certificate:
     # Imported late, because it is slow and no other command needs it.
     from hub.simulation.faults import chosen
     from hub.simulation.perform import SimulationSpec
@@ -103,12 +103,12 @@ def _run(current: Session, *, seed: int, changes: int, faults: str, **places: An
 
     with tempfile.TemporaryDirectory(prefix="tulay-settings-") as name:
         settings, given = settings_for(current.config, Path(name))
-        where = places_of(**places)
-        order = SimulationSpec(
+        where = options_of(**options)
+        spec = SimulationSpec(
             Setup.of(settings), seed, changes, chosen(faults), faults, given, where
         )
-        database = places["database"] or (settings.database if given else None)
-        redis_url, workers = places["redis_url"], places["workers"]
+        database = options["database"] or (settings.database if given else None)
+        redis_url, workers = options["redis_url"], options["workers"]
         if redis_url is None and settings.redis_url is not None and workers not in (0, 1):
             redis_url = settings.redis_url.get_secret_value()
         if workers is None:
@@ -119,18 +119,18 @@ def _run(current: Session, *, seed: int, changes: int, faults: str, **places: An
                 from worker.simulation import rehearse as together
 
                 return together(
-                    order,
+                    spec,
                     workers=workers,
                     database=database,
                     redis_url=redis_url,
                     advance=lambda count: bars.advance("rehearsing", count),
                 )
             return alone(
-                order, database=database, advance=lambda count: bars.advance("rehearsing", count)
+                spec, database=database, advance=lambda count: bars.advance("rehearsing", count)
             )
 
 
-def places_of(
+def options_of(
     *, workers: int | None, database: str | None, redis_url: str | None
 ) -> tuple[str, ...]:
     """Returns the options of the command for its servers, without passwords.

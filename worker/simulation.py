@@ -28,13 +28,13 @@ from pydantic import SecretStr
 from hub.settings import Settings, load_settings
 from hub.settings.shape import BudgetSettings, Schedules
 from hub.simulation.certificate import Certificate
-from hub.simulation.checker import judged
+from hub.simulation.checker import check_history
 from hub.simulation.faults import ALONE, TOGETHER
 from hub.simulation.history import History
 from hub.simulation.perform import SimulationResult, SimulationSpec, day_of, end, page_of
 from hub.simulation.play import Finding, Play
 from hub.simulation.rest import rest
-from hub.simulation.run import certified, told
+from hub.simulation.run import certified, narration
 from hub.simulation.stage import Stage, WallClock
 from hub.simulation.workload import Workload
 from hub.store import leases, outbox
@@ -113,7 +113,7 @@ class Company:
 
 
 def rehearse(
-    order: SimulationSpec,
+    spec: SimulationSpec,
     *,
     workers: int,
     database: str | None,
@@ -122,7 +122,7 @@ def rehearse(
 ) -> Certificate:
     """Runs a simulation with real processes and returns its certificate."""
     environment()
-    order = order.without(ALONE if redis_url else ALONE | TOGETHER)
+    spec = spec.without(ALONE if redis_url else ALONE | TOGETHER)
     # Processes are meant to end here.
     logging.getLogger("tulay.serve").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
@@ -131,7 +131,7 @@ def rehearse(
             scratch_database(database, folder) as url,
             _queues(redis_url) as prefix,
             closing(open_store(url)) as scratch,
-            History(folder / "ledger") as ledger,
+            History(folder / "history") as history,
         ):
             migrate(scratch)
             sidecar = folder / "rehearsal.json"
@@ -139,32 +139,32 @@ def rehearse(
             sidecar.write_text(
                 json.dumps(
                     {
-                        "config": str(order.plot.settings.path),
+                        "config": str(spec.setup.settings.path),
                         "database": url,
                         "redis_url": redis_url,
                         "queues": prefix,
                         "folder": str(folder),
-                        "page": page_of(order),
+                        "page": page_of(spec),
                     }
                 ),
                 encoding="utf-8",
             )
             company = Company(folder, sidecar, workers, prefix, redis_url)
             stage = Stage(
-                order.plot,
+                spec.setup,
                 folder,
                 scratch,
-                order.seed,
-                order.faults,
+                spec.seed,
+                spec.faults,
                 WallClock(),
-                page=page_of(order),
+                page=page_of(spec),
             )
-            done = _perform(order, Play(stage, ledger), company=company, advance=advance)
+            done = _perform(spec, Play(stage, history), company=company, advance=advance)
             kind = "SQLite" if scratch.embedded else "PostgreSQL"
             said = "Redis" if redis_url else "no Redis"
-            certificate = certified(order, done.play, done, database=kind, queues=said)
+            certificate = certified(spec, done.play, done, database=kind, queues=said)
             certificate.workers = workers
-            certificate.story = told(done.play, done.verdict.findings)
+            certificate.story = narration(done.play, done.check_result.findings)
             return certificate
 
 
@@ -182,27 +182,27 @@ def _queues(redis_url: str | None) -> Iterator[str]:
 
 
 def _perform(
-    order: SimulationSpec, play: Play, *, company: Company, advance: Callable[[int], None]
+    spec: SimulationSpec, play: Play, *, company: Company, advance: Callable[[int], None]
 ) -> SimulationResult:
     began, stage = time.monotonic(), play.stage
-    day = day_of(order, stage)
+    day = day_of(spec, stage)
     play.populate(day.population())
     rest(play)
     play.day_begins()
     try:
-        _Day(order, play, day, company, advance).work()
+        _Day(spec, play, day, company, advance).work()
         play.day_ends()
         stage.clear_faults()
         _wait_for_quiet(play, company)
-        if "surprise" in order.faults:
-            play.startle(order.seed, _Sweeper(play, company))
+        if "surprise" in spec.faults:
+            play.exceed_change_limit(spec.seed, _Sweeper(play, company))
             _wait_for_quiet(play, company)
     finally:
         company.end()
     play.findings += [Finding("P6", line) for line in company.defects()]
     _free_leases(play)
     end(play)
-    return SimulationResult(play, judged(play), 0, time.monotonic() - began)
+    return SimulationResult(play, check_history(play), 0, time.monotonic() - began)
 
 
 @dataclass
@@ -230,7 +230,7 @@ class _Sweeper:
 class _Day:
     """The working day: people type, results are checked, processes are killed."""
 
-    order: SimulationSpec
+    spec: SimulationSpec
     play: Play
     day: Workload
     company: Company
@@ -238,12 +238,12 @@ class _Day:
 
     def work(self) -> None:
         """Ends when the requested number of changes was made."""
-        chance = random.Random(f"{self.order.seed} processes")  # noqa: S311 - repeatable
+        chance = random.Random(f"{self.spec.seed} processes")  # noqa: S311 - repeatable
         steps = self.day.steps()
-        size = max(_BURST[0], min(self.order.changes // 40, _BURST[1]))
+        size = max(_BURST[0], min(self.spec.changes // 40, _BURST[1]))
         typed: deque[datetime] = deque(maxlen=_AHEAD)
         strike_at = time.monotonic() + 3.0
-        while self.play.changes < self.order.changes:
+        while self.play.changes < self.spec.changes:
             self.company.watch()
             if time.monotonic() > strike_at:
                 self._strike(chance)
@@ -259,7 +259,7 @@ class _Day:
             self._look()
 
     def _strike(self, chance: random.Random) -> None:
-        faults = self.order.faults
+        faults = self.spec.faults
         if chance.random() < faults.get("flush", 0.0):
             self.company.forget()
             self.play.struck["flush"] += 1
@@ -348,8 +348,8 @@ def main() -> None:
 
 def environment() -> None:
     """Lets child processes import these packages from any directory."""
-    places = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
+    options = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, options))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,2 @@
-"""A rehearsal: stand-ins for the user's systems, people, faults, and a verdict on every promise."""
+"""A simulation: emulators of the user's systems, a workload, faults, and a check of every
+promise."""

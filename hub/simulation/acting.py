@@ -1,7 +1,7 @@
-"""People at the stand-ins: carries steps out over there, and notes every word in the ledger.
+"""Carries out the workload's steps at the emulators and records every typed value in the history.
 
-What somebody types is never typed by anybody else, so that it can be found again. The hub is only
-asked what it has read so far: who types over words that nobody had read takes them back.
+Every typed value is unique, so that it can be found again. The hub is only asked what it has read
+so far: a user who overwrites a value that the hub has not read takes it back.
 """
 
 from __future__ import annotations
@@ -20,93 +20,93 @@ from hub.simulation.workload import Step
 from hub.store.links import Link
 from mappings.canonical.values import Values
 
-#: (connection, stream, keys) -> what the hub has of these records.
+#: (connection, stream, keys) -> the hub's links of these records.
 Known = Callable[[str, str, Sequence[str]], Mapping[str, Link]]
-#: Words of one step: numbers times this.
+#: Values of one step start at its number times this.
 _WORDS = 16
-#: What every new record gets: names, and the address without which a deal becomes no order.
+#: Fields that every new record gets: names, and the address that a deal needs to become an order.
 _ALWAYS = frozenset(("name", "last_name", "address.street", "address.city"))
 
 
 @dataclass
 class Company:
-    """All stand-ins, and which record each thing is where."""
+    """All emulators, and the record of each subject in each of them."""
 
     systems: Mapping[str, MemorySystem]
-    #: connection -> stream -> costume
+    #: connection -> stream -> emulator
     emulators: Mapping[str, Mapping[str, Emulator]]
-    #: (connection, entity) -> thing -> key
+    #: (connection, entity) -> subject -> key
     keys: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-    #: Things that people made on more than one side, deleted or merged.
+    #: Subjects that users created in more than one system, deleted, or merged.
     shared: set[str] = field(default_factory=set)
-    meddled: set[str] = field(default_factory=set)
+    disturbed: set[str] = field(default_factory=set)
     merged: set[str] = field(default_factory=set)
 
     def emulator(self, connection: str, entity: str) -> Emulator | None:
-        """Returns the costume of an entity in a connection."""
+        """Returns the emulator of an entity in a connection."""
         for emulator in self.emulators.get(connection, {}).values():
             if emulator.entity.name == entity and emulator.tag is not None:
                 return emulator
         return None
 
-    def key(self, connection: str, entity: str, thing: str) -> str | None:
-        """Returns the key of a thing, when people can find it there."""
-        return self.keys.get((connection, entity), {}).get(thing)
+    def key(self, connection: str, entity: str, subject: str) -> str | None:
+        """Returns the key of a subject if users can find it there."""
+        return self.keys.get((connection, entity), {}).get(subject)
 
-    def enter(self, connection: str, entity: str, thing: str, key: str) -> None:
-        """A thing is there from now on; the first record of it stays the one people use."""
-        self.keys.setdefault((connection, entity), {}).setdefault(thing, key)
+    def add_record(self, connection: str, entity: str, subject: str, key: str) -> None:
+        """Adds a subject's record; users keep using the first one."""
+        self.keys.setdefault((connection, entity), {}).setdefault(subject, key)
 
-    def leave(self, connection: str, entity: str, thing: str) -> None:
-        """People do not find it any more."""
-        self.keys.get((connection, entity), {}).pop(thing, None)
+    def remove_record(self, connection: str, entity: str, subject: str) -> None:
+        """Removes a subject: users no longer find it."""
+        self.keys.get((connection, entity), {}).pop(subject, None)
 
 
 @dataclass(frozen=True, slots=True)
 class TypedWord:
-    """What one step has changed."""
+    """A record that a step has changed."""
 
     emulator: Emulator
     key: str
-    thing: str
+    subject: str
 
 
 class WorkloadRunner:
-    """The people."""
+    """The users, who carry out the workload."""
 
-    def __init__(self, company: Company, ledger: History, known: Known, *, first: int) -> None:
-        self._company, self._ledger, self._known = company, ledger, known
-        #: Steps up to this number are the population.
+    def __init__(self, company: Company, history: History, known: Known, *, first: int) -> None:
+        self._company, self._history, self._known = company, history, known
+        #: Steps up to this number create the initial data.
         self._first = first
         self._links: dict[tuple[str, str, str], Link | None] = {}
-        #: Told of each value that was typed: (line of the ledger, what).
+        #: Called for each typed value: (line of the history, value, seconds since the epoch).
         self._count = 0
-        self._told: list[str] = []
+        self._narration: list[str] = []
         self.listeners: list[Callable[[int, TypedValue, float], None]] = []
 
     def take_count(self) -> int:
-        """Returns how many changes were made since this was last asked."""
+        """Returns the number of changes since the last call."""
         count, self._count = self._count, 0
         return count
 
-    def told(self) -> list[str]:
-        """Returns what was done since this was last asked, in words; only short stories ask."""
-        told, self._told = self._told, []
-        return told
+    def take_narration(self) -> list[str]:
+        """Returns a description of each step since the last call; used for short histories only."""
+        narration, self._narration = self._narration, []
+        return narration
 
     def population_ends(self, number: int) -> None:
-        """From now on steps are changes of the day."""
+        """Later steps count as changes of the day."""
         self._first = number
 
-    def burst(self, steps: Iterable[Step], *, closed: str | None = None) -> list[TypedWord]:
-        """Carries steps out, one after the other; returns what has changed.
+    def carry_out(self, steps: Iterable[Step], *, closed: str | None = None) -> list[TypedWord]:
+        """Carries out steps one after the other; returns what has changed.
 
-        `closed`: the connection that the hub is just writing to; where there is no lock, nobody
-        can be saved who types at that moment.
+        `closed` is the connection that the hub is writing to; where there is no lock, a value typed
+        at that moment could not be saved.
         """
         todo = [step for step in steps if not self._shut(step, closed)]
         self._read_links(todo)
-        self._told = []
+        self._narration = []
         done: list[TypedWord] = []
         for step in todo:
             system = self._company.systems[step.side]
@@ -124,7 +124,7 @@ class WorkloadRunner:
         wanted: dict[tuple[str, str], list[str]] = {}
         for step in steps:
             emulator = self._company.emulator(step.side, step.entity)
-            key = self._company.key(step.side, step.entity, step.thing)
+            key = self._company.key(step.side, step.entity, step.subject)
             if emulator is not None and key is not None and step.verb != "create":
                 wanted.setdefault((step.side, emulator.stream), []).append(key)
         self._links = {}
@@ -136,10 +136,10 @@ class WorkloadRunner:
 
     def _create(self, step: Step) -> list[TypedWord]:
         emulator = self._company.emulator(step.side, step.entity)
-        if emulator is None or self._company.key(step.side, step.entity, step.thing):
+        if emulator is None or self._company.key(step.side, step.entity, step.subject):
             return []
         values = self._new_values(emulator, step)
-        return [] if values is None else self._make(emulator, step, step.thing, values)
+        return [] if values is None else self._make(emulator, step, step.subject, values)
 
     def _new_values(self, emulator: Emulator, step: Step) -> Values | None:
         values: Values = {}
@@ -149,14 +149,14 @@ class WorkloadRunner:
         if emulator.entity.name == "opportunity":
             values |= {"stage": "open", "currency": "EUR", "close_date": "2026-03-31"}
         if emulator.entity.name == "sales_order":
-            values |= {"description": step.thing.upper(), "currency": "EUR"}
+            values |= {"description": step.subject.upper(), "currency": "EUR"}
         if step.other:
             for path, entity in emulator.entity.references().items():
                 if entity != "company" or path not in emulator.spoken.columns.by_path:
                     continue
                 parent = self._company.key(step.side, "company", step.other)
                 if parent is None:
-                    return None  # whoever writes this down does not know the company yet
+                    return None  # this system does not have the company yet
                 values[path] = parent
         values |= self._lines(emulator, step)
         return {p: v for p, v in values.items() if p in emulator.typed or emulator.can_say(p, v)}
@@ -168,10 +168,10 @@ class WorkloadRunner:
         names = list(articles) if len(articles) < 50 else list(articles)[:50]
         values: Values = {}
         for turn in range(min(1 + step.pick % 2, len(names))):
-            thing = names[(step.pick // 7 + turn) % len(names)]
-            key = tag_of("text", thing)
+            subject = names[(step.pick // 7 + turn) % len(names)]
+            key = tag_of("text", subject)
             values |= {
-                f"lines[{key}].product": articles[thing],
+                f"lines[{key}].product": articles[subject],
                 f"lines[{key}].quantity": str(1 + step.pick % 9),
                 f"lines[{key}].unit_price": "10.5",
             }
@@ -188,7 +188,7 @@ class WorkloadRunner:
         return self._write(emulator, step, row, {path: self._word(emulator, path, step, 0)})
 
     def _common(self, step: Step) -> list[str]:
-        """Fields that people of all sides may type into."""
+        """Returns the fields that users of every system may type into."""
         emulators = [self._company.emulator(side, step.entity) for side in self._company.systems]
         there = [emulator.typed for emulator in emulators if emulator is not None]
         return [path for path in there[0] if all(path in typed for typed in there)]
@@ -206,11 +206,11 @@ class WorkloadRunner:
         emulator, row = self._look(step)
         if emulator is None or row is None:
             return []
-        self._company.meddled.add(step.thing)
+        self._company.disturbed.add(step.subject)
         gone = self._company.systems[step.side].pen(emulator.stream).delete(row.key)
-        self._company.leave(step.side, step.entity, step.thing)
+        self._company.remove_record(step.side, step.entity, step.subject)
         self._note_end("delete", emulator, step, row, at=self._at(step, gone))
-        return [TypedWord(emulator, row.key, step.thing)]
+        return [TypedWord(emulator, row.key, step.subject)]
 
     def _merge(self, step: Step) -> list[TypedWord]:
         emulator, row = self._look(step)
@@ -221,17 +221,17 @@ class WorkloadRunner:
         survivor = system.row(emulator.stream, into)
         if survivor is None or survivor.fate != "live":
             return []
-        self._company.meddled |= {step.thing, step.other}
-        self._company.merged |= {step.thing, step.other}
+        self._company.disturbed |= {step.subject, step.other}
+        self._company.merged |= {step.subject, step.other}
         merged = system.pen(emulator.stream).merge(row.key, into=into)
         lives = merged.key
-        self._company.leave(step.side, step.entity, step.thing)
+        self._company.remove_record(step.side, step.entity, step.subject)
         self._note_end("merge", emulator, step, row, at=self._at(step, merged))
-        if lives != into:  # both live on as a third record
-            self._company.leave(step.side, step.entity, step.other)
-            self._company.enter(step.side, step.entity, step.other, lives)
-            self._ledger.moved((step.side, emulator.stream, into), lives)
-        return [TypedWord(emulator, row.key, step.thing), TypedWord(emulator, lives, step.other)]
+        if lives != into:  # both continue as a third record
+            self._company.remove_record(step.side, step.entity, step.other)
+            self._company.add_record(step.side, step.entity, step.other, lives)
+            self._history.moved((step.side, emulator.stream, into), lives)
+        return [TypedWord(emulator, row.key, step.subject), TypedWord(emulator, lives, step.other)]
 
     def _win(self, step: Step) -> list[TypedWord]:
         emulator, row = self._look(step)
@@ -242,7 +242,7 @@ class WorkloadRunner:
         return self._write(emulator, step, row, {"stage": "won"})
 
     def _handle(self, step: Step) -> list[TypedWord]:
-        """Numbers an order, moves it on, ships it, bills it, books the payment: one at a time."""
+        """Numbers, advances, ships or bills an order, or books its payment: one step at a time."""
         emulator, row = self._look(step)
         if emulator is None or row is None:
             return []
@@ -256,9 +256,9 @@ class WorkloadRunner:
             ("payment", "z"),
         ):
             paper = self._company.emulator(step.side, entity)
-            thing = letter + step.thing
-            if paper is not None and self._company.key(step.side, entity, thing) is None:
-                return self._make(paper, step, thing, self._paper(paper, step, shows, row.key))
+            subject = letter + step.subject
+            if paper is not None and self._company.key(step.side, entity, subject) is None:
+                return self._make(paper, step, subject, self._paper(paper, step, shows, row.key))
         moves = {"state": "done", "shipment_state": "shipped", "invoice_state": "paid"}
         moved: Values = {p: v for p, v in moves.items() if _mapped(emulator, p)}
         if shows.get("state") not in ("confirmed", "processing"):
@@ -266,16 +266,16 @@ class WorkloadRunner:
         return self._write(emulator, step, row, moved)
 
     def _numbered(self, emulator: Emulator, step: Step) -> Values:
-        values: Values = {"number": tag_of("text", step.thing)}
+        values: Values = {"number": tag_of("text", step.subject)}
         for index, path in enumerate(("untaxed", "tax", "total")):
             if _mapped(emulator, path):
                 values[path] = word("decimal", step.number * _WORDS + index)
         return values
 
     def _paper(self, paper: Emulator, step: Step, order: Values, key: str) -> Values:
-        """A document about an order."""
+        """Creates a document of an order."""
         number = step.number * _WORDS
-        invoice = self._company.key(step.side, "invoice", "i" + step.thing)
+        invoice = self._company.key(step.side, "invoice", "i" + step.subject)
         values: Values = {
             "company": order.get("company"),
             "sales_order": key,
@@ -293,7 +293,7 @@ class WorkloadRunner:
             if v is not None and _mapped(paper, p) and paper.can_say(p, v)
         }
 
-    #: Verb of a step -> how people do it.
+    #: Verb of a step -> how it is carried out.
     _ACTS: ClassVar[Mapping[str, Callable[[WorkloadRunner, Step], list[TypedWord]]]] = {
         "create": _create,
         "edit": _edit,
@@ -309,7 +309,7 @@ class WorkloadRunner:
 
     def _look(self, step: Step) -> tuple[Emulator | None, Row | None]:
         emulator = self._company.emulator(step.side, step.entity)
-        key = self._company.key(step.side, step.entity, step.thing)
+        key = self._company.key(step.side, step.entity, step.subject)
         if emulator is None or key is None:
             return None, None
         row = self._company.systems[step.side].row(emulator.stream, key)
@@ -319,10 +319,12 @@ class WorkloadRunner:
         kind = emulator.entity.fields[path].kind
         return word(kind, step.number * _WORDS + index)
 
-    def _make(self, emulator: Emulator, step: Step, thing: str, values: Values) -> list[TypedWord]:
+    def _make(
+        self, emulator: Emulator, step: Step, subject: str, values: Values
+    ) -> list[TypedWord]:
         assert emulator.tag is not None
-        named = {**values, emulator.tag: tag_of(emulator.entity.fields[emulator.tag].kind, thing)}
-        if thing.startswith("o"):  # never made by people
+        named = {**values, emulator.tag: tag_of(emulator.entity.fields[emulator.tag].kind, subject)}
+        if subject.startswith("o"):  # never created by users
             return []
         system = self._company.systems[step.side]
         row = system.pen(emulator.stream).create(
@@ -331,11 +333,11 @@ class WorkloadRunner:
         others = (
             c for (c, e) in self._company.keys if e == emulator.entity.name and c != step.side
         )
-        if any(self._company.key(c, emulator.entity.name, thing) for c in others):
-            self._company.shared.add(thing)
-        self._company.enter(step.side, emulator.entity.name, thing, row.key)
-        self._note(emulator, step, row, thing=thing, values=values, before={})
-        return [TypedWord(emulator, row.key, thing)]
+        if any(self._company.key(c, emulator.entity.name, subject) for c in others):
+            self._company.shared.add(subject)
+        self._company.add_record(step.side, emulator.entity.name, subject, row.key)
+        self._note(emulator, step, row, subject=subject, values=values, before={})
+        return [TypedWord(emulator, row.key, subject)]
 
     def _write(self, emulator: Emulator, step: Step, row: Row, values: Values) -> list[TypedWord]:
         before: dict[str, Any] = json.loads(row.payload)
@@ -344,8 +346,8 @@ class WorkloadRunner:
             return []
         system = self._company.systems[step.side]
         after = system.pen(emulator.stream).change(row.key, patch)
-        self._note(emulator, step, after, thing=step.thing, values=values, before=before)
-        return [TypedWord(emulator, row.key, step.thing)]
+        self._note(emulator, step, after, subject=step.subject, values=values, before=before)
+        return [TypedWord(emulator, row.key, step.subject)]
 
     def _note(
         self,
@@ -353,17 +355,19 @@ class WorkloadRunner:
         step: Step,
         row: Row,
         *,
-        thing: str,
+        subject: str,
         values: Values,
         before: Mapping[str, Any],
     ) -> None:
         number, at = step.number - self._first, self._at(step, row)
-        self._ledger.act(
-            HistoryEvent(number, at, step.verb, thing, step.side, emulator.stream, row.key)
+        self._history.act(
+            HistoryEvent(number, at, step.verb, subject, step.side, emulator.stream, row.key)
         )
         self._count += 1
         said = ", ".join(f"{p} = {'blank' if v is None else v}" for p, v in values.items())
-        self._told.append(f"{step.side}: {step.verb} {emulator.stream} {row.key} ({thing}): {said}")
+        self._narration.append(
+            f"{step.side}: {step.verb} {emulator.stream} {row.key} ({subject}): {said}"
+        )
         link = self._links.get((step.side, emulator.stream, row.key))
         for path, value in values.items():
             if emulator.mapping.references.get(path) or "[" in path or not _counts(emulator, path):
@@ -371,12 +375,12 @@ class WorkloadRunner:
             old = emulator.at(before, path) if before else None
             read = old is None or (link is not None and link.state.seen_at(path) == old)
             typed = TypedValue(
-                *(number, thing, step.side, emulator.stream, row.key, path),
+                *(number, subject, step.side, emulator.stream, row.key, path),
                 value=emulator.shows(path, value),
                 unread=not read,
                 unique=path in emulator.typed and value is not None,
             )
-            line = self._ledger.typed(typed)
+            line = self._history.typed(typed)
             for listener in self.listeners:
                 listener(line, typed, at)
 
@@ -390,15 +394,17 @@ class WorkloadRunner:
         said = verb if read else f"{verb} unread"
         self._count += 1
         what = f" into {step.other}" if verb == "merge" else ""
-        self._told.append(f"{step.side}: {verb} {emulator.stream} {row.key} ({step.thing}){what}")
+        self._narration.append(
+            f"{step.side}: {verb} {emulator.stream} {row.key} ({step.subject}){what}"
+        )
         where = (step.side, emulator.stream, row.key)
-        self._ledger.act(
-            HistoryEvent(number, at, said, step.thing, *where, newest(emulator.stream))
+        self._history.act(
+            HistoryEvent(number, at, said, step.subject, *where, newest(emulator.stream))
         )
 
 
 def _counts(emulator: Emulator, path: str) -> bool:
-    """Says whether what is typed there counts: a field of the mapping that the hub reads."""
+    """Returns True if the hub's mapping reads this field, so that a value typed into it counts."""
     column = emulator.spoken.columns.by_path.get(path)
     return column is not None and emulator.mapping.mapped(path)
 
@@ -413,5 +419,5 @@ def _mapped(emulator: Emulator, path: str) -> bool:
 
 
 def happened_at(system: MemorySystem, row: Row) -> float:
-    """Returns when a row has changed, in seconds since the epoch, by a clock that is right."""
+    """Returns when a row changed, in seconds since the epoch, by a correct clock."""
     return datetime.fromisoformat(row.modified_at).timestamp() - system.faults.skew

@@ -1,7 +1,7 @@
-"""Whether all sides agree: every record there is held against its golden record, by the portion.
+"""Checks whether all systems agree: compares every record with its golden record, in batches.
 
-What a system shows is compared with what it would show if it were told now; the hub's own notes
-about how systems write are not believed.
+What a system shows is compared with what it would show if it were written now; the hub's own
+baselines of how systems spell values are not trusted.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _PORTION = 500
 
 @dataclass
 class Waiting:
-    """What waits for a person or a parent, and so excuses a difference."""
+    """Records that wait for a person or a parent, which excuses a difference."""
 
     #: (connection, golden id)
     entries: dict[tuple[str, str], str] = field(default_factory=dict)
     #: (connection, stream, key)
     records: set[tuple[str, str, str]] = field(default_factory=set)
-    #: Golden id -> connections that refuse it, so that a person must act.
+    #: Golden id -> connections that refuse it until a person acts.
     refused: dict[str, set[str]] = field(default_factory=dict)
 
 
 def waiting(stage: Stage) -> Waiting:
-    """Reads what is set aside."""
+    """Reads what is quarantined."""
     found = Waiting()
     with stage.store.read() as tx:
         for entry in quarantine.listing(tx, kinds=("push", "pull")):
@@ -59,7 +59,8 @@ def waiting(stage: Stage) -> Waiting:
 
 
 def disagreements(stage: Stage, excuses: Waiting) -> Iterator[Finding]:
-    """Yields every record that does not show what it should, or is not what the hub thinks."""
+    """Yields a finding for each record that does not show what it should, or that the hub
+    misjudges."""
     for connection, emulators in stage.company.emulators.items():
         for emulator in emulators.values():
             after = ""
@@ -79,7 +80,7 @@ class _Portion:
         self, stage: Stage, emulator: Emulator, links: Mapping[str, Link], excuses: Waiting
     ) -> None:
         self.stage, self.emulator, self.links, self.excuses = stage, emulator, links, excuses
-        self.policy = stage.plot.policies[emulator.entity.name]
+        self.policy = stage.setup.policies[emulator.entity.name]
         self.payloads = self._read()
         ids = [str(link.golden_id) for link in links.values()]
         with stage.store.read() as tx:
@@ -89,7 +90,7 @@ class _Portion:
             self.meant = self._meanings(tx)
 
     def _read(self) -> dict[str, dict[str, object]]:
-        """Reads the living records over there: key -> payload."""
+        """Reads the live records of the system: key -> payload."""
         system = self.stage.company.systems[self.emulator.connection]
         found = {}
         for key in self.links:
@@ -99,7 +100,7 @@ class _Portion:
         return found
 
     def _keys(self, tx: Connection) -> dict[str, str]:
-        """Returns golden id -> key over there, of everything that is referred to."""
+        """Returns golden id -> key in this system, for everything that is referred to."""
         references = self.emulator.mapping.references
         targets = {
             str(value): references[declared]
@@ -110,13 +111,13 @@ class _Portion:
         return keys_of(tx, self.emulator.connection, targets)
 
     def _meanings(self, tx: Connection) -> dict[tuple[str, str], str | None]:
-        """Returns (stream, key) -> golden id of what the records over there refer to."""
+        """Returns (stream, key) -> golden id for everything that the system's records refer to."""
         references, asked = self.emulator.mapping.references, set()
         for payload in self.payloads.values() if references else ():
             try:
                 shows = self.emulator.read(payload)
             except LensError:
-                continue  # told below
+                continue  # reported below
             for path, value in shows.items():
                 stream = references.get(declared_path(path))
                 if stream is not None and value is not None:
@@ -124,14 +125,14 @@ class _Portion:
         return resolve_keys(tx, self.emulator.connection, asked)
 
     def findings(self) -> Iterator[Finding]:
-        """Yields what is wrong with these records."""
+        """Yields the findings about these records."""
         where = f"{self.emulator.connection} {self.emulator.stream}"
         for key, link in sorted(self.links.items()):
             golden, payload = self.golden.get(str(link.golden_id)), self.payloads.get(key)
             if payload is None:
-                yield Finding("P8", f"{where} {key} is gone, and the hub has it living")
+                yield Finding("P8", f"{where} {key} is gone, but not for the hub")
             elif golden is None:
-                yield Finding("P1", f"{where} {key} is linked to nothing")
+                yield Finding("P1", f"{where} {key} has a link without a golden record")
             elif link.is_primary and not self._excused(link, golden):
                 yield from self._compare(f"{where} {key}", payload, link=link, golden=golden)
 
@@ -149,27 +150,29 @@ class _Portion:
         emulator = self.emulator
         try:
             shows = emulator.read(payload)
-            told = self._told(link, golden, shows)
-            after = emulator.rewritten(payload, emulator.mapping.write(told, payload))
+            wanted = self._wanted(link, golden, shows)
+            after = emulator.rewritten(payload, emulator.mapping.write(wanted, payload))
         except LensError as error:
             yield Finding("P6", f"{where} cannot be translated: {error.path}")
             return
         if after == payload:
             return
         should = emulator.read(after)
-        thing = emulator.thing(shows)
+        subject = emulator.subject(shows)
         for path in dict.fromkeys((*shows, *should)):
             if shows.get(path) != should.get(path):
                 promise = "P12" if should.get(path) is None else "P3"
                 what = f"{where} shows {path} = {shows.get(path)!r} where it should be"
-                yield Finding(promise, f"{what} {should.get(path)!r}", (thing,) if thing else ())
+                yield Finding(
+                    promise, f"{what} {should.get(path)!r}", (subject,) if subject else ()
+                )
 
-    def _told(self, link: Link, golden: Golden, shows: Values) -> Values:
-        """Returns all that this record should be told, in its own keys."""
+    def _wanted(self, link: Link, golden: Golden, shows: Values) -> Values:
+        """Returns all values that this record should show, with its system's keys."""
         conflicts = self.conflicts.get(link.id or 0, frozenset())
         units = {self.policy.unit_of(p) for p in conflicts} - {None}
         torn = tuple(item for p in conflicts if (item := item_of(p)))
-        told: dict[str, Scalar] = {}
+        wanted: dict[str, Scalar] = {}
         for path in dict.fromkeys((*golden.values, *shows)):
             value = golden.values.get(path)
             if path in conflicts or self.policy.unit_of(path) in units or path.startswith(torn):
@@ -185,11 +188,12 @@ class _Portion:
                 if value is not None and str(value) not in self.keys:
                     continue
                 value = None if value is None else self.keys[str(value)]
-            told[path] = value
-        return told
+            wanted[path] = value
+        return wanted
 
     def _means(self, stream: str, shown: Scalar, value: Scalar) -> bool:
-        """Says whether a key over there, perhaps of a record merged or gone, means this value."""
+        """Returns True if a key in this system, even of a merged or gone record, means this
+        value."""
         key = (stream, str(shown))
         return shown is not None and key in self.meant and self.meant[key] == value
 
@@ -204,9 +208,9 @@ class _Portion:
 
 
 def absent(stage: Stage, excuses: Waiting) -> Iterator[Finding]:
-    """Yields what should be in a connection, could be, and is not."""
+    """Yields a finding for each record that a connection should have, could have, and lacks."""
     for connection in stage.hub.connections.values():
-        for entity, policy in stage.plot.policies.items():
+        for entity, policy in stage.setup.policies.items():
             if connection.name not in policy.create or not connection.has(entity):
                 continue
             after = ""

@@ -1,6 +1,6 @@
-"""Watches the stand-ins' logs of writes: what has arrived where, how long it took, what was idle.
+"""Watches the emulators' write logs: which value arrived where, and after how long.
 
-Looks at the systems only; asks the hub nothing.
+Looks at the systems only, never at the hub.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from hub.simulation.history import History, TypedValue
 from mappings.canonical.values import Scalar
 from mappings.kit.errors import LensError
 
-#: Lines of a log that are looked at in one go.
+#: Lines of a log that are read at a time.
 _PORTION = 1000
-#: Buckets of the histogram grow by this.
+#: Factor by which the buckets of the histogram grow.
 _GROWTH = 1.1
 
 
 @dataclass
 class Latency:
-    """How long changes took, in buckets: as exact as a tenth, whatever their number."""
+    """Latencies in buckets: exact to a tenth, however many there are."""
 
     buckets: Counter[int] = field(default_factory=Counter)
 
     def add(self, seconds: float) -> None:
-        """Counts one."""
+        """Counts one change."""
         self.buckets[math.ceil(math.log(max(seconds, 0.001), _GROWTH))] += 1
 
     def quantile(self, share: float) -> float | None:
-        """Returns the time within which this share arrived; None when nothing has.
+        """Returns the time within which this share of changes arrived; None if none has.
 
         >>> latency = Latency()
         >>> for second in range(1, 101): latency.add(second)
@@ -51,13 +51,13 @@ class Latency:
         return None
 
     def bars(self) -> list[tuple[float, int]]:
-        """Returns (up to so many seconds, number), shortest first."""
+        """Returns (upper bound in seconds, number of changes), shortest first."""
         return [(_GROWTH**bucket, self.buckets[bucket]) for bucket in sorted(self.buckets)]
 
 
 @dataclass(slots=True)
-class _Flight:
-    """A value on its way."""
+class _Transit:
+    """A value that has not arrived everywhere."""
 
     line: int
     value: Scalar
@@ -67,31 +67,31 @@ class _Flight:
 
 
 class ArrivalWatch:
-    """Sees what the hub writes."""
+    """Follows what the hub writes."""
 
     def __init__(
-        self, company: Company, ledger: History, policies: Mapping[str, EntityPolicy]
+        self, company: Company, history: History, policies: Mapping[str, EntityPolicy]
     ) -> None:
-        self._company, self._ledger, self._policies = company, ledger, policies
-        self._flights: dict[str, dict[str, _Flight]] = {}
+        self._company, self._history, self._policies = company, history, policies
+        self._in_transit: dict[str, dict[str, _Transit]] = {}
         self._seen: dict[str, int] = {}
         self.latency = Latency()
-        #: connection -> number of writes of the hub
+        #: connection -> number of writes by the hub
         self.writes: Counter[str] = Counter()
 
     @property
-    def on_their_way(self) -> int:
-        """How many things have a value that has not arrived."""
-        return len(self._flights)
+    def in_transit(self) -> int:
+        """The number of subjects with a value that has not arrived."""
+        return len(self._in_transit)
 
     def typed(self, line: int, one: TypedValue, at: float) -> None:
-        """A value was typed: it is on its way to all who may show it."""
+        """Starts following a typed value to every connection that may show it."""
         if one.number <= 0 or one.value is None:
             return
         entity = self._company.emulators[one.connection][one.stream].entity.name
         policy = self._policies.get(entity)
-        flights = self._flights.get(one.thing, {})
-        flights.pop(one.path, None)
+        in_transit_of = self._in_transit.get(one.subject, {})
+        in_transit_of.pop(one.path, None)
         if policy is not None and not policy.of(one.path).may_set(one.connection):
             return
         missing = {
@@ -102,11 +102,11 @@ class ArrivalWatch:
             and emulator.mapping.writable(one.path)
         }
         if missing:
-            flights[one.path] = _Flight(line, one.value, at, missing)
-            self._flights[one.thing] = flights
+            in_transit_of[one.path] = _Transit(line, one.value, at, missing)
+            self._in_transit[one.subject] = in_transit_of
 
     def look(self) -> None:
-        """Looks at everything that was written since the last time."""
+        """Processes everything that was written since the last call."""
         for name, system in self._company.systems.items():
             while lines := system.tables.logged_after(self._seen.get(name, 0), limit=_PORTION):
                 self._seen[name] = lines[-1][0]
@@ -114,20 +114,20 @@ class ArrivalWatch:
                 self.writes[name] += sum(op != "unread" for *_, op in lines)
                 for _, stream, key, op in lines:
                     if op == "unread":
-                        self._ledger.gap((name, stream, key))
+                        self._history.gap((name, stream, key))
                 for stream, key in changed:
                     self._arrived(name, system, stream, key=key)
                 system.tables.forget_log(until=self._seen[name])
 
-    def thing(self, name: str, stream: str, key: str) -> str | None:
-        """Returns which thing a record is."""
+    def subject(self, name: str, stream: str, key: str) -> str | None:
+        """Returns the subject of a record."""
         emulator, row = self._company.emulators[name].get(stream), None
         if emulator is not None:
             row = self._company.systems[name].row(stream, key)
         if emulator is None or row is None:
             return None
         try:
-            return emulator.thing(emulator.read(json.loads(row.payload)))
+            return emulator.subject(emulator.read(json.loads(row.payload)))
         except LensError:
             return None
 
@@ -139,32 +139,32 @@ class ArrivalWatch:
         try:
             values = emulator.read(json.loads(row.payload))
         except LensError:
-            return  # the verdict will find it set aside
-        thing = emulator.thing(values)
-        if thing is None:
+            return  # the checker will find it quarantined
+        subject = emulator.subject(values)
+        if subject is None:
             return
-        self._company.enter(name, emulator.entity.name, thing, key)
-        flights = self._flights.get(thing)
-        if flights:
-            self._land(flights, name, emulator, values, at=happened_at(system, row))
-            if not flights:
-                del self._flights[thing]
+        self._company.add_record(name, emulator.entity.name, subject, key)
+        in_transit_of = self._in_transit.get(subject)
+        if in_transit_of:
+            self._check_off(in_transit_of, name, emulator, values, at=happened_at(system, row))
+            if not in_transit_of:
+                del self._in_transit[subject]
 
-    def _land(
+    def _check_off(
         self,
-        flights: dict[str, _Flight],
+        in_transit_of: dict[str, _Transit],
         name: str,
         emulator: Emulator,
         values: Mapping[str, Scalar],
         *,
         at: float,
     ) -> None:
-        for path, flight in list(flights.items()):
-            if name not in flight.missing or path not in values:
+        for path, transit in list(in_transit_of.items()):
+            if name not in transit.missing or path not in values:
                 continue
-            if values[path] == emulator.shows(path, flight.value):
-                self.latency.add(max(at - flight.at, 0.0))
-                flight.missing.discard(name)
-                if not flight.missing:
-                    self._ledger.reached(flight.line)
-                    del flights[path]
+            if values[path] == emulator.shows(path, transit.value):
+                self.latency.add(max(at - transit.at, 0.0))
+                transit.missing.discard(name)
+                if not transit.missing:
+                    self._history.reached(transit.line)
+                    del in_transit_of[path]

@@ -1,4 +1,4 @@
-"""The certificate of a rehearsal: figures, promises, and the command that repeats it."""
+"""The certificate of a simulation: figures, promises, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ PROMISES: Mapping[str, str] = {
     "P2": "no duplicates",
     "P3": "it converges",
     "P4": "no echo",
-    "P5": "twice is fine, never skipped",
-    "P6": "one bad record stops itself only",
-    "P7": "older news never beats newer",
-    "P8": "deletes stay deleted",
-    "P9": "a surprise is not obeyed",
+    "P5": "at least once, never skipped",
+    "P6": "one bad record stops no other",
+    "P7": "an older state never replaces a newer one",
+    "P8": "deleted records stay deleted",
+    "P9": "unusually large changes wait for approval",
     "P10": "counts add up",
-    "P11": "Redis holds nothing, any process may die",
+    "P11": "any process may die, Redis may be flushed",
     "P12": "a blank never overwrites",
 }
-#: Promises that are broken when another one is: what is skipped, overwritten or forgotten is lost.
+#: Promises that are broken along with another: what is skipped, overwritten or forgotten is lost.
 _SEEN_BY = {"P5": "P1", "P7": "P1", "P11": "P1"}
-#: Promises that nothing has tried to break unless one of these faults has struck.
+#: Promises that are only tested if one of these faults has struck.
 _TRIED_BY = {
     "P5": ("cursor", "kill", "lost", "timeout", "reset", "truncated", "duplicated", "delayed"),
     "P7": ("stale", "reordered", "delayed", "kill", "moving"),
@@ -46,8 +46,7 @@ class Certificate:
     superseded: int
     conflicts: int
     waiting: int
-    #: Written over by the hub in the moment between its reading and its writing, where the system
-    #: offers no lock.
+    #: Overwritten by the hub between its read and its write, where the system offers no lock.
     overwritten: int
     lost: int
     duplicates: int
@@ -55,33 +54,34 @@ class Certificate:
     quiet: bool
     #: connection -> calls
     calls: Mapping[str, int]
-    #: connection -> share of what its documented limit allows in a working day
+    #: connection -> share of the calls that its documented limit allows in a working day
     quota: Mapping[str, float]
     latency: Mapping[str, float | None]
     seconds: float
-    #: Length of the day on the rehearsal's clock, in seconds.
+    #: Length of the day on the simulation's clock, in seconds.
     day: float
     command: str
     broken: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    #: The shortest history that shows what is broken.
+    #: The shortest history that breaks the promise.
     story: Sequence[str] = ()
     struck: Mapping[str, int] = field(default_factory=dict)
     verbs: Mapping[str, int] = field(default_factory=dict)
     surprises: int = 0
     decisions: int = 0
-    #: What still waits for a person, by kind.
+    #: What still waits for a person: kind -> number.
     left: Mapping[str, int] = field(default_factory=dict)
     over_time: Sequence[tuple[float, int]] = ()
     latencies: Sequence[tuple[float, int]] = ()
 
     @property
     def kept(self) -> bool:
-        """Says whether every promise was kept."""
+        """Returns True if every promise was kept."""
         return not self.broken
 
     @property
     def promises(self) -> dict[str, str]:
-        """Returns promise -> kept, broken, or not tried: none of the faults that try it struck."""
+        """Returns promise -> kept, broken, or not tried (no fault that could break it has
+        struck)."""
         return {name: self._state(name) for name in PROMISES}
 
     def _state(self, name: str) -> str:
@@ -125,7 +125,7 @@ class Certificate:
         }
 
     def rows(self) -> list[tuple[str, str]]:
-        """Returns the figures for people: name, figure."""
+        """Returns (name, figure) for display."""
         share = ", ".join(f"{name} {part:.1%}" for name, part in self.quota.items())
         times = ", ".join(
             f"{name} {'-' if value is None else f'{value:.1f} s'}"
@@ -144,9 +144,9 @@ class Certificate:
             ("echo writes", f"{self.echo_writes:,}"),
             ("quiet at the end", "yes" if self.quiet else "no"),
             ("api calls", f"{sum(self.calls.values()):,} ({share} of a day's limit)"),
-            ("change to peer", times + ("" if self.workers > 1 else ", by its own clock")),
+            ("latency", times + ("" if self.workers > 1 else ", on the simulation's clock")),
             ("conflicts decided", f"{self.decisions:,}"),
-            ("surprises asked", f"{self.surprises:,}"),
+            ("large changes held", f"{self.surprises:,}"),
             ("faults", ", ".join(f"{n} {name}" for name, n in self.struck.items()) or "none"),
             ("on", f"{self.database}, {self.queues}, {self.workers} workers"),
             ("took", f"{self.seconds:.0f} s, {rate:.0f} changes a second"),

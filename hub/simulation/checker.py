@@ -1,6 +1,6 @@
-"""The verdict: what became of every word that was typed, and which promise is broken.
+"""The checker: what happened to every typed value, and which promises are broken.
 
-Goes through the ledger record by record, in portions, and asks the store about each word.
+Goes through the history record by record, in batches, and looks each value up in the store.
 """
 
 from __future__ import annotations
@@ -21,74 +21,80 @@ from hub.store.links import links_by_key
 from mappings.kit.errors import LensError
 
 _PORTION = 500
-#: Fates of changes, from good to bad: the graver one of a change's words is its own.
+#: Fates of changes, from best to worst: a change has the worst fate of its values.
 PROPAGATED, SUPERSEDED, CONFLICT, WAITING, OVERWRITTEN, LOST = "abcdef"
-#: Findings of one kind that are kept; the others are counted.
+#: Findings per promise that are kept; the others are counted.
 _MOST = 50
 
 
 @dataclass
 class CheckResult:
-    """What became of the changes."""
+    """What happened to the changes."""
 
     findings: list[Finding] = field(default_factory=list)
     #: Fate -> number of changes.
     fates: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0
-    #: Findings that are not kept.
+    #: Number of findings that are not kept.
     more: int = 0
 
     def add(self, finding: Finding) -> None:
-        """Notes a broken promise."""
+        """Records a broken promise."""
         if sum(one.promise == finding.promise for one in self.findings) < _MOST:
             self.findings.append(finding)
         else:
             self.more += 1
 
 
-def judged(play: Play) -> CheckResult:
-    """Returns the verdict about a performance that has come to rest; it may go on and be judged
-    once more."""
-    stage, ledger = play.stage, play.ledger
-    verdict = CheckResult()
-    ledger.judge_anew()
+def check_history(play: Play) -> CheckResult:
+    """Checks a simulation that has settled; it may continue and be checked again."""
+    stage, history = play.stage, play.history
+    check_result = CheckResult()
+    history.clear_fates()
     for finding in play.findings:
-        verdict.add(finding)
+        check_result.add(finding)
     excuses = waiting(stage)
-    accounts = _Accounts(stage, ledger, excuses, verdict)
-    for portion in ledger.by_record(_PORTION):
+    accounts = _Accounts(stage, history, excuses, check_result)
+    for portion in history.by_record(_PORTION):
         accounts.settle(portion)
-    # Deletions and merges: nothing was typed, and whether they hold is seen below.
-    ledger.judge_rest(PROPAGATED)
-    verdict.fates = ledger.fates()
+    # Deletions and merges have no typed value; whether they hold is checked below.
+    history.set_other_fates(PROPAGATED)
+    check_result.fates = history.fates()
     for finding in (*disagreements(stage, excuses), *absent(stage, excuses)):
-        verdict.add(finding)
-    for finding in (*_risen(stage, ledger), *_believed(stage, ledger)):
-        verdict.add(finding)
-    for finding in (*_forgotten(stage), *_unwritten(stage)):
-        verdict.add(finding)
-    for finding in _doubles(stage, ledger):
-        verdict.duplicates += 1
-        verdict.add(finding)
+        check_result.add(finding)
+    for finding in (*_restored(stage, history), *_wrongly_deleted(stage, history)):
+        check_result.add(finding)
+    for finding in (*_still_gone(stage), *_unwritten(stage)):
+        check_result.add(finding)
+    for finding in _duplicates(stage, history):
+        check_result.duplicates += 1
+        check_result.add(finding)
     with stage.store.read() as tx:
-        red = audit.runs_by_state(tx).get("inconsistent", 0)
-    if red:
-        verdict.add(Finding("P10", f"{red} runs are red: their counts do not add up"))
-    return verdict
+        inconsistent = audit.runs_by_state(tx).get("inconsistent", 0)
+    if inconsistent:
+        check_result.add(
+            Finding("P10", f"{inconsistent} runs are inconsistent: their counts do not add up")
+        )
+    return check_result
 
 
 class _Accounts:
-    """Finds what became of words."""
+    """Finds the fate of each value."""
 
     def __init__(
-        self, stage: Stage, ledger: History, excuses: Waiting, verdict: CheckResult
+        self, stage: Stage, history: History, excuses: Waiting, check_result: CheckResult
     ) -> None:
-        self.stage, self.ledger, self.excuses, self.verdict = stage, ledger, excuses, verdict
-        self.gaps = ledger.gaps()
+        self.stage, self.history, self.excuses, self.check_result = (
+            stage,
+            history,
+            excuses,
+            check_result,
+        )
+        self.gaps = history.gaps()
 
     def settle(self, portion: Sequence[Sequence[TypedValue]]) -> None:
-        """Judges what was typed into some records of one stream."""
-        connection, stream, _ = portion[0][0].spot
+        """Judges the values typed into some records of one stream."""
+        connection, stream, _ = portion[0][0].record_ref
         keys = [lines[0].key for lines in portion]
         with self.stage.store.read() as tx:
             links = links_by_key(tx, connection, stream, keys)
@@ -96,7 +102,7 @@ class _Accounts:
             golden = load_golden(tx, ids)
             history = audit.remembered(tx, ids)
             still, over = audit.disputed(tx, ids)
-        endings = self.ledger.endings([lines[0].spot for lines in portion])
+        endings = self.history.endings([lines[0].record_ref for lines in portion])
         fates: list[tuple[int, str]] = []
         for lines in portion:
             link = links.get(lines[0].key)
@@ -106,8 +112,8 @@ class _Accounts:
                 history.get(one.id, set()) | over.get(one.id, set()) if one else set(),
                 still.get(one.id, set()) if one else set(),
             )
-            fates += self._record(lines, known, endings.get(lines[0].spot))
-        self.ledger.judge(fates)
+            fates += self._record(lines, known, endings.get(lines[0].record_ref))
+        self.history.set_fates(fates)
 
     def _record(
         self, lines: Sequence[TypedValue], known: Known, ending: str | None
@@ -121,7 +127,7 @@ class _Accounts:
                     f"typed into {line.connection} {line.stream} {line.key} {line.path}, and lost:"
                     f" {line.value!r}"
                 )
-                self.verdict.add(Finding("P1", what, (line.thing,)))
+                self.check_result.add(Finding("P1", what, (line.subject,)))
             yield line.number, fate
 
     def _fate(
@@ -137,56 +143,59 @@ class _Accounts:
             return CONFLICT
         if said in known.history:
             return SUPERSEDED
-        if line.spot in self.excuses.records:
+        if line.record_ref in self.excuses.records:
             return WAITING
         if later is not None and later.unread:
-            return SUPERSEDED  # taken back by who typed it, before anybody had read it
+            return SUPERSEDED  # overwritten by its user before the hub had read it
         if later is None and ending is not None and ending.endswith("unread"):
-            return SUPERSEDED  # deleted before anybody had read it
+            return SUPERSEDED  # deleted before the hub had read it
         if not line.unique and (later is not None or known.moved_on(line)):
             return SUPERSEDED
-        return OVERWRITTEN if line.spot in self.gaps else LOST
+        return OVERWRITTEN if line.record_ref in self.gaps else LOST
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the hub knows of one record."""
+    """What the hub knows about one record."""
 
     golden: Golden | None
     history: set[audit.Said]
     disputed: set[audit.Said]
 
     def moved_on(self, line: TypedValue) -> bool:
-        """Says whether a state or a blank was overtaken: history knows that the field changed."""
+        """Returns True if the history knows a later change of a state or a blank."""
         if line.value is None and self.golden is not None:
-            return True  # a blank that policy does not keep; whether it is filled again is seen
+            return True  # the policy does not keep it; disagreements() checks that it is filled
         return any(path == line.path for path, _ in self.history)
 
 
-def _risen(stage: Stage, ledger: History) -> Iterator[Finding]:
-    """What people deleted stays deleted."""
-    for connection, stream, key, thing, newest in ledger.ended():
+def _restored(stage: Stage, history: History) -> Iterator[Finding]:
+    """Yields records that users deleted and that came back."""
+    for connection, stream, key, subject, newest in history.ended():
         with stage.store.read() as tx:
             link = links_by_key(tx, connection, stream, [key]).get(key)
         if link is not None and link.gone_at is None:
-            what = f"{connection} {stream} {key} was deleted; the hub has it living"
-            yield Finding("P8", what, (thing,))
-        elif thing in stage.company.merged:
-            continue  # others live on as the same thing
+            what = f"{connection} {stream} {key} was deleted, but not for the hub"
+            yield Finding("P8", what, (subject,))
+        elif subject in stage.company.merged:
+            continue  # others remain as the same subject
         elif link is not None and link.golden_id is not None:
             system = stage.company.systems[connection]
-            # One that was there before: two people, or one and the hub, had made the same.
-            # +number: by its hub id it is found at once, by its number among all that came later.
+            # An older record with this id is not a new one: two users, or a user and the hub, had
+            # created the same. `+number` makes SQLite search by the hub id, not by the many later
+            # numbers.
             where = "WHERE stream = ? AND once = ? AND fate = 'live' AND +number > ?"
             again = system.tables.rows(where, stream, link.golden_id, newest)
             if again:
-                what = f"{connection} {stream} {key} was deleted, and made again as {again[0].key}"
-                yield Finding("P8", what, (thing,))
+                what = (
+                    f"{connection} {stream} {key} was deleted, and created again as {again[0].key}"
+                )
+                yield Finding("P8", what, (subject,))
 
 
-def _believed(stage: Stage, ledger: History) -> Iterator[Finding]:
-    """A deletion that the hub believed in has happened: nobody concludes it from half a reading."""
-    ended = {(connection, key) for connection, _, key, *_ in ledger.ended()}
+def _wrongly_deleted(stage: Stage, history: History) -> Iterator[Finding]:
+    """Yields deletions that the hub concluded from an incomplete read."""
+    ended = {(connection, key) for connection, _, key, *_ in history.ended()}
     for connection, system in stage.company.systems.items():
         ended |= {(connection, key) for _, key in system.page_faults.vanished()}
     with stage.store.read() as tx:
@@ -195,49 +204,49 @@ def _believed(stage: Stage, ledger: History) -> Iterator[Finding]:
                 continue
             golden = load_golden(tx, [golden_id]).get(golden_id)
             if golden is not None and golden.deleted_at is None:
-                what = f"{connection} {key} was taken for deleted, and nobody had deleted it"
+                what = f"{connection} {key} was taken for deleted, but no user had deleted it"
                 yield Finding("P8", what)
 
 
-def _forgotten(stage: Stage) -> Iterator[Finding]:
-    """What was gone for a while and came back is known as living."""
+def _still_gone(stage: Stage) -> Iterator[Finding]:
+    """Yields records that were gone for a while, came back, and are still gone for the hub."""
     for connection, system in stage.company.systems.items():
         for stream, key in system.page_faults.vanished():
             row = system.row(stream, key)
             with stage.store.read() as tx:
                 link = links_by_key(tx, connection, stream, [key]).get(key)
             if row is not None and row.fate == "live" and link is not None and link.gone_at:
-                what = f"{connection} {stream} {key} came back, and the hub has it gone"
+                what = f"{connection} {stream} {key} came back, but is still gone for the hub"
                 yield Finding("P5", what)
 
 
 def _unwritten(stage: Stage) -> Iterator[Finding]:
-    """Of what lives in a stream, one record is written to."""
+    """Yields live entities of a stream without a primary record."""
     with stage.store.read() as tx:
         for connection, stream, key in audit.unwritten(tx):
-            what = f"{connection} {stream} {key} lives, and nothing is written there any more"
+            what = f"{connection} {stream} {key} is live, but has no primary record"
             yield Finding("P3", what)
 
 
-def _doubles(stage: Stage, ledger: History) -> Iterator[Finding]:
-    """Things that are there twice, although people made them once there."""
+def _duplicates(stage: Stage, history: History) -> Iterator[Finding]:
+    """Yields subjects with two records in a system where users created one."""
     for connection, emulators in stage.company.emulators.items():
         for emulator in emulators.values():
             yield from _twice_made(stage, connection, emulator)
-            ledger.tags(_tags(stage, connection, emulator))
-    for connection, stream, thing, number, keys in ledger.doubles():
-        if thing in stage.company.shared or thing in stage.company.meddled:
+            history.tags(_tags(stage, connection, emulator))
+    for connection, stream, subject, number, keys in history.duplicates():
+        if subject in stage.company.shared or subject in stage.company.disturbed:
             continue
-        what = f"{connection} {stream} has {thing} {number} times: {keys}"
-        yield Finding("P2", what, (thing,))
+        what = f"{connection} {stream} has {subject} {number} times: {keys}"
+        yield Finding("P2", what, (subject,))
 
 
 def _twice_made(stage: Stage, connection: str, emulator: Emulator) -> Iterator[Finding]:
     system = stage.company.systems[connection]
     for twins in made_twice({connection: system}, [emulator.stream]):
         first = system.row(emulator.stream, twins.keys.partition(",")[0])
-        thing = emulator.thing(emulator.read(json.loads(first.payload))) if first else None
-        yield Finding("P2", str(twins), (thing,) if thing else ())
+        subject = emulator.subject(emulator.read(json.loads(first.payload))) if first else None
+        yield Finding("P2", str(twins), (subject,) if subject else ())
 
 
 def _tags(stage: Stage, connection: str, emulator: Emulator) -> Iterator[tuple[str, str, str, str]]:
@@ -247,8 +256,8 @@ def _tags(stage: Stage, connection: str, emulator: Emulator) -> Iterator[tuple[s
         after = rows[-1].number
         for row in rows:
             try:
-                thing = emulator.thing(emulator.read(json.loads(row.payload)))
+                subject = emulator.subject(emulator.read(json.loads(row.payload)))
             except LensError:
-                continue  # set aside by the hub as well, and counted there
-            if thing is not None:
-                yield connection, emulator.stream, thing, row.key
+                continue  # quarantined by the hub, and counted there
+            if subject is not None:
+                yield connection, emulator.stream, subject, row.key

@@ -1,7 +1,7 @@
-"""What every simulation asks its systems at the end, whatever its workload: made twice, repeated,
-written for nothing.
+"""Checks of the systems at the end of every simulation: records created twice, repeated names,
+needless writes.
 
-Looks at the systems only, and knows neither the workload nor the hub's store.
+Looks at the systems only, never at the workload or the hub's store.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Twins:
-    """Living records of one stream that carry the same id of the hub."""
+class DuplicateRecords:
+    """Live records of one stream that carry the same hub id."""
 
     connection: str
     stream: str
     external_id: str
     number: int
-    #: With commas between them.
+    #: Separated by commas.
     keys: str
 
     def __str__(self) -> str:
@@ -35,12 +35,14 @@ class Twins:
         )
 
 
-def made_twice(systems: Mapping[str, MemorySystem], streams: Iterable[str]) -> Iterator[Twins]:
-    """Yields what the hub has created more than once."""
+def made_twice(
+    systems: Mapping[str, MemorySystem], streams: Iterable[str]
+) -> Iterator[DuplicateRecords]:
+    """Yields the records that the hub created more than once."""
     for stream in streams:
         for name, system in systems.items():
             for external_id, number, keys in system.tables.twice(stream):
-                yield Twins(name, stream, external_id, number, keys)
+                yield DuplicateRecords(name, stream, external_id, number, keys)
 
 
 def repeated(names: Iterable[Name]) -> dict[Name, int]:
@@ -53,11 +55,11 @@ def repeated(names: Iterable[Name]) -> dict[Name, int]:
 
 
 def forget_writes(systems: Mapping[str, MemorySystem]) -> None:
-    """From now on, nothing has changed: every further write is an echo."""
+    """Clears the write logs: every write from now on is an echo."""
     for system in systems.values():
         system.forget_writes()
 
 
 def echoes(systems: Mapping[str, MemorySystem]) -> list[tuple[str, Written]]:
-    """Returns connection and write of all that was written for nothing."""
+    """Returns (connection, write) for every needless write."""
     return [(name, line) for name, system in systems.items() for line in system.writes]

@@ -1,6 +1,6 @@
-"""A process that may die: at any commit, before and after any call of a system.
+"""A process that may die at any commit, and before or after any call to a system.
 
-Everything in it is the real thing; only its points are watched, and others may act at them.
+Everything in it is real; only its crash points are watched, and others may act at them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class KilledError(BaseException):
 
 
 class CrashPoints:
-    """The life of one process: it can be interrupted at its points, and it can end."""
+    """The crash points of one process, at which it can be interrupted or killed."""
 
     def __init__(self) -> None:
         self.dead = False
@@ -34,11 +34,11 @@ class CrashPoints:
         self.meanwhile: tuple[int, Callable[[], None]] | None = None
 
     def expect(self, dies: int | None, meanwhile: tuple[int, Callable[[], None]] | None) -> None:
-        """Sets what will happen during the next use case."""
+        """Sets what happens during the next use case."""
         self.passed, self.dies, self.meanwhile = 0, dies, meanwhile
 
     def point(self, *, open_to_others: bool = True) -> None:
-        """A point at which the process may be interrupted. Raises: KilledError."""
+        """Passes a point at which the process may be interrupted. Raises: KilledError."""
         if self.dead:
             raise KilledError
         self.passed += 1
@@ -52,55 +52,55 @@ class CrashPoints:
 
 
 class CrashingStore(Store):
-    """The real store, seen by a process that may die before or after any commit."""
+    """The real store of a process that may die before or after any commit."""
 
-    def __init__(self, engine: Engine, life: CrashPoints) -> None:
+    def __init__(self, engine: Engine, crash_points: CrashPoints) -> None:
         super().__init__(engine)
-        self.life = life
+        self.crash_points = crash_points
 
     @contextmanager
     def begin(self, *, durable: bool = False) -> Iterator[Transaction]:
-        self.life.point()
+        self.crash_points.point()
         with super().begin(durable=durable) as tx:
             yield tx
-            self.life.point(open_to_others=False)  # dying here takes the transaction back
-        self.life.point()
+            self.crash_points.point(open_to_others=False)  # dying here rolls the transaction back
+        self.crash_points.point()
 
 
 class CrashingConnector:
-    """The line to a system: the memory connector, seen by a process that may die."""
+    """The memory connector of a process that may die."""
 
-    def __init__(self, connector: MemoryConnector, life: CrashPoints) -> None:
-        self.connector, self.life = connector, life
+    def __init__(self, connector: MemoryConnector, crash_points: CrashPoints) -> None:
+        self.connector, self.crash_points = connector, crash_points
 
     def meet(self) -> None:
-        """A call begins: for those who want to know."""
+        """Called when a call begins; for subclasses."""
 
     def _call(self, method: Callable[..., Answer], *args: Any) -> Answer:
-        self.life.point()
+        self.crash_points.point()
         self.meet()
         answer = method(*args)
-        self.life.point()
+        self.crash_points.point()
         return answer
 
     def pages(self, stream: str, since: str | None) -> Iterator[Page]:
-        """All pages at once: later ones are old news by the time they are taken in."""
-        self.life.point()
+        """Reads all pages at once: later ones are out of date by the time they are ingested."""
+        self.crash_points.point()
         self.meet()
         found: list[Page | ConnectorError] = []
         try:
             for page in self.connector.pages(stream, since):
                 found.append(page)
-                self.life.point()
+                self.crash_points.point()
                 self.meet()
         except ConnectorError as error:
             found.append(error)
-        return _told(found)
+        return _as_pages(found)
 
     def keys(self, stream: str) -> Iterator[Sequence[str]]:
         self.meet()
         for portion in self.connector.keys(stream):
-            self.life.point()
+            self.crash_points.point()
             self.meet()
             yield portion
 
@@ -117,7 +117,7 @@ class CrashingConnector:
         return getattr(self.connector, name)
 
 
-def _told(found: Sequence[Page | ConnectorError]) -> Iterator[Page]:
+def _as_pages(found: Sequence[Page | ConnectorError]) -> Iterator[Page]:
     for one in found:
         if isinstance(one, ConnectorError):
             raise one

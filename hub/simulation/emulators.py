@@ -1,7 +1,7 @@
-"""The costumes of stand-ins: the memory system dressed as a stream of the user's own systems.
+"""Emulators: the memory system configured like a stream of the user's own systems.
 
-What a stream can do comes from its system's manifest, what its records look like from its mapping.
-Pure: opens nothing, stores nothing.
+The manifest says what a stream can do, the mapping what its records look like. Pure: opens and
+stores nothing.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from mappings.kit.mapping import Mapping as StreamMapping
 from mappings.kit.row import Column, Columns
 from mappings.kit.table import TableMapping
 
-#: What people type as often as they like, no two values alike.
+#: Kinds of fields for which any number of distinct values can be typed.
 TYPED_KINDS = frozenset(("text", "decimal", "email", "phone"))
-#: How systems write down what they are given: fault -> ways.
+#: How systems change the values they are given: fault -> ways.
 _HABITS = {
     "shouted": ("upper",),
     "shortened": ("truncate:9", "truncate:12"),
@@ -35,18 +35,18 @@ _THING = re.compile(r"([a-z]+\d+)(?:[.@]|$)")
 
 @dataclass(frozen=True, eq=False)
 class Emulator:
-    """One stream of one stand-in, and how people there speak."""
+    """One stream of one emulator, and how its users enter data."""
 
     connection: str
     stream: str
-    #: As the hub has it.
+    #: The hub's mapping.
     mapping: StreamMapping
-    #: The same, but every field can be written: people type where the hub must not.
+    #: The same with every field writable: users may type where the hub must not.
     spoken: TableMapping
     shape: StreamShape
-    #: The path whose value names the thing, never typed again; None: nothing does.
+    #: The path whose value names the subject and never changes; None: there is none.
     tag: str | None
-    #: Paths that people type.
+    #: Paths that users type into.
     typed: tuple[str, ...]
     _ways: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,19 +56,19 @@ class Emulator:
         return self.mapping.entity
 
     def payload(self, values: Mapping[str, Scalar]) -> dict[str, Any]:
-        """Returns what a person types into a new record."""
+        """Returns the payload of a new record that a user creates."""
         return self.spoken.write(values, None)
 
     def patch(self, values: Mapping[str, Scalar], current: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what a person types into a record that is there."""
+        """Returns the patch of a record that a user edits."""
         return self.spoken.write(values, current)
 
     def read(self, payload: Mapping[str, Any]) -> Values:
-        """Returns what a record says."""
+        """Returns the values of a record."""
         return self.mapping.read(payload)
 
     def at(self, payload: Mapping[str, Any], path: str) -> Scalar:
-        """Returns what one field of a record says; None when that cannot be read."""
+        """Returns the value of one field of a record; None if it cannot be read."""
         column = self.spoken.columns.by_path[path]
         country = column.region.of(payload) if column.region else None
         try:
@@ -77,7 +77,7 @@ class Emulator:
             return None
 
     def can_say(self, path: str, value: Scalar) -> bool:
-        """Says whether this system has words for a value."""
+        """Returns True if this system can express a value."""
         try:
             self.spoken.write({path: value}, {})
         except LensError:
@@ -85,7 +85,7 @@ class Emulator:
         return True
 
     def shows(self, path: str, value: Scalar) -> Scalar:
-        """Returns how this system shows a canonical value that it is given."""
+        """Returns how this system shows a canonical value after a write."""
         return value if path not in self._ways else self._shown(path, value)
 
     def _shown(self, path: str, value: Scalar) -> Scalar:
@@ -93,15 +93,15 @@ class Emulator:
         return self.mapping.read(raw).get(path)
 
     def rewritten(self, payload: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the record as this system has it after a patch."""
+        """Returns the record as this system stores it after a patch."""
         return shown(patched(payload, patch, lists=self.shape.lists), self.shape.ways)
 
-    def thing(self, values: Mapping[str, Scalar]) -> str | None:
-        """Returns which thing a record is, by what it says."""
+    def subject(self, values: Mapping[str, Scalar]) -> str | None:
+        """Returns the subject that a record's values name."""
         if self.tag is not None and (found := thing_in(values.get(self.tag))):
             return found
         if self.entity.name == "sales_order":
-            # The hub made it of a deal, whose name it carries.
+            # The hub created it from a deal and gave it the deal's name.
             deal = thing_in(values.get("description"))
             return f"o{deal[1:]}" if deal and deal.startswith("d") else None
         return None
@@ -109,7 +109,7 @@ class Emulator:
 
 @lru_cache(maxsize=65536)
 def thing_in(value: Scalar) -> str | None:
-    """Returns the thing that a tag names.
+    """Returns the subject that a tag names.
 
     >>> thing_in("c17.example"), thing_in("D4"), thing_in("Acme")
     ('c17', 'd4', None)
@@ -118,19 +118,19 @@ def thing_in(value: Scalar) -> str | None:
     return match[1] if match else None
 
 
-def tag_of(kind: str, thing: str) -> str:
-    """Returns the value that names a thing in a field of this kind.
+def tag_of(kind: str, subject: str) -> str:
+    """Returns the value that names a subject in a field of this kind.
 
     >>> tag_of("domain", "c17"), tag_of("email", "p1"), tag_of("text", "a3")
     ('c17.example', 'p1@people.example', 'A3')
     """
     if kind == "domain":
-        return f"{thing}.example"
-    return f"{thing}@people.example" if kind == "email" else thing.upper()
+        return f"{subject}.example"
+    return f"{subject}@people.example" if kind == "email" else subject.upper()
 
 
 def word(kind: str, number: int) -> str:
-    """Returns a value that nobody else types.
+    """Returns a value that is typed only once.
 
     >>> word("text", 7), word("decimal", 7), word("phone", 7)
     ('7Abcdefgh', '7.25', '+493090000007')
@@ -155,7 +155,7 @@ def emulators_for(
     data_faults: Iterable[str],
     chance: random.Random,
 ) -> dict[str, Emulator]:
-    """Returns the costumes of one stand-in: stream -> costume."""
+    """Returns the emulators of one connection: stream -> emulator."""
     found = {}
     data_faults = tuple(data_faults)
     for mapping in mappings:
@@ -167,7 +167,7 @@ def emulators_for(
         ways = _ways(mapping, typed, data_faults, chance)
         raw = {_plain(mapping.columns.by_path[path]): way for path, way in ways.items()}
         machine = _machine(mapping)
-        # A create that is repeated blindly must show: as two records, not as a refusal.
+        # A create that is repeated blindly must show as two records, not as a refusal.
         shape = StreamShape(facts=facts[mapping.stream], ways=raw, once_unique=False, **machine)
         kept = tag if tag and _spells(spoken, tag, "c1") else None
         found[mapping.stream] = Emulator(
@@ -179,7 +179,7 @@ def emulators_for(
 def tags_of(
     entities: Mapping[str, Entity], mappings: Iterable[StreamMapping]
 ) -> dict[str, str | None]:
-    """Returns entity -> the path by which its things are recognised on every side."""
+    """Returns entity -> the path that identifies its subjects in every system."""
     by_entity: dict[str, list[TableMapping]] = {}
     for mapping in mappings:
         if isinstance(mapping, TableMapping):
@@ -188,7 +188,7 @@ def tags_of(
 
 
 def _tag(entity: Entity, mappings: Sequence[TableMapping]) -> str | None:
-    # What recognises a thing by itself, else what names it for people.
+    # Returns the field that identifies a record on its own, else the one that names it for users.
     alone = [group[0] for group in entity.match if len(group) == 1]
     for path in (*alone, entity.title, "name", "subject"):
         declared = entity.fields.get(path)
@@ -199,12 +199,12 @@ def _tag(entity: Entity, mappings: Sequence[TableMapping]) -> str | None:
     return None
 
 
-def _spells(spoken: TableMapping, path: str, thing: str) -> bool:
-    """Says whether a tag comes back from a record as it was written."""
+def _spells(spoken: TableMapping, path: str, subject: str) -> bool:
+    """Returns True if a tag is read back from a record as it was written."""
     declared = spoken.entity.fields.get(path)
     if declared is None or path not in spoken.columns.by_path:
         return False
-    return _comes_back(spoken, path, tag_of(declared.kind, thing))
+    return _comes_back(spoken, path, tag_of(declared.kind, subject))
 
 
 def _comes_back(spoken: TableMapping, path: str, value: Scalar) -> bool:
@@ -216,12 +216,12 @@ def _comes_back(spoken: TableMapping, path: str, value: Scalar) -> bool:
 
 
 def typed_paths(mapping: TableMapping, tag: str | None) -> tuple[str, ...]:
-    """Returns the paths of a stream that people type freely and that come back as typed."""
+    """Returns the paths of a stream that users type freely and that are read back as typed."""
     spoken, entity = _spoken(mapping), mapping.entity
     states = entity.states.path if entity.states else None
     fixed = {tag, states, "number", "reference", *mapping.constants}
     if entity.name == "sales_order":
-        fixed.add("description")  # the name of its deal: it tells which order this is
+        fixed.add("description")  # the name of its deal identifies the order
     return tuple(
         path
         for path, column in mapping.columns.by_path.items()
@@ -234,7 +234,7 @@ def typed_paths(mapping: TableMapping, tag: str | None) -> tuple[str, ...]:
 
 
 def _spoken(mapping: TableMapping) -> TableMapping:
-    """Returns the mapping with every field open to writing."""
+    """Returns the mapping with every field writable."""
     lists = {
         name: replace(items, columns=_free(items.columns.by_path.values()))
         for name, items in mapping.lists.items()
@@ -253,7 +253,7 @@ def _plain(column: Column) -> str:
 def _ways(
     mapping: TableMapping, typed: Sequence[str], data_faults: Sequence[str], chance: random.Random
 ) -> dict[str, str]:
-    """Draws how this system writes some fields down: path -> way."""
+    """Draws how this system changes the values of some fields: path -> way."""
     ways: dict[str, str] = {}
     for path in typed:
         column, declared = mapping.columns.by_path[path], mapping.entity.fields[path]
@@ -272,7 +272,7 @@ def _ways(
 
 
 def _machine(mapping: TableMapping) -> dict[str, Any]:
-    """Returns the state machine of a stream, in its system's words."""
+    """Returns the state machine of a stream in its system's own values."""
     states = mapping.entity.states
     column = mapping.columns.by_path.get(states.path) if states else None
     if states is None or column is None or not mapping.actions or column.field.listed:

@@ -1,6 +1,6 @@
-"""What may go wrong in a rehearsal: faults of emulators from the registry, and its own.
+"""What may go wrong in a simulation: the registry's faults of emulators, and its own.
 
-Refuses names it does not know. Nothing here acts.
+Refuses unknown names. Only describes faults; injects none.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from connectors.memory.faults import KNOWN, faults_of
 from connectors.memory.shapes import Fault
 from hub.errors import SettingsError
 
-#: What a rehearsal can do beside the registry's faults.
+#: Faults of the simulation itself, in addition to the registry's.
 OWN: Mapping[str, FaultKind] = MappingProxyType(
     {
         "stale": FaultKind(
-            "a page that was read long ago arrives at last; in one process only", 0.5
+            "a page that was read long ago is ingested late; in one process only", 0.5
         ),
-        "kill": FaultKind("a process is killed at any moment", 0.18),
+        "kill": FaultKind("a process is killed at an arbitrary moment", 0.18),
         "surprise": FaultKind("a system shows only a part of its records for one sweep", 0.1),
-        "flush": FaultKind("Redis forgets what it holds; with real processes over Redis only", 0.3),
+        "flush": FaultKind("Redis is flushed; with real processes over Redis only", 0.3),
     }
 )
-#: Of these, what only the story of one process has, and what only real processes meet.
+#: Of these, the faults of one process only, and of real processes only.
 ALONE, TOGETHER = frozenset(("stale",)), frozenset(("flush",))
-#: Webhooks are few in a rehearsal: their faults strike as often as the registry says.
+#: A simulation has few webhooks: their faults keep the registry's chances.
 WEBHOOKS = ("duplicated", "reordered", "delayed", "dropped")
-#: Pages, too: what happens between them costs nobody time.
+#: So do pages: faults between them cost no time.
 _AS_SAID = {*WEBHOOKS, "moving", "vanishing"}
-#: The registry's other chances are meant for some hundred calls, a day has millions: with so much
-#: of each a day stays a day of work, and all of them strike in it.
+#: The registry's other chances are meant for a few hundred calls, while a day has millions: with
+#: this share of them the hub can still do its work, and every fault strikes.
 CALM = 0.1
-#: All words of `--faults`, each with its chance when nobody says.
+#: All values of `--faults` with their default chances.
 KINDS: Mapping[str, FaultKind] = MappingProxyType(
     {
         name: kind
@@ -44,26 +44,26 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
     }
     | dict(OWN)
 )
-#: What `all` means: everything that a stand-in can have.
+#: What `all` means: every fault that an emulator can have.
 ALL = tuple(name for name in KINDS if name in KNOWN or name in OWN)
 
 
 def chosen(text: str) -> dict[str, float]:
-    """Returns fault -> chance of what a person asked for. Raises: SettingsError.
+    """Returns fault -> chance for the text of `--faults`. Raises: SettingsError.
 
     >>> chosen("lost,down:0.2"), chosen("none"), list(chosen("all")) == list(ALL)
     ({'lost': 0.002, 'down': 0.2}, {}, True)
     """
     try:
         found = parse(text, KINDS, whole=ALL)
-        only({name: c for name, c in found.items() if name not in OWN}, KNOWN, whose="a stand-in")
+        only({name: c for name, c in found.items() if name not in OWN}, KNOWN, whose="an emulator")
     except FaultError as error:
         raise SettingsError(f"--faults: {error}") from error
     return found
 
 
 def scripted(chances: Chances) -> dict[tuple[str, Fault], float]:
-    """Returns (fault, fault) -> weight, of what a rehearsal in one process plans call by call.
+    """Returns (name, fault) -> weight of the faults that are planned call by call in one process.
 
     >>> scripted({"down": 0.2, "lag": 1.0})
     {('down', 'read'): 0.1, ('down', 'before'): 0.1}
@@ -76,7 +76,7 @@ def scripted(chances: Chances) -> dict[tuple[str, Fault], float]:
 
 
 def frequency(faults: Chances) -> float:
-    """Returns how much more often than usual these faults of the line strike.
+    """Returns how much more often than by default these faults of calls strike.
 
     >>> frequency({"down": KINDS["down"].chance}), frequency({"down": 3 * KINDS["down"].chance})
     (1.0, 3.0)
@@ -87,10 +87,10 @@ def frequency(faults: Chances) -> float:
 
 
 def of_systems(faults: Chances, *, planned: bool) -> dict[str, float]:
-    """Returns the faults that stand-ins have by themselves, by seed and chance.
+    """Returns the faults that emulators inject themselves, by seed and chance.
 
-    Costumes see to ways of writing, the rehearsal sends webhooks; when the faults of the line are
-    `planned`, they are left out here.
+    Changed values and webhooks are handled elsewhere; if faults of calls are `planned`, they are
+    left out here.
     """
     apart = {*OWN, *WEBHOOKS, *WAYS}
     apart |= {name for name in faults if planned and (name == "slow" or faults_of(name))}

@@ -1,7 +1,7 @@
-"""Startles the hub: for one sweep a system shows only a part, as when a permission was lost.
+"""Makes a sweep exceed the change limit: a system hides most records, as if a permission were lost.
 
-The hub must pause and ask. The person who is asked looks, sees to the permission, and lets the
-stream go on without accepting anything: nothing may have been deleted.
+The hub must pause and ask. The person restores the permission and resumes the stream without
+accepting anything: nothing may have been deleted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hub.store.streams import StreamState, stream_state
 from hub.sync.change_limits import lift
 from hub.sync.ingest.sweep import linked_keys
 
-#: Share of its records that a system does not show.
+#: Share of its records that a system hides.
 _SHARE = 0.6
 
 Sweep = Callable[[str, str], None]
@@ -24,7 +24,7 @@ Sweep = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Hidden:
-    """The records that a stream does not show."""
+    """The records that a stream hides."""
 
     connection: str
     stream: str
@@ -32,14 +32,14 @@ class Hidden:
 
     @property
     def where(self) -> str:
-        """The stream, in words."""
+        """The stream, for messages."""
         return f"{self.connection} {self.stream}"
 
 
-def startle(stage: Stage, pick: int, sweep: Sweep) -> list[str] | None:
-    """Startles the hub once; returns what it did wrong, or None when no stream is large enough.
+def exceed_change_limit(stage: Stage, pick: int, sweep: Sweep) -> list[str] | None:
+    """Exceeds the limit once; returns what the hub did wrong, or None if no stream is large enough.
 
-    `sweep` lets the hub sweep a stream, and returns when it has, or has paused.
+    `sweep` lets the hub sweep a stream, and returns when the sweep is done or paused.
     """
     hidden = _hide(stage, pick)
     if hidden is None:
@@ -49,7 +49,7 @@ def startle(stage: Stage, pick: int, sweep: Sweep) -> list[str] | None:
         sweep(hidden.connection, hidden.stream)
         state = _state(stage, hidden)
         if state.paused_at is None and state.swept_at in (None, before.swept_at):
-            return None  # another process is busy with the stream: nothing was swept
+            return None  # another process holds the stream: nothing was swept
         return list(_wrong(stage, hidden, paused=state.paused_at is not None))
     finally:
         stage.company.systems[hidden.connection].fault_state.hide(hidden.stream, 0.0)
@@ -57,7 +57,7 @@ def startle(stage: Stage, pick: int, sweep: Sweep) -> list[str] | None:
 
 
 def _hide(stage: Stage, pick: int) -> Hidden | None:
-    """Hides records of a stream whose loss would be above the limit; a smaller one is believed."""
+    """Hides records of a stream whose loss exceeds the limit; a smaller loss would be applied."""
     found = [
         (name, stream)
         for name, connection in stage.hub.connections.items()
@@ -91,13 +91,13 @@ def _hide(stage: Stage, pick: int) -> Hidden | None:
 
 def _wrong(stage: Stage, hidden: Hidden, *, paused: bool) -> Iterator[str]:
     if not paused:
-        yield f"{len(hidden.keys)} records of {hidden.where} did not show, and nobody was asked"
+        yield f"{len(hidden.keys)} records of {hidden.where} were hidden, and the hub did not ask"
     with stage.store.read() as tx:
         links = links_by_key(tx, hidden.connection, hidden.stream, hidden.keys)
     gone = [key for key, link in links.items() if link.gone_at is not None]
     if gone:
-        what = f"{len(gone)} records of {hidden.where} did not show, and were taken for deleted"
-        yield f"{what} without being told so: {', '.join(gone[:3])} ..."
+        what = f"{len(gone)} records of {hidden.where} were hidden, and were taken for deleted"
+        yield f"{what} without approval: {', '.join(gone[:3])} ..."
 
 
 def _state(stage: Stage, hidden: Hidden) -> StreamState:

@@ -1,6 +1,6 @@
-"""What people have done and typed in a rehearsal, on disk: the verdict asks about every line.
+"""What users did and typed in a simulation, on disk: the checker asks about every line.
 
-A scratch SQLite file that grows while memory does not. Knows nothing of the hub.
+A scratch SQLite file grows while memory does not. Knows nothing of the hub.
 """
 
 from __future__ import annotations
@@ -20,68 +20,68 @@ _SCHEMA = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE acts (
-    number INTEGER PRIMARY KEY, at REAL, verb TEXT, thing TEXT, connection TEXT, stream TEXT,
+    number INTEGER PRIMARY KEY, at REAL, verb TEXT, subject TEXT, connection TEXT, stream TEXT,
     key TEXT, newest INTEGER, fate TEXT);
 CREATE TABLE typed (
-    id INTEGER PRIMARY KEY, number INTEGER, thing TEXT, connection TEXT, stream TEXT, key TEXT,
+    id INTEGER PRIMARY KEY, number INTEGER, subject TEXT, connection TEXT, stream TEXT, key TEXT,
     path TEXT, value TEXT, unread INTEGER, unique_ INTEGER, reached INTEGER DEFAULT 0);
 CREATE TABLE gaps (connection TEXT, stream TEXT, key TEXT, PRIMARY KEY (connection, stream, key));
 CREATE TABLE moves (connection TEXT, stream TEXT, key TEXT, lives TEXT);
-CREATE TABLE tags (connection TEXT, stream TEXT, thing TEXT, key TEXT);
+CREATE TABLE tags (connection TEXT, stream TEXT, subject TEXT, key TEXT);
 """
-#: What says of an act that its record is over.
+#: Events that end the life of their record.
 _ENDS = "verb IN ('delete', 'delete unread', 'merge', 'merge unread')"
-#: Lines that are kept in memory before they are written.
+#: Number of lines kept in memory before they are written.
 _BUFFER = 2000
 
-Spot = tuple[str, str, str]
+RecordRef = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEvent:
-    """One thing a person did: a change."""
+    """One change by a user."""
 
-    #: Rising; 0 and below for the population that was there before.
+    #: Rising; 0 and below for the initial data.
     number: int
     #: Seconds since the epoch.
     at: float
     #: create | edit | blank | quarrel | delete | merge | win | handle
     verb: str
-    thing: str
+    subject: str
     connection: str
     stream: str
     key: str
-    #: The number of the newest record of the stream when this one ended; 0 for other acts.
+    #: The number of the stream's newest record when this one ended; 0 for other events.
     newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TypedValue:
-    """One value that a person typed."""
+    """One value that a user typed."""
 
     number: int
-    thing: str
+    subject: str
     connection: str
     stream: str
     key: str
     path: str
-    #: Canonical, as its system shows it.
+    #: The canonical value, as its system shows it.
     value: Scalar
-    #: What stood there before it had not been read by the hub when this was typed over it.
+    #: The hub had not read the previous value when this one replaced it.
     unread: bool
-    #: Nobody else ever types this value.
+    #: The value is typed only once.
     unique: bool
     id: int = 0
     reached: bool = False
 
     @property
-    def spot(self) -> Spot:
+    def record_ref(self) -> RecordRef:
         """The record it was typed into."""
         return self.connection, self.stream, self.key
 
 
 class History:
-    """The lines of one rehearsal."""
+    """The history of one simulation."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -92,33 +92,35 @@ class History:
         self._last = 0
 
     def act(self, act: HistoryEvent) -> None:
-        """Notes that somebody did something."""
+        """Records an event."""
         self._acts.append((*astuple(act), None))
 
     def typed(self, one: TypedValue) -> int:
-        """Notes a typed value; returns the number of its line."""
+        """Records a typed value; returns the number of its line."""
         self._last += 1
         value = orjson.dumps(one.value).decode()
         flags = (int(one.unread), int(one.unique))
-        self._typed.append((self._last, one.number, one.thing, *one.spot, one.path, value, *flags))
+        self._typed.append(
+            (self._last, one.number, one.subject, *one.record_ref, one.path, value, *flags)
+        )
         if len(self._typed) >= _BUFFER:
             self.flush()
         return self._last
 
     def reached(self, line: int) -> None:
-        """Notes that a value has come to all who should have it."""
+        """Records that a value has arrived in every system that should have it."""
         self._reached.append((line,))
 
-    def gap(self, spot: Spot) -> None:
-        """Notes that the hub wrote over words it could not have read: there is no lock there."""
-        self._db.execute("INSERT OR IGNORE INTO gaps VALUES (?, ?, ?)", spot)
+    def gap(self, record_ref: RecordRef) -> None:
+        """Records that the hub overwrote a value it could not have read: the system has no lock."""
+        self._db.execute("INSERT OR IGNORE INTO gaps VALUES (?, ?, ?)", record_ref)
 
-    def moved(self, spot: Spot, lives: str) -> None:
-        """Notes that a record has another key from now on."""
-        self._db.execute("INSERT INTO moves VALUES (?, ?, ?, ?)", (*spot, lives))
+    def moved(self, record_ref: RecordRef, lives: str) -> None:
+        """Records that a record has another key from now on."""
+        self._db.execute("INSERT INTO moves VALUES (?, ?, ?, ?)", (*record_ref, lives))
 
     def flush(self) -> None:
-        """Writes down what is in memory."""
+        """Writes what is in memory."""
         self._db.execute("BEGIN")
         self._db.executemany("INSERT INTO acts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._acts)
         self._db.executemany(
@@ -131,72 +133,77 @@ class History:
     # --- for the verdict ------------------------------------------------------------------------
 
     def by_record(self, portion: int) -> Iterator[list[list[TypedValue]]]:
-        """Yields what was typed record by record, oldest first; so many records at a time."""
+        """Yields the typed values by record, oldest first, in lists of at most `portion`
+        records."""
         self.flush()
         self._db.execute(
             "CREATE INDEX IF NOT EXISTS by_record ON typed (connection, stream, key, id)"
         )
         self._follow()
         rows = self._db.execute(
-            "SELECT number, thing, connection, stream, key, path, value, unread, unique_, id,"
+            "SELECT number, subject, connection, stream, key, path, value, unread, unique_, id,"
             " reached FROM typed ORDER BY connection, stream, key, id"
         )
         records: list[list[TypedValue]] = []
-        for spot, lines in groupby(map(_line, rows), key=lambda one: one.spot):
-            if records and (len(records) >= portion or records[0][0].spot[:2] != spot[:2]):
+        for record_ref, lines in groupby(map(_line, rows), key=lambda one: one.record_ref):
+            if records and (
+                len(records) >= portion or records[0][0].record_ref[:2] != record_ref[:2]
+            ):
                 yield records
                 records = []
             records.append(list(lines))
         if records:
             yield records
 
-    def judge_anew(self) -> None:
-        """Forgets what an earlier verdict has noted: a story may go on after one."""
+    def clear_fates(self) -> None:
+        """Clears the results of an earlier check: a simulation may continue after one."""
         self._db.execute("UPDATE acts SET fate = NULL")
         self._db.execute("DELETE FROM tags")
 
     def _follow(self) -> None:
-        """Brings what was typed to the record that it lives on in."""
+        """Moves typed values to the records that survive."""
         moves = self._db.execute("SELECT * FROM moves ORDER BY rowid").fetchall()
         for table in ("typed", "gaps"):
             self._db.executemany(
                 f"UPDATE OR IGNORE {table} SET key = ?"  # noqa: S608 - names of this module
                 " WHERE connection = ? AND stream = ? AND key = ?",
-                ((lives, *spot) for *spot, lives in moves),
+                ((lives, *record_ref) for *record_ref, lives in moves),
             )
         self._db.execute("DELETE FROM moves")
 
-    def endings(self, spots: Sequence[Spot]) -> dict[Spot, str]:
-        """Returns which of these records people deleted or merged: `delete`, or `delete unread`."""
+    def endings(self, spots: Sequence[RecordRef]) -> dict[RecordRef, str]:
+        """Returns the records that users deleted or merged: `delete`, `delete unread`, `merge`
+        ..."""
         self._db.execute(
             f"CREATE INDEX IF NOT EXISTS by_ending ON acts (connection, stream, key) WHERE {_ENDS}"
         )
         found = {}
-        for spot in spots:
+        for record_ref in spots:
             row = self._db.execute(
                 # Names and verbs are constants of this module.
                 "SELECT verb FROM acts WHERE connection = ? AND stream = ? AND key = ?"  # noqa: S608
                 f" AND {_ENDS} LIMIT 1",
-                spot,
+                record_ref,
             ).fetchone()
             if row:
-                found[spot] = str(row[0])
+                found[record_ref] = str(row[0])
         return found
 
-    def gaps(self) -> set[Spot]:
-        """Returns the records that the hub wrote over without having read them."""
+    def gaps(self) -> set[RecordRef]:
+        """Returns the records that the hub overwrote unread."""
         return {(c, s, k) for c, s, k in self._db.execute("SELECT * FROM gaps")}
 
     def ended(self) -> Iterator[tuple[str, str, str, str, int]]:
-        """Yields connection, stream, key, thing and `newest` of what people deleted."""
+        """Yields connection, stream, key, subject and `newest` of the records that users
+        deleted."""
         self.flush()
         yield from self._db.execute(
-            "SELECT connection, stream, key, thing, newest FROM acts"
+            "SELECT connection, stream, key, subject, newest FROM acts"
             " WHERE verb IN ('delete', 'delete unread')"
         )
 
-    def judge(self, fates: Iterable[tuple[int, str]]) -> None:
-        """Notes the fate of some changes; the graver one stays."""
+    def set_fates(self, fates: Iterable[tuple[int, str]]) -> None:
+        """Records the fate of some changes; the worse one stays."""
         self._db.execute("BEGIN")
         self._db.executemany(
             "UPDATE acts SET fate = ? WHERE number = ? AND (fate IS NULL OR fate < ?)",
@@ -204,12 +211,12 @@ class History:
         )
         self._db.execute("COMMIT")
 
-    def judge_rest(self, fate: str) -> None:
-        """Gives a fate to the changes that have none."""
+    def set_other_fates(self, fate: str) -> None:
+        """Records a fate for all changes without one."""
         self._db.execute("UPDATE acts SET fate = ? WHERE fate IS NULL", (fate,))
 
     def fates(self) -> dict[str, int]:
-        """Returns fate -> number of changes; the population is not counted."""
+        """Returns fate -> number of changes; the initial data is not counted."""
         rows = self._db.execute(
             "SELECT coalesce(fate, ''), count(*) FROM acts WHERE number > 0 GROUP BY 1"
         )
@@ -239,22 +246,22 @@ class History:
         )
         return [(width * n, found.get(n, 0)) for n in range(parts)]
 
-    def history(self, things: Iterable[str]) -> list[tuple[HistoryEvent, list[TypedValue]]]:
-        """Returns everything that people did with some things, oldest first."""
+    def about(self, subjects: Iterable[str]) -> list[tuple[HistoryEvent, list[TypedValue]]]:
+        """Returns everything that users did with some subjects, oldest first."""
         self.flush()
         found = []
-        for thing in dict.fromkeys(things):
+        for subject in dict.fromkeys(subjects):
             rows = self._db.execute(
-                "SELECT number, at, verb, thing, connection, stream, key FROM acts"
-                " WHERE thing = ? ORDER BY number LIMIT 200",
-                (thing,),
+                "SELECT number, at, verb, subject, connection, stream, key FROM acts"
+                " WHERE subject = ? ORDER BY number LIMIT 200",
+                (subject,),
             )
             for row in rows.fetchall():
                 act = HistoryEvent(*row)
                 typed = self._db.execute(
-                    "SELECT number, thing, connection, stream, key, path, value, unread, unique_,"
-                    " id, reached FROM typed WHERE number = ? AND thing = ?",
-                    (act.number, thing),
+                    "SELECT number, subject, connection, stream, key, path, value, unread, unique_,"
+                    " id, reached FROM typed WHERE number = ? AND subject = ?",
+                    (act.number, subject),
                 )
                 found.append((act, [_line(one) for one in typed]))
         return sorted(found, key=lambda pair: pair[0].at)
@@ -262,13 +269,13 @@ class History:
     # --- natural keys ---------------------------------------------------------------------------
 
     def tags(self, rows: Iterable[tuple[str, str, str, str]]) -> None:
-        """Notes which thing each living record is: connection, stream, thing, key."""
+        """Records the subject of each live record: connection, stream, subject, key."""
         self._db.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", rows)
 
-    def doubles(self) -> Iterator[tuple[str, str, str, int, str]]:
-        """Yields connection, stream, thing, number and keys of things that are there twice."""
+    def duplicates(self) -> Iterator[tuple[str, str, str, int, str]]:
+        """Yields connection, stream, subject, number and keys of subjects with several records."""
         yield from self._db.execute(
-            "SELECT connection, stream, thing, count(*), group_concat(key, ', ') FROM tags"
+            "SELECT connection, stream, subject, count(*), group_concat(key, ', ') FROM tags"
             " GROUP BY 1, 2, 3 HAVING count(*) > 1"
         )
 
@@ -286,10 +293,10 @@ class History:
 
 
 def _line(row: Sequence[object]) -> TypedValue:
-    number, thing, connection, stream, key, path, value, unread, unique, line, reached = row
+    number, subject, connection, stream, key, path, value, unread, unique, line, reached = row
     return TypedValue(
         int(str(number)),
-        str(thing),
+        str(subject),
         str(connection),
         str(stream),
         str(key),

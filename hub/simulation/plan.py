@@ -1,7 +1,7 @@
-"""The story of a rehearsal in one process: people and hub take turns, drawn from a seed.
+"""The plan of a simulation in one process: users and hub work alternately, drawn from a seed.
 
-Pure. Scenes are drawn one after the other, so that a million changes need no more memory than a
-thousand; each can be played again with fewer steps in it.
+Pure. Scenes are drawn lazily, so that a million changes need no more memory than a thousand; each
+can be played again with fewer steps.
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ from dataclasses import dataclass, field, replace
 from hub.simulation.faults import frequency, scripted
 from hub.simulation.workload import Step, Workload
 
-#: Which call of a piece of work goes wrong, and points (commits and calls) at which a process dies.
+#: Which call of a job fails, and the points (commits and calls) at which a process dies.
 _CALLS = (0, 0, 0, 1, 1, 2, 3, 5, 8, 20)
 _LIVES = (0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 25, 60)
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One piece of work of the hub, with what goes wrong in it."""
+    """One job of the hub, with what goes wrong in it."""
 
     kind: str
     connection: str = ""
     stream: str = ""
     fault: str | None = None
-    #: The fault that makes this fault.
+    #: The name in `--faults` that causes this fault.
     fault_name: str = ""
-    #: Which call of it goes wrong; which stream startles the hub.
+    #: The call that fails; for `surprise`, picks the stream.
     after: int = 0
-    #: The process dies when it comes to this point.
+    #: The process dies at this point.
     dies: int | None = None
-    #: Whether its leases are freed at once, as on the same host, or must run out.
+    #: Whether its leases are freed at once, as on the same host, or must expire.
     found_dead: bool = True
-    #: What people do when it comes to a point.
+    #: What users do when it reaches a point.
     meanwhile: tuple[int, tuple[Step, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """People type, then the hub works."""
+    """Users type, then the hub works."""
 
     number: int
     steps: tuple[Step, ...]
     ops: tuple[Op, ...]
-    #: At its end all rest: the hub must come to rest, too.
-    lunch: bool = False
-    #: What becomes of webhooks: drawn from this.
+    #: The scene ends with a break, in which the hub must settle.
+    settles: bool = False
+    #: Seeds the delays and losses of webhooks.
     luck: int = 0
 
 
@@ -60,11 +60,11 @@ class Plan:
     #: connection -> streams, parents first
     streams: Mapping[str, Sequence[str]]
     faults: Mapping[str, float]
-    #: Most steps of one scene: more would be a surprise that the hub does not obey.
+    #: Maximum number of steps of a scene: more would exceed the change limit.
     largest: int
-    #: Scenes between two lunches.
+    #: Scenes between two breaks.
     rhythm: int = 40
-    #: (fault, fault) -> weight: what work that only reads, and work that writes, may meet.
+    #: (name, fault) -> weight: faults of jobs that only read, and of jobs that write.
     _reading: dict[tuple[str, str], float] = field(init=False)
     _writing: dict[tuple[str, str], float] = field(init=False)
 
@@ -93,11 +93,11 @@ class Plan:
             size = size if small else chance.randint(max(self.largest // 2, 1), size)
             typed = tuple(next(steps) for _ in range(size))
             ops = tuple(self._troubled(chance, steps))
-            lunch = number % self.rhythm == 0
-            yield Scene(number, typed, ops, lunch, chance.randrange(1 << 30))
+            settles = number % self.rhythm == 0
+            yield Scene(number, typed, ops, settles, chance.randrange(1 << 30))
 
     def _troubled(self, chance: random.Random, steps: Iterator[Step]) -> Iterator[Op]:
-        """Lets things go wrong; whoever writes once more meets what that has left behind."""
+        """Adds faults and deaths; a write that follows meets what they left behind."""
         for planned in self._shift(chance):
             op = self._op(planned, chance, steps)
             yield op
@@ -106,7 +106,8 @@ class Plan:
                 yield self._op(Op("again", op.connection), chance, steps)
 
     def _shift(self, chance: random.Random) -> list[Op]:
-        """What the hub does next: mostly a round, sometimes only some of it, in any order."""
+        """Returns what the hub does next: mostly a round, sometimes only parts of it, in any
+        order."""
         found = [
             Op(kind, name, stream)
             for name, streams in self.streams.items()

@@ -1,6 +1,6 @@
-"""Plays the story in one process on a clock of its own: people type, lines break, processes die.
+"""Plays scenes in one process on a simulated clock: users type, calls fail, processes die.
 
-What happens is told when somebody listens; whether it was right is for the verdict to say.
+Narrates what happens if a listener is given; the checker decides whether it was right.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hub.errors import DecisionError, HubError
 from hub.simulation.acting import TypedWord, WorkloadRunner
 from hub.simulation.arrivals import ArrivalWatch
 from hub.simulation.crash_points import KilledError
-from hub.simulation.hidden_records import Sweep, startle
+from hub.simulation.hidden_records import Sweep, exceed_change_limit
 from hub.simulation.history import History
 from hub.simulation.plan import Op, Scene
 from hub.simulation.stage import EndlessError, Stage, Trouble
@@ -47,7 +47,7 @@ from hub.sync.operate.resolve import resolve_conflict
 from hub.sync.push.push import push
 from mappings.kit.errors import MappingError
 
-#: What a defect of the hub may raise.
+#: Errors that a defect of the hub may raise.
 DEFECTS = (
     ArithmeticError,
     AssertionError,
@@ -60,9 +60,9 @@ DEFECTS = (
     TypeError,
     ValueError,
 )
-#: Of the changes of systems that send webhooks, this share is told by one.
+#: Share of the changes in systems with webhooks that a webhook reports.
 _NOTIFIED = 0.15
-#: Seconds after which a write that failed is tried once more.
+#: Seconds after which a failed write is repeated.
 _PAUSE = 60.0
 
 
@@ -72,53 +72,53 @@ class Finding:
 
     #: P1 to P12
     promise: str
-    #: What is wrong, for people.
+    #: What is wrong, for display.
     what: str
-    #: The things it is about.
-    things: tuple[str, ...] = ()
+    #: The subjects it is about.
+    subjects: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
-        """The same for findings of the same kind, whatever the record."""
+        """The same for all findings of one kind, whatever the record."""
         words = [w for w in self.what.split() if not any(c.isdigit() or c in "'\"" for c in w)]
         return f"{self.promise} {' '.join(words[:6])}"
 
 
 @dataclass
 class Play:
-    """One performance."""
+    """One simulation in one process."""
 
     stage: Stage
-    ledger: History
-    #: Told what happens, line by line; None: nobody listens.
+    history: History
+    #: Called with a line about each event; None: no listener.
     tell: Callable[[str], None] | None = None
     findings: list[Finding] = field(default_factory=list)
-    #: What went wrong on purpose: fault or fault -> how often.
+    #: Injected faults: name -> how often.
     struck: Counter[str] = field(default_factory=Counter)
-    #: Runs that paused and asked, because they would have changed too much.
+    #: Runs that paused because they would have exceeded the change limit.
     surprises: int = 0
     decisions: int = 0
-    #: Writes of rounds in which nothing had changed.
+    #: Writes in rounds in which nothing had changed.
     echoes: int = 0
-    #: Some work would never have come to an end: going on makes no sense.
+    #: A job would never have ended: there is no point in continuing.
     endless: bool = False
 
     def __post_init__(self) -> None:
         stage = self.stage
-        self.crew = WorkloadRunner(stage.company, self.ledger, stage.known, first=1 << 60)
-        self.watch = ArrivalWatch(stage.company, self.ledger, stage.plot.policies)
-        self.crew.listeners.append(self.watch.typed)
+        self.users = WorkloadRunner(stage.company, self.history, stage.known, first=1 << 60)
+        self.watch = ArrivalWatch(stage.company, self.history, stage.setup.policies)
+        self.users.listeners.append(self.watch.typed)
         self.late: list[tuple[str, str, Page]] = []
-        #: When each is due, whom it is from, and what it says.
+        #: (due at, connection, notifications)
         self.delayed: list[tuple[datetime, str, Notification]] = []
         self.events = self.changes = 0
-        #: Seconds of the day on the rehearsal's clock.
+        #: Seconds of the day on the simulated clock.
         self.length = 0.0
         self._began = stage.clock.now
         self.writing: str | None = None
 
     def day_begins(self) -> None:
-        """The population is there and known: from now on all counts."""
+        """Starts the day: the initial data is synced, and later changes count."""
         self._began = self.stage.clock.now
         self.struck.clear()
         for system in self.stage.company.systems.values():
@@ -127,19 +127,19 @@ class Play:
         self.stage.inject_faults()
 
     def day_ends(self) -> None:
-        """Notes how long the day was; the last webhooks arrive."""
+        """Ends the day: records its length and delivers the last webhooks."""
         self._deliver(everything=True)
         self.length = (self.stage.clock.now - self._began).total_seconds()
 
     def say(self, text: str) -> None:
-        """Tells whoever listens."""
+        """Calls the listener."""
         if self.tell is not None:
             self.tell(text)
 
     # --- people ---------------------------------------------------------------------------------
 
     def populate(self, steps: Iterable[Step]) -> int:
-        """Lets the population be there; returns the number of its last step."""
+        """Creates the initial data; returns the number of its last step."""
         portion: list[Step] = []
         last = 0
         for step in steps:
@@ -149,7 +149,7 @@ class Play:
                 self._type(portion, aside=False)
                 portion = []
         self._type(portion, aside=False)
-        self.crew.population_ends(last)
+        self.users.population_ends(last)
         self.changes = 0
         return last
 
@@ -158,15 +158,15 @@ class Play:
         steps = list(steps)
         for step in steps:
             self.stage.clock.pass_by(step.pause)
-        done = self.crew.burst(steps, closed=self.writing)
-        self.changes += self.crew.take_count()
+        done = self.users.carry_out(steps, closed=self.writing)
+        self.changes += self.users.take_count()
         if self.tell is not None:
-            for line in self.crew.told():
+            for line in self.users.take_narration():
                 self.say(f"  meanwhile: {line}" if aside else line)
         return done
 
     def type_and_tell(self, steps: Iterable[Step], luck: random.Random) -> None:
-        """People type; their systems send webhooks about some of it."""
+        """Carries out steps of users; their systems send webhooks about some of them."""
         self._send_webhooks(self._type(steps, aside=False), luck)
 
     def scene(self, scene: Scene) -> None:
@@ -181,7 +181,7 @@ class Play:
     def _send_webhooks(self, done: Iterable[TypedWord], luck: random.Random) -> None:
         for spoken in done:
             name, stream = spoken.emulator.connection, spoken.emulator.stream
-            if not self.stage.plot.settings.connections[name].manifest.webhooks:
+            if not self.stage.setup.settings.connections[name].manifest.webhooks:
                 continue
             if luck.random() > _NOTIFIED:
                 continue
@@ -196,23 +196,23 @@ class Play:
         self.struck[fault] += 1
 
     def _deliver(self, *, everything: bool = False) -> None:
-        """Brings the webhooks that are due, in the order in which they arrive."""
+        """Delivers the webhooks that are due, in order of arrival."""
         now = self.stage.clock()
-        told: dict[str, list[Notification]] = {}
+        by_system: dict[str, list[Notification]] = {}
         later: list[tuple[datetime, str, Notification]] = []
         for due, name, notification in sorted(self.delayed, key=lambda one: one[0]):
             if everything or due <= now:
-                told.setdefault(name, []).append(notification)
+                by_system.setdefault(name, []).append(notification)
             else:
                 later.append((due, name, notification))
         self.delayed = later
-        for name, notifications in told.items():
+        for name, notifications in by_system.items():
             receive(self.stage.hub, name, notifications)
 
     # --- the hub --------------------------------------------------------------------------------
 
     def perform(self, op: Op) -> None:
-        """Does one piece of work, with everything that goes wrong in it."""
+        """Does one job, with everything that goes wrong in it."""
         stage = self.stage
         where = " ".join(part for part in (op.connection, op.stream) if part)
         self.say(f"{stage.hub.worker}: {op.kind} {where}".rstrip())
@@ -221,14 +221,14 @@ class Play:
         if op.meanwhile is not None:
             at, steps = op.meanwhile
             inner = (at, lambda: self._aside(steps))
-        stage.begin_work()
-        stage.life.expect(op.dies, inner)
+        stage.begin_job()
+        stage.crash_points.expect(op.dies, inner)
         self.writing = op.connection if op.kind in ("push", "again") else None
         try:
             self._WORK[op.kind](self, stage.hub, op)
         except KilledError:
             self.struck["kill"] += 1
-            self.say(f"  {stage.hub.worker} is killed at its point {op.dies}")
+            self.say(f"  {stage.hub.worker} is killed at its crash point {op.dies}")
             self._rise(found_dead=op.found_dead)
         except ConnectorError as error:
             self.say(f"  which fails: {error}")
@@ -240,18 +240,18 @@ class Play:
             self.findings.append(broke_down(op.kind, error))
             self._rise(found_dead=True)
         finally:
-            if stage.mend(fault=op.fault):
+            if stage.end_trouble(fault=op.fault):
                 self.struck[op.fault_name] += 1
-            stage.life.expect(None, None)
+            stage.crash_points.expect(None, None)
             self.writing = None
 
     def _aside(self, steps: Iterable[Step]) -> None:
         self._type(steps, aside=True)
 
     def _rise(self, *, found_dead: bool) -> None:
-        """Another process takes the place of the dead one."""
+        """Starts another process in place of the dead one."""
         dead = self.stage.hub.worker
-        self.stage.life, self.stage.hub = self.stage.process()
+        self.stage.crash_points, self.stage.hub = self.stage.process()
         if found_dead:
             hub = self.stage.hub
             with hub.store.begin() as tx:
@@ -277,7 +277,7 @@ class Play:
         push(hub, op.connection)
 
     def _again(self, hub: Hub, op: Op) -> None:
-        """Writes once more when all pauses after errors are over, before anything is read."""
+        """Pushes again when all pauses after errors are over, before anything is read."""
         self.stage.clock.pass_by(_PAUSE)
         push(hub, op.connection)
 
@@ -285,22 +285,22 @@ class Play:
         derive(hub)
 
     def _surprise(self, hub: Hub, op: Op) -> None:
-        """A permission is lost for one sweep."""
+        """Hides records from one sweep, as if a permission were lost."""
 
         def look(name: str, stream: str) -> None:
             self.count(sweep(hub, name, stream))
 
-        self.startle(op.after, look)
+        self.exceed_change_limit(op.after, look)
 
-    def startle(self, pick: int, sweep: Sweep) -> None:
-        """Startles the hub, where a stream is large enough for that."""
-        found = startle(self.stage, pick, sweep)
+    def exceed_change_limit(self, pick: int, sweep: Sweep) -> None:
+        """Exceeds the change limit if a stream is large enough."""
+        found = exceed_change_limit(self.stage, pick, sweep)
         if found is not None:
             self.struck["surprise"] += 1
             self.findings += [Finding("P9", what) for what in found]
 
     def _delay(self, hub: Hub, op: Op) -> None:
-        """A page is read, and stays on its way."""
+        """Reads a page and keeps it back."""
         system = self.stage.company.systems[op.connection]
         since = system.fault_state.moment() - timedelta(minutes=10)
         cursor = Place(system.epoch, as_text(since)).text()
@@ -308,22 +308,22 @@ class Play:
         self.late.append((op.connection, op.stream, next(iter(pages))))
 
     def _arrive(self, hub: Hub, _: Op) -> None:
-        """A page that was read some time ago is taken in at last."""
+        """Ingests a page that was read some time ago."""
         if not self.late:
             return
         self.struck["stale"] += 1
         name, stream, page = self.late.pop(0)
-        self.say(f"  an old page of {name} {stream} arrives")
+        self.say(f"  an old page of {name} {stream} is ingested")
         channel = hub.connection(name).channel(stream)
         tally = Tally(hub.fresh_id(), "late", name, stream, hub.clock())
         system = self.stage.company.systems[name]
         with hub.store.begin() as tx:
-            # Of a record that it never heard of, nobody can tell that it is gone: a sweep will.
-            heard = links_by_key(tx, name, stream, [record.key for record in page.records])
+            # A page cannot tell that a record unknown to the hub is gone: a sweep will.
+            known = links_by_key(tx, name, stream, [record.key for record in page.records])
             kept = [
                 record
                 for record in page.records
-                if record.key in heard
+                if record.key in known
                 or ((row := system.row(stream, record.key)) is not None and row.fate == "live")
             ]
             ingest(
@@ -336,7 +336,7 @@ class Play:
             )
         self.count(tally)
 
-    #: Kind of work -> how it is done.
+    #: Kind of job -> how it is done.
     _WORK: ClassVar[Mapping[str, Callable[[Play, Hub, Op], None]]] = {
         "pull": _pull,
         "sweep": _sweep,
@@ -352,7 +352,7 @@ class Play:
     # --- those who are asked --------------------------------------------------------------------
 
     def decide(self, *, most: float = 0.8) -> None:
-        """Somebody looks at what was paused, and decides most conflicts."""
+        """Lets a person resume what is paused and decide most conflicts."""
         self.surprises += accept_changes(self.stage.hub)
         hub = self.stage.hub
         with hub.store.read() as tx:
@@ -364,11 +364,11 @@ class Play:
                 resolve_conflict(hub, row.id, "ours" if row.id % 2 else "theirs")
                 self.decisions += 1
             except DecisionError:
-                continue  # decided together with another one, or its record is gone
+                continue  # decided along with another one, or its record is gone
 
 
 def accept_changes(hub: Hub) -> int:
-    """Lets every paused stream and connection go on; returns how many there were."""
+    """Resumes every paused stream and connection; returns how many there were."""
     free = {"paused_at": None, "reason": None}
     with hub.store.begin() as tx:
         paused = [name for name, state in all_streams(tx).items() if state.paused_at is not None]
@@ -381,9 +381,9 @@ def accept_changes(hub: Hub) -> int:
 
 
 def broke_down(kind: str, error: BaseException) -> Finding:
-    """Returns the finding that a piece of work ended in an error that it should not know."""
+    """Returns the finding that a job ended in an error it should never raise."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace is not None else ""
-    return Finding("P6", f"{kind} broke down: {type(error).__name__} in {place}: {error}")
+    position = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace is not None else ""
+    return Finding("P6", f"{kind} broke down: {type(error).__name__} in {position}: {error}")

@@ -1,6 +1,6 @@
-"""The certificate as one HTML page: figures, promises and charts, without anything from outside.
+"""The certificate as one self-contained HTML page: figures, promises and charts.
 
-Every word is escaped: what people type in a rehearsal, and error texts, are data.
+Every text is escaped: typed values and error messages are data.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ def page(certificate: Certificate) -> str:
         _broken(certificate),
         "<h2>Changes over the day</h2>",
         _bars(day, "changes"),
-        "<h2>From a change to its peer</h2>",
+        "<h2>Latency of changes</h2>",
         _bars(times, "values"),
-        "<h2>What went wrong on purpose</h2>",
+        "<h2>Injected faults</h2>",
         _bars([(name, number) for name, number in certificate.struck.items()], "times"),
-        "<h2>What people did</h2>",
+        "<h2>Workload</h2>",
         _table(("what", "times"), [(n, f"{k:,}") for n, k in certificate.verbs.items()]),
         "<h2>Again</h2>",
         f"<pre>{escape(certificate.command)}</pre>",
@@ -85,7 +85,7 @@ def _broken(certificate: Certificate) -> str:
         for name, whats in certificate.broken.items()
     )
     story = escape("\n".join(certificate.story))
-    return f"{found}<h3>The shortest history that shows it</h3><pre>{story}</pre>"
+    return f"{found}<h3>The shortest history that breaks it</h3><pre>{story}</pre>"
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -125,18 +125,18 @@ def _bars(bars: Sequence[tuple[str, int]], unit: str) -> str:
 
 
 def _merged(bars: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
-    """Doubles the width of buckets: a chart needs fewer than a quantile."""
+    """Doubles the width of the buckets: a chart needs fewer than a quantile."""
     found: dict[int, tuple[float, int]] = {}
     for upto, number in bars:
-        place = 0
-        while 2**place < upto * 1000:
-            place += 1
-        found[place] = (2**place / 1000, found.get(place, (0.0, 0))[1] + number)
-    return [found[place] for place in sorted(found)]
+        exponent = 0
+        while 2**exponent < upto * 1000:
+            exponent += 1
+        found[exponent] = (2**exponent / 1000, found.get(exponent, (0.0, 0))[1] + number)
+    return [found[exponent] for exponent in sorted(found)]
 
 
 def _span(seconds: float) -> str:
-    """Returns a duration in few letters.
+    """Returns a short form of a duration.
 
     >>> _span(0.25), _span(90), _span(7200)
     ('0.25 s', '1.5 min', '2 h')

@@ -1,4 +1,4 @@
-"""The hub at rest: when people stop, it must come to rest, agree, and then write nothing more."""
+"""Settling: when users stop, the hub must reach agreement and then write nothing more."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from hub.store import quarantine
 from hub.store.streams import save_stream
 from hub.sync.run import Report, sync
 
-#: Calls of `sync` until all is quiet, each of which makes several rounds.
+#: The line that announces a break.
+SETTLING = "break: the hub must settle"
+#: Maximum number of `sync` calls until nothing is left to do; each makes several rounds.
 _MOST = 4
 
 
 def rest(play: Play) -> None:
-    """Lets the hub come to rest, then one more full round: it must write nothing."""
-    play.say("everybody rests")
+    """Lets the hub settle, then makes one more full round, which must write nothing."""
+    play.say(SETTLING)
     stage = play.stage
-    if stage.vicious:
+    if stage.faults_on:
         stage.inject_faults(resting=True)
     try:
         _come_to_rest(play)
     finally:
-        if stage.vicious:
+        if stage.faults_on:
             stage.inject_faults()
 
 
@@ -35,21 +37,21 @@ def _come_to_rest(play: Play) -> None:
         return
     if not report.quiet:
         play.findings.append(
-            Finding("P3", f"no rest after {report.rounds} rounds: {report.written} more writes")
+            Finding("P3", f"not settled after {report.rounds} rounds: {report.written} more writes")
         )
     play.watch.look()
     play.findings += list(_nothing_more(play, "a quiet round"))
 
 
-def read_anew(play: Play) -> None:
-    """Lets the hub read everything anew, as after a change of a mapping: nothing is written."""
-    play.say("everything is read anew")
+def read_again(play: Play) -> None:
+    """Lets the hub read everything again, as after a change of a mapping: it must write nothing."""
+    play.say("everything is read again")
     hub = play.stage.hub
     with hub.store.begin() as tx:
         for connection in hub.connections.values():
             for stream in connection.channels:
                 save_stream(tx, connection.name, stream, cursor=None)
-    play.findings += list(_nothing_more(play, "a full reading anew"))
+    play.findings += list(_nothing_more(play, "reading everything again"))
 
 
 def _until_quiet(play: Play) -> Report | None:
@@ -67,7 +69,7 @@ def _until_quiet(play: Play) -> Report | None:
 
 def _round(play: Play) -> Report | None:
     try:
-        play.stage.begin_work(whole=True)
+        play.stage.begin_job(whole=True)
         report = sync(play.stage.hub)
     except EndlessError as error:
         play.endless = True
@@ -80,9 +82,7 @@ def _round(play: Play) -> Report | None:
     for tally in report.tallies:
         play.count(tally)
     for name, why in report.failed.items():
-        play.findings.append(
-            Finding("P3", f"{name} cannot be spoken to without any trouble: {why}")
-        )
+        play.findings.append(Finding("P3", f"{name} fails although nothing is wrong: {why}"))
     return report
 
 
@@ -96,16 +96,16 @@ def _nothing_more(play: Play, what: str) -> Iterator[Finding]:
     play.watch.look()
     play.echoes += (play.watch.writes - before).total()
     for (name, stream, key), op in list(written.items())[:20]:
-        thing = play.watch.thing(name, stream, key)
+        subject = play.watch.subject(name, stream, key)
         yield Finding(
-            "P4", f"{what} writes: {op} of {name} {stream} {key}", (thing,) if thing else ()
+            "P4", f"{what} writes: {op} of {name} {stream} {key}", (subject,) if subject else ()
         )
     if report.changed:
         yield Finding("P3", f"{what} changes {report.changed} golden records")
 
 
 def left_over(play: Play) -> dict[str, int]:
-    """Returns what waits at the end, by reason in few words."""
+    """Returns what waits at the end: short reason -> number."""
     found: dict[str, int] = {}
     with play.stage.store.read() as tx:
         for entry in quarantine.listing(tx, kinds=("push",)):

@@ -1,6 +1,6 @@
-"""`tulay rehearse` in one process: a scratch place, the performance, the certificate.
+"""`tulay rehearse` in one process: a scratch folder, the simulation, the certificate.
 
-Nothing of the user's is opened: neither the database, nor Redis, nor a system.
+Opens nothing of the user's: no database, no Redis, no system.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hub.simulation.history import History, HistoryEvent, TypedValue
 from hub.simulation.perform import DAY, SimulationResult, SimulationSpec, day_of, perform, plan_of
 from hub.simulation.plan import Scene
 from hub.simulation.play import Finding, Play
-from hub.simulation.rest import left_over
+from hub.simulation.rest import SETTLING, left_over
 from hub.simulation.shrink import about, scenes_of, script_of, shrunk
 from hub.simulation.stage import Stage
 from hub.store.engine import open_store
@@ -29,9 +29,9 @@ from hub.store.migrate import migrate
 from hub.store.scratch import scratch_database
 from hub.wiring import pace_of
 
-#: Seconds that may be spent on making a history shorter.
+#: Seconds that may be spent on shrinking a history.
 SHRINKING = 90.0
-#: Beats of a story that is tried to be shortened at all, and lines of one that is printed.
+#: Maximum number of beats of a history that is shrunk, and of lines of one that is printed.
 _LONGEST, _LINES = 60_000, 120
 _BARS = 48
 
@@ -39,29 +39,28 @@ Advance = Callable[[int], None]
 
 
 def rehearse(
-    order: SimulationSpec,
+    spec: SimulationSpec,
     *,
     database: str | None,
     advance: Advance = lambda _count: None,
     shrinking: float | None = None,
 ) -> Certificate:
-    """Plays an order and returns its certificate, with the shortest history if one is needed."""
-    order = order.without(TOGETHER)
+    """Runs a simulation and returns its certificate, with the shortest history if a promise is
+    broken."""
+    spec = spec.without(TOGETHER)
     with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
         folder = Path(name)
         with (
             scratch_database(database, folder) as url,
             closing(open_store(url)) as store,
-            History(folder / "ledger") as ledger,
+            History(folder / "history") as history,
         ):
             migrate(store)
-            done = perform(order, store, folder, ledger=ledger, advance=advance)
-            certificate = certified(order, done.play, done, database=_kind(url))
-            fallback = told(done.play, done.verdict.findings)
+            done = perform(spec, store, folder, history=history, advance=advance)
+            certificate = certified(spec, done.play, done, database=_kind(url))
+            fallback = narration(done.play, done.check_result.findings)
     if not certificate.kept:
-        shortest = shortest_story(
-            order, done, seconds=SHRINKING if shrinking is None else shrinking
-        )
+        shortest = shortest_story(spec, done, seconds=SHRINKING if shrinking is None else shrinking)
         certificate.story = shortest or fallback
     return certificate
 
@@ -71,26 +70,26 @@ def _kind(url: str) -> str:
 
 
 def certified(
-    order: SimulationSpec,
+    spec: SimulationSpec,
     play: Play,
     done: SimulationResult,
     *,
     database: str,
     queues: str = "no Redis",
 ) -> Certificate:
-    """Returns the certificate of a performance."""
-    verdict, stage = done.verdict, play.stage
-    fates = verdict.fates
+    """Returns the certificate of a simulation."""
+    check_result, stage = done.check_result, play.stage
+    fates = check_result.fates
     calls = {name: system.calls_of_all() for name, system in stage.company.systems.items()}
     broken: dict[str, list[str]] = {}
-    for finding in verdict.findings:
+    for finding in check_result.findings:
         broken.setdefault(finding.promise, []).append(finding.what)
-    over_time = play.ledger.over_time(_BARS)
+    over_time = play.history.over_time(_BARS)
     length = play.length
     latency = play.watch.latency
     return Certificate(
-        seed=order.seed,
-        faults=tuple(order.faults),
+        seed=spec.seed,
+        faults=tuple(spec.faults),
         workers=1,
         database=database,
         queues=queues,
@@ -101,19 +100,19 @@ def certified(
         waiting=fates.get(WAITING, 0),
         overwritten=fates.get(OVERWRITTEN, 0),
         lost=fates.get(LOST, 0),
-        duplicates=verdict.duplicates,
+        duplicates=check_result.duplicates,
         echo_writes=play.echoes,
-        quiet=not any(one.promise in ("P3", "P4") for one in verdict.findings),
+        quiet=not any(one.promise in ("P3", "P4") for one in check_result.findings),
         calls=calls,
-        # With real processes the day is played in minutes: so many calls belong to a whole one.
-        quota=_quota(order.plot.settings, calls, max(length, DAY)),
+        # With real processes a day takes minutes, but its calls are those of a whole day.
+        quota=_quota(spec.setup.settings, calls, max(length, DAY)),
         latency={f"p{share}": latency.quantile(share / 100) for share in (50, 95, 99)},
         seconds=done.seconds,
         day=length,
-        command=command_of(order),
+        command=command_of(spec),
         broken=dict(sorted(broken.items(), key=lambda pair: int(pair[0][1:]))),
         struck=struck(play),
-        verbs=play.ledger.by_verb(),
+        verbs=play.history.by_verb(),
         surprises=play.surprises,
         decisions=play.decisions,
         left=left_over(play),
@@ -123,21 +122,22 @@ def certified(
 
 
 def struck(play: Play) -> dict[str, int]:
-    """Returns fault -> how often it struck, as planned and at the systems themselves."""
+    """Returns fault -> how often it struck, whether planned or injected by the systems
+    themselves."""
     found = play.struck.copy()
     for system in play.stage.company.systems.values():
         found.update(system.fault_state.struck())
     return dict(found.most_common())
 
 
-def command_of(order: SimulationSpec) -> str:
-    """Returns the command that repeats a rehearsal."""
+def command_of(spec: SimulationSpec) -> str:
+    """Returns the command that repeats a simulation."""
     words = ["tulay", "rehearse"]
-    path = order.plot.settings.path
-    if order.given:
+    path = spec.setup.settings.path
+    if spec.given:
         words += ["--config", str(path)]
-    words += ["--seed", str(order.seed), "--changes", str(order.changes)]
-    words += ["--faults", order.asked, *order.places]
+    words += ["--seed", str(spec.seed), "--changes", str(spec.changes)]
+    words += ["--faults", spec.asked, *spec.options]
     return shlex.join(words)
 
 
@@ -156,31 +156,33 @@ def _quota(settings: Settings, calls: dict[str, int], length: float) -> dict[str
 # --- what went wrong ---------------------------------------------------------------------------
 
 
-def shortest_story(order: SimulationSpec, done: SimulationResult, *, seconds: float) -> list[str]:
-    """Returns the shortest history that breaks the same promise; empty when none was found."""
+def shortest_story(spec: SimulationSpec, done: SimulationResult, *, seconds: float) -> list[str]:
+    """Returns the shortest history that breaks the same promise; empty if none was found."""
     until = time.monotonic() + seconds
-    kinds = {finding.kind for finding in done.verdict.findings}
-    things = [thing for finding in done.verdict.findings[:5] for thing in finding.things]
+    kinds = {finding.kind for finding in done.check_result.findings}
+    subjects = [
+        subject for finding in done.check_result.findings[:5] for subject in finding.subjects
+    ]
 
     def play(scenes: Iterable[Scene], tell: Callable[[str], None] | None = None) -> list[Finding]:
         with tempfile.TemporaryDirectory(prefix="tulay-rehearsal-") as name:
             folder = Path(name)
             address = f"sqlite:///{folder / 'hub.db'}"
-            with closing(open_store(address)) as store, History(folder / "ledger") as ledger:
+            with closing(open_store(address)) as store, History(folder / "history") as history:
                 store.create()
                 again = perform(
-                    order,
+                    spec,
                     store,
                     folder,
-                    ledger=ledger,
+                    history=history,
                     chosen=lambda _all: iter(scenes),
                     tell=tell,
                 )
-                return again.verdict.findings
+                return again.check_result.findings
 
-    beats = script_of(_scenes(order, done.scenes, done.play.stage))
-    if things:
-        beats = about(beats, things)
+    beats = script_of(_scenes(spec, done.scenes, done.play.stage))
+    if subjects:
+        beats = about(beats, subjects)
     if len(beats) > _LONGEST:
         return []
 
@@ -192,33 +194,33 @@ def shortest_story(order: SimulationSpec, done: SimulationResult, *, seconds: fl
     shortest = shrunk(beats, fails, until=until)
     lines: list[str] = []
     findings = play(scenes_of(shortest), lines.append)
-    first = next((one.things for one in findings if one.kind in kinds), ())
+    first = next((one.subjects for one in findings if one.kind in kinds), ())
     return [*_pointed(lines, first), *(f"WRONG: {one.what}" for one in findings[:5])]
 
 
-def _scenes(order: SimulationSpec, number: int, stage: Stage) -> Iterator[Scene]:
-    """Draws the scenes that were played once more."""
-    day = day_of(order, stage)
+def _scenes(spec: SimulationSpec, number: int, stage: Stage) -> Iterator[Scene]:
+    """Draws the scenes that were played again."""
+    day = day_of(spec, stage)
     for _ in day.population():
         pass
-    scenes = plan_of(order, stage, day).scenes()
+    scenes = plan_of(spec, stage, day).scenes()
     return takewhile(lambda scene: scene.number <= number, scenes)
 
 
-def _pointed(lines: list[str], things: tuple[str, ...]) -> list[str]:
-    """Leaves out of the population what the story is not about."""
-    day = next((i for i, line in enumerate(lines) if line == "everybody rests"), 0)
-    before = [line for line in lines[:day] if any(f"({thing})" in line for thing in things)]
+def _pointed(lines: list[str], subjects: tuple[str, ...]) -> list[str]:
+    """Leaves initial data out that the history is not about."""
+    day = next((i for i, line in enumerate(lines) if line == SETTLING), 0)
+    before = [line for line in lines[:day] if any(f"({subject})" in line for subject in subjects)]
     return [*before, *lines[day:]][:_LINES]
 
 
-def told(play: Play, findings: list[Finding]) -> list[str]:
-    """Returns what people did with the things of the first findings."""
-    things = [thing for finding in findings[:3] for thing in finding.things]
-    lines = [_sentence(act, typed) for act, typed in play.ledger.history(things)]
+def narration(play: Play, findings: list[Finding]) -> list[str]:
+    """Returns what users did with the subjects of the first findings."""
+    subjects = [subject for finding in findings[:3] for subject in finding.subjects]
+    lines = [_sentence(act, typed) for act, typed in play.history.about(subjects)]
     return [*lines[-_LINES:], *(f"WRONG: {one.what}" for one in findings[:5])]
 
 
 def _sentence(act: HistoryEvent, typed: list[TypedValue]) -> str:
     words = ", ".join(f"{one.path} = {one.value}" for one in typed)
-    return f"{act.connection}: {act.verb} {act.stream} {act.key} ({act.thing}): {words}"
+    return f"{act.connection}: {act.verb} {act.stream} {act.key} ({act.subject}): {words}"

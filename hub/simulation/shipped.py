@@ -1,4 +1,4 @@
-"""The pair that is rehearsed when there is no tulay.yaml: one CRM, one ERP, as they are shipped."""
+"""The pair that is simulated without a tulay.yaml: one CRM and one ERP as shipped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hub.settings.loading import Settings, default_path, load_settings
 
-#: Names of the shipped pair; their settings are never used, as nobody is spoken to.
+#: Names of the shipped pair; their settings are never used, as no system is called.
 _PAIR = """\
 connections:
   crm: {system: hubspot, token: "${UNUSED}"}
@@ -20,7 +20,7 @@ connections:
 
 
 def settings_for(config: Path | None, folder: Path) -> tuple[Settings, bool]:
-    """Returns the settings to rehearse, and whether they are the user's own.
+    """Returns the settings to simulate, and whether they are the user's own.
 
     Raises: SettingsError.
     """

@@ -1,7 +1,7 @@
-"""Cuts a story that goes wrong down to a short one that goes wrong alike, within bounded time.
+"""Shrinks a history that breaks a promise to a short one that breaks it too, in bounded time.
 
-Pure but for the clock and the plays themselves: first whatever touches other things is left out,
-then halves, quarters and single steps of what remains.
+Pure but for the clock and the runs themselves: leaves out first what touches other subjects, then
+halves, quarters and single steps of what remains.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True, slots=True)
 class ScriptStep:
-    """The smallest part of a story: a step, a piece of work, or a lunch."""
+    """The smallest part of a history: a step, a job, or a break."""
 
     scene: int
     step: Step | None = None
@@ -29,18 +29,18 @@ class ScriptStep:
 
 
 def script_of(scenes: Iterable[Scene]) -> list[ScriptStep]:
-    """Takes scenes apart."""
+    """Splits scenes into beats."""
     found: list[ScriptStep] = []
     for scene in scenes:
         found += [ScriptStep(scene.number, step=step, luck=scene.luck) for step in scene.steps]
         found += [ScriptStep(scene.number, op=op, luck=scene.luck) for op in scene.ops]
-        if scene.lunch:
+        if scene.settles:
             found.append(ScriptStep(scene.number))
     return found
 
 
 def scenes_of(beats: Iterable[ScriptStep]) -> Iterator[Scene]:
-    """Puts beats together again, scene by scene."""
+    """Joins beats into scenes again."""
     gathered: dict[int, list[ScriptStep]] = {}
     for beat in beats:
         gathered.setdefault(beat.scene, []).append(beat)
@@ -54,25 +54,25 @@ def scenes_of(beats: Iterable[ScriptStep]) -> Iterator[Scene]:
         )
 
 
-def about(beats: Sequence[ScriptStep], things: Iterable[str]) -> list[ScriptStep]:
-    """Keeps the steps that touch some things; the hub's work stays.
+def about(beats: Sequence[ScriptStep], subjects: Iterable[str]) -> list[ScriptStep]:
+    """Keeps the steps that touch some subjects; the hub's jobs stay.
 
     >>> from hub.simulation.workload import Step
     >>> steps = [ScriptStep(1, Step(n, "edit", "company", f"c{n}", "crm")) for n in (1, 2)]
     >>> [beat.step.thing for beat in about(steps, ["c2"])]
     ['c2']
     """
-    wanted = set(things)
-    # An order is handled as the order of its deal, its papers by the order.
-    wanted |= {f"d{thing[1:]}" for thing in wanted if thing[:1] == "o"}
-    wanted |= {thing[1:] for thing in wanted if thing[:1] in "mviz" and len(thing) > 2}
+    wanted = set(subjects)
+    # Steps of an order name the order of its deal, and its documents name the order.
+    wanted |= {f"d{subject[1:]}" for subject in wanted if subject[:1] == "o"}
+    wanted |= {subject[1:] for subject in wanted if subject[:1] in "mviz" and len(subject) > 2}
     kept = []
     for beat in beats:
-        if beat.step is not None and not wanted & set(beat.step.things):
+        if beat.step is not None and not wanted & set(beat.step.subjects):
             continue
         if beat.op is not None and beat.op.meanwhile is not None:
             at, steps = beat.op.meanwhile
-            inner = tuple(step for step in steps if wanted & set(step.things))
+            inner = tuple(step for step in steps if wanted & set(step.subjects))
             beat = replace(beat, op=replace(beat.op, meanwhile=(at, inner) if inner else None))
         kept.append(beat)
     return kept
@@ -81,7 +81,7 @@ def about(beats: Sequence[ScriptStep], things: Iterable[str]) -> list[ScriptStep
 def shrunk(
     beats: Sequence[ScriptStep], fails: Callable[[Sequence[ScriptStep]], bool], *, until: float
 ) -> list[ScriptStep]:
-    """Returns the shortest list it can find before the time is up that still fails.
+    """Returns the shortest list found in time that still fails.
 
     `until` is a time of the monotonic clock.
 
@@ -96,7 +96,7 @@ def shrunk(
 def fewest(
     parts: Sequence[Part], fails: Callable[[Sequence[Part]], bool], *, until: float = math.inf
 ) -> list[Part]:
-    """Leaves out halves, quarters and single parts, as long as what remains still fails.
+    """Leaves out halves, quarters and single parts as long as the rest still fails.
 
     `until` is a time of the monotonic clock.
 
@@ -122,7 +122,7 @@ def fewest(
 def _calmed(
     beats: list[ScriptStep], fails: Callable[[Sequence[ScriptStep]], bool], *, until: float
 ) -> list[ScriptStep]:
-    """Takes away the faults and deaths that it does not need."""
+    """Removes the faults and deaths that the failure does not need."""
     for i, beat in enumerate(beats):
         op = beat.op
         if op is None:

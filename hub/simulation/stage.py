@@ -1,7 +1,7 @@
-"""The stage of a rehearsal: stand-ins in the place of all connections, and a hub between them.
+"""The stage of a simulation: emulators in place of all connections, and a hub between them.
 
-Everything is in one folder and one scratch database. The user's systems are never spoken to: no
-connector of theirs is opened.
+Everything is in one folder and one scratch database. The user's systems are never called: none of
+their connectors is opened.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hub.simulation.acting import Company
 from hub.simulation.crash_points import CrashingConnector, CrashingStore, CrashPoints
 from hub.simulation.emulators import Emulator, emulators_for, tags_of
 from hub.simulation.faults import of_systems
-from hub.simulation.workload import Cast
+from hub.simulation.workload import Roles
 from hub.store.engine import Store
 from hub.store.links import Link, links_by_key
 from hub.sync.context import Connection, Hub
@@ -31,18 +31,19 @@ from mappings.kit.mapping import Mapping as StreamMapping
 
 #: When the day begins.
 _MORNING = datetime(2026, 1, 5, 8, tzinfo=UTC)
-#: Seconds that a call takes, and one that takes its time.
+#: Seconds that a call takes, and a slow one.
 _CALL, _SLOW_CALL = 0.05, 8.0
-#: Seconds that connectors look back: longer than search lags and changes share a time.
+#: Seconds that connectors look back: more than a search lag, and than changes with equal times
+#: span.
 OVERLAP = 5.0
-#: Seconds that a system says to wait when it is busy.
+#: Seconds to wait that a busy system asks for.
 _RETRY_AFTER = 0.2
 #: Seconds: longer than every lease and every pause after an error.
 _LONG = 2 * 3600.0
 
 
 class Clock:
-    """The clock of the rehearsal: it moves when somebody says so, and a little when asked."""
+    """The simulated clock: advances on request, and a little with every reading."""
 
     def __init__(self) -> None:
         self.now = _MORNING
@@ -56,12 +57,12 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
     def wait_out(self) -> None:
-        """Lets more time pass than any lease or pause lasts."""
+        """Lets more time pass than any lease or pause takes."""
         self.pass_by(_LONG)
 
 
 class WallClock(Clock):
-    """The clock on the wall: time passes by itself, and leases are given back instead."""
+    """The wall clock: time passes by itself, and leases are released instead."""
 
     def __call__(self) -> datetime:
         self.now = datetime.now(UTC)
@@ -71,12 +72,12 @@ class WallClock(Clock):
         """Does nothing: time passes by itself."""
 
     def wait_out(self) -> None:
-        """Does nothing: whoever held a lease has ended."""
+        """Does nothing: the process that held a lease has ended."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Settings, and what follows from them: read once."""
+    """The settings and what follows from them, read once."""
 
     settings: Settings
     mappings: Mapping[str, Sequence[StreamMapping]]
@@ -90,14 +91,14 @@ class Setup:
 
 
 class EndlessError(Exception):
-    """A piece of work goes on and on: it would never come to an end."""
+    """A job would never end."""
 
 
 class FaultyConnector(CrashingConnector):
-    """The line to a stand-in: calls take time, and one of them may go wrong."""
+    """A connector of an emulator whose calls take time, and one of which may fail."""
 
-    def __init__(self, connector: MemoryConnector, life: CrashPoints, stage: Stage) -> None:
-        super().__init__(connector, life)
+    def __init__(self, connector: MemoryConnector, crash_points: CrashPoints, stage: Stage) -> None:
+        super().__init__(connector, crash_points)
         self._stage = stage
 
     def meet(self) -> None:
@@ -107,19 +108,19 @@ class FaultyConnector(CrashingConnector):
 
 @dataclass
 class Trouble:
-    """What goes wrong during one piece of work."""
+    """What goes wrong during one job."""
 
     fault: str | None = None
-    #: The system whose line breaks, and at which of its calls.
+    #: The system that fails, and the number of calls before it does.
     system: str = ""
     after: int = 0
 
 
 @dataclass
 class Stage:
-    """Stand-ins, clock and hub."""
+    """Emulators, clock and hub."""
 
-    plot: Setup
+    setup: Setup
     folder: Path
     store: Store
     seed: int
@@ -131,14 +132,14 @@ class Stage:
 
     def __post_init__(self) -> None:
         chance = random.Random(f"{self.seed} stage")  # noqa: S311 - repeatable, not secret
-        found = [m for ms in self.plot.mappings.values() for m in ms]
-        tags = tags_of(self.plot.entities, found)
+        found = [m for ms in self.setup.mappings.values() for m in ms]
+        tags = tags_of(self.setup.entities, found)
         emulators: dict[str, dict[str, Emulator]] = {}
         systems: dict[str, MemorySystem] = {}
-        for name, one in self.plot.settings.connections.items():
+        for name, one in self.setup.settings.connections.items():
             emulators[name] = emulators_for(
                 name,
-                self.plot.mappings[one.system],
+                self.setup.mappings[one.system],
                 one.manifest.streams,
                 tags=tags,
                 data_faults=self.faults,
@@ -150,16 +151,16 @@ class Stage:
         self.company = Company(systems, emulators)
         self.processes = 0
         #: Whether faults are on.
-        self.vicious = False
+        self.faults_on = False
         self._patience = 0
         self._chance = random.Random(f"{self.seed} calls")  # noqa: S311
-        self.life, self.hub = self.process()
+        self.crash_points, self.hub = self.process()
         _, self.colleague = self.process()
 
     def _system(self, one: ConnectionSettings, number: int) -> MemorySystem:
         path = self.folder / f"{one.name}.system"
         system = MemorySystem(one.name, streams={}, path=path, clock=self.clock)
-        # Clocks are wrong and coarse from the beginning: one that changes its ways jumps back.
+        # Clocks are wrong and coarse from the start: one that became so later would jump back.
         clock = {name: c for name, c in self.faults.items() if name in ("skew", "ties")}
         system.inject_faults(clock, seed=self.seed + number)
         return system
@@ -167,41 +168,41 @@ class Stage:
     # --- the hub --------------------------------------------------------------------------------
 
     def process(self) -> tuple[CrashPoints, Hub]:
-        """Starts a process with a hub of its own."""
+        """Starts a process with its own hub."""
         self.processes += 1
-        life, ids = CrashPoints(), random.Random(f"{self.seed} {self.processes}")  # noqa: S311
-        settings = self.plot.settings
+        crash_points, ids = CrashPoints(), random.Random(f"{self.seed} {self.processes}")  # noqa: S311
+        settings = self.setup.settings
         connections = {}
         for name, one in settings.connections.items():
-            speaks = MemoryConnector.of(self.company.systems[name], page=self.page, overlap=OVERLAP)
-            wire = FaultyConnector(speaks, life, self)
-            channels = channels_of(one, wire, self.plot.mappings[one.system])
-            connections[name] = Connection(name, one.system, one.role, wire, channels)
+            memory = MemoryConnector.of(self.company.systems[name], page=self.page, overlap=OVERLAP)
+            connector = FaultyConnector(memory, crash_points, self)
+            channels = channels_of(one, connector, self.setup.mappings[one.system])
+            connections[name] = Connection(name, one.system, one.role, connector, channels)
         number = self.processes
         born = iter(range(1, 1 << 60))
         hub = Hub(
-            store=CrashingStore(self.store.engine, life),
+            store=CrashingStore(self.store.engine, crash_points),
             connections=connections,
-            entities=self.plot.entities,
-            policies=self.plot.policies,
+            entities=self.setup.entities,
+            policies=self.setup.policies,
             flows=settings.flows,
             limit=settings.limits.limit,
             worker=f"worker-{number}",
             clock=self.clock,
             sleep=self.clock.pass_by,
-            # Later ones after earlier ones, as real ones are: indexes grow at their end.
+            # Ids rise over time, as real ones do: indexes grow at their end.
             fresh_id=lambda: f"{number:06x}{next(born):010x}{ids.getrandbits(64):016x}",
         )
-        return life, hub
+        return crash_points, hub
 
     def called(self, system: MemorySystem) -> None:
-        """A call reaches a system: it takes time, and it may be the one that goes wrong.
+        """Accounts for a call to a system: it takes time, and may be the one that fails.
 
         Raises: EndlessError.
         """
         self._patience -= 1
         if self._patience < 0:
-            raise EndlessError(f"does not come to an end; {system.name} was called all the time")
+            raise EndlessError(f"does not end; {system.name} is called again and again")
         slow = self.planned and self._chance.random() < self.faults.get("slow", 0.0)
         if slow:
             system.fault_state.has_happened("slow")
@@ -213,13 +214,13 @@ class Stage:
             script, self.trouble.fault = (self.trouble.fault,), None
             system.faults = system.faults.model_copy(update={"script": script})
 
-    def begin_work(self, *, whole: bool = False) -> None:
-        """A piece of work (or a `whole` round) begins: it has calls as befits so many records."""
-        things = sum(map(len, self.company.keys.values()))
-        self._patience = 400 + 2 * things if whole else 80 + things
+    def begin_job(self, *, whole: bool = False) -> None:
+        """Begins a job (or a `whole` round), whose calls are limited by the number of records."""
+        subjects = sum(map(len, self.company.keys.values()))
+        self._patience = 400 + 2 * subjects if whole else 80 + subjects
 
-    def mend(self, *, fault: str | None) -> bool:
-        """Ends the trouble; says whether the fault that was planned has struck."""
+    def end_trouble(self, *, fault: str | None) -> bool:
+        """Ends the trouble; returns True if the planned fault has struck."""
         system = self.company.systems.get(self.trouble.system)
         waiting = system is not None and bool(system.faults.script)
         if system is not None and waiting:
@@ -230,12 +231,12 @@ class Stage:
 
     @property
     def planned(self) -> bool:
-        """Says whether faults of the line are planned call by call: in one process."""
+        """Returns True if faults of calls are planned call by call, as in one process."""
         return not isinstance(self.clock, WallClock)
 
     def inject_faults(self, *, resting: bool = False) -> None:
-        """Turns the faults on, in every process; while all rest, nobody deletes anything."""
-        self.vicious = True
+        """Turns the faults on in every process; in a break no user deletes anything."""
+        self.faults_on = True
         chances = of_systems(self.faults, planned=self.planned)
         if resting:
             chances.pop("vanishing", None)
@@ -243,31 +244,31 @@ class Stage:
             system.inject_faults(chances, seed=self.seed + number, retry_after=_RETRY_AFTER)
 
     def clear_faults(self) -> None:
-        """Ends all faults; only what a rule forbids stays forbidden."""
-        self.vicious = False
+        """Ends all faults; only what a rule refuses stays refused."""
+        self.faults_on = False
         rules = {name: chance for name, chance in self.faults.items() if name == "refused"}
         for number, system in enumerate(self.company.systems.values()):
             system.inject_faults(rules, seed=self.seed + number)
 
     def known(self, connection: str, stream: str, keys: Sequence[str]) -> Mapping[str, Link]:
-        """Returns what the hub has of some records."""
+        """Returns the hub's links of some records."""
         with self.store.read() as tx:
             return links_by_key(tx, connection, stream, keys)
 
-    def cast(self) -> Cast:
-        """Returns who can do what where."""
-        makers: dict[str, list[str]] = {}
-        typists: dict[str, list[str]] = {}
+    def roles(self) -> Roles:
+        """Returns what users can do in which connection."""
+        creators: dict[str, list[str]] = {}
+        editors: dict[str, list[str]] = {}
         desks: dict[str, list[str]] = {}
         for name, emulators in self.company.emulators.items():
             for emulator in emulators.values():
                 entity = emulator.entity.name
-                adopt = self.plot.policies[entity].imports
+                adopt = self.setup.policies[entity].imports
                 if emulator.tag is None:
                     continue
                 if emulator.typed:
-                    typists.setdefault(entity, []).append(name)
+                    editors.setdefault(entity, []).append(name)
                 if emulator.mapping.imports and (adopt is None or name in adopt):
-                    makers.setdefault(entity, []).append(name)
+                    creators.setdefault(entity, []).append(name)
                     desks.setdefault(entity, []).append(name)
-        return Cast(makers, typists, desks)
+        return Roles(creators, editors, desks)

@@ -1,7 +1,7 @@
-"""What people do on the day of a rehearsal: a list of plain steps, drawn from a seed.
+"""What users do on the day of a simulation: a list of plain steps, drawn from a seed.
 
-Pure, and drawn without a look at the systems: whoever leaves steps out changes nothing about the
-others, so that a long story can be cut down to the short one that goes wrong alike.
+Pure, and drawn without looking at the systems: leaving steps out changes none of the others, so
+that a long history can be shrunk to a short one that fails in the same way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import ClassVar
 
-#: Entity -> first letter of its things: company c1, order o7 of deal d7, order s3 made in the ERP.
+#: Entity -> first letter of its subjects: company c1, order o7 of deal d7, order s3 of the ERP.
 LETTERS = {
     "company": "c",
     "contact": "p",
@@ -34,42 +34,42 @@ _VERBS = {
 #: How often an entity is edited.
 _EDITED = {"company": 5, "contact": 5, "product": 1, "opportunity": 3, "sales_order": 1}
 _CREATED = {"company": 3, "contact": 4, "product": 1, "opportunity": 4, "sales_order": 1}
-#: Orders that are being worked on at one time.
+#: Number of orders that are being worked on at a time.
 _DESK = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that a person wants to do; nothing happens when the record is not there."""
+    """One step of a user; nothing happens if the record does not exist."""
 
-    #: Its place in the story; words that are typed in it come from this number.
+    #: Its position in the history; the values typed in it derive from this number.
     number: int
     verb: str
     entity: str
-    thing: str
+    subject: str
     #: The connection it happens in.
     side: str
     #: Picks among fields, products and the like.
     pick: int = 0
-    #: The other thing it is about: the company of a contact, the survivor of a merge.
+    #: The other subject: the company of a contact, the survivor of a merge.
     other: str = ""
     #: Seconds that pass before it.
     pause: float = 0.0
 
     @property
-    def things(self) -> tuple[str, ...]:
-        """All things that it touches."""
-        return (self.thing, self.other) if self.other else (self.thing,)
+    def subjects(self) -> tuple[str, ...]:
+        """All subjects that it touches."""
+        return (self.subject, self.other) if self.other else (self.subject,)
 
 
 @dataclass(frozen=True)
-class Cast:
-    """Who can do what where."""
+class Roles:
+    """What users can do in which connection."""
 
-    #: Entity -> connections whose people make records of it.
-    makers: Mapping[str, Sequence[str]]
+    #: Entity -> connections whose users create records of it.
+    creators: Mapping[str, Sequence[str]]
     #: Entity -> connections where it has fields to type into.
-    typists: Mapping[str, Sequence[str]]
+    editors: Mapping[str, Sequence[str]]
     #: Entity -> connections where deals are won and orders are worked on.
     desks: Mapping[str, Sequence[str]]
 
@@ -79,17 +79,17 @@ class Workload:
     """Draws the population and the steps of a day."""
 
     seed: int
-    cast: Cast
-    #: How many changes there will be: as much as a company of fitting size makes.
+    roles: Roles
+    #: Number of changes; the size of the company follows from it.
     changes: int
-    #: Seconds between two steps, on the average.
+    #: Average number of seconds between two steps.
     pace: float = 1.0
     _counts: dict[str, int] = field(default_factory=dict)
     _orders: list[str] = field(default_factory=list)
     _number: Iterator[int] = field(default_factory=lambda: count(1))
 
     def population(self) -> Iterator[Step]:
-        """Yields what is there before the day begins, some of it on several sides."""
+        """Yields the initial data, some of it in several systems."""
         chance = random.Random(f"{self.seed} population")  # noqa: S311 - repeatable, not secret
         size = min(max(self.changes // 25, 12), 8000)
         sizes = {
@@ -100,7 +100,7 @@ class Workload:
             "sales_order": size // 20,
         }
         for entity, number in sizes.items():
-            sides = self.cast.makers.get(entity, ())
+            sides = self.roles.creators.get(entity, ())
             for _ in range(number if sides else 0):
                 step = self._create(chance, entity)
                 yield step
@@ -119,29 +119,29 @@ class Workload:
 
     # --- drawing --------------------------------------------------------------------------------
 
-    def _step(self, chance: random.Random, verb: str, entity: str, thing: str, side: str) -> Step:
+    def _step(self, chance: random.Random, verb: str, entity: str, subject: str, side: str) -> Step:
         pause = chance.expovariate(1.0) * self.pace
         return Step(
-            next(self._number), verb, entity, thing, side, chance.randrange(1 << 20), "", pause
+            next(self._number), verb, entity, subject, side, chance.randrange(1 << 20), "", pause
         )
 
     def _again(self, step: Step, side: str) -> Step:
         return Step(
-            *(next(self._number), step.verb, step.entity, step.thing, side, step.pick, step.other)
+            *(next(self._number), step.verb, step.entity, step.subject, side, step.pick, step.other)
         )
 
     def _create(self, chance: random.Random, entity: str) -> Step:
         number = self._counts[entity] = self._counts.get(entity, 0) + 1
-        thing = f"{LETTERS[entity]}{number}"
-        side = chance.choice(list(self.cast.makers[entity]))
-        step = self._step(chance, "create", entity, thing, side)
+        subject = f"{LETTERS[entity]}{number}"
+        side = chance.choice(list(self.roles.creators[entity]))
+        step = self._step(chance, "create", entity, subject, side)
         other = "" if entity in ("company", "product") else self._some(chance, "company")
         if entity == "sales_order":
-            self._orders.append(thing)
-        return Step(*(step.number, "create", entity, thing, side, step.pick, other, step.pause))
+            self._orders.append(subject)
+        return Step(*(step.number, "create", entity, subject, side, step.pick, other, step.pause))
 
     def _some(self, chance: random.Random, entity: str) -> str:
-        """A thing of this kind: often one of the few that everybody is busy with."""
+        """Returns a subject of this entity: often one of the few that many users work on."""
         there = self._counts.get(entity, 0)
         if not there:
             return ""
@@ -159,69 +159,69 @@ class Workload:
         return chance.choices(possible, [weights[e] for e in possible])[0]
 
     def _edit_some(self, chance: random.Random, verb: str = "edit") -> Iterator[Step]:
-        entity = self._entity(chance, _EDITED, self.cast.typists)
-        thing = self._some(chance, entity) if entity else ""
-        if entity and thing:
-            side = chance.choice(list(self.cast.typists[entity]))
-            yield self._step(chance, verb, entity, thing, side)
+        entity = self._entity(chance, _EDITED, self.roles.editors)
+        subject = self._some(chance, entity) if entity else ""
+        if entity and subject:
+            side = chance.choice(list(self.roles.editors[entity]))
+            yield self._step(chance, verb, entity, subject, side)
 
     def _blank_some(self, chance: random.Random) -> Iterator[Step]:
         yield from self._edit_some(chance, "blank")
 
     def _create_some(self, chance: random.Random) -> Iterator[Step]:
-        entity = self._entity(chance, _CREATED, self.cast.makers)
+        entity = self._entity(chance, _CREATED, self.roles.creators)
         if entity:
             step = self._create(chance, entity)
             yield step
-            for side in self.cast.makers[entity]:
+            for side in self.roles.creators[entity]:
                 if side != step.side and chance.random() < 0.1:
-                    yield self._again(step, side)  # two people meet the same customer
+                    yield self._again(step, side)  # two users meet the same customer
 
     def _quarrel_some(self, chance: random.Random) -> Iterator[Step]:
-        """People of all sides type the same field of the same thing."""
-        entity = self._entity(chance, _EDITED, self.cast.typists)
-        thing = self._some(chance, entity) if entity else ""
-        if entity and thing:
-            first = self._step(chance, "quarrel", entity, thing, "")
-            for side in self.cast.typists[entity]:
+        """Users of all systems type into the same field of the same subject."""
+        entity = self._entity(chance, _EDITED, self.roles.editors)
+        subject = self._some(chance, entity) if entity else ""
+        if entity and subject:
+            first = self._step(chance, "quarrel", entity, subject, "")
+            for side in self.roles.editors[entity]:
                 yield self._again(first, side)
 
     def _delete_some(self, chance: random.Random) -> Iterator[Step]:
-        entity = self._entity(chance, {"company": 1, "contact": 3}, self.cast.makers)
-        thing = self._some(chance, entity) if entity else ""
-        if entity and thing:
-            side = chance.choice(list(self.cast.makers[entity]))
-            yield self._step(chance, "delete", entity, thing, side)
-            for other in self.cast.typists.get(entity, ()):
+        entity = self._entity(chance, {"company": 1, "contact": 3}, self.roles.creators)
+        subject = self._some(chance, entity) if entity else ""
+        if entity and subject:
+            side = chance.choice(list(self.roles.creators[entity]))
+            yield self._step(chance, "delete", entity, subject, side)
+            for other in self.roles.editors.get(entity, ()):
                 if other != side and chance.random() < 0.5:
-                    yield self._step(chance, "edit", entity, thing, other)  # not to be made again
+                    yield self._step(chance, "edit", entity, subject, other)  # must not recreate it
 
     def _merge_some(self, chance: random.Random) -> Iterator[Step]:
-        entity = self._entity(chance, {"company": 1, "contact": 1}, self.cast.makers)
+        entity = self._entity(chance, {"company": 1, "contact": 1}, self.roles.creators)
         if entity is None:
             return
-        thing, into = self._some(chance, entity), self._some(chance, entity)
-        if thing and thing != into:
-            side = chance.choice(list(self.cast.makers[entity]))
-            step = self._step(chance, "merge", entity, thing, side)
-            yield Step(*(step.number, "merge", entity, thing, side, step.pick, into, step.pause))
+        subject, into = self._some(chance, entity), self._some(chance, entity)
+        if subject and subject != into:
+            side = chance.choice(list(self.roles.creators[entity]))
+            step = self._step(chance, "merge", entity, subject, side)
+            yield Step(*(step.number, "merge", entity, subject, side, step.pick, into, step.pause))
 
     def _win_some(self, chance: random.Random) -> Iterator[Step]:
-        thing = self._some(chance, "opportunity")
-        sides = self.cast.desks.get("opportunity", ())
-        if thing and sides:
-            yield self._step(chance, "win", "opportunity", thing, chance.choice(list(sides)))
-            self._orders.append(f"o{thing[1:]}")
+        subject = self._some(chance, "opportunity")
+        sides = self.roles.desks.get("opportunity", ())
+        if subject and sides:
+            yield self._step(chance, "win", "opportunity", subject, chance.choice(list(sides)))
+            self._orders.append(f"o{subject[1:]}")
 
     def _handle_some(self, chance: random.Random) -> Iterator[Step]:
-        """Somebody brings an order one step further."""
-        sides = self.cast.desks.get("sales_order", ())
+        """A user advances an order by one step."""
+        sides = self.roles.desks.get("sales_order", ())
         if not sides or not self._orders:
             return
         desk = self._orders[-_DESK:]
         del self._orders[: -_DESK * 20]
-        thing = chance.choice(desk)
-        yield self._step(chance, "handle", "sales_order", thing, chance.choice(list(sides)))
+        subject = chance.choice(desk)
+        yield self._step(chance, "handle", "sales_order", subject, chance.choice(list(sides)))
 
     #: Verb -> how its steps are drawn.
     _DRAWN: ClassVar[Mapping[str, Callable[[Workload, random.Random], Iterator[Step]]]] = {

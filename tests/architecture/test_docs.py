@@ -1,4 +1,4 @@
-"""Documents for people who join: links lead somewhere, commands exist, records have one shape."""
+"""Documents for contributors: links work, commands exist, decision records have one form."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_documents_name_files_that_exist(document: Path) -> None:
     """A path is relative to the page, to the root, or to a room that the page names."""
-    if document.name == "CHANGELOG.md":  # it tells of the past
+    if document.name == "CHANGELOG.md":  # it describes the past
         return
     text = document.read_text(encoding="utf-8")
     rooms = [document.parent, ROOT, *(ROOT / room for room in _ROOM.findall(text))]
@@ -105,7 +105,7 @@ def test_decisions_are_numbered_without_gaps() -> None:
 
 
 def test_commands_for_people_are_documented() -> None:
-    """CONTRIBUTING lists each session of nox, and no other; each says what it does."""
+    """CONTRIBUTING lists exactly the sessions of nox; each has a docstring."""
     listed = re.findall(r"^\| `nox -s ([\w-]+)`", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
     assert sorted(listed) == sorted(sessions())
     assert {"test", "test-all", "lint", "types", "bench", "demo"} <= set(listed)

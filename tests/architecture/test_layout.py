@@ -1,4 +1,4 @@
-"""The house keeps its shape: sizes, names, and a README in each room."""
+"""The layout of the code: sizes, names, and a README in each folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every shipped manifest is valid, keeps to the quality scale, and leads to code and words."""
+"""Every shipped manifest is valid, follows the quality scale, and leads to code and docs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_every_setting_is_documented(manifest: Manifest) -> None:
 
 def test_secrets_are_declared_as_such(manifest: Manifest) -> None:
     suspect = re.compile(r"password|secret|token\b|(^|_)key$")
-    # A switch or an address about secrets is none.
+    # A switch or an address about secrets is not a secret.
     texts = {name for name, facts in manifest.settings.items() if facts.type == "text"}
     plain = [n for n in texts if suspect.search(n) and not manifest.settings[n].secret]
     assert plain == []

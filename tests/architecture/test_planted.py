@@ -1,4 +1,4 @@
-"""The table of planted bugs cannot rot: each still applies, breaks something, names real tests."""
+"""The table of planted bugs stays valid: each applies, breaks something, and names real tests."""
 
 from __future__ import annotations
 

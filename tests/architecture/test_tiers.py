@@ -1,4 +1,4 @@
-"""Tests of a folder run by tier; a test that is named runs whatever its tier."""
+"""Tests of a folder run by tier; a test given by name runs whatever its tier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KILLS, REDIS, PURE = "test_processes.py", "test_remote.py", "test_schedule.py"
 
 
 class Collected:
-    """Remembers the files whose tests pytest would run."""
+    """Records the files whose tests pytest would run."""
 
     def __init__(self) -> None:
         self.files: set[str] = set()
@@ -45,7 +45,7 @@ def test_what_pytest_runs(
 
 
 def test_tiers_name_what_exists() -> None:
-    """A renamed folder or fixture would bring slow tests into the quick tier without a word."""
+    """A renamed folder or fixture would move slow tests into the quick tier unnoticed."""
     assert [name for name in TIER_OF_PLACE if not (ROOT / name).exists()] == []
     sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("conftest.py"))
     assert [name for name in TIER_OF_FIXTURE if f"\ndef {name}(" not in sources] == []

@@ -1,9 +1,10 @@
-"""What reading costs, against the least it can cost: `python -m tests.bench.reading`.
+"""What reading costs, compared with the minimum: `python -m tests.bench.reading`.
 
-Starts a HubSpot twin, and then, round by round, each in a process of its own: the floor (httpx and
+Starts a HubSpot twin, and then, round by round, each in its own process: the floor (httpx and
 SQLite, see `floor.py`), a first `tulay sync company --once` into an empty hub, a full re-read in
 which nothing changed, and an ordinary second sync. Prints CPU seconds (user and system, start-up
-included), wall seconds and memory: the least of all rounds, and how many times each floor that is.
+included), wall seconds and memory: the least of all rounds, as figures and as multiples of the
+floor.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ FLOOR, FLOOR_ALL, FIRST, AGAIN, NEXT = (
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one process has used."""
+    """The resources that one process has used."""
 
     #: Seconds, user and system.
     cpu: float
@@ -48,7 +49,7 @@ class Cost:
     memory: float
 
     def least(self, other: Cost | None) -> Cost:
-        """Returns the lower figures of two; of memory the higher one."""
+        """Returns the lower figures of two; for memory the higher one."""
         if other is None:
             return self
         return Cost(
@@ -76,7 +77,7 @@ def run(command: Sequence[str], folder: Path) -> tuple[Cost, str]:
 
 @contextmanager
 def twin(records: int) -> Iterator[str]:
-    """Runs a HubSpot twin in a process of its own; yields its address."""
+    """Runs a HubSpot twin in its own process; yields its address."""
     command = (*_TULAY, "twin", "hubspot", "--json", "--records", str(records))
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
@@ -107,14 +108,14 @@ def settings(url: str, folder: Path) -> None:
 
 
 def forget_cursor(folder: Path) -> None:
-    """Makes the next sync read everything anew."""
+    """Makes the next sync read everything again."""
     with sqlite3.connect(folder / "tulay.db") as store:
         store.execute("UPDATE streams SET cursor = NULL")
     store.close()
 
 
 def properties() -> str:
-    """Returns the properties that Tulay asks for."""
+    """Returns the properties that Tulay requests."""
     from connectors.hubspot.facts import STREAMS
     from connectors.hubspot.records import wanted_properties
     from mappings.kit.loader import load_all
@@ -144,7 +145,8 @@ def one_round(url: str, *, records: int) -> dict[str, Cost]:
 
 
 def show(costs: Mapping[str, Cost]) -> None:
-    """Prints a table of the costs, in times of each floor: default properties, the same."""
+    """Prints a table of the costs as multiples of both floors: default properties, and the same
+    ones."""
     heads = "".join(f"{unit:>9}{'default':>9}{'same':>9}" for unit in ("CPU s", "wall s"))
     print(f"{'':28}{heads}{'MB':>7}")
     floor, same = costs[FLOOR], costs[FLOOR_ALL]
@@ -156,7 +158,7 @@ def show(costs: Mapping[str, Cost]) -> None:
 
 
 def main() -> None:
-    """Runs the rounds and prints what was least."""
+    """Runs the rounds and prints the lowest figures."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.reading", description=__doc__)
     parser.add_argument("--records", type=int, default=20_000, help="companies in the twin")
     parser.add_argument("--rounds", type=int, default=3, help="how often each process runs")

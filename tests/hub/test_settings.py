@@ -1,4 +1,4 @@
-"""tulay.yaml: what it may say, and how every mistake in it is explained."""
+"""tulay.yaml: what it may contain, and how every error in it is explained."""
 
 from __future__ import annotations
 

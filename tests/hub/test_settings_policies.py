@@ -1,4 +1,4 @@
-"""Policies: the shipped ones, what tulay.yaml lays over them, and who is meant by a role."""
+"""Policies: the shipped ones, how tulay.yaml overrides them, and which systems a role means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wrong mapping file is refused at start: file, line, what is wrong, and the nearest name."""
+"""A wrong mapping file is refused at start with file, line, error and the nearest name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mappings.kit.loader import load, load_all, mapping_schema
 HEAD = "entity: company\nstream: accounts\n"
 SALE = "entity: sales_order\nstream: orders\n"
 
-#: What is written, the line that is wrong, what the message must say.
+#: The text, the number of the wrong line, what the message must contain.
 WRONG = {
     "broken YAML": (f"{HEAD}fields: {{name: [x\n", 4, "broken YAML"),
     "not a mapping": ("- a\n", 1, "expected `entity:`"),
@@ -181,7 +181,7 @@ def test_a_file_of_the_user_extends_ours(tmp_path: Path) -> None:
 
 
 def test_two_paths_on_a_field_name_the_users_file(tmp_path: Path) -> None:
-    # The user's `name` comes before our `domain`, whose field it takes.
+    # The user's `name` takes precedence over our `domain`, whose field it uses.
     text = "entity: company\nstream: companies\nextends: true\nfields:\n  name: properties.domain\n"
     with pytest.raises(MappingFileError) as caught:
         load("hubspot", extra=[folder(tmp_path, "hubspot", mine=text)])

@@ -1,4 +1,4 @@
-"""What a record of each stream means: a payload as the system shows it, and the entity read."""
+"""The meaning of a record of each stream: a payload of the system, and the entity read from it."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ every_written = pytest.mark.parametrize("mapping", WRITTEN, ids=named)
 
 WORDS = st.text(min_size=1, max_size=20).map(str.strip).filter(bool)
 LATIN = st.sampled_from(["Ann", "Anna Maria", "Jürgen", "Gabriel", "Mai Linh", "Jean-Luc", "Van"])
-#: Each its own canonical form in every country.
+#: Values that are canonical in every country.
 REGIONS = st.sampled_from(["Bayern", "California", "Somewhere", "Île-de-France"])
 FAMILY = st.sampled_from(
     ["Smith", "van der Berg", "García Márquez", "Müller", "de la Cruz", "King Jr.", "O'Neil", "Ng"]

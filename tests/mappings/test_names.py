@@ -1,4 +1,4 @@
-"""Names in one field come apart the way they were put together."""
+"""Names in one field are split the way they were joined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every record has a name that a person recognises, whatever of it is filled."""
+"""Every record has a name that a person recognises, whichever fields are filled."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_labels_name_paths_that_exist(entity: Entity) -> None:
 
 @given(entity=st.sampled_from(list(ENTITIES.values())), data=st.data())
 def test_a_name_never_shows_an_id(entity: Entity, data: st.DataObject) -> None:
-    """Whatever is blank, a reference shows the name of what it means, or nothing."""
+    """Whichever fields are blank, a reference shows the name of its target, or nothing."""
     text = st.none() | st.sampled_from(["", "x", "Acme", "a,b", "<>", " - "])
     values: dict[str, Scalar] = {
         path: data.draw(st.none() | st.just("e" * 32) if field.kind == "reference" else text)

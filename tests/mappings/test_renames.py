@@ -1,4 +1,4 @@
-"""Old words of files work for one release: each with one hint, at its line."""
+"""Old keys of files work for one release: each with one hint that names its line."""
 
 from __future__ import annotations
 

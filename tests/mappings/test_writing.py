@@ -1,4 +1,4 @@
-"""What the mappings write over there, told by example."""
+"""What the mappings write, by example."""
 
 from __future__ import annotations
 

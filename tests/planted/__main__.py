@@ -1,12 +1,12 @@
-"""Plants bugs in a copy of the tree, one at a time, and says whether the tests catch them.
+"""Plants bugs in a copy of the tree, one at a time, and reports whether the tests catch them.
 
     python -m tests.planted                  every bug, the tests named in the table
     python -m tests.planted sweep lease      those whose name has one of these words
     python -m tests.planted --suite [NAME]   the whole fast suite instead of the named tests
     python -m tests.planted --list           the table
 
-Ends with 1 when one is not caught, with 2 when the tests fail without any. Nothing of the tree
-itself is changed.
+Exits with 1 if a bug is not caught, with 2 if the tests fail without one. The tree itself is not
+changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.planted.plant import ROOT, Plant, every
 
-#: What a change of the core must pass in any case; tests of real servers only where named.
+#: Tests that a change of the core must always pass; tests of real servers only where named.
 FAST = (
     "tests/hub/model",
     "tests/scenarios/test_convergence_defects.py",
@@ -41,7 +41,7 @@ FAST = (
     "tests/scenarios/test_convergence_wide.py",
     "hub/model",
 )
-#: Seconds after which tests that do not end count as failed: some bugs let work go on for ever.
+#: Seconds after which tests that do not end count as failed: some bugs make work endless.
 _PATIENCE = 600
 _COPIED = ("connectors", "mappings", "hub", "worker", "tests", "pyproject.toml", "README.md")
 
@@ -62,7 +62,7 @@ def failing(tree: Path, tests: Sequence[str]) -> str | None:
 
     Raises: RuntimeError when the tests could not run at all.
     """
-    # -m "": whatever their tier, whatever the configuration leaves out by itself.
+    # -m "": whatever their tier, and whatever the configuration leaves out by default.
     options = ["-x", "-q", "-n", "0", "-m", "", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", *options]
     try:
@@ -100,7 +100,7 @@ def caught(plant: Plant, tree: Path, *, suite: bool) -> str | None:
 
 
 def tended(plants: Sequence[Plant], *, suite: bool) -> int:
-    """Plants each bug, says what becomes of it; returns the exit code."""
+    """Plants each bug and reports the result; returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="tulay-planted-") as folder:
         tree = Path(folder)
         copied(tree)
@@ -118,7 +118,7 @@ def tended(plants: Sequence[Plant], *, suite: bool) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs what was asked for; returns the exit code."""
+    """Runs what the arguments request; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.planted", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="NAME", help="words of the bugs' names")
     parser.add_argument("--suite", action="store_true", help="run the whole fast suite")

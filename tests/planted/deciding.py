@@ -1,4 +1,4 @@
-"""Bugs of deciding: seen, agreed and shown; policies, units, blanks, states; who is who; merges."""
+"""Bugs of deciding: seen, agreed and shown; policies, units, blanks, states; identity; merges."""
 
 from __future__ import annotations
 

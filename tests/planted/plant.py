@@ -1,4 +1,4 @@
-"""What a planted bug is: a text of one file, what stands there instead, and who must notice."""
+"""A planted bug: a text of one file, its replacement, and the tests that must notice."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ class Plant:
     """One bug, and the promise that it breaks."""
 
     name: str
-    #: P1 to P12 of the promises, or a word for the security of the receivers.
+    #: P1 to P12, or `security` for the receivers.
     promise: str
-    #: From the root of the repository.
+    #: Relative to the root of the repository.
     file: str
-    #: Stands there exactly once.
+    #: Occurs exactly once in the file.
     sound: str
     broken: str
-    #: Tests that fail with it: as pytest names them, `file.py` or `file.py::test`.
+    #: Tests that fail with it, as pytest names them: `file.py` or `file.py::test`.
     caught_by: tuple[str, ...]
 
     def applies(self, root: Path = ROOT) -> bool:
-        """Says whether the text stands there exactly once."""
+        """Returns True if the text occurs exactly once."""
         return (root / self.file).read_text(encoding="utf-8").count(self.sound) == 1
 
     def apply(self, root: Path) -> None:
-        """Breaks the file. Raises: ValueError when its text is not there once."""
+        """Breaks the file. Raises: ValueError if its text does not occur exactly once."""
         if not self.applies(root):
             raise ValueError(f"{self.name}: the text is not exactly once in {self.file}")
         path = root / self.file

@@ -1,4 +1,4 @@
-"""Bugs of reading: cursors, pages, sweeps, nudges, counts, receivers."""
+"""Bugs of reading: cursors, pages, sweeps, notifications, counts, receivers."""
 
 from __future__ import annotations
 

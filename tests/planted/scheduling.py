@@ -1,4 +1,4 @@
-"""Bugs of scheduling: what is due too early, what hides others, what other processes hold."""
+"""Bugs of scheduling: work due too early, work that hides other work, leases of other processes."""
 
 from __future__ import annotations
 

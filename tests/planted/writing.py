@@ -1,4 +1,4 @@
-"""Bugs of writing: probes, intents, wishes, leases, what is expected."""
+"""Bugs of writing: probes, intents, outbox entries, leases, versions."""
 
 from __future__ import annotations
 

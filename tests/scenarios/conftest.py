@@ -1,7 +1,7 @@
-"""The world of the scenarios: a CRM, an ERP, a hub between them, and a clock that we move.
+"""The world of the scenarios: a CRM, an ERP, a hub between them, and a clock that tests move.
 
-`world.quiet()` syncs until all is quiet, `world.agree()` proves that both sides show the same and
-that a further sync writes nothing.
+`world.quiet()` syncs until nothing is left to do, `world.agree()` proves that both systems show the
+same and that a further sync writes nothing.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from mappings.kit.loader import load_all
 
 MAPPINGS = Path(__file__).with_name("mappings")
 ACTIONS = ("quote", "confirm", "process", "complete", "cancel")
-#: What each system has.
+#: The streams of each system.
 STREAMS = {
     "sales": "companies contacts products deals orders invoices tasks notes".split(),
     "works": "parties people articles sales bills jobs".split(),
 }
 
-#: What selling needs at least.
+#: The fields that selling needs at least.
 SELLING = set("companies parties products articles deals sales orders tasks notes".split())
 
 
@@ -66,7 +66,7 @@ def shipped_manifest() -> Manifest:
 
 
 class Clock:
-    """Moves a millisecond at every look, and as far as a test wants."""
+    """Advances a millisecond with every reading, and as far as a test wants."""
 
     def __init__(self) -> None:
         self.at = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -81,7 +81,7 @@ class Clock:
 
 
 def made(name: str, clock: Clock, folder: Path | None = None) -> MemorySystem:
-    """Returns a system with the streams of `sales` or `works`: that of a file, or an empty one."""
+    """Returns a system with the streams of `sales` or `works`: from a file, or an empty one."""
     if folder is not None:
         return MemorySystem(name, path=folder / f"{name}.db", clock=clock)
     streams = {}
@@ -101,7 +101,7 @@ def made(name: str, clock: Clock, folder: Path | None = None) -> MemorySystem:
 
 
 class World:
-    """A CRM and an ERP, and the hub between them."""
+    """A CRM, an ERP and the hub between them."""
 
     def __init__(self, store: Store, folder: Path | None = None) -> None:
         self.store = store
@@ -112,11 +112,11 @@ class World:
         self.roles = {"crm": "crm", "erp": "erp"}
         self.policies: dict[str, Any] = {}
         self.extra: list[Path] = [MAPPINGS]
-        #: Streams that are mapped: the fewer, the faster.
+        #: Mapped streams: the fewer, the faster.
         self.streams = {"companies", "parties"}
         self.limit = ChangeLimit()
         self.flows = FlowSettings()
-        #: Wraps each connector, when a test wants to stand between.
+        #: Wraps each connector if a test wants to intercept calls.
         self.wrap: Callable[[Any], Any] = lambda connector: connector
         self._workers = itertools.count(1)
         self.hub = self.restart()
@@ -124,7 +124,7 @@ class World:
     # --- the hub --------------------------------------------------------------------------------
 
     def restart(self, **changes: Any) -> Hub:
-        """Starts a fresh hub on the same database; `changes` are attributes of the world."""
+        """Starts a new hub on the same database; `changes` are attributes of the world."""
         for name, value in changes.items():
             setattr(self, name, value)
         mappings = mappings_of(frozenset(s.name for s in self.systems.values()), *self.extra)
@@ -162,16 +162,16 @@ class World:
         self.restart(streams=self.streams | set(streams))
 
     def another_worker(self) -> Hub:
-        """Returns the same hub as another process has it."""
+        """Returns the same hub as another process."""
         return replace(self.hub, worker=f"worker-{next(self._workers)}")
 
     def sync(self) -> Report:
-        """Syncs once, as a person would by hand, a minute later."""
+        """Syncs once, as a user would by hand, a minute later."""
         self.clock.later(minutes=1)
         return sync(self.hub)
 
     def quiet(self) -> Report:
-        """Syncs; everybody answers, all is quiet afterwards and all counts add up."""
+        """Syncs; every system answers, nothing is left to do and all counts add up."""
         report = self.sync()
         assert report.failed == {}
         assert report.quiet, "still not quiet after the most rounds"
@@ -180,7 +180,7 @@ class World:
         return report
 
     def add_up(self) -> None:
-        """All counts of all runs add up."""
+        """Asserts that the counts of all runs add up."""
         with self.store.read() as tx:
             runs = recent_runs(tx, limit=200)
         assert [r for r in runs if r.state == "inconsistent"] == []
@@ -189,7 +189,7 @@ class World:
             assert run.seen == explained + sum(run.skipped.values()), run
 
     def agree(self) -> None:
-        """Both sides show the same, and a further sync writes nothing."""
+        """Asserts that both systems show the same, and that a further sync writes nothing."""
         self.quiet()
         for system in self.systems.values():
             system.forget_writes()
@@ -200,7 +200,7 @@ class World:
         self.same_everywhere()
 
     def same_everywhere(self) -> None:
-        """Every linked record shows the golden values, in its own system's way of writing."""
+        """Asserts that every linked record shows the golden values in its system's spelling."""
         for golden in self.golden():
             for link in self.links(golden):
                 if link.gone_at is None and link.is_primary:
@@ -214,20 +214,21 @@ class World:
                     assert differ == {}, f"{link.connection} {link.stream} {link.key}"
 
     def only_sweeps(self, **facts: Any) -> None:
-        """Lets only sweeps find out what is deleted in the ERP; `facts` of its parties as given."""
+        """Makes deletions in the ERP visible to sweeps only; `facts` change those of its
+        parties."""
         changed = {"deletions": "sweep", **facts}
         now = self.erp.shape("parties").facts.model_copy(update=changed)
         self.erp.declare("parties", facts=now)
         self.restart()
 
     def titles(self) -> list[str]:
-        """Returns what the parties of the ERP are called, in order."""
+        """Returns the names of the ERP's parties, sorted."""
         return sorted(party["title"] for party in self.erp.records("parties").values())
 
     # --- what the hub knows ---------------------------------------------------------------------
 
     def golden(self, entity: str | None = None) -> list[Golden]:
-        """Returns the living golden records, of one entity or all."""
+        """Returns the live golden records of one entity, or all."""
         with self.store.read() as tx:
             names = list(self.hub.entities) if entity is None else [entity]
             return [g for name in names for g in golden_by_entity(tx, name)]
@@ -253,17 +254,17 @@ class World:
             return quarantine.listing(tx, kinds=("pull", "flow"))
 
     def set_aside(self, connection: str | None = None) -> list[QuarantineEntry]:
-        """Returns the writes in quarantine."""
+        """Returns the held writes."""
         with self.store.read() as tx:
             return quarantine.listing(tx, kinds=("push",), source=connection)
 
     def backlog(self) -> dict[tuple[str, str], int]:
-        """Returns what waits to be done."""
+        """Returns the backlog."""
         with self.store.read() as tx:
             return outbox.backlog(tx)
 
     def history(self, golden: Golden, path: str) -> list[HistoryRow]:
-        """Returns what happened to a value."""
+        """Returns the history of a value."""
         with self.store.read() as tx:
             return history.past(tx, golden.id, path)
 
@@ -275,7 +276,7 @@ class World:
     # --- what people do -------------------------------------------------------------------------
 
     def customer(self, **fields: Any) -> tuple[str, str]:
-        """A customer that both sides know; returns its keys in the CRM and the ERP."""
+        """Creates a customer in both systems; returns its keys in the CRM and the ERP."""
         company = {
             "name": "Acme",
             "domain": "acme.example",
@@ -288,7 +289,7 @@ class World:
         return key, other
 
     def resume(self, connection: str, stream: str | None = None, *, accept: bool = False) -> None:
-        """Goes on after a pause, as `tulay resume` does."""
+        """Resumes a paused stream, as `tulay resume` does."""
         free = {"paused_at": None, "reason": None}
         with self.store.begin() as tx:
             save_connection(tx, connection, **free)
@@ -297,7 +298,7 @@ class World:
 
 
 def numbering(system: MemorySystem) -> Callable[[str], None]:
-    """Numbers sales when they are quoted, as ERPs do."""
+    """Numbers sales once they are quoted, as ERPs do."""
 
     def number(stream: str) -> None:
         if stream != "sales":
@@ -311,7 +312,7 @@ def numbering(system: MemorySystem) -> Callable[[str], None]:
 
 @pytest.fixture
 def fresh_world(fresh_store: Callable[[], Store]) -> Callable[[], World]:
-    """Makes worlds on SQLite, as many as a test wants."""
+    """Creates worlds on SQLite, any number of them."""
     return lambda: World(fresh_store())
 
 
@@ -329,13 +330,13 @@ def world_on_each(store: Store) -> World:
 
 @pytest.fixture
 def world_on_postgresql(postgresql_store: Store) -> World:
-    """The same on PostgreSQL, where several workers really work at once."""
+    """The same on PostgreSQL, where several workers really work at the same time."""
     return World(postgresql_store)
 
 
 @pytest.fixture
 def shop(world: World) -> Mapping[str, Any]:
-    """A customer and a product that both sides know, and an ERP that numbers its orders."""
+    """A customer and a product in both systems, and an ERP that numbers its orders."""
     return open_shop(world)
 
 

@@ -1,7 +1,7 @@
-"""A stage for faults: a CRM that misbehaves, an ERP of the memory kind, the real hub between them.
+"""A stage for faults: a CRM with faults, an ERP in memory, the real hub between them.
 
-The CRM is either the HubSpot twin over real HTTP or a memory system. People at both ends type; what
-they typed is noted, and at the end everything must be where it belongs, once.
+The CRM is either the HubSpot twin over real HTTP or a memory system. Users of both type; what they
+typed is recorded, and at the end everything must be in its place, once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SECRET = "the app's client secret"
 
 
 class Clock:
-    """Moves a millisecond at every look, and as far as a test wants."""
+    """Advances a millisecond with every reading, and as far as a test wants."""
 
     def __init__(self) -> None:
         self.at = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -54,7 +54,7 @@ class Clock:
 
 
 class HubSpotSide:
-    """The HubSpot twin, and people at its screens."""
+    """The HubSpot twin and its users."""
 
     stream = "companies"
 
@@ -89,12 +89,12 @@ class HubSpotSide:
 
     def inject_faults(self, faults: str = "none", seed: int = 0) -> None:
         self.twin.inject_faults(faults, seed=seed)
-        if faults.startswith("timeout"):  # the same with less patience
+        if faults.startswith("timeout"):  # the same with shorter waits
             self.twin.faults.clear()
             self.twin.faults.add("timeout", "* /[!o]*", probability=0.3, seconds=0.01)
 
     def struck(self) -> set[str]:
-        """Returns which faults of the line have struck."""
+        """Returns the faults of calls that have struck."""
         return {fault for entry in self.twin.log.entries() for fault in entry.faults}
 
     def create(self, name: str, domain: str) -> str:
@@ -172,12 +172,12 @@ class MemorySide:
         """Lives in this process only."""
 
 
-#: The mapped fields that have no value in these scenarios are not asked for.
+#: Mapped fields without a value in these scenarios are not requested.
 FIELDS = {"companies": ("properties.name", "properties.domain", "properties.city")}
 
 
 class Stage:
-    """The whole landscape, and what people typed in it."""
+    """The whole landscape, and what users typed in it."""
 
     def __init__(
         self, store: Store, side: Callable[[Clock], Any], policy: dict[str, Any] | None = None
@@ -223,7 +223,7 @@ class Stage:
     # -- what people do --------------------------------------------------------------------------
 
     def populate(self, count: int = 6) -> None:
-        """So many companies begin at each end, and the hub brings them together."""
+        """Creates this many companies in each system; the hub matches them."""
         for n in range(count):
             self.crm.create(f"Crm {n}", f"crm{n}.example")
             self.erp.create("parties", title=f"Erp {n}", website=f"erp{n}.example")
@@ -241,7 +241,7 @@ class Stage:
     # -- rounds ----------------------------------------------------------------------------------
 
     def sync(self) -> Report:
-        """One run an hour later, however it ends."""
+        """Makes one run an hour later, however it ends."""
         self.clock.later(hours=1)
         return sync(self.hub)
 
@@ -252,7 +252,8 @@ class Stage:
             assert report.paused == {}
 
     def settle(self) -> Report:
-        """Runs without faults until all is quiet, which must be soon; then a run writes nothing."""
+        """Runs without faults until nothing is left to do, which must be soon; then a run writes
+        nothing."""
         self.crm.inject_faults()
         for _ in range(4):
             report = self.sync()
@@ -273,7 +274,7 @@ class Stage:
     # -- what must be so at the end --------------------------------------------------------------
 
     def names(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-        """Returns domain -> names, at each end."""
+        """Returns domain -> names, for each system."""
         crm: dict[str, list[str]] = {}
         erp: dict[str, list[str]] = {}
         for row in self.crm.rows().values():
@@ -287,7 +288,7 @@ class Stage:
             return quarantine.listing(tx)
 
     def in_sync(self) -> None:
-        """Every living link agrees with its golden record."""
+        """Asserts that every live link agrees with its golden record."""
         with self.store.read() as tx:
             for golden in golden_by_entity(tx, "company"):
                 for link in links_by_golden(tx, [golden.id]).get(golden.id, []):

@@ -1,6 +1,6 @@
-"""What a simulated world is like: systems with habits of their own, mappings, policies.
+"""What a simulated world consists of: systems with data faults, mappings, policies.
 
-Everything here is drawn from one random source, so that a number names a landscape.
+Everything is drawn from one random source, so that a number identifies a landscape.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ CONTACT = Entity(
 )
 ENTITIES = {"company": COMPANY, "contact": CONTACT}
 STREAMS = {"companies": COMPANY, "contacts": CONTACT}
-#: What people type; a code is given once and recognises the thing.
+#: Fields that users type into; a code is given once and identifies the subject.
 TYPED = {
     "companies": ("name", "phone", "price", "address.street", "address.city"),
     "contacts": ("name", "phone"),
 }
-#: How systems write down what they are given.
+#: How systems change the values they are given.
 _HABITS: tuple[Mapping[str, str], ...] = (
     {},
     {"name": "upper", "address.city": "upper"},
@@ -60,16 +60,16 @@ _HABITS: tuple[Mapping[str, str], ...] = (
 
 @dataclass(frozen=True)
 class Place:
-    """One system of the landscape: its habits, its clock, what it can do."""
+    """One system of the landscape: its data faults, its clock, what it can do."""
 
     name: str
     ways: Mapping[str, str]
     facts: StreamFacts
     #: Seconds by which its clock is wrong.
     offset: float
-    #: Records of a page.
+    #: Records in a page.
     page: int
-    #: Seconds until a change shows in its index.
+    #: Seconds until its index shows a change.
     lag: float
 
     def shape(self, _stream: str) -> StreamShape:
@@ -77,7 +77,7 @@ class Place:
         return StreamShape(facts=self.facts, ways=dict(self.ways))
 
     def writes_down(self, path: str, value: Scalar) -> Scalar:
-        """Returns how this place shows a value, in canonical form."""
+        """Returns how this system shows a value, in canonical form."""
         if value is None or path not in self.ways:
             return value
         return (
@@ -96,7 +96,7 @@ def canonical(path: str, value: Any) -> Scalar:
 
 @dataclass(frozen=True)
 class SheetMapping:
-    """The plainest mapping there is: every path is a field of the same name."""
+    """The simplest possible mapping: every path is a field of the same name."""
 
     system: str
     stream: str
@@ -115,7 +115,7 @@ class SheetMapping:
         return {path: canonical(path, get(payload, path)) for path in self.entity.fields}
 
     def legible(self, payload: Mapping[str, Any]) -> Values:
-        """All of it can be read."""
+        """Returns True: everything can be read."""
         return self.read(payload)
 
     def write(
@@ -132,11 +132,11 @@ class SheetMapping:
         return patch
 
     def writable(self, path: str) -> bool:
-        """All that is mapped may be written."""
+        """Returns True if the path is mapped."""
         return path in self.entity.fields
 
     def mapped(self, path: str) -> bool:
-        """All fields of the entity are."""
+        """Returns True if the entity has the field."""
         return path in self.entity.fields
 
     def describe(self, values: Mapping[str, Scalar]) -> str:
@@ -158,7 +158,7 @@ class Landscape:
     policies: Mapping[str, EntityPolicy]
     #: Stream -> entity, parents before children.
     streams: Mapping[str, Entity] = field(default_factory=lambda: STREAMS)
-    #: Stream -> what people type in it.
+    #: Stream -> fields that users type into.
     typed: Mapping[str, Sequence[str]] = field(default_factory=lambda: TYPED)
     limit: ChangeLimit = field(default_factory=ChangeLimit)
 
@@ -186,7 +186,7 @@ def _place(name: str, chance: random.Random) -> Place:
         lock=chance.choice(["native", "native", "none"]),
         once="once",
         read=read,
-        # A read of everything cannot show what is not there any more.
+        # A full read cannot show what no longer exists.
         deletions="sweep" if read == "full" else chance.choice(["pages", "sweep"]),
         batch=chance.choice([1, 2, 100]),
     )

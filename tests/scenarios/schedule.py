@@ -1,4 +1,4 @@
-"""Schedules: plain steps drawn from a seed, and cut down to the shortest list that fails alike."""
+"""Schedules: plain steps drawn from a seed, and shrunk to the shortest list that fails alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hub.simulation.shrink import fewest
 from tests.scenarios.landscape import Landscape, draw
 
-#: Verb -> how often it is drawn. People, the far side's messages, the hub.
+#: Verb -> how often it is drawn: users, messages of systems, the hub.
 VERBS = {
     "create": 8,
     "edit": 26,
@@ -34,7 +34,7 @@ FAULTS = ("before", "lost", "partial", "row_lost", "rate", "read", "find")
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that happens. Its numbers pick among whatever there is when it happens."""
+    """One event. Its numbers pick among whatever exists when it happens."""
 
     verb: str
     system: int
@@ -42,16 +42,16 @@ class Step:
     what: int
     #: Seconds that pass before it.
     pause: int
-    #: The line breaks like this during it.
+    #: The fault that strikes during it.
     fault: str | None = None
-    #: The process dies when it comes to this point: a commit, or a call of a system.
+    #: The process dies at this point: a commit, or a call to a system.
     dies: int | None = None
-    #: What somebody else does when it comes to this point.
+    #: What another actor does at this point.
     meanwhile: tuple[int, Step] | None = None
 
 
 def schedule(chance: random.Random, length: int, verbs: Mapping[str, int] = VERBS) -> list[Step]:
-    """Draws what happens."""
+    """Draws the events."""
     return [_step(chance, verbs, nested=False) for _ in range(length)]
 
 

@@ -1,6 +1,6 @@
-"""Rehearses a real hub between simulated systems: people type, lines break, processes die.
+"""Runs a real hub between simulated systems: users type, calls fail, processes die.
 
-The same schedule always gives the same story. Judging how a story ends is left to verdict.py.
+The same schedule always gives the same history. Checking the outcome is left to verdict.py.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from tests.scenarios.schedule import HUB_VERBS, Step
 
 @dataclass(frozen=True)
 class Spot:
-    """A field of a record over there."""
+    """A field of a record of a system."""
 
     system: str
     stream: str
@@ -53,30 +53,30 @@ class Spot:
 
 @dataclass
 class World:
-    """Systems, people and a hub, and everything that was ever typed."""
+    """Systems, users and a hub, and everything that was ever typed."""
 
     landscape: Landscape
     engine: Engine
-    #: What happened, for people.
+    #: The narration, for display.
     story: list[str] = field(default_factory=list)
-    #: Texts nobody may lose, with where they were typed.
+    #: Texts that must not be lost, with the place where they were typed.
     typed: dict[Spot, str] = field(default_factory=dict)
     #: All that was ever typed in this form.
     said: set[str] = field(default_factory=set)
-    #: (system, stream, key) of records that people deleted although the hub knew them.
+    #: (system, stream, key) of records that users deleted although the hub knew them.
     deleted: set[tuple[str, str, str]] = field(default_factory=set)
-    #: Codes of things that were deleted or merged anywhere.
+    #: Codes of subjects that were deleted or merged anywhere.
     meddled: set[str] = field(default_factory=set)
-    #: Codes of things that were merged anywhere.
+    #: Codes of subjects that were merged anywhere.
     merged: set[str] = field(default_factory=set)
-    #: (system, stream, key) of records that people made.
+    #: (system, stream, key) of records that users created.
     born: set[tuple[str, str, str]] = field(default_factory=set)
-    #: Codes that people gave in more than one system.
+    #: Codes that users gave in more than one system.
     shared: set[str] = field(default_factory=set)
-    #: Paths whose values are not words that somebody types once.
+    #: Paths whose values are not unique texts.
     untyped: frozenset[str] = frozenset(("code", "company"))
     tallies: list[Tally] = field(default_factory=list)
-    #: Asks the store what it has kept; set by the judge.
+    #: Returns what the store has kept; set by the checker.
     kept: Callable[[World], set[Scalar]] = lambda _world: set()
 
     def __post_init__(self) -> None:
@@ -91,7 +91,7 @@ class World:
         self._acts = self.acts()
 
     def acts(self) -> dict[str, Callable[[Step, Hub], None]]:
-        """Returns verb -> what happens."""
+        """Returns verb -> what it does."""
         return {
             "create": self._create,
             "edit": self._edit,
@@ -159,13 +159,13 @@ class World:
         return Connection(name, "memory", "both", connector, channels)
 
     def mapping(self, name: str, stream: str) -> Any:
-        """Returns how the hub translates a stream."""
+        """Returns the hub's mapping of a stream."""
         return mapping_of(name, stream)
 
     # --- what happens ---------------------------------------------------------------------------
 
     def play(self, step: Step) -> None:
-        """Lets one thing happen, with everything that goes wrong in it."""
+        """Performs one event, with everything that goes wrong in it."""
         self.now += timedelta(seconds=step.pause)
         if step.verb not in HUB_VERBS:
             self._happen(step, self.hub)
@@ -237,11 +237,12 @@ class World:
             self._note(Spot(name, stream, key, path))
 
     def _filled_in(self, stream: str, step: Step) -> list[str]:
-        """Returns what somebody fills in when he makes a record."""
+        """Returns what a user fills in to create a record."""
         return [p for i, p in enumerate(self.landscape.typed[stream]) if step.what >> i & 1]
 
     def _code(self, name: str, stream: str, pick: int) -> str:
-        """A new thing, or one that another system has and this one has not: they will meet."""
+        """A new subject, or one that another system has and this one has not: the hub will match
+        them."""
         ours = {r.get("code") for r in self.systems[name].records(stream).values()}
         others = [
             str(record["code"])
@@ -267,7 +268,7 @@ class World:
         return paths[step.what // 3 % len(paths)]
 
     def _quarrel(self, step: Step, hub: Hub) -> None:
-        """Two people type the same field of the same thing in two systems."""
+        """Two users type into the same field of the same subject in two systems."""
         name, stream = self._name(step), self._stream(step)
         key = self._some(name, stream, step.pick)
         if key is None:
@@ -299,16 +300,16 @@ class World:
             self.typed[spot] = str(value)
 
     def shown(self, spot: Spot) -> Scalar:
-        """Returns what a field over there shows, in canonical form."""
+        """Returns what a field of a system shows, in canonical form."""
         payload = self.systems[spot.system].get(spot.stream, spot.key)
         return canonical(spot.path, get(payload, spot.path))
 
     def heard(self, _spot: Spot) -> bool:
-        """Says whether the hub reads this field at all."""
+        """Returns True if the hub reads this field at all."""
         return True
 
     def _withdraw(self, spot: Spot) -> None:
-        """Who types over his own words before anybody read them takes them back."""
+        """A user who overwrites a value that the hub has not read takes it back."""
         before = self.typed.get(spot)
         if before is not None and before not in self.kept(self):
             del self.typed[spot]
@@ -346,7 +347,7 @@ class World:
         self.story.append(f"{name}: somebody merges {stream} {key} into {into}")
 
     def _adopt_children(self, name: str, parents: set[str], into: str) -> None:
-        """What referred to merged companies refers to the survivor, as systems see to."""
+        """References to merged companies move to the survivor, as systems do."""
         system = self.systems[name]
         for stream in self.landscape.streams:
             for child, record in system.records(stream).items():
@@ -390,7 +391,7 @@ class World:
         channel = hub.connection(name).channel(stream)
         tally = Tally(hub.fresh_id(), "late", name, stream, self.now)
         with hub.store.begin() as tx:
-            # Of a record that it never heard of, nobody can tell that it is gone: a sweep will.
+            # A page cannot tell that a record unknown to the hub is gone: a sweep will.
             heard = links_by_key(tx, name, stream, [record.key for record in page.records])
             living = self.systems[name].records(stream).keys() | heard.keys()
             page = replace(page, records=[r for r in page.records if r.key in living])
@@ -428,7 +429,7 @@ class World:
         self.tallies += [t for t in report.tallies if t.kind != "push"]
 
     def calm(self) -> None:
-        """People stop typing, faults stop, what was on its way arrives, leases run out."""
+        """Users stop typing, faults stop, delayed messages arrive, leases expire."""
         self.story.append("all is calm")
         for system in self.systems.values():
             system.inject_faults()
@@ -437,7 +438,7 @@ class World:
         self.now += timedelta(hours=2)
 
     def rest(self) -> Report:
-        """One round of a calm world."""
+        """One round without faults."""
         return sync(self.hub)
 
     def _put(self, payload: dict[str, Any], path: str, value: Any) -> None:
@@ -447,5 +448,5 @@ class World:
         payload[last] = value
 
     def also_wrong(self) -> Iterable[str]:
-        """What else breaks a promise at the end of this kind of world."""
+        """Yields what else breaks a promise at the end of this kind of world."""
         return ()

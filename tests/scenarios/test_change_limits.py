@@ -1,4 +1,4 @@
-"""Many small runs together are as surprising as a big one; ordinary busy days are not."""
+"""Many small runs together reach the change limit like a big one; ordinary busy days do not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hub.sync.push.push import push
 
 @pytest.fixture
 def many(world):
-    """Thirty customers, deletions that travel, and limits to match: 10 records, 20 %."""
+    """Thirty customers, deletions that propagate, and limits to match: 10 records, 20 %."""
     world.restart(policies={"company": {"delete": "propagate"}}, limit=ChangeLimit(records=10))
     for n in range(30):
         world.crm.create("companies", name=f"Acme {n}", domain=f"acme{n}.example")
@@ -25,7 +25,7 @@ def many(world):
 
 
 def told(world, key):
-    """A webhook comes, and is looked at by itself; what follows is written."""
+    """Processes one webhook by itself, and writes what follows."""
     world.clock.later(seconds=10)
     event = f"e{key}{world.clock.at.timestamp()}"
     receive(world.hub, "crm", [Notification("companies", key, event)])
@@ -120,7 +120,7 @@ def test_a_first_load_never_exceeds_the_limit(world):
 
 @pytest.fixture
 def emptied(many):
-    """Most customers were deleted in the CRM, and a person said that this is right there."""
+    """Most customers were deleted in the CRM, and a person has approved it there."""
     world = many
     keys = list(world.crm.records("companies"))
     for key in keys[:20]:

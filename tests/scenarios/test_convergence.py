@@ -1,7 +1,7 @@
-"""Any interleaving of people, faults and crashes ends well: the real hub, simulated systems.
+"""Any interleaving of users, faults and crashes converges: the real hub, simulated systems.
 
-Every schedule is drawn from one number. A failure prints it, with the shortest story that fails
-alike. TULAY_LONG=1 plays thousands.
+Every schedule is drawn from one number. A failure prints it, with the shortest history that fails
+alike. TULAY_LONG=1 runs thousands.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LONG = bool(os.environ.get("TULAY_LONG"))
 #: So that several processes can share the work.
 PARTS = 8 if LONG else 4
 SCHEDULES = 4000 if LONG else 32
-#: The quick suite plays the first part, the simulations play all.
+#: The quick suite runs the first part, the simulation tier all.
 SHARES = [0, *(pytest.param(part, marks=pytest.mark.simulation) for part in range(1, PARTS))]
 #: On PostgreSQL, where a transaction costs more.
 FEWER = 200 if LONG else 3

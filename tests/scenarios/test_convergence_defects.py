@@ -1,4 +1,4 @@
-"""What schedules drawn at random have found, told one by one."""
+"""Defects found by random schedules, one test each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.scenarios.wide_world import WideWorld
 
 @pytest.fixture
 def world(fresh_store: Callable[[], Store]) -> World:
-    """A CRM and an ERP that writes names in capitals; every conflict is asked about."""
+    """A CRM and an ERP that writes names in capitals; every conflict waits for a person."""
     return two_sides(fresh_store())
 
 
@@ -209,7 +209,7 @@ def test_a_crash_before_storing_keeps_the_cursor(world: World) -> None:
     later(world)
     crm.edit("companies", "1", name="Beta")
     later(world)
-    for point in range(12):  # whichever commit it is before or after
+    for point in range(12):  # whether it dies before or after the commit
         world.life.expect(point, None)
         try:
             pull(world.hub, "crm", "companies")
@@ -318,7 +318,7 @@ def test_a_lost_create_keeps_our_spelling(
 
 @pytest.fixture
 def wide(fresh_store: Callable[[], Store]) -> WideWorld:
-    """Two systems that also have orders; companies show figures of them."""
+    """Two systems that also have orders; companies show figures derived from them."""
     store = fresh_store()
     places = tuple(
         WidePlace(name, {}, FACTS, offset=0.0, page=100, lag=0.0) for name in ("crm", "erp")
@@ -401,7 +401,7 @@ def test_a_merge_result_spreads_no_spelling(world: World) -> None:
     sync(world.hub)
     third = erp.create("companies", erp.get("companies", "1"))
     later(world)
-    pull(world.hub, "erp", "companies")  # before anybody tells that it comes from the others
+    pull(world.hub, "erp", "companies")  # before it is reported that it was made of the others
     erp.merge("companies", "1", into=third)
     erp.merge("companies", "2", into=third)
     later(world)

@@ -1,4 +1,4 @@
-"""What no planted bug may break, told one by one."""
+"""Promises that planted bugs break, one test each."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from tests.scenarios.verdict import remember
 
 @pytest.fixture
 def world(fresh_store: Callable[[], Store]) -> World:
-    """A CRM and an ERP that writes names in capitals; every conflict is asked about."""
+    """A CRM and an ERP that writes names in capitals; every conflict waits for a person."""
     return two_sides(fresh_store())
 
 
 class WatchedStore(Store):
-    """The real store; notes of each writing transaction whether it outlives a power cut."""
+    """The real store; records of each writing transaction whether it survives a power cut."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
@@ -137,7 +137,7 @@ def test_a_create_in_doubt_is_probed_first(world: World, fault: str) -> None:
     push(world.hub, "erp")
     later(world)
     push(world.hub, "erp")
-    assert len(attempts) == 1 - happened  # whatever would become of a second one
+    assert len(attempts) == 1 - happened  # whatever a second one would do
     assert len(erp.records("companies")) == 1
     found = remember(world)
     assert {n.connection for n in found.links if n.gone_at is None} == {"crm", "erp"}
@@ -182,7 +182,7 @@ def test_an_edit_during_our_write_survives(world: World, lock: str) -> None:
 
     if lock == "native":
         erp.hooks.before_write.append(somebody_types)
-    else:  # nothing refuses the write there: only what came before it can be seen
+    else:  # the system does not refuse the write: only the edit before it can be seen
         somebody_types("companies")
     push(world.hub, "erp")
     later(world)

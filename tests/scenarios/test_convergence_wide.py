@@ -1,8 +1,8 @@
-"""The wide world ends well, too: seeded schedules, and a Hypothesis state machine that shrinks.
+"""The wide world converges, too: seeded schedules, and a Hypothesis state machine that shrinks.
 
-The state machine draws the landscape and every step, one rule for each thing that can happen, and
-ends each example by letting the world come to rest and judging it. By default it draws the same
-examples every time; TULAY_LONG=1 draws new ones, many more and longer.
+The state machine draws the landscape and every step, with one rule for each kind of event, and ends
+each example by letting the world settle and checking it. By default it draws the same examples
+every time; TULAY_LONG=1 draws new ones, more and longer.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from tests.scenarios.wide_world import WIDE_VERBS, WideWorld, drawn_wide
 
 LONG = bool(os.environ.get("TULAY_LONG"))
 PARTS = 8 if LONG else 4
-#: The quick suite plays the first part, the simulations play all.
+#: The quick suite runs the first part, the simulation tier all.
 SHARES = [0, *(pytest.param(part, marks=pytest.mark.simulation) for part in range(1, PARTS))]
-#: How many schedules, the first of them, and how long each is; the environment may say otherwise.
+#: Number of schedules, the first of them, and their length; the environment may override them.
 SCHEDULES = int(os.environ.get("TULAY_SCHEDULES") or (4000 if LONG else 12))
 FIRST = int(os.environ.get("TULAY_SEED") or 0)
 STEPS = 80 if LONG else 50
@@ -69,7 +69,7 @@ def test_a_wide_world_agrees_on_postgresql(postgresql_url: str) -> None:
 NUMBERS = st.integers(0, 999)
 PAUSES = st.sampled_from((0, 1, 2, 8, 30))
 _STEP = {"system": st.integers(0, 3), "pick": NUMBERS, "what": NUMBERS, "pause": PAUSES}
-#: What people, operators and the far side do; the hub's own verbs can be interrupted.
+#: What users, operators and systems do; the hub's own verbs can be interrupted.
 _OTHERS = sorted(set(WIDE_VERBS) - set(HUB_VERBS))
 ASIDE = st.builds(Step, st.sampled_from(sorted(WIDE_VERBS)), **_STEP)
 TROUBLE = {
@@ -82,7 +82,7 @@ HUB = st.builds(Step, st.sampled_from(HUB_VERBS), **_STEP, **TROUBLE)
 
 
 class WideMachine(RuleBasedStateMachine):
-    """People, operators and systems act, the hub works, lines break and processes die."""
+    """Users, operators and systems act, the hub works, calls fail and processes die."""
 
     store: Store
 
@@ -92,7 +92,7 @@ class WideMachine(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 2**16))
     def settle_somewhere(self, seed: int) -> None:
-        """Draws the systems, their habits and clocks, the policies and the mappings."""
+        """Draws the systems, their faults and clocks, the policies and the mappings."""
         emptied(self.store)
         landscape = draw_wide(random.Random(seed))
         event(f"{len(landscape.places)} systems")
@@ -106,12 +106,12 @@ class WideMachine(RuleBasedStateMachine):
 
     @rule(step=HUB)
     def the_hub_works(self, step: Step) -> None:
-        """Pulls, sweeps, drains, pushes or syncs, whatever goes wrong and whoever interferes."""
+        """Pulls, sweeps, processes the inbox, pushes or syncs, whatever goes wrong meanwhile."""
         assert self.world is not None
         self.world.play(step)
 
     def teardown(self) -> None:
-        """Everybody stops; two rounds later every promise must hold."""
+        """Everything stops; two rounds later every promise must hold."""
         if self.world is not None:
             wrong = judged(self.world)
             assert not wrong, "\n".join([*self.world.story, "", "WRONG:", *wrong])

@@ -1,7 +1,7 @@
-"""The hub is killed between every two effects, one after the other; a fresh one finishes the work.
+"""The hub is killed between every two effects, one after the other; a new one finishes the work.
 
-An effect is a commit of ours or a write over there. Killed means: nothing of that process runs any
-more, neither its clean-up.
+An effect is a commit of ours or a write to a system. Killed means: nothing of that process runs any
+longer, not even its clean-up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.pull import pull
 from hub.sync.push.push import push
 
-#: More effects than one piece of work has.
+#: More effects than one job has.
 ENOUGH = 200
 
 
@@ -28,7 +28,7 @@ class KilledError(BaseException):
 
 
 class Fuse:
-    """Lets so many effects happen, and none after that."""
+    """Lets this many effects happen, and none after that."""
 
     def __init__(self, effects: int) -> None:
         self.left = effects
@@ -74,7 +74,7 @@ class FragileLine:
 
 
 def killed_after(world, effects, work):
-    """Does the work in a process that is killed after so many effects; says whether it was."""
+    """Works in a process that is killed after this many effects; returns True if it was."""
     fuse, store = Fuse(effects), world.store
     world.restart(store=FragileStore(store, fuse), wrap=lambda one: FragileLine(one, fuse))
     try:
@@ -82,7 +82,7 @@ def killed_after(world, effects, work):
     except KilledError:
         pass
     finally:
-        # Leases of the dead run out.
+        # Lets the leases of the dead process expire.
         world.clock.later(minutes=15)
         world.restart(store=store, wrap=lambda one: one)
     return fuse.burnt

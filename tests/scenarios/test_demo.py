@@ -1,4 +1,4 @@
-"""The demo ends with both sides the same: on a real Tryton, over the command line."""
+"""The demo ends with both systems equal: on a real Tryton, over the command line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def folder() -> Iterator[Path]:
 
 
 def test_the_demo_ends_with_both_sides_same(folder: Path) -> None:
-    """The one story of the quick suite with a real Tryton: sales, production, invoices."""
+    """The one end-to-end test of the quick suite with a real Tryton: sales, production,
+    invoices."""
     process = started(folder, "--json")
     out, err = process.communicate(timeout=500)
     assert process.returncode == 0, f"{out}\n{err}"
@@ -49,7 +50,7 @@ def test_the_demo_ends_with_both_sides_same(folder: Path) -> None:
     assert told["differences"] == 0
     assert told["writes_second_run"] == 0
 
-    # Of 60 in the CRM and 25 in the ERP 15 are the same: 70 customers, each on both sides.
+    # Of 60 in the CRM and 25 in the ERP, 15 are the same: 70 customers, each in both systems.
     assert told["matched_not_duplicated"] == 15
     assert told["links"]["company"] == 2 * 70
 

@@ -1,4 +1,4 @@
-"""Deletes stay deleted, are believed only when certain, and never run over a surprise."""
+"""Deleted records stay deleted, deletions are applied only when certain, and large ones wait."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_one_sided_merge_shows_a_duplicate(world):
 
 
 def restore(system, stream, key, **fields):
-    """Brings a deleted record back, as the recycle bin of a system does."""
+    """Restores a deleted record, as the recycle bin of a system does."""
     with system.tables.transaction():
         row = system.row(stream, key)
         system.tables.put(
@@ -194,7 +194,7 @@ def test_too_many_deletions_of_a_sweep_wait(many):
 def test_a_sweep_over_the_limit_deletes_nothing(many):
     """Not even the first deletions of a sweep that exceeds the change limit are applied."""
     world = many
-    # Asked for in portions, each of which alone would be no surprise.
+    # Fetched in batches, each of which would be below the change limit.
     world.only_sweeps(batch=10)
     world.erp.fault_state.hide("parties", 0.7)
     sweep(world.hub, "erp", "parties")
@@ -304,7 +304,7 @@ def test_a_merge_result_read_early_is_primary(world):
     """A record that a merge created, read before the merge is reported, becomes the primary."""
     first, party = world.customer()
     _, other = world.customer(name="Bolt", domain="bolt.example")
-    # The ERP tells deletions and merges only to those who ask for a record that is missing.
+    # The ERP reports deletions and merges only for a missing record that is requested by key.
     world.only_sweeps()
     world.erp.inject_faults("merged")
     third = world.erp.merge("parties", other, into=party)
@@ -346,14 +346,14 @@ def test_a_record_restored_during_a_fetch_is_kept(world, monkeypatch):
     with world.store.begin() as tx:
         ingest(
             world.hub, tx, channel, page=old, tally=tally, origin=Origin.LISTED
-        )  # asks for a look
+        )  # requests a fetch
     real = MemoryConnector.fetch
 
     def fetch(self, stream, keys):
         found = real(self, stream, keys)
         monkeypatch.undo()
         world.crm.restore("companies", company)
-        pull(world.hub, "crm", "companies")  # asks for another one
+        pull(world.hub, "crm", "companies")  # requests another one
         return found
 
     monkeypatch.setattr(MemoryConnector, "fetch", fetch)

@@ -1,7 +1,7 @@
-"""The hub survives every fault of the registry: nothing is lost, nothing comes twice, all agree.
+"""The hub survives every fault of the registry: nothing is lost or duplicated, all agree.
 
-Each fault strikes at a high rate while both ends are edited, on the HubSpot twin over real HTTP and
-on a memory system; then it ends, and all must be well within a few runs.
+Each fault strikes at a high rate while both systems are edited, on the HubSpot twin over real HTTP
+and on a memory system; then it ends, and everything must be right within a few runs.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tests.scenarios.faulty_systems import HubSpotSide, MemorySide, Stage
 
 #: How often a fault strikes here; the steady ones are on.
 RATE = 0.3
-#: Those that have scenarios of their own below, or in test_vices_webhooks.py.
+#: Faults with their own scenarios below, or in test_webhook_faults.py.
 APART = {"refused", "token", "rotated", "duplicated", "reordered", "delayed", "dropped", "slow"}
 SIDES = {"hubspot": (HubSpotSide, HUBSPOT), "memory": (MemorySide, MEMORY)}
-#: The quick suite lets all strike together and leaves it to the simulations to try each alone.
+#: The quick suite lets all strike together and leaves each alone to the simulation tier.
 CASES = [
     pytest.param(side, fault, marks=pytest.mark.simulation)
     for side, (_, known) in SIDES.items()
@@ -57,7 +57,7 @@ def test_a_fault_only_costs_time(stage: Callable[..., Stage], side: str, fault: 
     world.crm.inject_faults(text_of(fault), seed=11)
     world.populate()
     world.rounds(2)
-    # People at both ends, newcomers and old acquaintances.
+    # Users of both systems edit new and known customers.
     newcomers = [world.crm.create(f"New {n}", f"newcrm{n}.example") for n in range(3)]
     for n in range(3):
         world.erp.create("parties", title=f"Joined {n}", website=f"newerp{n}.example")
@@ -121,7 +121,7 @@ def test_a_lost_create_is_found_despite_lag(stage: Callable[..., Stage], side: s
     world.crm.inject_faults("lost:1,lag", seed=1)
     assert "crm" in world.sync().failed
     world.crm.inject_faults("lag")
-    report = sync(world.hub)  # at once: nothing is to be found by search yet
+    report = sync(world.hub)  # at once: search finds nothing yet
     assert report.failed == {}
     assert len(world.crm.rows()) == 6
     world.settle()
@@ -140,7 +140,7 @@ def test_edits_and_deletions_between_pages_arrive(stage: Callable[..., Stage], s
     def act(_stream: str) -> None:
         if not todo:
             return
-        # The first of the list goes or changes: all behind it move up.
+        # The first of the list disappears or changes: all behind it move up.
         what, domain = todo.pop(0), min(left)
         if what == "delete":
             world.crm.delete(world.crm_key(domain))
@@ -214,7 +214,7 @@ def test_a_refused_value_stops_only_its_record(stage: Callable[..., Stage], side
     assert len(world.crm.rows()) == 2 + 8 - len(refused)
     written = world.crm.written()
     world.rounds(2)
-    # What the record lacked may have been added: tried once a sync, not again and again.
+    # What the record lacked may have been added: retried once per sync, not endlessly.
     assert world.crm.written() <= written + 2
     world.crm.inject_faults()
     for n, key in enumerate(keys):

@@ -1,4 +1,4 @@
-"""Who is who: the same company on both sides, two candidates, contradictions, parents, merges."""
+"""Identity: the same company in both systems, two candidates, contradictions, parents, merges."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_customers_merged_crosswise_are_one(world):
 
 @pytest.fixture
 def two_customers(world):
-    """Two customers that both sides know, each with a contact."""
+    """Two customers in both systems, each with a contact."""
     world.map("contacts", "people")
     first, party = world.customer()
     second, other = world.customer(name="Zenith", domain="zenith.example", industry="Shipping")
@@ -232,7 +232,7 @@ def test_two_customers_merged_in_the_crm_are_one(world, two_customers):
 
 def test_a_merge_found_by_a_push_is_no_duplicate(world, two_customers):
     first, party, second, other = two_customers
-    # The CRM is read before people merge there; the ERP's edit must go to what is left of it.
+    # The CRM is read before users merge there; the ERP's edit must reach the survivor.
     world.erp.edit("parties", other, title="Zenith AG")
     merged = []
 
@@ -270,7 +270,7 @@ def test_contacts_refer_to_the_merged_customer(world, two_customers):
     before = set(world.erp.records("people"))
     world.crm.create("contacts", last="May", email="may@x.example", company=first)
     world.quiet()
-    (person,) = set(world.erp.records("people")) - before  # told without the customer: it is gone
+    (person,) = set(world.erp.records("people")) - before  # the customer is gone
     world.crm.merge("companies", second, into=first)
     world.agree()
     assert world.erp.get("people", person)["party"] == other
@@ -291,7 +291,7 @@ def test_a_write_may_change_the_key(world):
     moved = []
 
     class Moving:
-        """A system that makes some changes by making the record anew."""
+        """A system that makes some changes by creating the record again."""
 
         def __init__(self, connector):
             self.connector = connector

@@ -1,4 +1,4 @@
-"""Writes without an answer: they are looked for before they are repeated, and come once."""
+"""Writes without an answer are looked up before they are repeated, and happen once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_row_without_an_answer_is_probed(world):
         world.crm.create("companies", name=name, domain=f"{name.lower()}.example")
     for connection, stream in (("crm", "companies"), ("erp", "parties")):
         pull(world.hub, connection, stream)
-    world.erp.declare("parties", once_unique=False)  # or it would refuse the second one
+    world.erp.declare("parties", once_unique=False)  # otherwise it would refuse the second one
     world.erp.inject_faults(script=("row_lost",))
     for _ in range(2):
         push(world.hub, "erp")  # nothing is read in between

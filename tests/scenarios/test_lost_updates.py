@@ -1,10 +1,10 @@
-"""A system without locks: what is typed in the moment of our own write is not lost."""
+"""A system without locks: a value typed at the moment of our own write is not lost."""
 
 from __future__ import annotations
 
 
 class Gap:
-    """A connector that lets people act between the hub's last look and its write."""
+    """A connector that lets users act between the hub's last read and its write."""
 
     def __init__(self, connector, acts):
         self.connector, self.acts = connector, acts
@@ -19,7 +19,7 @@ class Gap:
 
 
 def gap(world, **policy):
-    """A customer of both, and a list of what happens when the hub next writes to the CRM."""
+    """A customer in both systems, and a list of what happens at the hub's next write to the CRM."""
     company, party = world.customer()
     shape = world.crm.shape("companies")
     told = shape.facts.model_copy(update={"lock": "told"})

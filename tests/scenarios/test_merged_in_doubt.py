@@ -1,4 +1,4 @@
-"""Merges, and other workers, while nobody has heard yet what became of our own writes."""
+"""Merges, and other workers, while our own writes are in doubt."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.scenarios.simulation import World
 from tests.scenarios.two_sides import ASK, FACTS, later
 from tests.scenarios.verdict import kept, remember
 
-#: A variant that the quick suite leaves to the simulations.
+#: A variant that the quick suite leaves to the simulation tier.
 MORE = partial(pytest.param, marks=pytest.mark.simulation)
 
 
 @pytest.fixture
 def made(fresh_store: Callable[[], Store]) -> Callable[..., World]:
-    """Makes a CRM and an ERP that writes names in capitals; `facts` are the ERP's."""
+    """Creates a CRM and an ERP that writes names in capitals; `facts` are the ERP's."""
     store = fresh_store()
 
     def make(*, page: int = 100, **facts: object) -> World:
@@ -39,7 +39,7 @@ def made(fresh_store: Callable[[], Store]) -> Callable[..., World]:
 
 
 def living(world: World) -> list[Golden]:
-    """Lets the world come to rest; returns the golden records that live."""
+    """Lets the world settle; returns the live golden records."""
     later(world)
     sync(world.hub)
     sync(world.hub)
@@ -125,7 +125,7 @@ def test_two_creates_in_doubt_merged_are_one(
     (golden,) = living(world)
     assert golden.values["name"] == names[winner]
     assert list(crm.records("companies")) == [keys[winner]]
-    # They were two there before they were merged here: one is written to.
+    # There were two records before the merge: one is the primary.
     assert names[winner].upper() in [r["name"] for r in erp.records("companies").values()]
     links = [link for link in remember(world).links if link.connection == "erp"]
     assert {link.golden_id for link in links} == {golden.id}
@@ -152,7 +152,7 @@ def test_the_survivor_needs_no_second_create(
     if pulled:
         pull(world.hub, "crm", "companies")
     crm.merge("companies", first, into=second)
-    # After a second the old wish still waits, and only that of the survivor is due.
+    # After a second the old entry still waits, and only that of the survivor is due.
     later(world, seconds=seconds)
     pull(world.hub, "crm", "companies")
     push(world.hub, "erp")
@@ -229,5 +229,5 @@ def test_a_survivor_read_first_is_no_new_entity(
     later(world)
     (golden,) = living(world)
     assert golden.values["name"] == "Beta"
-    # Where only a sweep tells of merges, it was one for a while.
+    # Where only a sweep reports merges, it was an entity for a while.
     assert len(remember(world).golden) == (1 if deletions == "pages" else 2)

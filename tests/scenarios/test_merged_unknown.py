@@ -1,4 +1,4 @@
-"""Records that were merged away before the hub knew them: nothing waits for them for ever."""
+"""Records that were merged away before the hub knew them: nothing waits for them forever."""
 
 from __future__ import annotations
 

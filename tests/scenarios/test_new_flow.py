@@ -14,7 +14,7 @@ from hub.sync.operate.explain import explain
 
 
 class HeadCount(Flow):
-    """A note with the number of people of a company, once it can be called."""
+    """A note with the number of contacts of a company that has a phone."""
 
     name = "head_count"
     root = "company"
@@ -38,7 +38,7 @@ class HeadCount(Flow):
 
 @pytest.fixture
 def counted(world, monkeypatch):
-    """A world in which people of companies are counted, and its customer."""
+    """A world in which the contacts of companies are counted, and its customer."""
     monkeypatch.setattr(registry, "FLOWS", (*registry.FLOWS, HeadCount()))
     world.restart(streams={"companies", "parties", "contacts", "people", "notes"})
     world.customer(phone="+4940123")

@@ -1,4 +1,4 @@
-"""Records that were made while the thing itself was deleted: nothing is left behind."""
+"""Records created while their entity was deleted: nothing is left behind."""
 
 from __future__ import annotations
 

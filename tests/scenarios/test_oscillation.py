@@ -1,4 +1,4 @@
-"""Automations that answer each other: the field is paused, a person is told, the rest goes on."""
+"""Automations that undo each other: the field is paused, a person is asked, the rest continues."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hub.sync.operate.resolve import resolve_conflict
 
 
 def insist(system, stream, key, field, value):
-    """An automation over there that sets a field again whenever somebody changed it."""
+    """An automation of a system that sets a field again whenever it was changed."""
 
     def automation(written):
         if written == stream and system.get(stream, key).get(field) != value:
@@ -45,7 +45,7 @@ def test_two_automations_are_paused(world, fight):
     world.quiet()
     assert not world.crm.writes
     assert not world.erp.writes
-    # everything else of this customer still goes through
+    # everything else of this customer is still written
     world.crm.edit("companies", company, domain="acme-holding.example")
     world.quiet()
     assert world.erp.get("parties", party)["website"] == "acme-holding.example"

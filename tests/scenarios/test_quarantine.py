@@ -1,4 +1,4 @@
-"""A record that cannot be taken in yet is not made a second time, and holds up nothing else."""
+"""A record that cannot be ingested yet is not created a second time, and holds up nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOWHERE = {"street": "Dock 1", "postcode": "20095", "town": "Hamburg", "country"
 
 @pytest.fixture
 def unreadable(world):
-    """A party that nobody can read, and the same customer in the CRM."""
+    """A party that cannot be read, and the same customer in the CRM."""
     party = world.erp.create(
         "parties", title="ACME", website="www.acme.example", address=dict(NOWHERE)
     )

@@ -1,6 +1,6 @@
-"""What is due, and what must wait: nothing is written into streams that nobody has read yet.
+"""What is due, and what must wait: nothing is written to streams that were never read.
 
-Every way to sync asks the same place (hub/sync/due.py); these stories are told through all of them.
+Every way to sync asks the same module (hub/sync/due.py); these scenarios run through all of them.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Unreadable:
 def by_schedule(world: World, rounds: int = 3) -> None:
     """Does what is due by schedule, as `tulay serve` and the workers do."""
     for _ in range(rounds):
-        world.clock.later(minutes=20)  # longer than failures rest
+        world.clock.later(minutes=20)  # longer than the pause after a failure
         for work in agenda(world.hub, BySchedule(ALWAYS), world.clock()).ready:
             attempt(world.hub, work, Silence())
 
 
 def both_know(world: World) -> tuple[str, str]:
-    """The same customer on both sides, not linked yet; returns its keys."""
+    """Creates the same customer in both systems, not linked yet; returns its keys."""
     company = world.crm.create("companies", dict(ACME))
     return company, world.erp.create("parties", title="Acme", website="acme.example")
 
@@ -82,7 +82,7 @@ def test_a_system_that_was_down_at_first(world: World) -> None:
 
 
 def test_an_erp_that_cannot_be_read(world: World) -> None:
-    """Its full read times out while writes work: no way to sync makes the customer twice."""
+    """Its full read times out while writes work: no way to sync creates the customer twice."""
     both_know(world)
     world.restart(wrap=lambda c: Unreadable(c) if c.system is world.erp else c)
     world.sync()
@@ -97,7 +97,7 @@ def test_an_erp_that_cannot_be_read(world: World) -> None:
 
 
 def test_one_entity_and_a_webhook_for_another(world: World) -> None:
-    """A webhook tells of a contact while only companies were ever synced: it is made once."""
+    """A webhook reports a contact while only companies were ever synced: it is created once."""
     world.map("contacts", "people")
     company, party = both_know(world)
     sync(world.hub, entities=["company"])
@@ -113,7 +113,7 @@ def test_one_entity_and_a_webhook_for_another(world: World) -> None:
 
 
 def test_requested_records_come_after_parents(world: World) -> None:
-    """People are asked for who work for companies that nobody has read: those are read first."""
+    """Contacts are requested whose companies were never read: the companies are read first."""
     world.map("contacts", "people")
     company, _ = both_know(world)
     world.crm.create("contacts", last="Lee", email="lee@acme.example", company=company)
@@ -131,7 +131,7 @@ def test_requested_records_come_after_parents(world: World) -> None:
 
 @pytest.mark.parametrize("hiding", ["a paused stream", "a removed connection"])
 def test_stuck_records_do_not_hide_others(world: World, hiding: str) -> None:
-    """1,000 records that wait in a place where nothing can happen hold up nobody else."""
+    """1,000 records that wait for a paused connection hold up no other record."""
     world.map("contacts", "people")
     company, _ = both_know(world)
     world.quiet()
@@ -153,7 +153,7 @@ def test_stuck_records_do_not_hide_others(world: World, hiding: str) -> None:
 
 
 def test_paused_work_is_not_tried_endlessly(world: World) -> None:
-    """Notifications of a paused stream are no reason to look again ten times a second."""
+    """Notifications of a paused stream do not cause ten looks a second."""
     company, _ = both_know(world)
     world.quiet()
     with world.store.begin() as tx:
@@ -170,7 +170,7 @@ def test_paused_work_is_not_tried_endlessly(world: World) -> None:
 
 
 def hold(world: World, worker: str) -> None:
-    """Another process takes what is to be written to the ERP, and then says nothing more."""
+    """Another process leases what is to be written to the ERP, and then hangs."""
     for number in range(100):
         world.crm.create("companies", name=f"Company {number}")
     for connection in ("crm", "erp"):
@@ -187,7 +187,7 @@ def hold(world: World, worker: str) -> None:
 
 
 def test_the_dead_are_taken_over_at_once(world: World) -> None:
-    """A worker of this host was killed with 100 writes in its hands: the sync writes them now."""
+    """A worker of this host was killed holding 100 writes: the sync writes them now."""
     dead = worker_name().rpartition(":")[0].rpartition(":")[0] + ":1:1"
     hold(world, dead)
     before = world.clock()
@@ -198,7 +198,7 @@ def test_the_dead_are_taken_over_at_once(world: World) -> None:
 
 
 def test_a_live_workers_lease_is_waited_for(world: World) -> None:
-    """Its lease runs out meanwhile: the sync ends when the writes are done, not before."""
+    """Its lease expires meanwhile: the sync ends when the writes are done, not before."""
     hold(world, "elsewhere:0123456789:1:1")
     report = sync(world.hub)
     assert report.quiet
@@ -207,7 +207,7 @@ def test_a_live_workers_lease_is_waited_for(world: World) -> None:
 
 
 def test_a_worker_that_never_lets_go_is_named(world: World) -> None:
-    """It renews its lease for ever and writes nothing: the sync says so, and is not quiet."""
+    """It renews its lease forever and writes nothing: the sync says so, and is not quiet."""
     stuck = "elsewhere:0123456789:1:1"
     hold(world, stuck)
     tick = world.hub.sleep
@@ -227,7 +227,7 @@ def test_a_worker_that_never_lets_go_is_named(world: World) -> None:
 
 
 def test_a_stream_that_another_process_reads(world: World) -> None:
-    """It is read here when the other one has ended, not left out."""
+    """It is read here once the other process has ended, not left out."""
     with world.store.begin() as tx:
         lease_stream(tx, "crm", "companies", worker="elsewhere:1", now=world.clock())
     world.crm.create("companies", name="Acme")

@@ -1,4 +1,4 @@
-"""Of the records that a thing has in a stream one is written to, whatever goes and comes back."""
+"""Of an entity's records in a stream one is the primary, whatever is deleted and restored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_edits_of_a_secondary_reach_the_primary(world):
     company, party = world.customer()
     other, further = world.customer(name="Acme Shipping", domain="ship.example")
     world.crm.merge("companies", other, into=company)
-    # Nothing but what is typed next is different in the two records of the ERP.
+    # Makes the ERP's two records equal, but for what is typed next.
     world.crm.edit("companies", company, name="Acme Shipping", domain="ship.example")
     world.quiet()
     world.erp.edit("parties", further, branch="Shipping")
@@ -30,7 +30,7 @@ def test_edits_of_a_secondary_reach_the_primary(world):
 
 @pytest.fixture
 def twice(world):
-    """A company that is there once in the CRM and twice in the ERP: (company, party, further)."""
+    """A company with one record in the CRM and two in the ERP: (company, party, secondary)."""
     company, party = world.customer()
     other, further = world.customer(name="Acme Shipping", domain="ship.example")
     world.crm.merge("companies", other, into=company)
@@ -138,9 +138,9 @@ def test_references_move_to_the_remaining_record(world, twice):
 
 
 def test_a_third_record_becomes_primary_and_last(world, monkeypatch):
-    """One was deleted, the further one merged into a third: it is written to, none is made anew.
+    """One was deleted, the secondary merged into a third: that is the primary, none is created.
 
-    So it is in databases in which the further one has not taken the place by itself.
+    This is the state of databases in which the secondary has not become the primary.
     """
     monkeypatch.setattr("hub.sync.ingest.deletions.next_primaries", lambda *_args: {})
     company, party = world.customer()

@@ -1,4 +1,4 @@
-"""From a won deal to the paid invoice, and what salespeople learn on the way."""
+"""From a won deal to the paid invoice, and what salespeople see on the way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hub.sync.operate.reconcile import reconcile
 
 @pytest.fixture
 def won(world, shop):
-    """A won deal and the order that it has become: (deal, sale)."""
+    """A won deal and its order: (deal, sale)."""
     deal = shop["deal"](stage="won", closed="2026-11-20")
     world.quiet()
     (sale,) = world.erp.records("sales")

@@ -1,8 +1,8 @@
-"""A store that version 0.1.0 has made goes on: nothing is lost, and nothing is written again.
+"""A store of version 0.1.0 continues: nothing is lost, and nothing is written again.
 
 `store_0009` holds the store (revision 0009) and the two systems as they were when the program
 stopped, with invented data: linked, secondary, deleted and merged records, conflicts, a review,
-records and derivations set aside, writes that wait or were refused, and one without an answer.
+quarantined records and derivations, writes that wait or were refused, and one without an answer.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def old_store(folder: Path) -> Iterator[Store]:
-    """The store, brought up to date."""
+    """The store, migrated to the current revision."""
     store = open_store(f"sqlite:///{folder / 'hub.db'}")
     assert not is_current(store)
     migrate(store)
@@ -54,7 +54,7 @@ def old_store(folder: Path) -> Iterator[Store]:
 def old_world(old_store: Store, folder: Path) -> World:
     """The hub and the systems, at work again."""
     world = World(old_store, folder)
-    # Ids that were given before are not given again.
+    # Ids used before are not used again.
     world.clock.at, world.random = STOPPED, random.Random(8)
     asked = {"on_conflict": "ask"}
     world.restart(
@@ -89,7 +89,7 @@ def test_the_next_sync_writes_nothing(old_world: World) -> None:
     assert {name: x.writes for name, x in systems(old_world)} == {"crm": [], "erp": []}
     after = {name: {s: len(x.records(s)) for s in x.streams()} for name, x in systems(old_world)}
     assert after == before
-    # The write without an answer was found; the others still wait for what they waited for.
+    # The write without an answer was found; the others wait for the same as before.
     assert old_world.backlog() == {("erp", "waiting"): 2, ("erp", "held"): 1}
     assert (len(old_world.conflicts()), len(old_world.reviews())) == (1, 1)
 

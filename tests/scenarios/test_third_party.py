@@ -1,6 +1,6 @@
-"""Somebody else's connector, as our documentation tells how to write it, beside HubSpot.
+"""A third party's connector, written as our documentation says, together with HubSpot.
 
-The folder is outside the code, the hub is the real one, both systems are spoken to over HTTP.
+The folder is outside the code, the hub is real, both systems are called over HTTP.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 @dataclass
 class Far:
-    """The third party's system, and what its people do there."""
+    """The third party's system, and what its users do there."""
 
     client: httpx.Client
-    #: Calls that were no questions, by the hub and by people.
+    #: Calls other than reads, by the hub and by users.
     writes: list[str]
 
     def create(self, path: str, **row: str) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Far:
 
 
 class Served:
-    """Answers HTTP on loopback as a function does."""
+    """Serves HTTP on loopback with the answers of a function."""
 
     def __init__(self, answer: Answer) -> None:
         self.writes: list[str] = []
@@ -104,7 +104,7 @@ def crm() -> Iterator[Twin]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Answer, str], Far]]:
-    """Serves a system; people use it with the same token as the hub."""
+    """Serves a system; users call it with the same token as the hub."""
     running: list[tuple[Served, httpx.Client]] = []
 
     def start(answer: Answer, token: str) -> Far:

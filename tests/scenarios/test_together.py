@@ -1,4 +1,4 @@
-"""Several workers at the same moment: each thing happens once, whoever comes first."""
+"""Several workers at the same moment: everything happens once, in whatever order."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_pull_sees_what_a_push_has_just_created(world_on_postgresql):
     keys = newcomers(world)
     pull(world.hub, "crm", "companies")
     other = world.another_worker()
-    # The ERP is read in the moment between the creation and its answer.
+    # Reads the ERP in the moment between a create and its answer.
     reads = []
     world.erp.hooks.after_write.append(
         lambda stream: reads or reads.append(pull(other, "erp", "parties"))

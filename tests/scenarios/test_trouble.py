@@ -1,4 +1,4 @@
-"""Systems that are down, refuse, forget or lose answers: nothing is lost, nothing comes twice."""
+"""Systems that are down, refuse, forget or lose answers: nothing is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hub.sync.push.push import push
 
 
 class Between:
-    """Stands between the hub and a connector, and does what a test says."""
+    """Wraps a connector and does what a test says."""
 
     def __init__(self, connector, **instead):
         self.connector, self.instead = connector, instead
@@ -104,7 +104,7 @@ def test_a_held_write_can_be_retried(world):
 
 @pytest.fixture
 def invoice(world):
-    """Bills with a state that only some of the mapping knows."""
+    """Bills with a state that only a part of the mapping knows."""
     world.map("bills", "invoices")
     _, party = world.customer()
     return lambda **fields: world.erp.create("bills", party=party, total="10", **fields)
@@ -221,7 +221,7 @@ def test_an_older_page_restores_no_old_values(world):
 
 
 def test_equal_timestamps_do_not_tell_the_newer(world):
-    """Its words must not go to the other side, over what somebody has typed there since."""
+    """An ambiguous value must not overwrite what a user of the other system has typed since."""
     company, _party = world.customer()
     from hub.store.runs import Tally
     from hub.sync.ingest.page import ingest
@@ -415,14 +415,14 @@ def test_a_run_with_wrong_counts_is_inconsistent(world):
 
     class Miscounting:
         def start(self, name, total):
-            """Says nothing."""
+            """Ignores notifications."""
 
         def advance(self, name, count):
             with world.store.begin() as tx:
                 assert tx is not None
 
         def done(self, name):
-            """Says nothing."""
+            """Ignores notifications."""
 
     from hub.store.runs import Tally
 
@@ -434,7 +434,7 @@ def test_a_run_with_wrong_counts_is_inconsistent(world):
 
 
 def test_flows_wait_for_the_first_full_read(world, open_a_shop):
-    """Figures of an ERP that nobody has read would all be nought."""
+    """Figures of an ERP that was never read would all be zero."""
     shop = open_a_shop(world)
     shop["deal"](stage="won")
     world.quiet()
@@ -452,7 +452,7 @@ def test_flows_wait_for_the_first_full_read(world, open_a_shop):
 
 
 def test_an_endless_push_is_ended(world, monkeypatch):
-    """Nothing that is read back is kept, as if a system never showed what it was told."""
+    """Nothing that is read back is kept, as if the system never stored what was written."""
     monkeypatch.setattr("hub.sync.push.push._MORE", 5)
     monkeypatch.setattr("hub.sync.ingest.observing.settle", lambda state, *_args, **_more: state)
     world.erp.declare("parties", ways={"title": "upper"})

@@ -1,4 +1,4 @@
-"""Two customers became one by mistake: a person takes it back, and nothing of either is lost."""
+"""Two customers were merged by mistake: a person undoes it, and nothing of either is lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hub.sync.operate.reconcile import reconcile
 
 
 def two(world):
-    """Two customers of both sides: keys in the CRM, keys in the ERP."""
+    """Two customers in both systems: keys in the CRM, keys in the ERP."""
     world.map("contacts", "people")
     acme = world.customer(domain=None)
     bolt = world.customer(name="Bolt", domain="bolt.example")
@@ -61,7 +61,7 @@ def test_undone_at_once_everything_is_as_before(world_on_each):
 
 
 def picture(world, newest):
-    """Everything a merge touches, but revisions, times and what is due."""
+    """Returns everything a merge touches, except revisions, times and what is due."""
     with world.store.read() as tx:
         ids = tx.execute(select(tables.golden.c.id)).scalars().all()
         golden = {

@@ -1,4 +1,5 @@
-"""What people type travels, what policy forbids does not, and nobody is overwritten unasked."""
+"""What users type propagates, what policies forbid does not, and no edit is overwritten
+silently."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ def test_edits_of_different_fields_both_survive(world):
 
 @pytest.fixture
 def quarrel(world):
-    """Both sides have renamed the customer."""
+    """Both systems have renamed the customer."""
     company, party = world.customer()
     world.crm.edit("companies", company, name="Acme SE")
     world.erp.edit("parties", party, title="Acme AG")

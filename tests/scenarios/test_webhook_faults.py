@@ -1,4 +1,4 @@
-"""Webhooks that come twice, late, in another order or never: they cost time, never data."""
+"""Webhooks that arrive twice, late, in another order or never cost time, never data."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_webhooks_in_any_condition(request: Any, side: str, fault: str) -> None:
     if fault != "dropped":
         assert at_erp["crm0.example"] == ["Name 5"]
         assert at_erp["newcomer.example"] == ["Newcomer"]
-    # The rest of it is for the schedule: losing all of them costs time, never data.
+    # The schedule brings the rest: losing all of them costs time, never data.
     world.crm.rename(third, "The third")
     deliver()
     world.settle()

@@ -1,4 +1,4 @@
-"""Two simulated systems without faults, for stories that are told step by step."""
+"""Two simulated systems without faults, for step-by-step scenarios."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ASK = EntityPolicy({}, create=frozenset({"crm", "erp"}))
 
 
 def two_sides(store: Store) -> World:
-    """Returns a CRM and an ERP that writes names in capitals; every conflict is asked about."""
+    """Returns a CRM and an ERP that writes names in capitals; every conflict waits for a person."""
     places = (
         Place("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
         Place("erp", {"name": "upper"}, FACTS, offset=-7200.0, page=100, lag=0.0),
@@ -27,5 +27,5 @@ def two_sides(store: Store) -> World:
 
 
 def later(world: World, **by: float) -> None:
-    """Lets half a minute pass, or as long as is said."""
+    """Lets half a minute pass, or as long as given."""
     world.now += timedelta(**(by or {"seconds": 30}))

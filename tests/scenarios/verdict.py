@@ -1,4 +1,4 @@
-"""Judges how a rehearsal ends: names everything that breaks a promise, in words for people."""
+"""Checks how a simulation ends: names everything that breaks a promise, for display."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.scenarios.landscape import Landscape
 from tests.scenarios.schedule import Step, shrunk
 from tests.scenarios.simulation import World
 
-#: What a defect of the hub may raise.
+#: Errors that a defect of the hub may raise.
 _BROKEN = (
     ArithmeticError,
     AssertionError,
@@ -49,7 +49,7 @@ _BROKEN = (
 def rehearse(
     store: Store, landscape: Landscape, steps: Sequence[Step], *, kind: type[World] = World
 ) -> Rehearsal:
-    """Plays a schedule on an emptied store and judges how it ends."""
+    """Runs a schedule on an emptied store and checks how it ends."""
     emptied(store)
     world = kind(landscape, store.engine, kept=kept)
     try:
@@ -63,7 +63,7 @@ def rehearse(
 
 
 def emptied(store: Store) -> None:
-    """Forgets everything that is stored."""
+    """Deletes everything that is stored."""
     with store.begin() as tx:
         for table in tables.metadata.sorted_tables:
             tx.execute(table.delete())
@@ -72,7 +72,7 @@ def emptied(store: Store) -> None:
 def explained(
     store: Store, landscape: Landscape, steps: Sequence[Step], *, kind: type[World] = World
 ) -> str:
-    """Returns the shortest story it can find of how a schedule goes wrong, for people."""
+    """Returns the shortest failing history it can find, for display."""
     said = _kind(rehearse(store, landscape, steps, kind=kind))
 
     def fails(fewer: Sequence[Step]) -> bool:
@@ -86,13 +86,14 @@ def explained(
 
 
 def _kind(rehearsal: Rehearsal) -> str:
-    """What went wrong first, without names and figures: a shorter story must fail alike."""
+    """Returns what went wrong first, without names and figures: a shorter history must fail
+    alike."""
     return re.sub(r"\d+|'[^']*'|: .*", "", rehearsal.wrong[0]) if rehearsal.wrong else ""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """How a schedule went: the story for people, and what was wrong at its end."""
+    """The outcome of a schedule: its narration, and what was wrong at its end."""
 
     story: list[str]
     wrong: list[str]
@@ -100,7 +101,7 @@ class Rehearsal:
 
 @dataclass
 class Memory:
-    """What the hub's store holds at one moment."""
+    """What the hub's store contains at one moment."""
 
     golden: dict[str, Golden]
     links: list[Link]
@@ -108,7 +109,7 @@ class Memory:
     conflicts: dict[int, set[str]] = field(default_factory=dict)
     disputed: set[Scalar] = field(default_factory=set)
     history: set[Scalar] = field(default_factory=set)
-    #: (connection, golden id) -> state and reason of a wish
+    #: (connection, golden id) -> state and reason of an outbox entry
     entries: dict[tuple[str, str], str] = field(default_factory=dict)
     letters: dict[tuple[str, str, str], str] = field(default_factory=dict)
     reviews: set[tuple[str, str, str]] = field(default_factory=set)
@@ -142,7 +143,7 @@ def remember(world: World) -> Memory:
 
 
 def kept(world: World) -> set[Scalar]:
-    """Returns every value that is golden or in history."""
+    """Returns every value that is golden or in the history."""
     with world.colleague.store.read() as tx:
         found: set[Scalar] = set()
         for data in tx.execute(select(tables.golden.c.data)).scalars():
@@ -153,7 +154,7 @@ def kept(world: World) -> set[Scalar]:
 
 
 def judged(world: World) -> list[str]:
-    """Lets a calm world come to rest; returns what is wrong with it then."""
+    """Lets a world without faults settle; returns what is wrong with it then."""
     world.calm()
     wrong: list[str] = []
     for _ in range(2):
@@ -197,7 +198,7 @@ def _different(before: Memory, after: Memory) -> Iterator[str]:
 
 
 def _excused(world: World, memory: Memory, link: Link, golden: Golden) -> set[str] | None:
-    """Paths that wait for a person; None: the whole record does."""
+    """Returns the paths that wait for a person; None: the whole record does."""
     state = memory.entries.get((link.connection, golden.id), "")
     if state.startswith(("waiting", "held")) or golden.merged_into or golden.deleted_at:
         return None
@@ -221,7 +222,7 @@ def _living(world: World, memory: Memory) -> Iterator[tuple[Link, Golden]]:
 
 
 def _apart(world: World, memory: Memory) -> Iterator[str]:
-    """Every side shows the golden values in its own way of writing."""
+    """Yields records that do not show the golden values in their system's spelling."""
     for link, golden in _living(world, memory):
         excused = _excused(world, memory, link, golden)
         place, system = world.places[link.connection], world.systems[link.connection]
@@ -245,7 +246,7 @@ def _apart(world: World, memory: Memory) -> Iterator[str]:
 
 
 def _cannot_follow(mapping: Any, path: str, there: Scalar, ours: Scalar) -> bool:
-    """A state that no action leads to from where its record is."""
+    """Returns True if no action leads from the record's state to this one."""
     states = mapping.entity.states
     return (
         states is not None
@@ -259,8 +260,8 @@ def _blank(policy: EntityPolicy, path: str, ours: Scalar) -> bool:
 
 
 def _twice(world: World, memory: Memory) -> Iterator[str]:
-    """No record was made twice."""
-    # One that somebody deleted before the hub heard of it may be made again.
+    """Yields records that were created twice."""
+    # One that a user deleted before its create was confirmed may be created again.
     yield from map(str, made_twice(world.systems, world.landscape.streams))
     for stream, entity in world.landscape.streams.items():
         raced = _raced(world, stream)
@@ -280,7 +281,7 @@ def _twice(world: World, memory: Memory) -> Iterator[str]:
 
 
 def _raced(world: World, stream: str) -> set[str]:
-    """Codes that a person gave in a system at the moment when the hub brought them there."""
+    """Codes that a user gave in a system at the moment when the hub created them there."""
     raced = set()
     for name, system in world.systems.items():
         rows = system.tables.rows("WHERE stream = ?", stream)
@@ -297,12 +298,12 @@ def _raced(world: World, stream: str) -> set[str]:
 
 
 def code_of(golden: Golden) -> Scalar:
-    """Returns what names a thing in all systems."""
+    """Returns what identifies a subject in all systems."""
     return golden.values.get("code") or golden.values.get("number")
 
 
 def _missing(world: World, memory: Memory) -> Iterator[str]:
-    """What nobody deleted or merged is there once in every system."""
+    """Yields subjects that no user deleted or merged and that a system lacks or has twice."""
     waiting = {code_of(memory.golden[g]) for (_, g) in memory.entries}
     for stream in world.landscape.streams:
         there = {
@@ -316,14 +317,14 @@ def _missing(world: World, memory: Memory) -> Iterator[str]:
 
 
 def _unwritten(world: World) -> Iterator[str]:
-    """Of what lives in a stream, one record is written to."""
+    """Yields live entities of a stream without a primary record."""
     with world.colleague.store.read() as tx:
         for connection, stream, key in audit.unwritten(tx):
             yield f"{connection} {stream} {key} lives, and nothing is written there"
 
 
 def _lost(world: World, memory: Memory) -> Iterator[str]:
-    """Every value that somebody typed is golden, in history or in a conflict."""
+    """Yields typed values that are neither golden nor in the history nor in a conflict."""
     known: set[Scalar] = memory.history | memory.disputed
     for golden in memory.golden.values():
         known.update(golden.values.values())
@@ -336,7 +337,7 @@ def _lost(world: World, memory: Memory) -> Iterator[str]:
 
 
 def _risen(world: World, memory: Memory) -> Iterator[str]:
-    """What was deleted stays deleted."""
+    """Yields deleted records that came back."""
     for link in memory.links:
         if (link.connection, link.stream, link.key) in world.deleted and link.gone_at is None:
             yield f"{link.connection} {link.stream} {link.key} was deleted; the hub has it living"
@@ -349,14 +350,14 @@ def _risen(world: World, memory: Memory) -> Iterator[str]:
             continue
         golden = memory.golden[str(link.golden_id)]
         if code_of(golden) in world.merged | _raced(world, stream):
-            continue  # others live on as the same thing
+            continue  # others remain as the same subject
         rows = world.systems[name].tables.rows("WHERE stream = ? AND once = ?", stream, golden.id)
         if any(row.key != key and row.fate == "live" for row in rows):
             yield f"{name} {stream} {key} was deleted, and made again"
 
 
 def _astray(world: World, memory: Memory) -> Iterator[str]:
-    """References point to the right records."""
+    """Yields references to wrong records."""
     holders = {(n.connection, n.stream, n.key): n.golden_id for n in memory.links}
     written = (n for n in memory.links if n.gone_at is None and n.is_primary)
     alive = {(n.connection, n.golden_id) for n in written}
@@ -372,14 +373,14 @@ def _astray(world: World, memory: Memory) -> Iterator[str]:
         if parent is not None and (
             (link.connection, parent) not in alive or memory.golden[str(parent)].deleted_at
         ):
-            continue  # what was deleted cannot be referred to
+            continue  # a deleted record cannot be referred to
         if there != parent:
             yield f"{link.connection} {link.stream} {link.key} points to the wrong company"
 
 
 def _invented(world: World, memory: Memory) -> Iterator[str]:
-    """No value is golden, or in conflict, that nobody has typed."""
-    # Of two records of one thing, nobody can tell which is ours where no hub id is kept.
+    """Yields values, golden or in conflict, that no user has typed."""
+    # Where no hub id is kept, the hub cannot tell which of two equal records is ours.
     nameless = any(place.facts.once is None for place in world.places.values())
     copied = {c for s in world.landscape.streams for c in _raced(world, s)} if nameless else set()
     for golden in memory.golden.values():
@@ -387,10 +388,10 @@ def _invented(world: World, memory: Memory) -> Iterator[str]:
             if code_of(golden) in copied:
                 continue
             if value is None:
-                continue  # a person has decided that it is empty
+                continue  # a person has decided that it is blank
             if path not in world.untyped and value not in world.said:
                 yield f"golden {golden.entity} {path} = {value!r}, which nobody typed"
-    # The other parts of a unit in conflict stand there as that system writes them.
+    # The other parts of a unit in conflict show that system's spelling.
     shown = {
         place.writes_down(path, said)
         for place in world.places.values()
@@ -404,7 +405,7 @@ def _invented(world: World, memory: Memory) -> Iterator[str]:
 
 
 def _left(world: World, memory: Memory) -> Iterator[str]:
-    """Nothing is left over but what waits for a parent that cannot come."""
+    """Yields leftover work, except what waits for a parent that cannot arrive."""
     for (name, golden_id), state in memory.entries.items():
         golden = memory.golden[golden_id]
         parent = str(golden.values.get("company"))
@@ -419,7 +420,7 @@ def _left(world: World, memory: Memory) -> Iterator[str]:
 
 
 def _slid_back(world: World, _memory: Memory) -> Iterator[str]:
-    """States only move forward."""
+    """Yields states that moved backwards."""
     with world.colleague.store.read() as tx:
         for entity in world.landscape.entities.values():
             states = entity.states

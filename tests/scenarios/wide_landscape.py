@@ -39,7 +39,7 @@ WIDE_COMPANY = replace(
         "figures.open_orders": Field("integer"),
     },
 )
-#: Without the way back from done: the real machine has it, and is a circle.
+#: Without the transition back from done, which makes the real state machine cyclic.
 ORDER_STATES = (
     States("state", {**SALES_ORDER.states.follows, "done": ()}) if (SALES_ORDER.states) else None
 )
@@ -53,7 +53,7 @@ WIDE_TYPED = {
     **TYPED,
     "orders": ("description", *(f"lines[{s}].{f}" for s in SKUS for f in ITEM_FIELDS)),
 }
-#: What a mapping may leave out and take in again.
+#: Fields that a mapping may leave out and include again.
 OPTIONAL = {"companies": ("phone", "price"), "contacts": ("phone",)}
 _HABITS: tuple[Mapping[str, str], ...] = (
     {},
@@ -86,7 +86,7 @@ class WidePlace(Place):
         return default_shape(stream, facts).model_copy(update={"ways": ways})
 
     def writes_down(self, path: str, value: Scalar) -> Scalar:
-        """Returns how this place shows a value, in canonical form."""
+        """Returns how this system shows a value, in canonical form."""
         way = self.ways.get(re.sub(r"\[[^]]*\]", "", path))
         number = path.rpartition(".")[2] in _NUMBERS
         if value is None or way is None or (number and "-" in str(value)):
@@ -102,7 +102,7 @@ def _of_orders(path: str) -> bool:
 class WideSheetMapping(SheetMapping):
     """A plain mapping from which fields were left out."""
 
-    #: Paths that are not mapped at present.
+    #: Paths that are currently not mapped.
     dropped: frozenset[str] = frozenset()
 
     def read(self, payload: Mapping[str, Any]) -> Values:
@@ -114,11 +114,11 @@ class WideSheetMapping(SheetMapping):
         }
 
     def mapped(self, path: str) -> bool:
-        """All fields of the entity are, but those left out."""
+        """Returns True if the entity has the field and it is not left out."""
         return path in self.entity.fields and path not in self.dropped
 
     def writable(self, path: str) -> bool:
-        """All that is mapped may be written."""
+        """Returns True if the path is mapped."""
         return self.mapped(path)
 
 
@@ -130,7 +130,7 @@ def _at(payload: Mapping[str, Any], path: str) -> Any:
 
 
 def mapping_of(place: str, stream: str, dropped: frozenset[str]) -> Any:
-    """Returns the mapping of a stream: orders by a real mapping file, the others plainly."""
+    """Returns the mapping of a stream: a real mapping file for orders, a plain one otherwise."""
     if stream == "orders":
         return _orders()
     return WideSheetMapping(
@@ -156,7 +156,7 @@ class WideLandscape(Landscape):
 
     streams: Mapping[str, Entity] = field(default_factory=lambda: WIDE_STREAMS)
     typed: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: WIDE_TYPED)
-    #: (place, stream) -> paths that its mapping leaves out at first.
+    #: (system, stream) -> paths that its mapping leaves out at first.
     dropped: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
 
@@ -195,7 +195,7 @@ def _place(name: str, chance: random.Random) -> WidePlace:
         facts=facts,
         offset=chance.choice([0.0, 0.0, -7200.0, 3600.0]),
         page=chance.choice([1, 2, 100]),
-        # Where no hub id can be kept, what does not show yet cannot be recognised.
+        # Where no hub id can be kept, a record that is not visible yet cannot be recognised.
         lag=chance.choice([0.0, 0.0, 3.0]) if once else 0.0,
     )
 

@@ -1,7 +1,7 @@
-"""The wide world: what else people and operators do, and what such a landscape must show at last.
+"""The wide world: what else users and operators do, and what must hold in the end.
 
-Adds to simulation.py: lines, states, undoing, merges that make a third record, decisions about
-conflicts and reviews, pauses, replayed letters, mappings that change in mid-run.
+Adds to simulation.py: lines, states, reverted edits, merges that create a third record, decisions
+about conflicts and reviews, pauses, retried quarantine entries, changing mappings.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ _FOLLOWS = {
     "done": ("done",),
     "cancelled": ("cancelled",),
 }
-#: A pause for every stream, and some more that follow from what is then obeyed.
+#: A pause for every stream, and some more that follow from what is then approved.
 _MOST_PAUSES = 20
 
 
 @dataclass
 class WideWorld(World):
-    """Systems with orders, and people who change their minds."""
+    """Systems with orders, and users who revert edits."""
 
     landscape: WideLandscape
     untyped: frozenset[str] = frozenset(
@@ -76,7 +76,7 @@ class WideWorld(World):
             *company_figures([], [], [], today=date(2026, 1, 1)),
         )
     )
-    #: Spot -> what it showed before somebody last typed there.
+    #: Field -> what it showed before a user last typed into it.
     before: dict[Spot, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class WideWorld(World):
         super().__post_init__()
 
     def acts(self) -> dict[str, Callable[[Step, Any], None]]:
-        """Returns verb -> what happens."""
+        """Returns verb -> what it does."""
         return super().acts() | {
             "line": self._line,
             "advance": self._advance,
@@ -104,15 +104,15 @@ class WideWorld(World):
         }
 
     def mapping(self, name: str, stream: str) -> Any:
-        """Returns how the hub translates a stream at present."""
+        """Returns the hub's current mapping of a stream."""
         return mapping_of(name, stream, self.dropped[name, stream])
 
     def heard(self, spot: Spot) -> bool:
-        """Says whether the hub reads this field at present."""
+        """Returns True if the hub currently reads this field."""
         return spot.path not in self.dropped[spot.system, spot.stream]
 
     def shown(self, spot: Spot) -> Scalar:
-        """Returns what a field over there shows, in canonical form."""
+        """Returns what a field of a system shows, in canonical form."""
         payload = self.systems[spot.system].get(spot.stream, spot.key)
         if "[" not in spot.path:
             return canonical(spot.path, _at(payload, spot.path))
@@ -143,14 +143,14 @@ class WideWorld(World):
             item[leaf] = value
 
     def _filled_in(self, stream: str, step: Step) -> list[str]:
-        """Fills in lines as a whole."""
+        """Fills in whole lines."""
         if stream != "orders":
             return super()._filled_in(stream, step)
         skus = [sku for i, sku in enumerate(SKUS) if step.what >> i & 1]
         return ["description", *(f"lines[{sku}].{f}" for sku in skus for f in ITEM_FIELDS)]
 
     def _type(self, spot: Spot, step: Step) -> None:
-        """Types into a field; half a line does not exist, so a new line is typed whole."""
+        """Types into a field; a new line is always typed whole."""
         if "[" in spot.path:
             self._type_line(spot, step)
             return
@@ -185,7 +185,7 @@ class WideWorld(World):
             self._note(one)
 
     def _undo(self, step: Step, _hub: Any) -> None:
-        """Somebody types again what was there before."""
+        """A user reverts an edit."""
         spots = [s for s in self.before if s.system == self._name(step)]
         if not spots:
             return
@@ -198,12 +198,12 @@ class WideWorld(World):
         self._put(patch, spot.path, self.before[spot])
         self.systems[spot.system].edit(spot.stream, spot.key, patch)
         self.story.append(f"{spot.system}: somebody undoes {spot.stream} {spot.key} {patch}")
-        # It may mean what was agreed then, which that system only writes in its own way.
+        # The value may equal what was agreed, in that system's own spelling.
         if self.before[spot] is not None:
             self.said.add(str(self.shown(spot)))
 
     def _advance(self, step: Step, _hub: Any) -> None:
-        """Somebody moves an order on, or cancels it, or opens it again."""
+        """A user advances, cancels or reopens an order."""
         name = self._name(step)
         key = self._some(name, "orders", step.pick)
         if key is None:
@@ -258,7 +258,7 @@ class WideWorld(World):
                 resolve_conflict(hub, row.id, "ours" if answer == "ours" else "theirs")
                 return
             word = self._word(row.path)
-            # By then it is golden, whatever becomes of it later.
+            # From then on it is golden, whatever happens to it later.
             self.said.add(str(canonical(row.path, word)))
             resolve_with_value(hub, row.id, word)
             spot = Spot("(hub)", "", str(row.id), row.path)
@@ -267,7 +267,7 @@ class WideWorld(World):
             self.story.append(f"  which is refused: {error}")
 
     def _judge(self, step: Step, hub: Any) -> None:
-        """A person says who somebody is."""
+        """A person decides a review."""
         with hub.store.read() as tx:
             found = open_reviews(tx)
         if not found:
@@ -283,7 +283,7 @@ class WideWorld(World):
         self.story.append(f"{self._name(step)} is paused")
 
     def _resume(self, _step: Step, hub: Any) -> None:
-        """Whatever is paused goes on, and what surprised is obeyed."""
+        """An operator resumes everything and approves what exceeded the change limit."""
         free = {"paused_at": None, "reason": None}
         with hub.store.begin() as tx:
             for name in self.places:
@@ -299,7 +299,7 @@ class WideWorld(World):
         self.story.append("an operator replays everything that was set aside")
 
     def _remap(self, step: Step, _hub: Any) -> None:
-        """A field is left out of a mapping, or taken in again; every process starts anew."""
+        """A mapping leaves a field out, or includes it again; every process restarts."""
         name = self._name(step)
         stream = list(OPTIONAL)[step.what % len(OPTIONAL)]
         path = OPTIONAL[stream][step.pick % len(OPTIONAL[stream])]
@@ -310,17 +310,17 @@ class WideWorld(World):
         self.story.append(f"{name}: the mapping of {stream} leaves out {left_out}")
         self.life, self.hub = self.process()
         _, self.colleague = self.process()
-        self.now += timedelta(minutes=11)  # whoever worked before has ended
+        self.now += timedelta(minutes=11)  # all earlier processes have ended
 
     # --- the end --------------------------------------------------------------------------------
 
     def calm(self) -> None:
-        """As everywhere, and nothing stays paused."""
+        """As in the base class; also resumes what is paused."""
         super().calm()
         self._resume(Step("resume", 0, 0, 0, 0), self.hub)
 
     def rest(self) -> Report:
-        """One round of a calm world; a person lets what surprised go on, and says who is who."""
+        """One round without faults; a person approves large changes and decides reviews."""
         report = sync(self.hub)
         for _ in range(_MOST_PAUSES):
             with self.hub.store.read() as tx:
@@ -334,7 +334,7 @@ class WideWorld(World):
         return report
 
     def _decide_review(self, review: Mapping[str, Any], answers: Sequence[str]) -> None:
-        """Gives the first of these answers that is not refused."""
+        """Gives the first answer that is not refused."""
         for answer in answers:
             try:
                 decide_review(self.hub, review.id, answer)

@@ -1,4 +1,4 @@
-"""A hub whose receivers take deliveries of two kinds of systems, for hostile guests."""
+"""A hub whose receivers accept deliveries of two kinds of systems, for hostile senders."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def deliver(app: Starlette, *letters: Letter) -> list[httpx.Response]:
 
 
 def rows(store: Store) -> int:
-    """Returns how many nudges are stored."""
+    """Returns the number of stored notifications."""
     with store.read() as tx:
         found: Any = tx.execute(select(func.count()).select_from(tables.inbox)).scalar_one()
     return int(found)

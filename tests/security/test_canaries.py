@@ -1,7 +1,7 @@
-"""Secrets and customer data that must not turn up where they do not belong: canaries and a search.
+"""Secrets and customer data must not appear where they do not belong: canaries and a search.
 
-A CRM twin, an ERP whose connector breaks with a customer's words in its error, workers over Redis,
-forged deliveries, wrong credentials: then everything that the processes wrote is searched.
+A CRM twin, an ERP whose connector fails with customer data in its error, workers over Redis, forged
+deliveries, wrong credentials: then everything that the processes wrote is searched.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SECRETS = {
     "CRM_HOOK": "canary-hook-a7b8c9",
     "ERP_PASSWORD": "canary-password-d4c5b6",
 }
-#: What customers are called and how they are reached.
+#: Names and contact data of customers.
 CUSTOMERS = ("Kanarienvogel Bau AG", "zwitscher.example", "+4915755501234", "Geheimgasse 17")
 
 _BROKEN = '''
@@ -66,7 +66,7 @@ fields:
 
 @dataclass
 class Stage:
-    """Both systems, tulay.yaml between them, and what all processes have said."""
+    """Both systems, tulay.yaml between them, and the output of all processes."""
 
     folder: Path
     crm: Any
@@ -80,7 +80,7 @@ class Stage:
         return {**os.environ, **SECRETS, **true, **changes}
 
     def start(self, command: str) -> None:
-        """Starts a process that stays."""
+        """Starts a process in the background."""
         with (self.folder / f"{len(self.running)}.log").open("w") as log:
             self.running.append(
                 subprocess.Popen(
@@ -194,7 +194,7 @@ def test_no_output_has_secrets_or_customers(stage: Stage) -> None:
         stage.start(command)
     stage.until(lambda: stage.erp.records("companies"))
     (key,) = stage.erp.records("companies")
-    # A mistake in a connector that quotes its customer; a value that the ERP refuses; lost answers.
+    # A connector's bug that quotes a customer; a value that the ERP refuses; lost answers.
     stage.erp.declare("companies", required=("name", "street"))
     stage.crm.faults.add("html", "POST */batch/*", times=2)
     stage.crm.faults.add("truncated", "GET *", times=2)

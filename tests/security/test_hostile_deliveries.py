@@ -1,4 +1,5 @@
-"""Forged, replayed, cut, oversized, mislabelled, tricky deliveries: refused, and nothing kept."""
+"""Forged, replayed, truncated, oversized, mislabelled and tricky deliveries are refused, and
+nothing is stored."""
 
 from __future__ import annotations
 
@@ -156,7 +157,7 @@ def test_ten_megabytes_are_refused_unread(app: Any, store: Store) -> None:
     assert rows(store) == 0
 
 
-#: Text that has turned other programs around: overlong, reversed, zero-width, look-alikes, escapes.
+#: Text that has confused other programs: overlong, reversed, zero-width, look-alikes, escapes.
 _TRICKY = [
     "\u202e7\u202c",
     "\u200b7",

@@ -1,4 +1,4 @@
-"""The receivers' OpenAPI document, fuzzed: no answer that it does not promise, no mistake."""
+"""The receivers' OpenAPI document, fuzzed: only documented answers, no errors of ours."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.security.receivers import app_over
 
 
 def test_every_answer_is_as_documented(database_url: str) -> None:
-    import schemathesis  # takes a second, which every worker of pytest would wait for
+    import schemathesis  # importing it takes a second, for which every worker of pytest would wait
 
     store = open_store(database_url)
-    examples = 20 if store.embedded else 60  # the quick suite has less patience than the servers'
+    examples = 20 if store.embedded else 60  # the quick suite waits less than the server tier
     migrate(store)
     document = schemathesis.openapi.from_asgi("/openapi.json", app_over(store))
     operations = [found.ok() for found in document.get_all_operations()]
-    # schemathesis leaves out the address that the document comes from.
+    # schemathesis leaves out the path of the document itself.
     assert {operation.path for operation in operations} == {*DOCUMENT["paths"]} - {"/openapi.json"}
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))

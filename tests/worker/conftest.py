@@ -1,4 +1,4 @@
-"""A CRM and an ERP of our own in files, and a tulay.yaml that connects them."""
+"""A CRM and an ERP in files, and a tulay.yaml that connects them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Shop:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What processes find in their environment."""
+        """Returns the environment of the processes."""
         return {**os.environ, "HOOK": SECRET, "PYTHONPATH": str(ROOT)}
 
     def settings(self) -> Settings:
@@ -85,7 +85,7 @@ class Shop:
         return process
 
     def fork(self, fork_server: ForkServer, role: str) -> Forked:
-        """Starts what `tulay ROLE` is, in a moment."""
+        """Starts `tulay ROLE` quickly, by forking."""
         log = self.folder / f"{role}-{len(self.started)}.log"
         pid = fork_server.ask(role=role, config=str(self.folder / "tulay.yaml"), log=str(log))
         forked = Forked(fork_server, pid)
@@ -93,7 +93,7 @@ class Shop:
         return forked
 
     def log(self) -> str:
-        """Returns what all processes have said."""
+        """Returns the output of all processes."""
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
     def names(self, system: MemorySystem) -> set[str]:
@@ -101,7 +101,7 @@ class Shop:
         return {str(one["name"]) for one in system.records("companies").values()}
 
     def until(self, true: Callable[[], object], seconds: float = 60) -> None:
-        """Waits until something is so."""
+        """Waits until a condition holds."""
         end = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < end, self.log()[-4000:]
@@ -110,7 +110,7 @@ class Shop:
 
 @pytest.fixture
 def shops(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
-    """Makes shops; ends what they have started."""
+    """Creates shops; ends the processes they have started."""
     made: list[Shop] = []
 
     def make(database: str | None = None, redis_url: str | None = None) -> Shop:
@@ -134,7 +134,7 @@ def shop(shops: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch) -> Shop:
 
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
-    """Makes processes of Tulay in a moment."""
+    """Starts processes of Tulay quickly, by forking a warm one."""
     opened = ForkServer()
     yield opened
     opened.close()
@@ -142,7 +142,7 @@ def fork_server() -> Iterator[ForkServer]:
 
 @pytest.fixture
 def towns(tmp_path: Path, fork_server: ForkServer) -> Iterator[Callable[..., Installation]]:
-    """Makes towns; ends what runs in them."""
+    """Creates installations; ends the processes that run in them."""
     made: list[Installation] = []
 
     def make(**options: Any) -> Installation:
@@ -159,19 +159,19 @@ def towns(tmp_path: Path, fork_server: ForkServer) -> Iterator[Callable[..., Ins
 
 @pytest.fixture
 def town(towns: Callable[..., Installation]) -> Installation:
-    """A town on SQLite without Redis."""
+    """An installation on SQLite without Redis."""
     return towns()
 
 
 @pytest.fixture
 def servers(postgresql_url: str, redis_url: str) -> dict[str, str]:
-    """Settings of a town with an empty PostgreSQL, and Redis between its workers."""
+    """Settings of an installation with an empty PostgreSQL, and Redis between its workers."""
     return {"database": postgresql_url, "redis_url": redis_url}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def either(request: pytest.FixtureRequest, towns: Callable[..., Installation]) -> Installation:
-    """A town on SQLite, and one on PostgreSQL with Redis between its workers."""
+    """An installation on SQLite, and one on PostgreSQL with Redis between its workers."""
     if request.param == "sqlite":
         return towns()
     return towns(**request.getfixturevalue("servers"))

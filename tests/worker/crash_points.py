@@ -1,7 +1,7 @@
-"""The points of a process at which it can be killed: each commit, each call of a system.
+"""The crash points of a process: each commit, each call to a system.
 
-Nothing of this is in the product: `watch` wraps the real store and the real connector in a process
-of a test, which then writes down each point that it passes, and kills itself where it was told to.
+Nothing of this is in the product: `watch` wraps the real store and the real connectors in a test's
+process, which then logs each point that it passes, and kills itself at the chosen one.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from hub.store.engine import Store
 
 #: Modules whose functions are use cases, as the stack shows them.
 _USE_CASES = ("hub.sync.", "hub.store.rate_limits", "worker.execute")
-#: Steps on the way that say nothing.
+#: Frames of the stack that name no step.
 _SILENT = {"store_page", "<lambda>", "transact", "Batch.ingest", "Batch.ingest.<locals>.work"}
 
 
 class Points:
-    """Writes points down, and dies at one of them."""
+    """Logs points, and dies at one of them."""
 
     def __init__(self, met: Path, *, dies_at: str = "", nth: int = 1) -> None:
         self._met = os.open(met, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._dies_at, self._left = dies_at, nth
-        #: What was written over there last: create | update.
+        #: What was last written to a system: create | update.
         self.last = ""
 
     def reach(self, name: str) -> None:
-        """A point. Nothing runs after it when it is the one."""
+        """Passes a point; kills the process if it is the chosen one."""
         os.write(self._met, f"{name}\n".encode())
         if name == self._dies_at:
             self._left -= 1
@@ -45,7 +45,7 @@ class Points:
 
 
 def _place(default: str) -> str:
-    """Names who acts: the function of the use case that is nearest on the stack."""
+    """Returns the name of the step: the innermost function of a use case on the stack."""
     frame = sys._getframe(2)
     while frame is not None:
         module, name = str(frame.f_globals.get("__name__", "")), frame.f_code.co_qualname
@@ -56,7 +56,7 @@ def _place(default: str) -> str:
 
 
 def watch(points: Points) -> None:
-    """From now on, this process passes points."""
+    """Makes this process pass points from now on."""
     begin = Store.begin
 
     @contextmanager

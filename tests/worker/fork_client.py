@@ -1,4 +1,4 @@
-"""Processes of Tulay, born in a moment: see nursery.py, which is the warm parent of them."""
+"""Processes of Tulay that start quickly: fork_server.py is their warm parent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.worker.ports import NAMED, ROOT, SECRET
 
 
 class Process(Protocol):
-    """A process of Tulay, however it was made."""
+    """A process of Tulay, however it was started."""
 
     pid: int
 
@@ -42,14 +42,14 @@ class ForkServer:
         )
 
     def ask(self, **question: Any) -> Any:
-        """Asks one thing."""
+        """Sends one request and returns the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps(question), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
     def close(self) -> None:
-        """Ends it, with all that were born in it."""
+        """Ends it, with all its children."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -59,7 +59,7 @@ class ForkServer:
 
 @dataclass
 class Forked:
-    """A process that was born in the nursery."""
+    """A process that was forked from the warm one."""
 
     fork_server: ForkServer
     pid: int

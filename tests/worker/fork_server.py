@@ -1,8 +1,8 @@
 """`python -m tests.worker.fork_server`: starts processes of Tulay quickly, by forking a warm one.
 
-Each is what `tulay serve`, `web`, `worker` or `scheduler` is, with points to be killed at and a
-faster clock tick; what `serve` supervises is forked as well. One JSON line in (a birth, or a
-question about a process), one out.
+Each is a `tulay serve`, `web`, `worker` or `scheduler`, with crash points and a faster clock tick;
+what `serve` supervises is forked as well. One JSON line in (a start, or a question about a
+process), one out.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from tests.worker.crash_points import Points, watch
 from tests.worker.ports import NAMED
 from worker import child, local, remote, service, supervise
 
-#: Seconds between two looks at what is due.
+#: Seconds between two checks of what is due.
 _TICK = 0.05
-#: Seconds until a server that was away is asked again.
+#: Seconds until an unreachable server is tried again.
 _PAUSE = 0.5
 
 
 def main() -> None:
-    """Answers until its standard input ends; then all of its children end."""
+    """Answers requests until its standard input ends; then ends all its children."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     children: set[int] = set()
     for line in sys.stdin:
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _ended(pid: int, children: set[int]) -> int | None:
-    """Returns how a child ended (as subprocess does), None when it lives."""
+    """Returns the exit code of a child (as subprocess does); None while it runs."""
     found, status = os.waitpid(pid, os.WNOHANG)
     if found == 0:
         return None
@@ -63,7 +63,7 @@ def _ended(pid: int, children: set[int]) -> int | None:
 def _live(
     *, role: str, config: str, log: str, environ: Mapping[str, str] | None = None, **watched: Any
 ) -> NoReturn:
-    """Is a process of Tulay, from here to its end."""
+    """Runs as a process of Tulay until its end."""
     _with_default_signals()
     for target, path in ((0, os.devnull), (1, log), (2, log)):
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
@@ -89,7 +89,8 @@ def _live(
 
 
 def _with_default_signals() -> None:
-    """A process that was executed has no handlers of its parent's; nor has one that was forked."""
+    """An executed process has none of its parent's handlers; a forked one must not have them
+    either."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -97,7 +98,7 @@ def _with_default_signals() -> None:
 class ForkedChild:
     """A child of `serve`, as `supervise` uses `subprocess.Popen`: a pipe, a session, an end."""
 
-    #: Our ends of all pipes: no child may hold that of another one open.
+    #: Our ends of all pipes: no child may keep another's end open.
     pipes: ClassVar[list[IO[bytes]]] = []
 
     def __init__(self, command: Sequence[str], *, stdin: int, start_new_session: bool) -> None:
@@ -132,14 +133,14 @@ class ForkedChild:
         os._exit(code)
 
     def poll(self) -> int | None:
-        """Returns how it ended, None while it runs."""
+        """Returns its exit code; None while it runs."""
         if self._code is None:
             found, status = os.waitpid(self.pid, os.WNOHANG)
             self._code = os.waitstatus_to_exitcode(status) if found else None
         return self._code
 
     def wait(self, timeout: float) -> int:
-        """Returns how it ended. Raises: subprocess.TimeoutExpired."""
+        """Returns its exit code. Raises: subprocess.TimeoutExpired."""
         until = time.monotonic() + timeout
         while (code := self.poll()) is None:
             if time.monotonic() > until:
@@ -161,7 +162,7 @@ def _serve(settings: Settings) -> None:
     service.serve(settings)
 
 
-#: What a process can be.
+#: The roles of processes.
 ROLES: dict[str, Callable[[Settings], None]] = {**service.CHILDREN, "serve": _serve}
 
 

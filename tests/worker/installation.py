@@ -1,4 +1,4 @@
-"""A town: companies and their people in a CRM and an ERP, processes between them, and a verdict.
+"""An installation: companies and contacts in a CRM and an ERP, processes between them, and a check.
 
 Both systems are files, so that they survive whatever happens to processes and servers.
 """
@@ -67,7 +67,7 @@ schedules: {{pull: {pull}, sweep: 24h}}
 web: {{port: {port}}}
 """
 
-#: What logs say when something is wrong in the product.
+#: Log lines that show a bug of the product.
 _MISTAKES = ("Traceback", "bug in", "error in Tulay", "exception raised", "unhandled")
 
 
@@ -84,7 +84,7 @@ class Installation:
     port: int = field(default_factory=free_port)
     started: list[Process] = field(default_factory=list)
     said: int = 0
-    #: Making one costs more than many calls; a process that was killed leaves dead connections.
+    #: Creating one costs more than many calls; a killed process leaves dead connections.
     client: httpx.Client = field(
         default_factory=lambda: httpx.Client(
             timeout=20, verify=False, limits=httpx.Limits(max_keepalive_connections=0)
@@ -103,7 +103,7 @@ class Installation:
 
     @property
     def systems(self) -> dict[str, MemorySystem]:
-        """Both, by the names of their connections."""
+        """Both systems by connection name."""
         return {"crm": self.crm, "erp": self.erp}
 
     @property
@@ -112,7 +112,7 @@ class Installation:
         return self.folder / "tulay.yaml"
 
     def write(self) -> None:
-        """Writes tulay.yaml, at once: a process that has just been started may be reading it."""
+        """Writes tulay.yaml atomically: a process that has just started may be reading it."""
         new = self.config.with_suffix(".new")
         new.write_text(
             _CONFIG.format(
@@ -129,7 +129,7 @@ class Installation:
     # --- people ---------------------------------------------------------------------------------
 
     def settle(self, count: int, *, known: int) -> None:
-        """Companies with a contact each in the CRM; the ERP knows some of them already."""
+        """Creates companies with a contact each in the CRM; the ERP has some of them already."""
         with self.crm.tables.transaction():
             for number in range(count):
                 self.found(self.crm, f"c{number}")
@@ -138,7 +138,7 @@ class Installation:
                 self.found(self.erp, f"c{number}")
 
     def found(self, system: MemorySystem, name: str) -> str:
-        """A company with a contact is entered in a system."""
+        """Creates a company with a contact in a system."""
         where = {"domain": f"{name}.example", "city": "Cebu", "industry": "Rattan"}
         key = system.create("companies", name=f"Company {name}", **where)
         who = {"first": "Ana", "last": name.title(), "email": f"ana@{name}.example"}
@@ -146,7 +146,7 @@ class Installation:
         return key
 
     def edit(self, chance: random.Random) -> tuple[str, str, str]:
-        """Somebody changes a field somewhere; returns where: connection, stream, key."""
+        """Edits a field as a user would; returns connection, stream, key."""
         connection = chance.choice(("crm", "erp"))
         system = self.systems[connection]
         stream, path = chance.choice(
@@ -167,7 +167,7 @@ class Installation:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What processes find in their environment."""
+        """Returns the environment of the processes."""
         return {**os.environ, "HOOK": SECRET, "PYTHONPATH": str(ROOT)}
 
     def run(self, *words: str) -> Process:
@@ -180,9 +180,9 @@ class Installation:
         return process
 
     def fork(self, role: str, **watched: Any) -> Process:
-        """Starts what `tulay ROLE` is, in a moment; it can be told where to die."""
+        """Starts `tulay ROLE` quickly, by forking; `dies` is its crash point."""
         log = self.folder / f"{role}-{len(self.started)}.log"
-        log.touch()  # the process opens it when it runs; a test may read it before
+        log.touch()  # the process opens it once it runs; a test may read it before
         if watched:
             watched["met"] = str(self.folder / "met")
         pid = self.fork_server.ask(role=role, config=str(self.config), log=str(log), **watched)
@@ -190,7 +190,7 @@ class Installation:
         return self.started[-1]
 
     def end(self, *processes: Process) -> None:
-        """SIGTERM: each of them ends in order."""
+        """Sends SIGTERM: each of them ends in order."""
         for process in processes or self.started:
             process.send_signal(15)
         for process in processes or self.started:
@@ -198,7 +198,7 @@ class Installation:
             assert process.poll() in (0, -9), self.log()[-4000:]
 
     def kill(self) -> None:
-        """Nothing of it runs any more."""
+        """Kills what is still running."""
         for process in self.started:
             process.send_signal(9)
         for process in self.started:
@@ -206,24 +206,24 @@ class Installation:
                 time.sleep(0.01)
 
     def log(self) -> str:
-        """Returns what all processes have said."""
+        """Returns the output of all processes."""
         return "".join(
             f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log"))
         )
 
     def mistakes(self) -> list[str]:
-        """Returns the lines in which a process owns up to a mistake."""
+        """Returns the log lines that show a bug of the product."""
         return [line for line in self.log().splitlines() if any(one in line for one in _MISTAKES)]
 
     def until(self, true: Callable[[], object], seconds: float = 60) -> None:
-        """Waits until something is so."""
+        """Waits until a condition holds."""
         end = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < end, self.state()
             time.sleep(0.05)
 
     def state(self) -> str:
-        """Tells all that could explain why something does not happen."""
+        """Returns everything that could explain why something does not happen."""
         tables = ("work", "streams", "inbox", "outbox", "quarantine", "dirty")
         found = [f"{name}: {row}" for name in tables for row in self.rows(f"SELECT * FROM {name}")]
         ends = [f"{process.pid}: {process.poll()}" for process in self.started]
@@ -237,7 +237,8 @@ class Installation:
     # --- being called ---------------------------------------------------------------------------
 
     def letter(self, stream: str, key: str, *, event: str | None = None) -> Request:
-        """Makes a signed delivery about a record; `event` names it, so that it can be repeated."""
+        """Builds a signed delivery about a record; `event` is its id, so that it can be
+        repeated."""
         at = datetime.now(UTC)
         made = delivery([(stream, key)], secret=SECRET, at=at)
         body = made.body
@@ -249,7 +250,7 @@ class Installation:
         return replace(made, body=body, headers={**headers, "content-type": "application/json"})
 
     def call(self, connection: str, stream: str, key: str, *, event: str | None = None) -> int:
-        """Delivers a webhook once; returns the status, 0 when nobody answered."""
+        """Delivers a webhook once; returns the status, 0 without an answer."""
         made = self.letter(stream, key, event=event)
         url = f"http://127.0.0.1:{self.port}/webhooks/{connection}"
         try:
@@ -259,7 +260,7 @@ class Installation:
         return answer.status_code
 
     def ask(self, path: str) -> int:
-        """Returns the status of an address; 0 when nobody answers."""
+        """Returns the status of an address; 0 without an answer."""
         try:
             return self.client.get(f"http://127.0.0.1:{self.port}{path}").status_code
         except httpx.TransportError:
@@ -275,7 +276,7 @@ class Installation:
         return self.opened
 
     def rows(self, query: str) -> list[Any]:
-        """Asks the database; nothing while it has no tables or does not answer."""
+        """Queries the database; returns nothing while it has no tables or does not answer."""
         try:
             with self.store.read() as tx:
                 return list(tx.execute(text(query)))
@@ -283,7 +284,7 @@ class Installation:
             return []
 
     def close(self) -> None:
-        """Lets go of all that the test has opened."""
+        """Closes everything that the test has opened."""
         self.client.close()
         if self.opened is not None:
             self.opened.close()
@@ -298,7 +299,7 @@ class Installation:
 
     @property
     def quiet(self) -> bool:
-        """Says whether nothing is left to be looked at or written, and both sides agree."""
+        """Returns True if nothing is left to read or write, and both systems agree."""
         left = self.rows(
             "SELECT (SELECT count(*) FROM inbox) + (SELECT count(*) FROM outbox)"
             " + (SELECT count(*) FROM quarantine WHERE kind IN ('pull', 'flow'))"
@@ -306,7 +307,7 @@ class Installation:
         return bool(left) and left[0][0] == 0 and self.different() == []
 
     def different(self) -> list[str]:
-        """Names what is not the same on both sides, by natural keys."""
+        """Returns what differs between the systems, by natural keys."""
         crm, erp = sheet(self.crm), sheet(self.erp)
         return [
             f"{name}: {crm.get(name)} and {erp.get(name)}"
@@ -315,7 +316,7 @@ class Installation:
         ]
 
     def doubles(self) -> list[str]:
-        """Names what was made twice, by natural key and by the hub's id."""
+        """Returns what was created twice, by natural key and by hub id."""
         streams = {"companies": "domain", "contacts": "email"}
         names = (
             f"{name} {stream} {json.loads(row.payload)[path]}"
@@ -326,7 +327,7 @@ class Installation:
         return [*repeated(names), *map(str, made_twice(self.systems, streams))]
 
     def settled(self) -> None:
-        """The verdict, when nothing runs any more. Raises: AssertionError."""
+        """Checks everything once nothing runs any longer. Raises: AssertionError."""
         assert self.doubles() == []
         assert self.different() == []
         (left,) = self.rows("SELECT count(*) FROM inbox")

@@ -1,4 +1,4 @@
-"""Where things are in these tests, and what both sides of a webhook know."""
+"""Ports of these tests, and the secret that both sides of a webhook share."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SECRET = "open sesame"
-#: What the names of forked children of `serve` begin with, as the system shows them.
+#: Prefix of the process names of forked children of `serve`.
 NAMED = "tulay-"
 
 
 def free_port() -> int:
-    """Returns a port nobody listens on."""
+    """Returns a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

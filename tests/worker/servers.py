@@ -1,4 +1,4 @@
-"""A PostgreSQL and a Valkey of our own, which can be killed and started again where they were."""
+"""A PostgreSQL and a Valkey that can be killed and started again at the same address."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class CrashablePostgres:
         )
 
     def kill(self) -> None:
-        """Ends it as a crash would: nobody is asked, nothing is written down."""
+        """Ends it as a crash would, without any clean-up."""
         self._ctl("-m", "immediate", "stop")
 
     def start(self) -> None:

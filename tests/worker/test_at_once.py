@@ -1,4 +1,4 @@
-"""Two of everything: receivers, workers, whole products; and ends in the middle of work."""
+"""Two of everything: receivers, workers, whole installations; and stops in the middle of work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_two_receivers_store_a_delivery_once(either: Installation) -> None:
     """The same delivery to two receivers is one row and one fetch."""
     town = either
     town.settle(3, known=1)
-    town.pull = "1h"  # from the first read on, only webhooks tell what is new
+    town.pull = "1h"  # after the first read, only webhooks report changes
     town.write()
     if town.redis_url is not None:
         town.fork("scheduler")
@@ -82,7 +82,7 @@ def test_sigterm_in_a_batch_ends_in_order(either: Installation) -> None:
     town.until(lambda: town.erp.records("companies"))
     town.end(worker)
     assert worker.poll() == 0
-    # What was begun was finished and is known; nothing is held by a process that has gone.
+    # Work in progress was finished and recorded; no ended process holds a lease.
     assert len(town.rows("SELECT * FROM outbox WHERE state = 'in_flight'")) == 0
     held = " UNION ".join(
         f"SELECT leased_by FROM {table} WHERE leased_by IS NOT NULL"

@@ -1,4 +1,4 @@
-"""What is due is found in the database, and work that is taken is not offered again."""
+"""What is due is found in the database, and leased work is not offered again."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_everything_is_read_first(hub: Hub, shop: Any, due: Callable[..., list[s
 
 
 def test_first_reads_come_after_their_parents(town: Installation) -> None:
-    # Else it would be set aside, count as read, and be made a second time from the other side.
+    # Otherwise it would be quarantined, count as read, and be created again from the other system.
     settings = load_settings(town.config, environ=town.environ)
     hub = open_hub(settings)
 

@@ -1,7 +1,7 @@
-"""The disk under SQLite is full: nothing is acknowledged that was not stored; later it goes on.
+"""The disk under SQLite is full: nothing is acknowledged that was not stored; later work resumes.
 
-As root the disk is a real one, of a few megabytes; a limit on the size of files, set from outside
-on the running processes, does without rights.
+As root the disk is a real one of a few megabytes; otherwise the size of files is limited from
+outside for the running processes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SmallDisk:
         self.folder = folder
 
     def fill(self, _: Installation) -> None:
-        """Leaves no room."""
+        """Fills the disk."""
         with (self.folder / "ballast").open("wb", buffering=0) as file:
             try:
                 while True:
@@ -37,12 +37,12 @@ class SmallDisk:
                 pass
 
     def vacate_primary(self, _: Installation) -> None:
-        """Gives the room back."""
+        """Frees the disk."""
         (self.folder / "ballast").unlink()
 
 
 class ShortFiles:
-    """The files of our processes may not grow any more."""
+    """Limits the size of the files of our processes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,11 +52,11 @@ class ShortFiles:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
     def fill(self, town: Installation) -> None:
-        """Leaves no room."""
+        """Fills the disk."""
         self._limit(town, 4096)
 
     def vacate_primary(self, town: Installation) -> None:
-        """Gives the room back."""
+        """Frees the disk."""
         self._limit(town, resource.RLIM_INFINITY)
 
 
@@ -90,7 +90,7 @@ def test_a_full_disk_loses_nothing(towns: Any, disk: SmallDisk | ShortFiles) -> 
     assert set(answers) <= {202, 503}
     town.until(lambda: "the database does not work: its disk" in town.log())
     accepted = {row.event_id for row in town.rows("SELECT event_id FROM inbox")}
-    assert len(accepted) <= answers.count(202)  # some may have been looked at
+    assert len(accepted) <= answers.count(202)  # some may have been processed
     assert town.ask("/healthz") == 200
     disk.vacate_primary(town)
     town.until(lambda: town.call("crm", "companies", "1", event="room") == 202)

@@ -1,9 +1,8 @@
 """kill -9 at each named step of pull, push, create and receive; the next process finishes the work.
 
-A step is a commit, or a call of a system, of a use case (see points.py). The steps are killed one
-after the other, each in a life of its own, while people go on with their work; then everything must
-have arrived once. TULAY_LONG=1 gives each step, at its first, second and third time, a story of its
-own.
+A step is a commit, or a call to a system, in a use case (see crash_points.py). A process is killed
+at each step in turn, while users continue to work; then everything must have arrived once. With
+TULAY_LONG=1 each step gets its own run, for its first, second and third occurrence.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from tests.worker.fork_client import Process
 from tests.worker.installation import Installation
 
 Towns = Callable[..., Installation]
-#: What people do.
+#: What users do.
 Day = Callable[[Installation, Iterator[int]], None]
 LONG = os.environ.get("TULAY_LONG") == "1"
-#: What is one insert and one answer on either: see README.md.
+#: One insert and one answer on either database: see README.md.
 ENGINES = ["sqlite", "postgresql"] if LONG else ["sqlite"]
 
 
@@ -75,9 +74,9 @@ INBOX = {
     **commits("nudges counted", "inbox._Processing.note_runs"),
 }
 END = commits("leases given back", "attempt.give_back")
-#: What only happens when a worker is told to stop in the middle of work.
+#: Steps that only occur when a worker is stopped in the middle of work.
 STOPPED = commits("work broken off", "attempt.break_off")
-#: What only happens because a process was killed before: the step, and where it was killed first.
+#: Steps that only occur after an earlier kill: the step, and where the process was killed first.
 AFTERMATH = {
     **{
         words: (step, CREATE["creation written over there"])
@@ -91,7 +90,7 @@ AFTERMATH = {
     },
 }
 USE_CASES = {"pull": PULL, "push": PUSH, "create": CREATE, "inbox": INBOX}
-#: Those at which most could go wrong.
+#: The riskiest steps.
 TELLING = {
     words: step
     for group in USE_CASES.values()
@@ -110,7 +109,7 @@ ALL = {step for steps in GROUPS for step in steps.values()}
 
 
 def edits(town: Installation, names: Iterator[int]) -> None:
-    """Some changes on both sides."""
+    """Makes some changes in both systems."""
     number = next(names)
     town.crm.edit("companies", "1", industry=f"Seen by {number}")
     town.erp.edit("contacts", "1", job=f"Job {number}")
@@ -118,7 +117,7 @@ def edits(town: Installation, names: Iterator[int]) -> None:
 
 
 def a_day(town: Installation, names: Iterator[int]) -> None:
-    """New companies on both sides, some changes on both sides."""
+    """Creates companies and makes some changes in both systems."""
     number = next(names)
     for system in (town.crm, town.erp):
         town.found(system, f"{system.name}{number}")
@@ -126,9 +125,9 @@ def a_day(town: Installation, names: Iterator[int]) -> None:
 
 
 def day_for(step: str) -> tuple[Day, int]:
-    """Returns what people do so that a step is reached, and after how many moments again.
+    """Returns what users do to reach a step, and how often it is passed before.
 
-    A batch that creates something is a creation: only one with nothing but updates is an update.
+    A batch with any create counts as a create, only one of updates alone as an update.
     """
     return (edits, 5) if "update" in step else (a_day, 50)
 
@@ -136,7 +135,7 @@ def day_for(step: str) -> tuple[Day, int]:
 def killed_at(
     town: Installation, role: str, step: str, *, nth: int = 1, busy: Callable[[int], object] = bool
 ) -> None:
-    """A life that ends at a step, which it must reach; meanwhile others are busy."""
+    """Runs a process that must reach a step and die there, while others work."""
     life, moments = town.fork(role, dies_at=step, nth=nth), count(1)
 
     def over() -> bool:
@@ -148,13 +147,13 @@ def killed_at(
 
 
 def killed(town: Installation, life: Process) -> None:
-    """A life that ends at its step after what a test has just done to it."""
+    """Runs a process that dies at its step, after what a test has just done to it."""
     town.until(lambda: life.poll() is not None)
     assert life.poll() == -9
 
 
 def settled(town: Installation, count: int, *, known: int) -> None:
-    """A town that was in sync before anything happens."""
+    """An installation that is in sync before anything happens."""
     town.settle(count, known=known)
     first = town.fork("worker")
     town.until(lambda: town.quiet)
@@ -162,7 +161,7 @@ def settled(town: Installation, count: int, *, known: int) -> None:
 
 
 def working(town: Installation, names: Iterator[int], step: str) -> Callable[[int], object]:
-    """Makes days and webhooks go on while a test waits for a step."""
+    """Keeps users and webhooks busy while a test waits for a step."""
     day, often = day_for(step)
 
     def work(moment: int) -> None:
@@ -181,14 +180,14 @@ def scheduler_of(town: Installation) -> None:
 
 
 def finished(town: Installation) -> None:
-    """A worker that nobody kills does the rest; then the verdict."""
+    """Lets a worker that is not killed finish the work; then checks everything."""
     town.found(town.crm, "last")
     town.fork("worker")
     judged(town)
 
 
 def judged(town: Installation) -> None:
-    """The verdict, after everything has come to rest."""
+    """Checks everything once it has settled."""
     town.until(lambda: town.quiet)
     town.end()
     assert town.mistakes() == []
@@ -213,7 +212,7 @@ def test_the_list_of_steps_is_complete(town: Installation) -> None:
 
 
 def test_killed_at_each_step_of_starting(town: Installation) -> None:
-    # Nobody is known at first: tidying up and the first write are in different threads.
+    # Nothing is known at first: tidying up and the first write are in different threads.
     for step in START.values():
         killed_at(town, "worker", step)
     town.found(town.crm, "new")
@@ -249,7 +248,7 @@ def killed_in_turn(town: Installation, steps: Mapping[str, str]) -> None:
 def test_killed_at_each_step_of_receiving(either: Installation) -> None:
     town, names = either, count()
     town.settle(2, known=2)
-    with_pull(town, "1h")  # from the first read on, only webhooks tell what is new
+    with_pull(town, "1h")  # after the first read, only webhooks report changes
     scheduler_of(town)
     town.fork("worker")
     town.until(lambda: town.quiet)
@@ -259,7 +258,7 @@ def test_killed_at_each_step_of_receiving(either: Installation) -> None:
         town.until(lambda: town.ask("/readyz") == 200)
         assert town.call("crm", "companies", key, event=f"e{number}") == 0
         killed(town, life)
-        # As every sender does that got no answer: again, until there is one.
+        # As every sender without an answer does: repeats until there is one.
         town.fork("web")
         event = f"e{number}"
         town.until(lambda k=key, e=event: town.call("crm", "companies", k, event=e) == 202)
@@ -276,7 +275,7 @@ def test_killed_while_clearing_up_after_a_kill(town: Installation) -> None:
     for step, first in AFTERMATH.values():
         a_day(town, names)
         killed_at(town, "worker", first)
-        # Nothing is read: that could find what was created before it is looked for.
+        # Nothing is read: a read could find the created record before it is probed.
         with_pull(town, "1h")
         a_day(town, names)
         killed_at(town, "worker", step)
@@ -285,7 +284,7 @@ def test_killed_while_clearing_up_after_a_kill(town: Installation) -> None:
 
 
 def with_pull(town: Installation, often: str) -> None:
-    """From the next process on, streams are read so often."""
+    """Sets how often streams are read, from the next process on."""
     town.pull = often
     town.write()
 

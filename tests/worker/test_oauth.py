@@ -1,4 +1,4 @@
-"""OAuth in the hub: one process renews, the others read; nothing readable lies in the database."""
+"""OAuth in the hub: one process renews, the others read; the database contains nothing readable."""
 
 from __future__ import annotations
 

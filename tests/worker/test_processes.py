@@ -43,7 +43,7 @@ def deliver(shop: Any, key: str) -> int:
 
 def test_serve_survives_kills_and_ends_in_order(shop: Any) -> None:
     """`serve` keeps both systems in sync through kills, and ends in order."""
-    shop.write(pull="1h")  # from now on, only webhooks tell the hub what is new
+    shop.write(pull="1h")  # from now on, only webhooks report changes
     shop.crm.create("companies", name="First")
     served = shop.run("serve")
     shop.until(lambda: shop.names(shop.erp) == {"First"})

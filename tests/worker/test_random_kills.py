@@ -1,4 +1,5 @@
-"""The whole product, killed with -9 at random from its first second on; nothing is lost or doubled.
+"""The whole product, killed with -9 at random from its first second on: nothing is lost or
+duplicated.
 
 A seed names a schedule of kills. TULAY_LONG=1 runs many seeds with many kills each.
 """
@@ -23,26 +24,26 @@ Towns = Callable[..., Installation]
 
 
 class Served:
-    """`tulay serve`: its processes; the parent starts the children again, we start the parent."""
+    """The processes of `tulay serve`: the parent restarts the children, we restart the parent."""
 
     def __init__(self, town: Installation) -> None:
         self.town = town
-        #: The commands themselves take some seconds each to start: at leisure only.
+        #: The commands themselves take some seconds each to start: in long runs only.
         self.start = town.run if LONG else town.fork
         self.parent = self.start("serve")
 
     def pids(self) -> list[int]:
-        """Returns what can be killed."""
+        """Returns the processes that can be killed."""
         return [self.parent.pid, *children(self.parent.pid).values()]
 
     def killed(self) -> None:
-        """Sees to it that whatever was killed runs again."""
+        """Ensures that whatever was killed runs again."""
         if self.parent.poll() is not None:
             self.parent = self.start("serve")
 
 
 class Apart:
-    """Web, scheduler and three workers, each started again by whoever watches them."""
+    """Web, scheduler and three workers, each restarted by the test."""
 
     def __init__(self, town: Installation) -> None:
         self.town = town
@@ -51,11 +52,11 @@ class Apart:
         self.running: list[tuple[str, Process]] = [(role, self.start(role)) for role in roles]
 
     def pids(self) -> list[int]:
-        """Returns what can be killed."""
+        """Returns the processes that can be killed."""
         return [process.pid for _, process in self.running]
 
     def killed(self) -> None:
-        """Sees to it that whatever was killed runs again."""
+        """Ensures that whatever was killed runs again."""
         self.running = [
             (role, process if process.poll() is None else self.start(role))
             for role, process in self.running
@@ -65,7 +66,7 @@ class Apart:
 def life_goes_on(
     town: Installation, chance: random.Random, undelivered: list[tuple[Any, str]]
 ) -> None:
-    """Somebody edits, somebody founds; what was not accepted is delivered again."""
+    """Users edit and create companies; deliveries that were not accepted are repeated."""
     if chance.random() < 0.3:
         town.found(chance.choice((town.crm, town.erp)), f"new{town.said}x{chance.random()}")
     undelivered.append((town.edit(chance), f"e{town.said}"))
@@ -75,7 +76,7 @@ def life_goes_on(
 
 
 def killed_at_random(town: Installation, product: Served | Apart, seed: int) -> None:
-    """The story: a first sync that is killed half-way, then a day with kills; then the verdict."""
+    """A first sync that is killed half-way, then a day with kills, then the check."""
     chance, undelivered = random.Random(seed), list[tuple[Any, str]]()
     before = len(town.erp.records("companies"))
     town.until(lambda: len(town.erp.records("companies")) > before)
@@ -112,7 +113,7 @@ def moments(town: Installation, chance: random.Random) -> Iterator[int]:
 
 
 def gone(town: Installation, pid: int) -> bool:
-    """Says whether a process has ended, whoever its parent is."""
+    """Returns True if a process has ended, whatever its parent."""
     if any(process.pid == pid for process in town.started):
         return all(p.poll() is not None for p in town.started if p.pid == pid)
     try:

@@ -1,4 +1,4 @@
-"""A rehearsal with real processes over a real Redis: killed at random, and nothing is left."""
+"""A simulation with real processes over a real Redis: killed at random, and nothing is left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hub.simulation.shipped import settings_for
 from hub.simulation.stage import Setup
 from hub.sync.due import Work
 from worker import queues
-from worker.rehearse_command import places_of
+from worker.rehearse_command import options_of
 from worker.remote import enqueue
 from worker.simulation import rehearse
 
@@ -44,12 +44,12 @@ def test_processes_keep_promises_and_redis_clean(tmp_path: Path, redis_url: str)
 def test_the_repeat_command_has_no_password(tmp_path: Path) -> None:
     """The command that repeats a simulation names the servers without their passwords."""
     settings, _ = settings_for(None, tmp_path)
-    places = places_of(
+    options = options_of(
         workers=4,
         database="postgresql://me:s3cr3t@db:5432/x?sslpassword=s3cr3t&sslmode=require",
         redis_url="redis://:s3@cr3t@cache:6379/1",
     )
-    command = command_of(SimulationSpec(Setup.of(settings), 7, 10, {}, "none", places=places))
+    command = command_of(SimulationSpec(Setup.of(settings), 7, 10, {}, "none", options=options))
     assert "cr3t" not in command
     assert shlex.split(command)[2:] == [
         *("--seed", "7", "--changes", "10", "--faults", "none", "--workers", "4"),

@@ -1,4 +1,4 @@
-"""Over a real Valkey: it only carries names, may be flushed, and cannot choose what runs."""
+"""Over a real Valkey: it only transports names, may be flushed, and cannot choose what runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a process that keeps dying rests before it is started again."""
+"""How long a process that keeps dying waits before it is restarted."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def in_sync(town: Installation) -> None:
 
 
 def busy(town: Installation, seed: int, edits: int = 8) -> None:
-    """Changes on both sides, each told by a webhook that is accepted."""
+    """Makes changes in both systems, each reported by a webhook that is accepted."""
     chance = random.Random(seed)
     for number in range(edits):
         town.found(town.crm, f"new{seed}n{number}")
@@ -33,7 +33,7 @@ def busy(town: Installation, seed: int, edits: int = 8) -> None:
 
 
 def judged(town: Installation) -> None:
-    """All processes are still there, end in order, and have lost nothing."""
+    """Asserts that all processes are still running, end in order, and have lost nothing."""
     town.until(lambda: town.quiet)
     assert [process.poll() for process in town.started] == [None] * len(town.started)
     town.end()
@@ -115,5 +115,5 @@ def test_postgresql_is_killed_and_started_again(
         town.until(lambda: town.ask("/readyz") == 200)
     town.erp.inject_faults()
     judged(town)
-    # What it says while the database is away is one line each time it asks, not fifty.
+    # While the database is away it logs one line per attempt, not fifty.
     assert len(town.log().splitlines()) < 200

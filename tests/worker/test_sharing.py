@@ -1,4 +1,4 @@
-"""What workers share of a connection: lanes, and never a call while the database is held."""
+"""What workers share of a connection: lanes, and never a call inside a transaction."""
 
 from __future__ import annotations
 

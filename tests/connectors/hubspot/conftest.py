@@ -1,4 +1,4 @@
-"""A HubSpot connector whose waits cost nothing, and objects as HubSpot answers them."""
+"""A HubSpot connector whose waits take no time, and objects as HubSpot returns them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Build = Callable[..., HubSpotConnector]
 
 @pytest.fixture
 def build(time: Time) -> Iterator[Build]:
-    """Builds connectors; settings as keywords, `fields` for what mappings want."""
+    """Builds connectors: settings as keywords, `fields` as mappings request them."""
     made = []
 
     def make(*, fields: dict[str, list[str]] | None = None, **settings: Any) -> HubSpotConnector:
@@ -65,7 +65,7 @@ def api() -> Iterator[respx.MockRouter]:
 
 
 def thing(key: str, modified: str = "2026-09-01T00:00:00Z", **properties: Any) -> dict[str, Any]:
-    """An object as HubSpot answers it."""
+    """An object as HubSpot returns it."""
     return {
         "id": key,
         "properties": {

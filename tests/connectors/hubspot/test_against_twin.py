@@ -1,4 +1,4 @@
-"""The connector against the twin: whole stories over real HTTP."""
+"""The connector against the twin: whole scenarios over real HTTP."""
 
 from __future__ import annotations
 
@@ -465,7 +465,7 @@ def test_the_search_limit_is_kept(twin: Twin) -> None:
 
 
 class TwinTime:
-    """The twin's clock for a budget: it moves only when somebody sleeps."""
+    """The twin's clock for a budget: it advances only by sleeping."""
 
     def __init__(self, twin: Twin) -> None:
         self._clock = twin.clock

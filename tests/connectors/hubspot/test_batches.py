@@ -1,4 +1,4 @@
-"""One batch, whatever its answer looks like: every row gets its own result."""
+"""A batch, whatever its answer looks like: every row gets its own result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The truth about some keys: fetch, sweeps of keys, and looking by hub id."""
+"""Fetching by key, sweeping keys, and finding by hub id."""
 
 from __future__ import annotations
 

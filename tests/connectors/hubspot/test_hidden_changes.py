@@ -1,4 +1,4 @@
-"""Changes that touch no modified date of their record, and that no search of it finds."""
+"""Changes that do not touch the modified date of their record, and that no search finds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def twin() -> Iterator[Twin]:
 
 
 class Reader:
-    """Reads a stream on and on."""
+    """Reads a stream continuously."""
 
     def __init__(self, twin: Twin, stream: str, settings: Mapping[str, Any]) -> None:
         self.time, self.stream = Time(), stream
@@ -123,7 +123,7 @@ def test_a_removed_line_is_noticed(twin: Twin, reader: Any) -> None:
 def test_many_records_are_looked_at_less_often(twin: Twin, reader: Any) -> None:
     for number in range(400):
         twin.create("contacts", email=f"person{number}@acme.example")
-    twin.clock.advance(timedelta(minutes=1))  # or search finds what has just been created
+    twin.clock.advance(timedelta(minutes=1))  # otherwise search finds what has just been created
     contacts = reader("contacts")
     known = len(contacts.read())
     pages = orjson.loads(contacts.cursor or "")["pages"]
@@ -137,7 +137,7 @@ def test_many_records_are_looked_at_less_often(twin: Twin, reader: Any) -> None:
 def test_rare_associations_are_read_once_a_day(twin: Twin, reader: Any) -> None:
     """Associations that users do not make by hand are read once a day."""
     twin.create("tasks", hs_timestamp="2026-10-01T00:00:00Z", hs_task_subject="Call")
-    twin.clock.advance(timedelta(minutes=1))  # or search finds what has just been created
+    twin.clock.advance(timedelta(minutes=1))  # otherwise search finds what has just been created
     tasks = reader("tasks")
     known = tasks.read()
     assert tasks.read() == {}

@@ -1,4 +1,4 @@
-"""Webhooks: genuine and recent, and which records to look at."""
+"""Webhooks: whether they are genuine and recent, and which records they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HubSpot refuses no stale write: what fell into the gap before ours is told afterwards."""
+"""HubSpot refuses no stale write: an edit in the gap before ours is reported afterwards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["hubspot", "ready", "twin"]
 
 
 def in_the_gap(connector: HubSpotConnector, act: Callable[[], Any]) -> None:
-    """Lets somebody act after the connector's last look and before its write."""
+    """Lets a user act after the connector's last read and before its write."""
     update = connector._client.batch_update
 
     def late(stream: str, inputs: Any) -> Any:

@@ -242,7 +242,7 @@ def test_contacts_have_another_change_property(
 
 
 class Search:
-    """Answers searches over fixed records as HubSpot does, and counts them."""
+    """Answers searches of fixed records as HubSpot does, and counts them."""
 
     def __init__(self, moments: dict[str, int]) -> None:
         #: id -> modified, in milliseconds

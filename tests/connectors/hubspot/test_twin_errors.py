@@ -1,4 +1,4 @@
-"""What the twin refuses, and in which words: bodies as HubSpot sends them."""
+"""What the twin refuses, with error bodies as HubSpot sends them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The twin's faults, seen by a plain HTTP client: each of them happens, by seed, and ends."""
+"""The twin's faults, seen by a plain HTTP client: each of them strikes, by seed, and ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def post(api: httpx.Client, name: str) -> httpx.Response | None:
         return None
 
 
-#: Vice -> status (None: no answer), header Retry-After, whether it was executed.
+#: Fault -> status (None: no answer), header Retry-After, whether the call was executed.
 SEEN = {
     "throttled": (429, "1", False),
     "abrupt": (429, None, False),
@@ -167,7 +167,7 @@ def test_records_move_and_vanish_between_pages(twin: Twin, api: httpx.Client) ->
 def test_a_rule_always_refuses_the_same_value(twin: Twin, api: httpx.Client) -> None:
     """A rule refuses writes of the API, and always the same value."""
     twin.inject_faults("refused:0.5", seed=2)
-    keys = [twin.create("companies", name=str(n)) for n in range(12)]  # people are let through
+    keys = [twin.create("companies", name=str(n)) for n in range(12)]  # edits by users pass
 
     def codes() -> list[int]:
         body = {"properties": {"city": "Bonn"}}

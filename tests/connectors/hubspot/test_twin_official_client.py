@@ -1,4 +1,4 @@
-"""HubSpot's own Python client works on the twin: it sends v3 and v4 paths, checks the answers."""
+"""HubSpot's own Python client works with the twin: it sends v3 and v4 paths, and checks answers."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ with warnings.catch_warnings():
 
 @dataclass
 class Receiver:
-    """Takes deliveries and answers with the statuses it is told, then with 200."""
+    """Accepts deliveries and answers with the given statuses, then with 200."""
 
     statuses: list[int] = field(default_factory=list)
     calls: list[tuple[dict[str, str], bytes]] = field(default_factory=list)

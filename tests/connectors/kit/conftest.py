@@ -1,4 +1,4 @@
-"""Suites of connectors, run inside this process: a child would mostly import what is here."""
+"""Suites of connectors, run inside this process: a child would spend its time on imports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from _pytest.pytester import Pytester, RunResult
 
 @pytest.fixture
 def suite_of(pytester: Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], RunResult]:
-    """Runs the tests of a folder as its author would: there, with warnings as errors."""
+    """Runs the tests of a folder as its author would: in that folder, with warnings as errors."""
 
     def run(folder: Path) -> RunResult:
         monkeypatch.chdir(folder)

@@ -1,4 +1,4 @@
-"""Auth flows: tokens are renewed in time, rotated ones are kept, refusals stop the connection."""
+"""Auth flows: tokens are renewed in time, rotated ones are stored, refusals stop the connection."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_a_token_is_renewed_once_per_expiry(clock: Clock) -> None:
 
 @respx.mock
 def test_a_token_of_other_settings_is_not_used(clock: Clock) -> None:
-    """Somebody connects another account: its token must not be that of the first one."""
+    """Another account is connected: it must not use the token of the first one."""
     tokens = respx.post(TOKENS).mock(side_effect=[answer("one", "second"), answer("two")])
     route = respx.get(API).mock(return_value=Response(200))
     store = MemoryTokens()

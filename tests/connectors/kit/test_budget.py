@@ -1,4 +1,4 @@
-"""The budget: never more calls in a window than allowed, whoever asks."""
+"""The budget: never more calls in a window than allowed, in all lanes together."""
 
 from __future__ import annotations
 

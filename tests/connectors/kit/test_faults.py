@@ -1,4 +1,4 @@
-"""The registry of faults: what a person may write, and luck that can be repeated."""
+"""The registry of faults: what users may write, and chances that can be repeated."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ import pytest
 from connectors.kit.guard import end, guarded
 
 ROOT = Path(__file__).parents[3]
-#: Says its process id and then cannot be ended politely.
+#: Prints its process id and then ignores SIGTERM.
 STUBBORN = "import os,signal;signal.signal(15,signal.SIG_IGN);print(os.getpid(),flush=True)"
 FOREVER = "import time;time.sleep(600)"
-#: A parent that waits for ever while its guarded program says its id.
+#: A parent that waits forever while its guarded program prints its id.
 PARENT = (
     "import sys,time;from connectors.kit.guard import guarded;"
     f"guarded([sys.executable,'-c','import os;print(os.getpid(),flush=True);{FOREVER}']);"
@@ -42,7 +42,7 @@ def until_gone(pid: int) -> None:
 
 @pytest.fixture
 def parent() -> Iterator[subprocess.Popen[str]]:
-    """A process of its own group with a guarded program."""
+    """A process in its own group with a guarded program."""
     process = subprocess.Popen(
         [sys.executable, "-c", PARENT],
         cwd=ROOT,
@@ -61,7 +61,7 @@ def test_it_ends_with_its_parent(parent: subprocess.Popen[str], number: signal.S
     assert parent.stdout is not None
     program = int(parent.stdout.readline())
     assert runs(program)
-    # As a terminal does it: the whole group.
+    # As a terminal does: the whole group.
     os.killpg(parent.pid, number)
     assert parent.wait(timeout=30) != 0
     until_gone(program)

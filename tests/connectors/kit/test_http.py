@@ -1,4 +1,4 @@
-"""The one way out: retries, the error table, redirects, addresses."""
+"""The HTTP client: retries, the error table, redirects, addresses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOST = "https://crm.example"
 
 
 class Time:
-    """A clock that moves only when somebody sleeps."""
+    """A clock that advances only by sleeping."""
 
     def __init__(self) -> None:
         self.now = 1000.0

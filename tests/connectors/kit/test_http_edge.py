@@ -51,7 +51,7 @@ def reply(body: bytes, *headers: str, status: str = "200 OK", length: int | None
 
 @dataclass
 class Raw:
-    """A server that says the next of its answers on each connection, and keeps what it was sent."""
+    """A server that sends the next of its answers on each connection, and keeps the requests."""
 
     answers: list[Answer] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
@@ -74,7 +74,7 @@ class Raw:
                 try:
                     one = self.tls.wrap_socket(peer, server_side=True) if self.tls else peer
                     self._answer(one)
-                except OSError:  # the client hung up, as some tests want it to
+                except OSError:  # the client hung up, as some tests intend
                     continue
 
     def _answer(self, peer: socket.socket) -> None:
@@ -100,7 +100,7 @@ class Raw:
             peer.sendall(answer)
 
     def close(self) -> None:
-        # shutdown wakes the thread that waits in accept.
+        # shutdown wakes the thread that is blocked in accept.
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join(timeout=10)
@@ -119,7 +119,7 @@ def http(server: Raw, **options: Any) -> Http:
 
 
 def get(server: Raw, **options: Any) -> Any:
-    """Asks once: no repetition hides what a single answer does."""
+    """Calls once: no retry hides the effect of a single answer."""
     client = http(server, **options)
     try:
         return client.json("GET", "/things", repeatable=True)
@@ -216,7 +216,7 @@ def test_the_token_endpoint_has_the_same_bounds(raw: Raw) -> None:
 
 
 def reset(peer: socket.socket) -> None:
-    """Half an answer, then the connection is gone."""
+    """Half an answer, then the connection is closed."""
     peer.sendall(reply(b'{"results": [', length=500))
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
@@ -326,7 +326,7 @@ def test_tricky_redirects_are_not_followed(raw: Raw, place: str) -> None:
 
 @pytest.fixture
 def self_signed(tmp_path: Path) -> ssl.SSLContext:
-    """A certificate for this machine that nobody vouches for."""
+    """A self-signed certificate for this machine."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -465,7 +465,7 @@ def test_errors_and_logs_contain_no_secrets(
     client.close()
     said = "".join(traceback.format_exception(raised.value)) + repr(raised.value) + caplog.text
     assert not [canary for canary in CANARIES if canary in said]
-    assert b"canary-token" in raw.heard[0]  # or the test would show nothing
+    assert b"canary-token" in raw.heard[0]  # otherwise the test would show nothing
     assert b"canary-query" in raw.heard[0]
 
 

@@ -1,4 +1,4 @@
-"""Paginators end, or say that they run in circles."""
+"""Paginators end, or report that they run in circles."""
 
 from __future__ import annotations
 

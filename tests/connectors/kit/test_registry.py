@@ -1,4 +1,4 @@
-"""Connectors are found wherever they lie, opened with checked settings, and broken ones named."""
+"""Connectors are found wherever they are, opened with checked settings, and broken ones named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scaffold writes is a connector that works."""
+"""What the scaffold writes is a working connector."""
 
 from __future__ import annotations
 

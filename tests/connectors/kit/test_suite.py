@@ -26,7 +26,7 @@ README = (ROOT / "connectors" / "README.md").read_text(encoding="utf-8")
 
 
 class Subject(ConnectorContract):
-    """The suite for `companies` of a memory system; not collected, called test by test."""
+    """The suite for `companies` of a memory system; not collected, but called test by test."""
 
     stream = "companies"
 
@@ -56,7 +56,7 @@ class Cursorless(MemoryConnector):
 
 class Skipping(MemoryConnector):
     def pages(self, stream: str, since: str | None) -> Iterator[Page]:
-        """Tells the cursor of the end in the middle."""
+        """Returns the final cursor in the middle."""
         end = [page.cursor for page in super().pages(stream, None)][-1]
         for page in super().pages(stream, since):
             yield replace(page, cursor=end)
@@ -85,7 +85,7 @@ class Blind(MemoryConnector):
 
 class Careless(MemoryConnector):
     def write(self, stream: str, writes: Sequence[Write]) -> Sequence[Outcome]:
-        """Forgets the expected version, and answers in the wrong order."""
+        """Ignores `if_version`, and answers in the wrong order."""
         free = [replace(w, if_version=None) if isinstance(w, Update) else w for w in writes]
         return list(super().write(stream, free))[::-1]
 

@@ -84,7 +84,7 @@ def test_all_processes_draw_from_one_row(tmp_path: Path) -> None:
     def story(name: str, clients: int) -> list[bool]:
         told = []
         for turn in range(60):
-            if turn % (60 // clients) == 0:  # a process starts anew
+            if turn % (60 // clients) == 0:  # a process starts again
                 system = MemorySystem("far", path=tmp_path / name)
                 connector = MemoryConnector.of(system)
                 if turn == 0:

@@ -1,4 +1,4 @@
-"""The memory connector keeps the contract that it is the reference of."""
+"""The memory connector keeps the contract of which it is the reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from connectors.memory.webhooks import delivery
 
 
 class Ticking:
-    """A clock that goes on a little with every look at it."""
+    """A clock that advances a little with every reading."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 23, 8, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The memory system misbehaves exactly as asked, and what really happened can be seen."""
+"""The memory system injects exactly the requested faults, and shows what really happened."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def test_expired_and_foreign_cursors_are_errors(
 
 
 class Replica:
-    """What a reader knows that stores every page with its cursor, and may break off."""
+    """A reader that stores every page with its cursor, and may break off."""
 
     def __init__(self, connector: MemoryConnector) -> None:
         self._connector = connector
@@ -224,7 +224,7 @@ class Replica:
         self.known: dict[str, Payload] = {}
 
     def read(self, most: int | None = None) -> None:
-        """Reads on, at most so many pages."""
+        """Continues reading, for a maximum number of pages."""
         for number, page in enumerate(self._connector.pages("companies", self._cursor), start=1):
             self.known |= {record.key: record.payload for record in page.records}
             for key in (*page.gone, *(merge.key for merge in page.merges)):
@@ -244,7 +244,7 @@ STEPS = st.lists(
 
 
 def act(crm: MemorySystem, what: str, number: int) -> None:
-    """Does what a person may do over there, when it is possible now."""
+    """Does what a user may do in the system, if it is possible now."""
     live = list(crm.records("companies"))
     if what == "create":
         crm.create("companies", name=f"new {number}")

@@ -1,4 +1,4 @@
-"""The memory system treats values, states, versions and people as real systems do."""
+"""The memory system treats values, states, versions and users as real systems do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Tryton for the tests of this folder: on SQLite always, on PostgreSQL when asked for.
+"""A real Tryton for the tests of this folder: always on SQLite, on PostgreSQL on request.
 
 TULAY_TEST_POSTGRES=1 adds a PostgreSQL from a wheel, any other value is the URI of one to use.
 """
@@ -57,7 +57,7 @@ def tryton(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 
 def await_next_second() -> None:
-    """Waits until the clock shows another second: the server's answers have whole ones only."""
+    """Waits for the next second: the server's answers have whole seconds only."""
     time.sleep(1.02 - time.time() % 1)
 
 
@@ -92,7 +92,7 @@ def new_id() -> str:
 
 
 class TrytonUsers:
-    """What a test does with the connector, one record at a time; refusals are raised."""
+    """What a user of the connector does, one record at a time; refusals are raised."""
 
     def __init__(self, connector: TrytonConnector) -> None:
         self._connector = connector

@@ -57,7 +57,7 @@ class TrytonContract(ConnectorContract):
 
     @pytest.fixture
     def wrong_credentials(self, tryton: Sandbox) -> Iterator[Connector]:
-        # A login of its own: a sixth wrong password locks the right one, too.
+        # Its own login: a sixth wrong password locks the right one, too.
         opened = connect({**tryton.settings(), "login": f"nobody-{self.stream}"})
         yield opened
         opened.close()

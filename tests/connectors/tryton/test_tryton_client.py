@@ -1,4 +1,4 @@
-"""How the client speaks: sessions, versions, errors; the server is faked at the HTTP edge."""
+"""The client: sessions, versions, errors; the server is faked at the HTTP edge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a quotation to the money, in a real Tryton."""
+"""From a quotation to the payment, in a real Tryton."""
 
 from __future__ import annotations
 

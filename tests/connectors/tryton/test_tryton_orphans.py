@@ -1,4 +1,4 @@
-"""A Tryton on loopback ends with whoever started it: tests that are interrupted, a killed demo."""
+"""A Tryton on loopback ends with the process that started it: interrupted tests, a killed demo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-#: Tests with two workers, of which one has started a Tryton and waits for ever.
+#: Tests with two workers, of which one has started a Tryton and waits forever.
 SUITE = """
 import time
 from connectors.tryton import sandbox
@@ -50,7 +50,7 @@ def until(true: Callable[[], object], seconds: float = 200) -> None:
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Iterator[Callable[[Sequence[str]], subprocess.Popen[bytes]]]:
-    """Starts Python in a folder of its own, where all temporary files are, too."""
+    """Starts Python in its own folder, which also has all temporary files."""
     made: list[subprocess.Popen[bytes]] = []
 
     def begin(words: Sequence[str]) -> subprocess.Popen[bytes]:

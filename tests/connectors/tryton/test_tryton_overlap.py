@@ -10,7 +10,7 @@ from connectors.tryton.streams import STREAMS
 
 
 class QuietClient:
-    """A Tryton in which there is nothing; it remembers what it was asked."""
+    """An empty Tryton that records its calls."""
 
     def __init__(self) -> None:
         self.server_date = datetime(2026, 11, 23, 8, tzinfo=UTC)

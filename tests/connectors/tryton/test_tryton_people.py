@@ -189,7 +189,7 @@ def test_regions_that_are_loaded_later_are_found(
     (address,) = party.payload["addresses"]
     assert address["subdivision"] is None
     (country,) = client.search("country.country", [["code", "=", "AT"]])
-    # in the server's own language, not in ours: the code tells
+    # in the server's language, not in ours: the code identifies it
     vienna = {"name": "Vienna", "code": "AT-9", "type": "state", "country": country}
     office.create("country.subdivision", vienna)
     patch = [{"id": address["id"], "subdivision": {"name": "Wien"}}]

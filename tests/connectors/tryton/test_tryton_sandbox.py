@@ -1,4 +1,4 @@
-"""The sandbox: what is cached under which name, and that nothing is left behind."""
+"""The sandbox: the names of its cached templates, and that nothing is left behind."""
 
 from __future__ import annotations
 

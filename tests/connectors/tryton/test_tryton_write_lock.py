@@ -1,4 +1,4 @@
-"""Writers to one database take turns."""
+"""Only one process writes to a database at a time."""
 
 from __future__ import annotations
 

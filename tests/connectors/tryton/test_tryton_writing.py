@@ -304,7 +304,7 @@ def test_a_session_the_server_ended_is_reopened(tryton: Sandbox) -> None:
     next(connector.pages("product.product", None))
     session = connector._client._rpc._session
     connector._client.logout()
-    connector._client._rpc._session = session  # we do not know that it ended
+    connector._client._rpc._session = session  # the client does not know that it ended
     (outcome,) = connector.write("party.party", [Create("again", {"name": "Again"})])
     assert outcome.error is None
     connector.close()

@@ -54,7 +54,7 @@ app = cache(build)
 
 @dataclass
 class Office:
-    """The two systems, and what a person types."""
+    """The two systems, and the commands that a person types."""
 
     folder: Path
     crm: MemorySystem
@@ -78,11 +78,11 @@ class Office:
         return json.loads(self.run(*words, "--json", code=code).stdout)
 
     def lines(self, *words: str, code: int = 0) -> list[str]:
-        """Runs a command in a pipe; checks that its lines are plain."""
+        """Runs a command in a pipe; checks that its output is plain."""
         return plain(self.run(*words, code=code).stdout)
 
     def drawn(self, *words: str, width: int = 80, code: int = 0) -> list[str]:
-        """Runs a command on a terminal of this width; checks that its lines fit into it."""
+        """Runs a command on a terminal of this width; checks that its lines fit."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("COLUMNS", str(width))
             patch.setattr(Screen, "terminal", property(lambda screen: not screen.json))
@@ -93,7 +93,7 @@ class Office:
 
 
 def plain(text: str) -> list[str]:
-    """Returns the lines of a text; checks that it steers no terminal."""
+    """Returns the lines of a text; checks that it contains no control sequences."""
     lines = text.splitlines()
     for line in lines:
         assert "\t" not in line
@@ -118,7 +118,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
 
 @pytest.fixture
 def agreed(office: Office) -> Office:
-    """One company that both sides have and agree on."""
+    """One company that both systems have and agree on."""
     office.crm.create("companies", name="ACME", domain="acme.example", phone="+4930111111")
     office.run("sync", "--once")
     return office
@@ -126,7 +126,7 @@ def agreed(office: Office) -> Office:
 
 @pytest.fixture
 def clash(agreed: Office) -> Office:
-    """Its name was changed on both sides; nobody knows which is right."""
+    """Its name was changed in both systems, and the hub cannot tell which is right."""
     agreed.crm.edit("companies", "1", name="Acme SE")
     agreed.erp.edit("companies", "1", name="Acme AG")
     agreed.run("sync", "--once", code=1)
@@ -147,7 +147,7 @@ def listed(office: Office) -> Office:
 
 @pytest.fixture
 def shell() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `tulay` as a process of its own, in a pipe."""
+    """Runs `tulay` in its own process, in a pipe."""
 
     def run(*words: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

@@ -1,4 +1,4 @@
-"""What a shell is offered behind a command: asked as the shells ask, by their environment."""
+"""What completion offers behind a command, requested as shells do, by their environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from connectors.kit.registry import manifests
 from hub.cli.app import build
 from mappings.canonical.entities import ENTITIES
 
-#: Secrets are not set and nothing listens: a completion asks neither.
+#: Secrets are not set and no system runs: completion needs neither.
 CONFIG = """\
 connections:
   crm: {system: hubspot, token: "${NOT_SET}"}
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def offered(line: str) -> list[str]:
-    """Returns what bash is offered for the last word of a line (a blank at the end: a new one)."""
+    """Returns what bash is offered for the last word of a line (a trailing blank: a new one)."""
     words = shlex.split(line)
     position = len(words) if line.endswith(" ") else len(words) - 1
     env = {"_TULAY_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(position)}
@@ -89,7 +89,7 @@ def test_fields_of_the_entity_are_offered() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_systems_are_offered() -> None:
-    """Behind `crm=` in zsh: bash makes a word of its own of what follows the sign."""
+    """Behind `crm=` in zsh: bash makes a separate word of what follows the sign."""
     every = ["crm=hubspot", "crm=memory", "erp=memory", "erp=tryton"]
     assert offered("tulay init --system ") == offered_by_zsh("tulay init --system ") == every
     assert offered("tulay init --system c") == ["crm=hubspot", "crm=memory"]
@@ -127,7 +127,7 @@ def test_zsh_is_offered_the_same() -> None:
 def test_the_program_itself_answers(
     folder: Path, shell: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    """A process of its own, as a shell starts it; it makes no store."""
+    """A process as a shell starts it; it creates no store."""
     asked = {"_TULAY_COMPLETE": "complete_bash", "COMP_WORDS": "tulay resume ", "COMP_CWORD": "2"}
     done = shell(cwd=folder, **asked)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["crm", "erp"], "")

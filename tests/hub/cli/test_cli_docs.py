@@ -1,4 +1,4 @@
-"""`tulay docs entities`: what there is, who maps it, and the page that says the same."""
+"""`tulay docs entities`: fields, the streams that map them, and the page with the same content."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(*words: str) -> Result:
 
 
 def document(*words: str) -> dict[str, dict[str, Any]]:
-    """Returns entity -> field -> what is said of it."""
+    """Returns entity -> field -> its description."""
     found = json.loads(run(*words, "--json").stdout)["entities"]
     return {one["name"]: {field["path"]: field for field in one["fields"]} for one in found}
 

@@ -1,4 +1,4 @@
-"""Values that customers, or attackers, typed: shown as what they are, obeyed by nobody."""
+"""Values typed by customers or attackers are shown as they are and never interpreted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOSTILE = [
 
 
 def test_hostile_names_are_shown_harmlessly(office: Any) -> None:
-    """All names in one sync: they travel, are edited on both sides, and are shown as text."""
+    """All names in one sync: they propagate, are edited in both systems, and are shown as text."""
     for number, name in enumerate(HOSTILE):
         office.crm.create("companies", name=name, domain=f"acme{number}.example")
     office.run("sync", "--once")

@@ -1,4 +1,4 @@
-"""`tulay mappings schema` describes every mapping file that there is, and nothing else."""
+"""`tulay mappings schema` accepts every mapping file that exists, and nothing else."""
 
 from __future__ import annotations
 

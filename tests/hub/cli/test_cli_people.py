@@ -1,4 +1,4 @@
-"""What people decide and ask: conflicts, letters, links, reviews, explain."""
+"""What people decide and ask: conflicts, errors, links, reviews, explain."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_long_list_says_that_there_is_more(office: Any) -> None:
 
 @pytest.fixture
 def alike(office: Any) -> Any:
-    """Both sides have a Globex, and nothing proves that the two are one."""
+    """Both systems have a Globex, and nothing proves that the two are one."""
     office.crm.create("companies", name="Globex GmbH", domain="globex.example")
     office.erp.create("companies", name="Globex Ltd", phone="+4930222222")
     office.run("sync", "--once", code=None)
@@ -224,7 +224,7 @@ def test_retry_wants_one_entry_or_all(office: Any) -> None:
 
 
 def test_letters_is_an_old_word(buried: Any) -> None:
-    """It works for one release, says what the new one is, and help does not list it."""
+    """It works for one release, names the new one, and is not listed in the help."""
     new = buried.run("errors").stdout
     old = buried.run("letters")
     assert (old.stdout, old.stderr.count("tulay errors")) == (new, 1)

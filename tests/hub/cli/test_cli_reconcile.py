@@ -8,7 +8,7 @@ HEAD = "ENTITY   MATCHED  DIFFERENT  MISSING  HELD  ONE SIDE ONLY"
 
 
 def counts(office: Any, code: int) -> dict[str, int]:
-    """Returns what the document counts, which is what the table shows."""
+    """Returns the counts of the JSON document, which are those of the table."""
     found = office.json("reconcile", code=code)["counts"]["company"]
     head, row = office.lines("reconcile", code=code)[:2]
     assert head == HEAD
@@ -24,7 +24,7 @@ def test_a_pair_counts_once(agreed: Any) -> None:
 
 
 def test_a_record_of_one_system_is_no_pair(office: Any) -> None:
-    """The policy creates companies in the CRM only: what is new there stays there."""
+    """The policy creates companies in the CRM only: a new company of the CRM stays there."""
     text = office.config.read_text(encoding="utf-8")
     office.config.write_text(f"{text}    create: [crm]\n", encoding="utf-8")
     office.crm.create("companies", name="ACME", domain="acme.example")

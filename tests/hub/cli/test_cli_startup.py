@@ -1,6 +1,6 @@
 """A command loads only the code that it runs: what the short ones must not load.
 
-Which modules are loaded is certain on every machine; how long it takes is not.
+Which modules are loaded is the same on every machine; how long it takes is not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""`tulay sync`, `status`, `resume`: the daily round, and what they say when something is wrong."""
+"""`tulay sync`, `status`, `resume`: the daily routine, and what they report if something is
+wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM ends a command with all that it has started, and leaves the process as it was."""
+"""SIGTERM ends a command with all that it has started, and restores the process."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hub.cli.app import build
 
 
 def terminated(*_args: Any, **_options: Any) -> Any:
-    """Is told to end while it works."""
+    """A command that gets SIGTERM while it works."""
     signal.raise_signal(signal.SIGTERM)
     raise AssertionError("SIGTERM did not end the work")
 
 
 class Twin:
-    """A twin that is told to end when somebody asks where it is."""
+    """A twin that gets SIGTERM as soon as its address is read."""
 
     def __init__(self) -> None:
         self.running = True

@@ -1,4 +1,4 @@
-"""Hypothesis without a stop-watch: the machine may be busy, the laws do not mind."""
+"""Hypothesis without deadlines: the machine may be busy."""
 
 from __future__ import annotations
 

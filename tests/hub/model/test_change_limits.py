@@ -21,7 +21,7 @@ from hub.model.change_limits import ChangeLimit, RecentChanges, exceeds_limit, e
         (51, 255, ChangeLimit(), False),
         (200, 1000, ChangeLimit(), False),
         (201, 1000, ChangeLimit(), True),
-        # Nothing is known, yet known records would change: all the more a surprise.
+        # Nothing is known, yet known records would change: that exceeds the limit all the more.
         (51, 0, ChangeLimit(), True),
         (1, 1, ChangeLimit(share=0.0, records=0), True),
         (1000, 1000, ChangeLimit(share=1.0), False),
@@ -75,7 +75,7 @@ def test_more_changes_never_pass_where_fewer_fail(
         assert exceeds_window_limit(replace(lately, changed=changed + 1), known, limit)
         if known:
             assert exceeds_window_limit(lately, known - 1, limit)
-        # What would pause many small runs would pause one run that does all of it.
+        # What pauses many small runs also pauses one run that does all of it.
         assert exceeds_limit(changed + gone, known, limit)
     if changed + gone <= records:
         assert not exceeds_window_limit(lately, known, limit)

@@ -1,6 +1,6 @@
-"""Whole hubs in miniature: people type, systems rewrite, answers get lost, processes die.
+"""Whole hubs in miniature: users type, systems rewrite values, answers get lost, processes die.
 
-Every schedule is drawn from one number, which a failure names. TULAY_LONG=1 runs many more.
+Every schedule is drawn from one number, which a failure reports. TULAY_LONG=1 runs many more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCHEDULES = 20_000 if os.environ.get("TULAY_LONG") else 700
 PLAIN = ("name", "price", "address.street", "address.city")
 ITEMS = ("lines[A].", "lines[B].")
 FIELDS = ("quantity", "price")
-#: How systems write down what they are given.
+#: How systems change the values they are given.
 HABITS: dict[str, Callable[[str], str]] = {
     "as is": lambda text: text,
     "upper case": str.upper,
@@ -34,11 +34,11 @@ HABITS: dict[str, Callable[[str], str]] = {
 
 
 class LostAnswerError(Exception):
-    """Nobody knows whether the write has happened."""
+    """It is unknown whether the write has happened."""
 
 
 class StaleError(Exception):
-    """The record is no longer what the writer has read."""
+    """The record has changed since the writer read it."""
 
 
 class KilledError(Exception):
@@ -57,7 +57,7 @@ class Sheet:
 
 
 class ClockNow:
-    """A clock that moves at every look."""
+    """A clock that advances with every reading."""
 
     def __init__(self) -> None:
         self.at = datetime(2026, 1, 1, tzinfo=UTC)
@@ -68,7 +68,7 @@ class ClockNow:
 
 
 class System:
-    """A system with versions, its own way of writing and an external-key field."""
+    """A system with versions, its own spelling and a field for the external id."""
 
     def __init__(self, name: str, habit: str, clock: ClockNow) -> None:
         self.name, self.clock = name, clock
@@ -120,7 +120,7 @@ class Link:
 
 
 class Chance:
-    """Faults and choices of one schedule; all faults stop when people do."""
+    """Faults and choices of one schedule; all faults stop when users do."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -131,7 +131,7 @@ class Chance:
 
 
 class Hub:
-    """The shells round the pure core, as short as they can be."""
+    """The shells around the pure core, as short as possible."""
 
     def __init__(self, systems: list[System], policy: EntityPolicy, chance: Chance) -> None:
         self.systems, self.policy, self.chance = systems, policy, chance
@@ -262,7 +262,7 @@ class Hub:
 
 
 class World:
-    """People, systems and a hub, and everything that was ever typed."""
+    """Users, systems and a hub, and everything that was ever typed."""
 
     def __init__(self, seed: int, *, faults: bool = True, hub: type[Hub] = Hub) -> None:
         self.chance = Chance(seed)
@@ -328,7 +328,7 @@ class World:
         self._type(system, sheet.key, {p: None if blank else self._value() for p in paths})
 
     def quarrel(self) -> None:
-        """Two people type the same field of the same thing in two systems."""
+        """Two users type into the same field of the same subject in two systems."""
         keys: dict[str, list[tuple[str, str]]] = {}
         for place, link in self.hub.links.items():
             keys.setdefault(link.golden, []).append(place)
@@ -343,7 +343,7 @@ class World:
         sheet = system.type(key, changes)
         for path in changes:
             place = (system.name, sheet.key, path)
-            # Whoever types over his own words before anyone read them has taken them back.
+            # A user who overwrites a value before the hub reads it has taken it back.
             self.typed.discard(self.unread.pop(place, ""))
             value = sheet.values.get(path)
             if value is not None:
@@ -388,7 +388,7 @@ class World:
         return found | {v for clash in hub.conflicts_found for v in (clash.ours, clash.theirs)}
 
     def apart(self) -> Iterator[str]:
-        """Names each field that neither agrees nor waits for a person."""
+        """Yields each field that neither agrees nor waits for a person."""
         hub = self.hub
         for (system, key), link in hub.links.items():
             golden, state = hub.golden[link.golden], link.state
@@ -411,7 +411,7 @@ class World:
 
 
 def check(world: World) -> None:
-    """Asserts every promise about a world in which people have stopped typing."""
+    """Asserts every promise about a world in which users have stopped typing."""
     assert list(world.apart()) == []
     assert world.hub.round() == 0, "written although nothing changed"
     assert world.typed - world.accounted() == set(), "typed, and vanished"
@@ -444,7 +444,7 @@ def test_every_golden_value_was_typed() -> None:
 
 
 class ForgetfulHub(Hub):
-    """A hub that repeats a create without asking whether it has happened."""
+    """A hub that repeats a create without probing whether it has happened."""
 
     def probe(self, system: System, golden: str) -> Sheet | None:
         return None

@@ -1,4 +1,4 @@
-"""Who is who: names made plain, fingerprints, and when a person must say."""
+"""Identity: normalised names, fingerprints, and when a person must decide."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mappings.canonical.values import Entity, Scalar, Values
         ("J.P. Morgan", "jp morgan"),
         ("Route 1.2", "route 1 2"),
         ("株式会社トヨタ", "株式会社トヨタ"),
-        # A name of nothing but legal forms is still a name.
+        # A name that consists of legal forms only is still a name.
         ("SE", "se"),
         ("!!!", ""),
     ],

@@ -1,4 +1,4 @@
-"""The six rules of observing, told one by one."""
+"""The six rules of observing, one by one."""
 
 from __future__ import annotations
 
@@ -295,11 +295,11 @@ STATES = SALES_ORDER.states
         ("quoted", "quoted", "draft", False, True, False),
         (None, "confirmed", "draft", False, True, False),
         ("quoted", "quoted", None, False, True, False),
-        # It jumped in a way the machine does not know, but nobody else moved.
+        # It made a transition that the state machine lacks, but no other system moved.
         ("confirmed", "confirmed", "cancelled", True, False, False),
-        # Cancelled here, confirmed there: neither is later.
+        # Cancelled in one system, confirmed in the other: neither is later.
         ("quoted", "cancelled", "confirmed", False, False, True),
-        # done and processing follow each other in a circle.
+        # done and processing follow each other in a cycle.
         ("done", "done", "processing", True, False, False),
         ("confirmed", "done", "processing", False, True, False),
     ],

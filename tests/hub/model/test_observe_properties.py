@@ -1,4 +1,4 @@
-"""Laws of observing, whatever the values: against a second, naive implementation of the rules."""
+"""Laws of observing for all values: compared with a second, naive implementation of the rules."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def baselines(draw: st.DrawFn, rules: st.SearchStrategy[dict[str, FieldPolicy]])
 
 
 def after(baseline: Baseline, found: Observation) -> Baseline:
-    """The ground on which the next sighting is judged."""
+    """The baseline against which the next observation is judged."""
     disputed = (baseline.conflicts - found.settled) | {c.path for c in found.conflicts}
     return Baseline(
         {**baseline.golden, **found.golden},
@@ -136,7 +136,7 @@ def test_a_blank_overwrites_only_by_policy(
 
 
 class Dense:
-    """The rules as written down, one field at a time, with nothing stored cleverly."""
+    """The rules as documented, one field at a time, without compact storage."""
 
     def __init__(self, baseline: Baseline, context: RecordContext) -> None:
         self.baseline, self.context = baseline, context

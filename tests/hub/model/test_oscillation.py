@@ -1,4 +1,4 @@
-"""Who fights over a field, and who only types a lot."""
+"""Which systems oscillate, and which users only type a lot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate limits that several processes share: no window ever holds more calls than are allowed."""
+"""Rate limits shared by several processes: no window ever holds more calls than allowed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOON = 1_700_049_600.0
 
 @dataclass
 class Time:
-    """One clock for everybody; sleeping moves it."""
+    """One clock for all processes; sleeping advances it."""
 
     now: float = 0.0
 
@@ -33,7 +33,7 @@ class Time:
 
 @dataclass
 class Desk:
-    """The shared account, without a database."""
+    """The shared state of a rate limit, without a database."""
 
     time: Time
     account: RateLimitState = field(default_factory=RateLimitState)
@@ -70,7 +70,7 @@ class Pocket:
 
 @dataclass
 class Company:
-    """Some processes with one connection, and every call that the system saw."""
+    """Several processes with one connection, and every call that the system saw."""
 
     number: int
     requests: int
@@ -99,14 +99,14 @@ class Company:
     def call(
         self, process: Budget, *, slow: bool = False, there: float = 0, back: float = 0
     ) -> None:
-        """Makes a call that arrives some time after it was let go, and is answered later."""
+        """Makes a call that arrives some time after it was released, and is answered later."""
         with bulk(slow), process.call():
             self.time.now += there
             self.calls.append((self.time.now, slow))
             self.time.now += back
 
     def fullest(self, *, slow: bool = False) -> int:
-        """The most calls that any window has seen."""
+        """Returns the maximum number of calls in any window."""
         times = [at for at, was_slow in self.calls if was_slow or not slow]
         ends = [at + self.per_seconds - 1e-6 for at in times]
         return max(
@@ -117,7 +117,7 @@ class Company:
 
 steps = st.lists(
     st.one_of(
-        # A process lets a call go: which one, bulk or not, how long until the system has it.
+        # A process makes a call: which process, bulk or not, how long until it arrives.
         st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from([0.0, 0.4, 1.9])),
         # The oldest call is answered.
         st.just("answer"),
@@ -146,7 +146,7 @@ def test_all_processes_together_keep_to_the_limit(
 
     def answer() -> None:
         call, arrives, slow = under_way.pop(0)
-        # What is answered has arrived, however slow the way was said to be.
+        # An answered call has arrived, however slow the transport.
         company.calls.append((min(arrives, company.time.now), slow))
         call.close()
 
@@ -159,7 +159,7 @@ def test_all_processes_together_keep_to_the_limit(
         else:
             who, slow, way = step
             while len(under_way) >= max(1, int(requests * share)):
-                answer()  # all of them under way, and nobody answers: that would wait for ever
+                answer()  # all of them in transit without answers: that would wait forever
             call = ExitStack()
             with bulk(slow):
                 call.enter_context(company.processes[who % number].call())
@@ -181,7 +181,7 @@ def test_one_process_gets_the_whole_limit() -> None:
     for _ in range(1000):
         company.call(alone)
     assert company.time.now == pytest.approx(90, abs=1)
-    # Four blocks a window; while it must wait it does not ask again and again.
+    # Four reservations a window; while it must wait it does not ask again and again.
     assert company.desk.asked <= PIECES * 10 + 20
     assert company.desk.looked <= 20
 
@@ -200,7 +200,7 @@ def test_live_changes_pass_a_used_bulk_share() -> None:
 
 def test_reservations_of_the_dead_expire() -> None:
     company = Company(1, 4, 1.0)
-    company.call(company.processes[0])  # holds a block, and is never heard of again
+    company.call(company.processes[0])  # holds a reservation, and dies
     other = company.process("other")
     for _ in range(12):
         company.call(other)
@@ -302,4 +302,4 @@ def test_limits_reported_to_one_reach_the_next() -> None:
     assert time.now == 0
     third = process("third", 10, fixed=True)
     third.take()
-    assert time.now >= 9  # a person's own limit is not what the system has told others
+    assert time.now >= 9  # a configured limit is not shared with others as the system's

@@ -1,4 +1,4 @@
-"""Every error has one answer: what to do next."""
+"""Every error has one recovery: what to do next."""
 
 from __future__ import annotations
 

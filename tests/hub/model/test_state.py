@@ -1,4 +1,4 @@
-"""The sparse memory of a link says the same as three full records would."""
+"""The sparse state of a link is equivalent to three full records."""
 
 from __future__ import annotations
 

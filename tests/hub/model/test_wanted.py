@@ -70,7 +70,7 @@ def test_a_blank_is_written_only_by_policy() -> None:
     link = LinkState({"name": "A"})
     assert want({}, link) == {}
     assert want({}, link, WRITE) == {"name": None}
-    # Agreed on, and nothing to be seen: it is a field that is only written, and shows "A".
+    # Agreed but never seen: it is a write-only field that shows "A".
     assert want({}, LinkState({}, {"name": "A"}), WRITE) == {"name": None}
     assert want({}, LinkState({}, {"name": "A"}, {"name": "A"}), WRITE) == {"name": None}
     assert want({}, LinkState(), WRITE) == {}
@@ -102,7 +102,7 @@ def test_a_removed_item_is_wanted_blank() -> None:
 @pytest.mark.parametrize(
     ("golden", "link", "expected"),
     [
-        # Gone here, disputed there: never half an order line.
+        # Gone in one system, in conflict in the other: never half an order line.
         (line(None, None), LinkState(line("1", "9")), {}),
         (line("1", "9"), LinkState({}, line("1", "9"), line("1", "9")), {}),
         (line("2", "8"), LinkState(line("1", "9")), {"lines[A].price": "8"}),

@@ -1,4 +1,4 @@
-"""Short rehearsals of the shipped pair."""
+"""Short simulations of the shipped pair."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ Rehearse = Callable[..., SimulationResult]
 
 
 @pytest.fixture(scope="session")
-def plot(tmp_path_factory: pytest.TempPathFactory) -> Setup:
-    """What the shipped pair is like."""
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
+    """The setup of the shipped pair."""
     settings, given = settings_for(None, tmp_path_factory.mktemp("shipped"))
     assert not given
     return Setup.of(settings)
 
 
 @pytest.fixture
-def rehearse(plot: Setup, tmp_path: Path) -> Iterator[Rehearse]:
-    """Plays a short day; each call takes a folder of its own, which is open until the test ends."""
+def rehearse(setup: Setup, tmp_path: Path) -> Iterator[Rehearse]:
+    """Simulates a short day; each call has its own folder, which is open until the test ends."""
     count = iter(range(1000))
 
     def play(
         seed: int, changes: int = 150, faults: str = "all", *, records: int | None = None
     ) -> SimulationResult:
-        """Plays a day; `records`: how many may go or change before somebody is asked."""
-        limits = plot.settings.limits
+        """Simulates a day; `records` may change or disappear before a person is asked."""
+        limits = setup.settings.limits
         if records is not None:
             limits = limits.model_copy(update={"records": records})
-        strict = replace(plot, settings=replace(plot.settings, limits=limits))
+        strict = replace(setup, settings=replace(setup.settings, limits=limits))
         folder = tmp_path / str(next(count))
         folder.mkdir()
         order = SimulationSpec(strict, seed, changes, chosen(faults), faults)
         store = opened.enter_context(closing(open_store(f"sqlite:///{folder / 'hub.db'}")))
         store.create()
-        ledger = opened.enter_context(History(folder / "ledger"))
-        return perform(order, store, folder, ledger=ledger)
+        history = opened.enter_context(History(folder / "history"))
+        return perform(order, store, folder, history=history)
 
     with ExitStack() as opened:
         yield play
 
 
 @pytest.fixture
-def relay(plot: Setup, tmp_path: Path) -> Iterator[Relay]:
-    """A company in which one fault after the other may strike."""
+def relay(setup: Setup, tmp_path: Path) -> Iterator[Relay]:
+    """A company that one fault after the other may strike."""
     with (
         closing(open_store(f"sqlite:///{tmp_path / 'hub.db'}")) as store,
-        History(tmp_path / "ledger") as ledger,
+        History(tmp_path / "history") as history,
     ):
         store.create()
-        yield Relay(plot, store, tmp_path, ledger=ledger, seed=2)
+        yield Relay(setup, store, tmp_path, history=history, seed=2)

@@ -1,6 +1,6 @@
-"""One rehearsal with many faults in turn: each has a shift of its own, with a verdict at its end.
+"""One simulation with many faults in turn: each gets its own shift, with a check at its end.
 
-A day for each fault would spend most of its time on the population and on reading it first.
+A whole day per fault would spend most of its time on creating and reading the initial data.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hub.simulation.checker import CheckResult, judged
+from hub.simulation.checker import CheckResult, check_history
 from hub.simulation.history import History
 from hub.simulation.perform import SimulationSpec, day_of, end, page_of, plan_of
 from hub.simulation.play import Play
@@ -17,17 +17,16 @@ from hub.simulation.run import struck
 from hub.simulation.stage import Setup, Stage
 from hub.store.engine import Store
 
-#: Changes that people make in a shift, and scenes after which a fault that has not struck is given
-#: up.
+#: Changes per shift, and scenes after which a fault that has not struck is given up.
 _CHANGES, _SCENES = 24, 60
 
 
 @dataclass
 class Shift:
-    """How one of them went."""
+    """The outcome of one shift."""
 
-    verdict: CheckResult
-    #: What has struck, and how often.
+    check_result: CheckResult
+    #: Which faults have struck, and how often.
     struck: dict[str, int]
 
 
@@ -35,18 +34,18 @@ class Relay:
     """A company whose hub knows everything, before anything goes wrong."""
 
     def __init__(
-        self, plot: Setup, store: Store, folder: Path, *, ledger: History, seed: int
+        self, setup: Setup, store: Store, folder: Path, *, history: History, seed: int
     ) -> None:
-        self._order = SimulationSpec(plot, seed, _CHANGES, {}, "none")
-        self.stage = Stage(plot, folder, store, seed, {}, page=page_of(self._order))
-        self.play = Play(self.stage, ledger)
+        self._order = SimulationSpec(setup, seed, _CHANGES, {}, "none")
+        self.stage = Stage(setup, folder, store, seed, {}, page=page_of(self._order))
+        self.play = Play(self.stage, history)
         self._day = day_of(self._order, self.stage)
         self.play.populate(self._day.population())
         rest(self.play)
         self.play.day_begins()
 
     def shift(self, fault: str, chance: float) -> Shift:
-        """Lets people and hub work with one fault until it has struck; then all come to rest."""
+        """Lets users and hub work with one fault until it has struck; then the hub must settle."""
         play, stage = self.play, self.stage
         play.struck.clear()
         for system in stage.company.systems.values():
@@ -66,4 +65,4 @@ class Relay:
                 break
         play.day_ends()
         end(play)
-        return Shift(judged(play), struck(play))
+        return Shift(check_history(play), struck(play))

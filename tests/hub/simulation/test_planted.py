@@ -1,4 +1,5 @@
-"""A rehearsal that cannot fail is worth nothing: every planted defect of the core turns it red."""
+"""A simulation that cannot fail proves nothing: every planted defect of the core breaks a
+promise."""
 
 from __future__ import annotations
 
@@ -78,7 +79,7 @@ def incomplete_sweeps_believed(patch: Patch) -> None:
             for portion in channel.connector.keys(stream):
                 present.update(portion)
         except ConnectorError:
-            present.add("")  # as if it were all
+            present.add("")  # as if it were complete
         tally = Tally(hub.fresh_id(), "sweep", connection, stream, hub.clock())
         with hub.store.begin() as tx:
             linked = audit.living_links(tx, connection, stream, after="", limit=10_000)
@@ -144,7 +145,7 @@ def test_a_planted_defect_is_found(
     for seed in range(1, 9):
         records = 6 if "surprise" in faults else None
         done = rehearse(seed, 120, faults, records=records)
-        broken |= {finding.promise for finding in done.verdict.findings}
+        broken |= {finding.promise for finding in done.check_result.findings}
         if broken & promises:
             return
     pytest.fail(f"nothing was noticed; broken: {broken or 'none'}")

@@ -1,4 +1,4 @@
-"""A short day with every fault keeps every promise, and leaves nothing behind."""
+"""A short day with every fault keeps every promise and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.hub.simulation.relay import Relay
 
 #: Chances with which a single fault strikes soon; 0.5 for all others.
 OFTEN = {"refused": 0.1, "surprise": 1.0, "kill": 0.3, **dict.fromkeys(WEBHOOKS, 1.0)}
-#: Faults that a system has for life, and the one that wants a hub that asks sooner.
+#: Faults that a system always has, and the one that needs a lower change limit.
 FOR_LIFE = ("ties", "skew", "shortened", "shouted", "rounded", "surprise")
-#: The others, in turn. What was refused waits to the end: that one comes last.
+#: The others in turn. What was refused waits to the end: that one comes last.
 IN_TURN = {
     "calls": ("throttled", "abrupt", "quota", "down", "lost", "timeout", "reset", "slow"),
     "answers": ("truncated", "html", "partial", "lag", "moving", "vanishing", "cursor"),
@@ -36,7 +36,7 @@ IN_TURN = {
 
 
 def often(fault: str) -> str:
-    """Words for `--faults` with which it strikes soon."""
+    """The value of `--faults` with which it strikes soon."""
     return fault if KINDS[fault].steady else f"{fault}:{OFTEN.get(fault, 0.5)}"
 
 
@@ -45,8 +45,8 @@ def test_all_faults_together_break_no_promise(
     seed: int, rehearse: Callable[..., SimulationResult]
 ) -> None:
     done = rehearse(seed, 300)
-    assert [finding.what for finding in done.verdict.findings] == []
-    assert sum(done.verdict.fates.values()) >= 300
+    assert [finding.what for finding in done.check_result.findings] == []
+    assert sum(done.check_result.fates.values()) >= 300
     assert done.play.struck["kill"] > 0
 
 
@@ -55,7 +55,7 @@ def test_a_vice_for_life_alone_breaks_no_promise(
     fault: str, rehearse: Callable[..., SimulationResult]
 ) -> None:
     done = rehearse(1, 40, often(fault), records=6 if fault == "surprise" else None)
-    assert [finding.what for finding in done.verdict.findings] == []
+    assert [finding.what for finding in done.check_result.findings] == []
     assert set(struck(done.play)) == {fault}
 
 
@@ -63,10 +63,10 @@ def test_a_vice_for_life_alone_breaks_no_promise(
 def test_each_fault_alone_breaks_no_promise(group: str, relay: Relay) -> None:
     for fault in IN_TURN[group]:
         shift = relay.shift(fault, chosen(often(fault))[fault])
-        assert [finding.what for finding in shift.verdict.findings] == [], fault
+        assert [finding.what for finding in shift.check_result.findings] == [], fault
         assert set(shift.struck) == {fault}
     if "refused" in IN_TURN[group]:
-        assert shift.verdict.fates["d"] > 0  # a person must act
+        assert shift.check_result.fates["d"] > 0  # a person must act
         assert any("held" in why for why in left_over(relay.play))
 
 
@@ -76,14 +76,14 @@ def test_every_fault_is_simulated() -> None:
 
 
 def test_an_impossible_fault_is_refused() -> None:
-    with pytest.raises(SettingsError, match="--faults: a stand-in cannot be token"):
+    with pytest.raises(SettingsError, match="--faults: an emulator cannot be token"):
         chosen("all,token")
 
 
 def test_the_same_seed_gives_the_same_figures(
-    plot: Setup, rehearse: Callable[..., SimulationResult]
+    setup: Setup, rehearse: Callable[..., SimulationResult]
 ) -> None:
-    order = SimulationSpec(plot, 4, 60, chosen("all"), "all")
+    order = SimulationSpec(setup, 4, 60, chosen("all"), "all")
     first, second = (
         certified(order, done.play, done, database="SQLite").document()
         for done in (rehearse(4, 60), rehearse(4, 60))
@@ -106,7 +106,7 @@ def test_the_command_prints_json_and_a_report(
     assert (document["lost"], document["duplicates"], document["echo_writes"]) == (0, 0, 0)
     assert (document["seed"], document["quiet"]) == (5, True)
     assert set(document["latency"]) == {"p50", "p95", "p99"}
-    # Whatever went wrong that day, no surprise was among it.
+    # Whatever went wrong that day, no change exceeded the limit.
     assert document["promises"] == dict.fromkeys(PROMISES, "kept") | {"P9": "not tried"}
     assert document["api_calls"] == sum(document["calls"].values()) > 0
     assert "<svg" in (tmp_path / "report.html").read_text()
@@ -131,10 +131,10 @@ def test_a_broken_promise_ends_with_exit_code_1(
 
 
 def test_values_are_escaped_in_the_report(
-    plot: Setup, rehearse: Callable[..., SimulationResult]
+    setup: Setup, rehearse: Callable[..., SimulationResult]
 ) -> None:
     done = rehearse(6, 20, "none")
-    certificate = certified(SimulationSpec(plot, 6, 20, {}), done.play, done, database="SQLite")
+    certificate = certified(SimulationSpec(setup, 6, 20, {}), done.play, done, database="SQLite")
     evil = "<script>alert('x')</script>"
     shown = page(replace(certificate, broken={"P1": [evil]}, story=[evil], command=evil))
     assert "<script" not in shown

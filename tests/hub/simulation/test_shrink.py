@@ -1,4 +1,4 @@
-"""A long story is cut down to the short one that goes wrong alike."""
+"""A long history is shrunk to a short one that fails alike."""
 
 from __future__ import annotations
 
@@ -38,9 +38,11 @@ def test_unneeded_faults_are_removed() -> None:
     assert left.op == Op("push", "crm", dies=3)
 
 
-def test_a_failure_comes_with_a_short_history(plot: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_comes_with_a_short_history(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ChangeSet, "conflicts_found", lambda *_args: None)
-    order = SimulationSpec(plot, 1, 60, chosen("none"), "none")
+    order = SimulationSpec(setup, 1, 60, chosen("none"), "none")
     certificate = rehearse(order, database=None, shrinking=4.0)
     assert not certificate.kept
     assert certificate.promises["P1"] == "broken" or certificate.promises["P3"] == "broken"

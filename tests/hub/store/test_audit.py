@@ -1,4 +1,4 @@
-"""What an auditor asks of links."""
+"""What an auditor asks about links."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def test_an_audit_finds_live_secondary_records(store: Store) -> None:
         found = [
             Link("erp", "parties", "a1", "a"),
             Link("erp", "parties", "a2", "a", is_primary=False),
-            # Its written record is gone.
+            # Its primary record is gone.
             Link("erp", "parties", "b1", "b", gone_at=NOW),
             Link("erp", "parties", "b2", "b", is_primary=False),
-            # It is written to elsewhere, and in another stream, only.
+            # Its primary records are in another system and in another stream only.
             Link("crm", "companies", "c1", "c"),
             Link("erp", "addresses", "c1", "c"),
             Link("erp", "parties", "c2", "c", is_primary=False),

@@ -1,4 +1,4 @@
-"""The shared rate budget in the database: real processes, no deadlock, no standstill."""
+"""The shared rate budget in the database: real processes, no deadlocks, no stalls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 LIMIT, WINDOW = 12, 1.0
 CLAIM = Claim("default", False, requests=100, per_seconds=10.0, share=0.8, daily=1000)
 
-#: One process: some threads that call as fast as they may.
+#: One process with several threads that call as fast as allowed.
 CALLER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -114,7 +114,7 @@ def test_a_pause_is_shared_and_survives_restarts(store: Store) -> None:
 
 
 def test_a_writer_elsewhere_delays_calls_briefly(store: Store) -> None:
-    """On SQLite the ledger cannot be written meanwhile: reading goes on at a careful pace."""
+    """On SQLite the ledger cannot be written meanwhile: reading continues at a careful pace."""
     budget = Budget(100, 10.0, ledger=DatabaseLedger(store, "crm"))
     with store.begin(), ThreadPoolExecutor(1) as pool:
         pool.submit(budget.take).result(timeout=30)
@@ -123,7 +123,7 @@ def test_a_writer_elsewhere_delays_calls_briefly(store: Store) -> None:
 
 
 def test_a_writing_transaction_never_asks_it(store: Store) -> None:
-    """Which would wait for itself: a mistake of ours must not stop the sync."""
+    """It would wait for itself: a mistake of ours must not stop the sync."""
     budget = Budget(100, 10.0, ledger=DatabaseLedger(store, "crm"))
     with store.begin():
         budget.take()

@@ -1,4 +1,4 @@
-"""Conflicts, reviews and history: what people decide, and what became of values."""
+"""Conflicts, reviews and history: what people decide, and the history of values."""
 
 from __future__ import annotations
 

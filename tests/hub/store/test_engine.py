@@ -210,7 +210,7 @@ def test_threads_share_the_hurried_store(tmp_path: Path, monkeypatch: pytest.Mon
 
     def slowly(seconds: int) -> Engine:
         opened.append(again(seconds))
-        time.sleep(0.02)  # long enough for the others to come in
+        time.sleep(0.02)  # long enough for the others to enter
         return opened[-1]
 
     monkeypatch.setattr(store, "_again", slowly)

@@ -1,4 +1,4 @@
-"""What was sent and not heard of: by whom, whether it may have happened, and who inherits it."""
+"""Writes in doubt: who sent them, whether they may have happened, and which link inherits them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def entry(tx: Connection, *ids: str) -> dict[str, int]:
-    """Wants these in the ERP; returns golden id -> wish id."""
+    """Enqueues these for the ERP; returns golden id -> entry id."""
     outbox.enqueue(tx, [("erp", "company", golden_id) for golden_id in ids], now=NOW)
     given = {"entities": ["company"], "worker": "w", "now": NOW, "limit": 10}
     return {w.golden_id: w.id for w in outbox.lease(tx, "erp", **given)}  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Statements that every page and batch run read by an index, however large the tables are."""
+"""Statements of every page and batch use an index, however large the tables are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead workers' leases are given back at once on their own host; work is taken by one only."""
+"""Dead workers' leases are released at once on their own host; work is leased by one only."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_work_is_taken_by_one_and_only_when_due(store: Store) -> None:
         assert not work.take(tx, name, worker="b", now=NOW)
         assert not work.take(tx, name, worker="a", now=NOW)
         assert not work.states(tx)[name].free(NOW)
-        work.done(tx, name, worker="b", now=NOW)  # not theirs to give back
+        work.done(tx, name, worker="b", now=NOW)  # not theirs to release
         assert not work.take(tx, name, worker="b", now=NOW)
         work.done(tx, name, worker="a", now=NOW)
         assert work.states(tx)[name].done_at == NOW

@@ -1,4 +1,4 @@
-"""Which golden record something is part of by now."""
+"""Which golden record a record belongs to after merges."""
 
 from __future__ import annotations
 

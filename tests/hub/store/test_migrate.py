@@ -1,4 +1,4 @@
-"""Migrations make exactly the tables of tables.py, once, and refuse the future."""
+"""Migrations create exactly the tables of tables.py, once, and refuse later revisions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_migration_creates_the_codes_tables(database_url: str) -> None:
 
 
 def upgrade(store: Store) -> None:
-    """Goes through all revisions, as a database does that was there from the first one on."""
+    """Applies all revisions, as to a database that exists since the first one."""
     with store.begin(durable=True) as tx:
         migrations._upgrade(tx, None)
 

@@ -131,7 +131,7 @@ def config_on(tx: Any) -> Config:
 
 @pytest.fixture
 def migrated(database_url: str) -> Iterator[Store]:
-    """A store of revision 0009 with rows of every sort, brought up to date."""
+    """A store of revision 0009 with rows of every kind, migrated."""
     store = open_store(database_url)
     with store.begin(durable=True) as tx:
         command.upgrade(config_on(tx), "0009")

@@ -1,4 +1,4 @@
-"""Letters keep what was set aside until it succeeds."""
+"""Quarantine entries stay until their record succeeds."""
 
 from __future__ import annotations
 

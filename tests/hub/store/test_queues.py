@@ -146,7 +146,7 @@ def test_a_create_stays_in_doubt_until_complete(store: Store) -> None:
     entries = lease(store)
     with store.begin(durable=True) as tx:
         in_doubt.mark_in_flight(tx, creates={w.id: {"name": "A"} for w in entries}, updates={})
-    want(store, "g1")  # wished for anew: it must still be probed first
+    want(store, "g1")  # enqueued again: it must still be probed first
     later = NOW + LEASE * 2
     again = lease(store, worker="w2", now=later)
     assert [w.state for w in again] == ["in_flight"]
@@ -239,7 +239,7 @@ def test_a_derivation_due_again_meanwhile_stays(store: Store) -> None:
         dirty.mark(tx, ["g1", "g2", "g1"], now=NOW)
         marks, _ = dirty.due(tx, limit=10)
         assert set(marks) == {"g1", "g2"}
-        dirty.mark(tx, ["g1"], now=NOW)  # by a clock that did not move on
+        dirty.mark(tx, ["g1"], now=NOW)  # by a clock that did not advance
         dirty.clear(tx, marks)
         assert set(dirty.due(tx, limit=10)[0]) == {"g1"}
         dirty.clear(tx, dirty.due(tx, limit=10)[0])
@@ -284,7 +284,7 @@ def test_derived_derivations_come_last(store: Store) -> None:
         dirty.mark(tx, ["fresh"], now=LATER)
         assert dirty.due(tx, limit=10) == ({"fresh": LATER.timestamp()}, 0)
         dirty.clear(tx, dirty.due(tx, limit=10)[0])
-        dirty.mark(tx, ["chased"], now=LATER)  # news does not make the chain shorter
+        dirty.mark(tx, ["chased"], now=LATER)  # a new change does not shorten the chain
         assert dirty.due(tx, limit=10)[1] == 3
 
 
@@ -320,9 +320,9 @@ def test_a_derivation_raced_is_not_lost(postgresql_store: Store) -> None:
 def interrupted(
     store: Store, work: Callable[[Connection], None], *others: Callable[[], None]
 ) -> None:
-    """Does work in a transaction; after each statement another one does his.
+    """Works in a transaction; after each statement another transaction does its work.
 
-    Who has to wait for the transaction goes on after it.
+    A transaction that has to wait continues after it.
     """
     started: list[threading.Thread] = []
 

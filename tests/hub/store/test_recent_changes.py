@@ -1,4 +1,4 @@
-"""What was touched lately: each record once, and only as long as it counts."""
+"""Recent changes: each record once, and only as long as it counts."""
 
 from __future__ import annotations
 

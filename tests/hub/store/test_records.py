@@ -1,4 +1,4 @@
-"""Golden records, links, fingerprints and edges, by the page."""
+"""Golden records, links, fingerprints and references, page by page."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_fingerprints_find_candidates(store: Store) -> None:
         assert candidates_for(tx, [], **place) == {}
         add_links(tx, [link("1", "g2"), link("2", "g1", gone_at=NOW)])
         others = candidates_for(tx, [5], **place)
-    assert others == {5: ["g1"]}  # g2 has a record there already; that of g1 is gone
+    assert others == {5: ["g1"]}  # g2 already has a record there; that of g1 is gone
     assert sorted(found[5]) == ["g1", "g2"]
     assert found[-(2**62)] == ["g2"]
     assert 7 not in found

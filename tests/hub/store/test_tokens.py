@@ -1,4 +1,5 @@
-"""OAuth tokens at rest: sealed, shared, renewed by one; keys rotate; the database may be away."""
+"""OAuth tokens at rest: encrypted, shared, renewed by one; keys rotate; the database may be
+away."""
 
 from __future__ import annotations
 
@@ -95,7 +96,7 @@ def test_one_of_many_gets_the_lease(store: Store, clock: Clock) -> None:
         turns = list(pool.map(lambda one: one.claim(), several))
     assert turns.count(True) == 1
     holder = several[turns.index(True)]
-    several[turns.index(False)].release()  # not theirs to give back
+    several[turns.index(False)].release()  # not theirs to release
     assert not any(one.claim() for one in several)
     holder.release()
     assert several[0].claim()

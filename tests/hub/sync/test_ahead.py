@@ -1,4 +1,4 @@
-"""Reading ahead: pages are joined to portions, in their order, and nothing is lost to an error."""
+"""Reading ahead: small pages are joined in order, and an error loses nothing."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_pages_before_an_error_come_first() -> None:
 
     found = []
     with pytest.raises(UnavailableError):
-        found += ahead(pages())  # a list takes what comes until then
+        found += ahead(pages())  # a list collects what arrives until then
     assert (keys(found), found[-1].cursor) == (["a", "b"], "2")
 
 

@@ -1,4 +1,4 @@
-"""Explain: origin, policy and losers of every value, and what is not in sync where."""
+"""Explain: origin, policy and losers of every value, and what is out of sync where."""
 
 from __future__ import annotations
 

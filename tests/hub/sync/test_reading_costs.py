@@ -1,4 +1,4 @@
-"""What a page costs in statements: a number that neither its size nor the store's size changes."""
+"""Statements per page: a number that depends neither on its size nor on the store's."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ connections:
   crm: {{system: memory, path: {folder}/crm.db}}
   erp: {{system: memory, path: {folder}/erp.db}}
 """
-#: Digests, what is pending: all that a page in which nothing changed may ask.
+#: Digests and pending work: all that an unchanged page may query.
 UNCHANGED = 2
-#: And who it could be, whether links are gone, four kinds of rows; on PostgreSQL also the lock.
+#: In addition candidates, gone links, four kinds of rows; on PostgreSQL also the lock.
 NEW = 12
 
 
@@ -65,7 +65,7 @@ def companies(first: int, count: int) -> Page:
 
 @contextmanager
 def statements(hub: Hub) -> Iterator[list[str]]:
-    """Notes every statement that goes to the database."""
+    """Records every statement sent to the database."""
     said: list[str] = []
 
     def note(_tx: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -77,7 +77,7 @@ def statements(hub: Hub) -> Iterator[list[str]]:
 
 
 def taken(hub: Hub, page: Page) -> tuple[Tally, int]:
-    """Takes a page in; returns its counts and how many statements that took."""
+    """Ingests a page; returns its counts and the number of statements."""
     tally = Tally(hub.fresh_id(), "pull", "crm", "companies", hub.clock())
     channel = hub.connection("crm").channel("companies")
     with hub.store.begin() as tx, statements(hub) as said:

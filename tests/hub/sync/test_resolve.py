@@ -1,4 +1,4 @@
-"""What a person decides about a conflict holds on all sides, and history says so."""
+"""What a person decides about a conflict holds in all systems, and the history records it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ fields:
 
 @dataclass
 class Firm:
-    """A hub between three systems that hold one company, `key` 1 everywhere."""
+    """A hub between three systems with one company, `key` 1 everywhere."""
 
     hub: Hub
     systems: dict[str, MemorySystem]

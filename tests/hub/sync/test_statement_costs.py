@@ -1,4 +1,4 @@
-"""What a page, a batch and a derivation cost in statements, whatever becomes of their records.
+"""Statements per page, batch and derivation, whatever happens to their records.
 
 A page or batch of a hundred records costs what one of ten costs, and ten bad records what a hundred
 cost: unreadable, under review, waiting for a parent, deleted, in conflict, refused, not answered.
@@ -56,18 +56,18 @@ connections:
   crm: {{system: memory, path: {folder}/crm.db}}
   erp: {{system: memory, path: {folder}/erp.db}}
 """
-#: Numbers of good records and of bad ones.
+#: Numbers of good and of bad records.
 SIZES = ((10, 10), (100, 10), (10, 100), (100, 100))
-#: Statements that a page may take at most, whatever is in it.
+#: Maximum number of statements of a page, whatever its content.
 MOST_OF_A_PAGE = 40
-#: Statements that a batch may take at most, reading, writing and reading back.
+#: Maximum number of statements of a batch: reading, writing and reading back.
 MOST_OF_A_BATCH = 70
-#: Statements that a derivation of up to 200 records may take at most, with all flows.
+#: Maximum number of statements of a derivation of up to 200 records, with all flows.
 MOST_OF_A_DERIVATION = 70
 
 
 class Desk:
-    """A hub with two systems, and pages that are made up."""
+    """A hub with two systems, and invented pages."""
 
     def __init__(self, hub: Hub, folder: Path) -> None:
         self.hub = hub
@@ -75,7 +75,7 @@ class Desk:
         self.numbers = 0
 
     def numbered(self, count: int) -> list[int]:
-        """Numbers that no record has had."""
+        """Returns numbers that no record has had."""
         first, self.numbers = self.numbers, self.numbers + count
         return list(range(first, self.numbers))
 
@@ -87,7 +87,7 @@ class Desk:
         stream: str = "companies",
         origin: Origin = Origin.FETCHED,
     ) -> tuple[Tally, int]:
-        """Takes a page in; returns its counts and how many statements that took."""
+        """Ingests a page; returns its counts and the number of statements."""
         channel = self.hub.connection(connection).channel(stream)
         tally = Tally(self.hub.fresh_id(), "pull", connection, stream, self.hub.clock())
         with self.hub.store.begin() as tx, statements(self.hub) as said:
@@ -96,7 +96,7 @@ class Desk:
         return tally, len(said)
 
     def enqueued(self, connection: str, entity: str) -> list[OutboxEntry]:
-        """Leases all that is due, as a push does."""
+        """Leases all due entries, as a push does."""
         with self.hub.store.begin() as tx:
             return outbox.lease(
                 tx,
@@ -110,7 +110,7 @@ class Desk:
 
 @contextmanager
 def statements(hub: Hub) -> Iterator[list[str]]:
-    """Notes every statement that goes to the database."""
+    """Records every statement sent to the database."""
     said: list[str] = []
 
     def note(_tx: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -247,7 +247,7 @@ def test_a_page_costs_the_same_for_every_outcome(desk: Desk, kind: str) -> None:
         found = tally.skipped.get(counted) or getattr(tally, counted)
         assert found == bad + (good if counted == "changed" else 0), tally
         costs.append(cost)
-    # Where nothing is quarantined yet, less is looked up: the first page is not compared.
+    # As long as nothing is quarantined, less is looked up: the first page is not compared.
     assert len(set(costs[1:])) == 1, costs
     assert max(costs) <= MOST_OF_A_PAGE
 
@@ -281,7 +281,7 @@ def _batch(desk: Desk, entries: Sequence[OutboxEntry], tally: Tally) -> Batch:
 
 
 def _pushed(desk: Desk, entity: str) -> tuple[Tally, int]:
-    """Pushes all that is due to the ERP in one batch; returns counts and statements."""
+    """Pushes all due entries to the ERP in one batch; returns counts and statements."""
     entries = desk.enqueued("erp", entity)
     tally = Tally(desk.hub.fresh_id(), "push", "erp", "", desk.hub.clock())
     with statements(desk.hub) as said, suppress(ConnectorError):
@@ -326,7 +326,7 @@ def test_waiting_for_parents_costs_nothing_extra(desk: Desk, share: int) -> None
 
 
 def _pushed_but(desk: Desk, absent: set[int]) -> None:
-    """Pushes all companies but these, which are only known to the CRM."""
+    """Pushes all companies except these, which exist in the CRM only."""
     entries = desk.enqueued("erp", "company")
     tally = Tally(desk.hub.fresh_id(), "push", "erp", "", desk.hub.clock())
     wanted = entries[len(absent) :]
@@ -359,7 +359,7 @@ def test_a_restored_or_a_new_record_is_primary(desk: Desk) -> None:
 def _born(
     desk: Desk, changes: ChangeSet, entity: str, golden_id: str | None = None, **values: Any
 ) -> Golden:
-    """A golden record that all connections know already."""
+    """Creates a golden record with a link in every connection."""
     about = {"origin": "crm", "run": changes.run, "now": changes.now}
     golden = new_golden(desk.hub, entity, values, **about)
     golden.id = golden_id or golden.id
@@ -403,7 +403,8 @@ def _inherited(desk: Desk, tx: Any, changes: ChangeSet, *, number: int, product:
 
 
 def _derived(desk: Desk, count: int) -> tuple[int, int, list[int]]:
-    """Derives from `count` records of each kind: dirty ones, changed ones, costs of each hop."""
+    """Derives from `count` records of each kind; returns dirty ones, changed ones, costs of each
+    hop."""
     with desk.hub.store.begin() as tx:
         changes = ChangeSet(desk.hub, desk.hub.fresh_id(), desk.hub.clock())
         product = _born(desk, changes, "product", name="Widget", sku="W")

@@ -1,4 +1,4 @@
-"""What becomes of an outbox entry whose write failed, decided from the write and its outcome."""
+"""What happens to an outbox entry whose write failed, decided from the write and its outcome."""
 
 from __future__ import annotations
 

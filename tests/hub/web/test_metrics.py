@@ -1,4 +1,4 @@
-"""The metrics of a fresh hub: every series that can appear is there, at zero."""
+"""The metrics of a new hub: every series that can appear exists, at zero."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_fresh_hub_lists_all_series(hub: Hub) -> None:
 
 
 def test_a_stream_never_read_has_no_age(hub: Hub) -> None:
-    """An age of zero would say that it was read just now."""
+    """An age of zero would mean that it was read just now."""
     from hub.store.streams import save_stream
 
     with hub.store.begin() as tx:

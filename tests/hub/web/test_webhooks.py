@@ -35,7 +35,7 @@ SECRET = "open sesame"
 
 
 class Caller:
-    """A MemoryConnector that remembers what it was asked to verify."""
+    """A MemoryConnector that records what it had to verify."""
 
     def __init__(self) -> None:
         self.connector = MemoryConnector.of(MemorySystem("crm"), webhook_secret=SECRET)
@@ -313,7 +313,7 @@ def test_without_a_database_the_sender_may_retry(
 
 
 def allow(server: URL, database: str, *, connections: bool) -> None:
-    """Lets nobody into a database, and throws everybody out; or lets them in again."""
+    """Closes a database to all sessions and ends them, or opens it again."""
     name = make_url(database).database
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as admin:
