@@ -1,4 +1,4 @@
-"""`tulay twin hubspot` prints what one needs to speak to it, the secrets of its webhooks included."""
+"""`tulay twin hubspot` prints what one needs to connect to it, secrets of webhooks included."""
 
 from __future__ import annotations
 
