@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from connectors.hubspot.association_reader import AssociationReader
 from connectors.hubspot.client import HubSpotClient, Json
 from connectors.hubspot.cursors import ChangesCursor, FullCursor, read_cursor, write_cursor
 from connectors.hubspot.facts import (
@@ -25,14 +26,8 @@ from connectors.hubspot.facts import (
     SEARCH_PAGE,
     StreamNames,
 )
-from connectors.hubspot.records import (
-    RecordReader,
-    modified_text,
-    next_after,
-    objects_of,
-    parse_time,
-    portions,
-)
+from connectors.hubspot.records import RecordReader, modified_text, parse_time
+from connectors.hubspot.results import next_after, objects_of, portions
 from connectors.kit.contract import Page
 from connectors.kit.errors import ContractError
 from connectors.kit.paging import by_cursor
@@ -114,7 +109,7 @@ class StreamReader:
     def _owners_of_lines(self, lower: datetime) -> Iterator[Page]:
         """Yields the deals of new and changed line items."""
         # quirk(hubspot): a line has its own modified date and does not touch its deal's.
-        reader = RecordReader(self._client, LINE_NAMES, ())
+        reader = AssociationReader(self._client, LINE_NAMES.name, ())
         for body, _ in self._searches(LINE_NAMES, lower):
             lines = [thing["id"] for thing in objects_of(body, LINES)]
             owners = reader.targets(self._names.name, lines) if lines else {}

@@ -9,7 +9,8 @@ from connectors.hubspot.association_types import AssociationKinds
 from connectors.hubspot.batches import one_by_one, run_batch, texts
 from connectors.hubspot.client import HubSpotClient, Json
 from connectors.hubspot.facts import BATCH, LINES, SINGLE
-from connectors.hubspot.records import RecordReader, portions
+from connectors.hubspot.records import RecordReader
+from connectors.hubspot.results import portions
 from connectors.kit.errors import ConnectorError, RecordError, RecordRejectedError
 
 Errors = dict[str, ConnectorError]
@@ -98,7 +99,7 @@ class LinkWriter:
         narrow = {key: keys for key, keys in links.items() if pair in SINGLE or not keys}
         if not narrow:
             return
-        present = self._reader.targets(pair[1], list(narrow))
+        present = self._reader.associations.targets(pair[1], list(narrow))
         inputs = []
         for key, keys in narrow.items():
             others = [{"id": one} for one in present.get(key, ()) if one not in keys]

@@ -12,7 +12,8 @@ from typing import Any
 
 from connectors.hubspot.batches import texts
 from connectors.hubspot.client import HubSpotClient, Json
-from connectors.hubspot.records import objects_of, parse_time, portions
+from connectors.hubspot.records import parse_time
+from connectors.hubspot.results import objects_of, portions
 from connectors.kit.contract import Payload, Update
 
 #: Maximum number of records of one read with history (reference of the batch read).

@@ -4,43 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
 
 import orjson
 
+from connectors.hubspot.association_reader import AssociationReader
 from connectors.hubspot.client import HubSpotClient, Json
-from connectors.hubspot.errors import ABSENT
 from connectors.hubspot.facts import (
-    ASSOCIATION_BATCH,
     BATCH,
     LINE_PROPERTIES,
     LINES,
     MERGED,
     ONCE,
-    PRIMARY_TYPES,
     StreamNames,
 )
+from connectors.hubspot.results import next_after, objects_of, portions, refuse_other_errors
 from connectors.kit.contract import Merge, Page, Payload, Record
-from connectors.kit.errors import ContractError, RecordError, RecordMissingError
-
-T = TypeVar("T")
+from connectors.kit.errors import RecordError, RecordMissingError
 
 _PROPERTY = re.compile(r"properties\.(\w+)")
 _LINE_PROPERTY = re.compile(r"line_items(?:\[[^\]]*\])?\.properties\.(\w+)")
 #: Longest list of properties, in characters, that goes into an address; longer ones answer 414.
 LONGEST_QUERY = 6000
-
-
-def portions(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Splits a sequence into chunks of up to `size`.
-
-    >>> list(portions("abcde", 2))
-    ['ab', 'cd', 'e']
-    """
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def wanted_properties(names: StreamNames, fields: Iterable[str]) -> tuple[str, ...]:
@@ -100,29 +86,6 @@ def same_version(version: str, modified: str | None) -> bool:
     return version.partition("#")[0] == (modified or "")
 
 
-def objects_of(body: Json, what: str) -> list[Json]:
-    """Returns the results of an answer. Raises: ContractError when they are not objects."""
-    results = body.get("results")
-    if not isinstance(results, list):
-        raise ContractError(f"HubSpot answered without results for {what}")
-    for thing in results:
-        if not isinstance(thing, dict) or "id" not in thing or "properties" not in thing:
-            raise ContractError(f"HubSpot answered a result without id or properties for {what}")
-    return results
-
-
-def refuse_other_errors(body: Json, what: str) -> None:
-    """Raises ContractError for errors in a batch answer other than "not there"."""
-    # quirk(hubspot): 207 (or 200 with `errors` from 2026-09) is a success with a list of what is
-    # missing; a record without associations counts as an error there.
-    for error in body.get("errors") or ():
-        sub = str(error.get("subCategory") or "").rpartition(".")[2]
-        if error.get("category") not in ABSENT and sub not in ABSENT:
-            raise ContractError(
-                f"HubSpot could not read some of {what} ({error.get('category') or 'no category'})"
-            )
-
-
 class RecordReader:
     """Reads the records of one stream in the shape that the mappings expect."""
 
@@ -130,9 +93,11 @@ class RecordReader:
         self._client = client
         self.names = names
         self.properties = wanted_properties(names, fields)
-        self._line_properties = wanted_line_properties(fields)
         #: Value of `associations=` where an endpoint accepts it.
         self.inline = (*names.associations, LINES) if names.lines else names.associations
+        self.associations = AssociationReader(
+            client, names.name, self.inline, line_properties=wanted_line_properties(fields)
+        )
 
     # -- whole pages
 
@@ -165,8 +130,11 @@ class RecordReader:
         """Builds records of objects, reading missing associations and lines."""
         if not self.inline:
             return [self._record(thing, None, None) for thing in things]
-        linked = self._inline(things) if inline else self._linked([thing["id"] for thing in things])
-        lines = self._lines(linked) if self.names.lines else {}
+        if inline:
+            linked = self.associations.included(things)
+        else:
+            linked = self.associations.read([thing["id"] for thing in things])
+        lines = self.associations.lines(linked) if self.names.lines else {}
         records = []
         for thing in things:
             mine = linked[thing["id"]]
@@ -261,81 +229,6 @@ class RecordReader:
             return None
         return objects_of({"results": [thing]}, self.names.name)[0]
 
-    # -- associations and lines
-
-    def _inline(self, things: Sequence[Json]) -> dict[str, dict[str, list[str]]]:
-        """Returns the associations included in the objects; reads the rest where truncated."""
-        linked: dict[str, dict[str, list[str]]] = {}
-        cut: dict[str, list[str]] = {}
-        for thing in things:
-            mine = linked[thing["id"]] = {}
-            for name, part in (thing.get("associations") or {}).items():
-                # quirk(hubspot): asked for as `line_items`, answered as `line items`.
-                to = name.replace(" ", "_")
-                mine[to] = _primary_first(part.get("results") or [], to)
-                if (part.get("paging") or {}).get("next"):
-                    cut.setdefault(to, []).append(thing["id"])
-        for to, ids in cut.items():
-            for key, targets in self.targets(to, ids).items():
-                linked[key][to] = targets
-        return linked
-
-    def _linked(self, ids: Sequence[str]) -> dict[str, dict[str, list[str]]]:
-        linked: dict[str, dict[str, list[str]]] = {key: {} for key in ids}
-        for to in self.inline:
-            for key, targets in self.targets(to, ids).items():
-                linked[key][to] = targets
-        return linked
-
-    def targets(self, to: str, ids: Sequence[str]) -> dict[str, list[str]]:
-        """Returns the ids that each record is associated with, the primary one first."""
-        pair = (self.names.name, to)
-        found: dict[str, dict[str, bool]] = {}
-        waiting: list[Json] = [{"id": key} for key in dict.fromkeys(ids)]
-        while waiting:
-            following = []
-            for some in portions(waiting, ASSOCIATION_BATCH):
-                body = self._client.associations(pair, some)
-                refuse_other_errors(body, f"associations of {self.names.name} with {to}")
-                for row in body.get("results") or ():
-                    key = str(row["from"]["id"])
-                    mine = found.setdefault(key, {})
-                    before = len(mine)
-                    for target in row.get("to") or ():
-                        one = str(target["toObjectId"])
-                        mine[one] = mine.get(one, False) or _is_primary(target, pair)
-                    after = next_after(row)
-                    if after is not None:
-                        _insist_on_progress(len(mine) > before, pair)
-                        following.append({"id": key, "after": after})
-            waiting = following
-        return {key: sorted(mine, key=lambda one: not mine[one]) for key, mine in found.items()}
-
-    def _lines(self, linked: Mapping[str, Mapping[str, list[str]]]) -> dict[str, list[Json]]:
-        ids = [line for mine in linked.values() for line in mine.get(LINES, ())]
-        found: dict[str, Json] = {}
-        for some in portions(list(dict.fromkeys(ids)), BATCH):
-            body = self._client.batch_read(LINES, some, properties=self._line_properties)
-            refuse_other_errors(body, LINES)
-            for thing in objects_of(body, LINES):
-                properties = {name: thing["properties"].get(name) for name in self._line_properties}
-                found[thing["id"]] = {"id": thing["id"], "properties": properties}
-        return {
-            key: [found[line] for line in sorted(mine.get(LINES, ()), key=_by_age) if line in found]
-            for key, mine in linked.items()
-        }
-
-
-def _insist_on_progress(progress: bool, pair: tuple[str, str]) -> None:
-    if not progress:
-        raise ContractError(f"paging through associations {pair[0]} to {pair[1]} runs in circles")
-
-
-def next_after(body: Json) -> str | None:
-    """Returns the cursor of the next page; None on the last one."""
-    after = ((body.get("paging") or {}).get("next") or {}).get("after")
-    return str(after) if after is not None else None
-
 
 def merges_of(thing: Json) -> list[Merge]:
     """Returns which records were merged into this one, from its list of former ids.
@@ -349,30 +242,6 @@ def merges_of(thing: Json) -> list[Merge]:
     own = thing["id"]
     ids = (one.strip() for one in str(former).split(";"))
     return [Merge(key=one, into=own) for one in ids if one and one != own]
-
-
-def _primary_first(results: Sequence[Mapping[str, Any]], to: str) -> list[str]:
-    # quirk(hubspot): a record comes once per association type; where a pair knows a primary one,
-    # the bare type name (contact_to_company) marks it, others end in _unlabeled or are labels.
-    primary: dict[str, bool] = {}
-    for result in results:
-        kind = str(result.get("type") or "")
-        marks = to == "companies" and kind.endswith("_to_company")
-        key = str(result["id"])
-        primary[key] = primary.get(key, False) or marks
-    return sorted(primary, key=lambda key: not primary[key])
-
-
-def _is_primary(target: Mapping[str, Any], pair: tuple[str, str]) -> bool:
-    wanted = PRIMARY_TYPES.get(pair)
-    return any(
-        kind.get("typeId") == wanted or kind.get("label") == "Primary"
-        for kind in target.get("associationTypes") or ()
-    )
-
-
-def _by_age(key: str) -> tuple[int, str]:
-    return len(key), key
 
 
 def _digest(payload: Payload) -> str:

@@ -8,39 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from mappings.canonical.values import Entity, Field, Kind
+from mappings.canonical.values import Entity, Field
 from mappings.kit import lens as lenses
 from mappings.kit import regional
-from mappings.kit.errors import MappingFileError
-from mappings.kit.files import Declared, DeclaredList, Stream, nearest
+from mappings.kit.column_checks import check_parts, check_places
+from mappings.kit.custom_columns import custom_field
+from mappings.kit.files import Declared, DeclaredList, nearest
 from mappings.kit.items import ItemList
-from mappings.kit.lens import Factory, Lens, Options
+from mappings.kit.lens_choice import Known, fitted_lens, target_stream
 from mappings.kit.mapping import CustomField
 from mappings.kit.paths import Path, giver, parse, taker
 from mappings.kit.row import Column, Columns, Region
 from mappings.kit.source import Source
-
-#: Kind -> type of a field that is created for it; text for all others.
-_TYPES: dict[Kind, str] = {
-    "decimal": "number",
-    "integer": "integer",
-    "boolean": "boolean",
-    "date": "date",
-    "datetime": "datetime",
-    "enum": "enum",
-}
-#: Kinds that can keep an unparsable value as text.
-_KEEPS = frozenset(("text", "email", "phone", "country", "tax_id", "domain"))
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """The names that the files of one system may use."""
-
-    entities: Mapping[str, Entity]
-    streams: Mapping[str, Stream]
-    lenses: Mapping[str, Factory]
-    fitting: Mapping[Kind, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +59,8 @@ class Making:
             column = self._column(path, declared, field, shown=place.prefix + path)
             self._names_of(declared, within=place.within)
             made.append(replace(column, give=giver(paths[path], siblings)))
-        self._check_parts(made, fields)
-        self._check_places(made, fields)
+        check_parts(made, fields)
+        check_places(made, fields)
         return Columns(made)
 
     def _unknown(self, path: str, declared: Declared, canonical: Mapping[str, Field]) -> Exception:
@@ -117,11 +96,11 @@ class Making:
     def _column(self, path: str, declared: Declared, field: Field, *, shown: str) -> Column:
         spec, place = declared.spec, self._path(declared)
         name = spec.lens or lenses.USUAL[field.kind]
-        lens = self._lens(name, declared, field)
+        lens = fitted_lens(self.about, name, declared, field)
         if field.kind == "reference":
-            self.references[shown] = self._target(declared, field)
+            self.references[shown] = target_stream(self.about.streams, declared, field)
         if spec.custom:
-            self.custom_fields.append(self._custom(path, declared, field, place))
+            self.custom_fields.append(custom_field(path, declared, field, place))
         unknown = spec.unknown or lenses.UNKNOWN.get(name, "refuse")
         return Column(
             path=path,
@@ -136,51 +115,6 @@ class Making:
             readable=spec.mode != "write",
         )
 
-    def _lens(self, name: str, declared: Declared, field: Field) -> Lens:
-        factory = self.about.lenses.get(name)
-        if factory is None:
-            hint = nearest(name, self.about.lenses)
-            raise declared.error(f"unknown lens {name!r}{hint}", "lens")
-        if name not in self.about.fitting[field.kind]:
-            hint = nearest(name, self.about.fitting[field.kind])
-            raise declared.error(f"lens {name!r} does not make a {field.kind}{hint}", "lens")
-        spec = declared.spec
-        self._check_options(declared, field, name)
-        if spec.zone and name not in ("date", "date_of_datetime"):
-            raise declared.error(f"lens {name!r} takes no `zone`", "zone")
-        same = {option: option for option in field.options}
-        values = same if spec.values is None else spec.values
-        options = Options(
-            values=values, keep=spec.unknown == "keep", otherwise=spec.otherwise, zone=spec.zone
-        )
-        try:
-            lens = factory(options)
-        except ValueError as error:
-            raise declared.error(str(error), "zone") from error
-        if (spec.region or spec.default_region) and not lens.regional:
-            raise declared.error(f"lens {name!r} takes no `region`", "region")
-        return lens
-
-    def _check_options(self, declared: Declared, field: Field, name: str) -> None:
-        spec = declared.spec
-        if spec.unknown == "keep" and field.kind not in _KEEPS:
-            raise declared.error(f"a {field.kind} cannot keep text; use blank or refuse", "unknown")
-        if name != "enum":
-            if spec.values is not None or spec.otherwise is not None:
-                raise declared.error("only lens enum takes `values` and `otherwise`", "values")
-            return
-        if field.kind == "text":
-            if not spec.values:
-                raise declared.error("lens enum needs `values` to make a text", "lens")
-            return
-        for theirs, ours in (spec.values or {}).items():
-            if ours not in field.options:
-                hint = nearest(str(ours), field.options)
-                raise declared.error(f"{ours!r} is not an option{hint}", "values", theirs)
-        if spec.otherwise is not None and spec.otherwise not in field.options:
-            hint = nearest(str(spec.otherwise), field.options)
-            raise declared.error(f"{spec.otherwise!r} is not an option{hint}", "otherwise")
-
     def _region(self, declared: Declared) -> Region:
         spec = declared.spec
         take = taker(self._parsed(spec.region, declared, "region")) if spec.region else None
@@ -189,67 +123,6 @@ class Making:
         except ValueError as error:
             raise declared.error(str(error), "default_region") from error
         return Region(take, default)
-
-    def _target(self, declared: Declared, field: Field) -> str:
-        """Returns the stream that a reference points to: the named one, or the only one."""
-        streams = self.about.streams
-        named = declared.spec.stream
-        if named is None:
-            fitting = [n for n, s in streams.items() if s.entity == field.entity]
-            if len(fitting) != 1:
-                raise declared.error(f"name the `stream` that holds the {field.entity}")
-            return fitting[0]
-        if named not in streams:
-            raise declared.error(f"unknown stream {named!r}{nearest(named, streams)}", "stream")
-        if streams[named].entity != field.entity:
-            has = streams[named].entity
-            raise declared.error(f"stream {named!r} is of {has}, not {field.entity}", "stream")
-        return named
-
-    def _custom(self, path: str, declared: Declared, field: Field, place: Path) -> CustomField:
-        custom = declared.spec.custom
-        label = path.rpartition(".")[2].replace("_", " ").capitalize()
-        kind = _TYPES.get(field.kind, "text")
-        if not isinstance(custom, bool):
-            label, kind = custom.label or label, custom.type or kind
-        if place.listed:
-            raise declared.error("a field in a list cannot be created", "custom")
-        options = self._custom_options(declared, field) if kind == "enum" else ()
-        return CustomField(place.head[-1], kind, label, options, path)
-
-    def _custom_options(self, declared: Declared, field: Field) -> tuple[str, ...]:
-        """Returns the options of an enumeration: the words that the lens writes."""
-        words: dict[object, str] = {}
-        for theirs, ours in (declared.spec.values or {}).items():
-            words.setdefault(ours, theirs)  # of several with the same meaning the first is written
-        options = tuple(theirs for ours, theirs in words.items() if ours is not None)
-        if not (options or field.options):
-            raise declared.error("a field of type enum needs `values`", "custom")
-        return options or field.options
-
-    def _check_parts(self, columns: list[Column], fields: Mapping[str, Declared]) -> None:
-        """Refuses a name in one field that is mapped in part, because the rest would be lost."""
-        for column in columns:
-            if column.lens.join is not None:
-                same = [c for c in columns if c.field.text == column.field.text]
-                if {c.lens.part for c in same} != {"first", "last"} or len(same) != 2:
-                    raise fields[column.path].error(
-                        f"{column.field.text!r} needs exactly lens first_name and lens last_name"
-                    )
-
-    def _check_places(self, columns: list[Column], fields: Mapping[str, Declared]) -> None:
-        """Refuses two paths that write one field, and new items that could not be found again."""
-        seen: dict[str, Column] = {}
-        for column in columns:
-            if not column.writable:
-                continue
-            before = seen.setdefault(column.field.text, column)
-            if before is not column and column.lens.join is None:
-                raise _written_twice(column.field.text, before.path, column.path, fields)
-            if column.field.index:
-                raise fields[column.path].error(
-                    f"{column.field.text!r}: only item 0 can be written; add `mode: read`", "field"
-                )
 
     def items(self, name: str, declared: DeclaredList) -> ItemList:
         """Returns the compiled list of this name."""
@@ -283,15 +156,3 @@ class Making:
             columns=columns,
             vital=tuple(p for p in writable if canonical[p].kind != "text") or tuple(writable),
         )
-
-
-def _written_twice(
-    field: str, one: str, other: str, fields: Mapping[str, Declared]
-) -> MappingFileError:
-    """Returns the error about two paths for one field, if possible at the user's own line."""
-    first, second = sorted((one, other), key=lambda path: not fields[path].is_shipped)
-    before = fields[first]
-    return fields[second].error(
-        f"{second!r} and {first!r} ({before.source.place(*before.location)}) both write {field!r};"
-        " make one of them `mode: read`, or remove it with `null`"
-    )

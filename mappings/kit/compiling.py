@@ -15,9 +15,10 @@ from typing import Any, cast, get_args
 
 from mappings.canonical.values import Entity, Field, Kind
 from mappings.kit import lens as lenses
-from mappings.kit.columns import Known, Making, Place
+from mappings.kit.columns import Making, Place
 from mappings.kit.files import Declared, Stream, nearest
 from mappings.kit.lens import Factory
+from mappings.kit.lens_choice import Known
 from mappings.kit.paths import Path, giver, parse
 from mappings.kit.table import TableMapping
 
