@@ -1,4 +1,4 @@
-"""How a process logs: to standard error, one line a record, as text or as JSON.
+"""Logging of a process: to standard error, one line per record, as text or as JSON.
 
 Both show the same records. JSON has their structured fields, known ones only; of an exception both
 show its kind and places: neither what a library attaches to a record nor the words of an unexpected
@@ -20,7 +20,7 @@ from typing import TextIO
 from hub.printable import one_line
 from hub.redaction import redacted
 
-#: Structured fields: the names that `extra=` of a log call may have, and what they mean.
+#: Structured fields: the names allowed in `extra=` of a log call, and their meanings.
 FIELDS = {
     # A run.
     "run_kind": "pull, sweep, inbox, push, derive, tidy",
@@ -51,25 +51,25 @@ FIELDS = {
     "pause": "seconds until it starts again",
     "work": "name of a piece of work: its kind, connection and stream",
     "holder": "process whose leases are taken over",
-    # The rest.
+    # Others.
     "error_kind": "class of the error",
     "count": "number of notifications",
     "file": "settings or mapping file",
     "line": "line in the file",
 }
 
-#: Their lines are one per request or job; ours say the same in our words.
+#: These write a line per request or job; ours report the same.
 _QUIET = ("httpx", "httpcore", "rq.worker", "alembic")
 
 #: The logger of runs: see hub/sync/reporting.py.
 _RUNS = "tulay.runs"
 
-#: What `logging` hands to a formatter.
+#: The exception that `logging` passes to a formatter.
 _Caught = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 class LogFormat(StrEnum):
-    """How a line of the log is written."""
+    """The format of log lines."""
 
     TEXT = "text"
     JSON = "json"
@@ -77,16 +77,16 @@ class LogFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:
-    """What a process logs, and how."""
+    """The level and format of a process's log."""
 
     format: LogFormat = LogFormat.TEXT
     level: int = logging.INFO
-    #: Text lines begin with the time and the logger; without, with the level only.
+    #: Whether text lines begin with the time and the logger, or only with the level.
     timed: bool = True
 
     @classmethod
     def of_words(cls, words: Sequence[str]) -> LogConfig:
-        """Returns the configuration of a service that its parent process has passed on.
+        """Returns the configuration that a service has received from its parent process.
 
         >>> LogConfig.of_words(LogConfig(LogFormat.JSON, logging.DEBUG).words()).level
         10
@@ -139,7 +139,7 @@ def _caught(exc_info: _Caught | None, *, before: str = "") -> str:
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes to what is standard error at that moment: progress bars stand in for it."""
+    """Writes to the current standard error, which progress bars replace."""
 
     def __init__(self, config: LogConfig) -> None:
         logging.Handler.__init__(self)
@@ -153,13 +153,13 @@ class _Stderr(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
-#: The handler of this process, and the levels that loggers had before.
+#: The handler of this process, and the previous levels of loggers.
 _installed: list[_Stderr] = []
 _before: dict[str, int] = {}
 
 
 def log_to_stderr(config: LogConfig) -> None:
-    """Sends the log of this process to standard error, from now on so.
+    """Sends the log of this process to standard error from now on.
 
     Below INFO are the hub's own loggers only: libraries would log statements with their values.
     """
@@ -169,7 +169,7 @@ def log_to_stderr(config: LogConfig) -> None:
     root = max(config.level, logging.INFO)
     levels = {"": root, "tulay": config.level, **dict.fromkeys(_QUIET, max(root, logging.WARNING))}
     if config.level >= logging.WARNING:
-        levels[_RUNS] = logging.CRITICAL  # the command itself shows what its runs did
+        levels[_RUNS] = logging.CRITICAL  # the command itself shows its runs
     for name, level in levels.items():
         logger = logging.getLogger(name)
         _before[name] = logger.level
@@ -178,7 +178,7 @@ def log_to_stderr(config: LogConfig) -> None:
 
 
 def stop_logging() -> None:
-    """Takes the handler away again, and gives loggers the level that they had."""
+    """Removes the handler, and restores the levels of loggers."""
     while _installed:
         logging.getLogger().removeHandler(_installed.pop())
     for name, level in _before.items():
@@ -187,12 +187,12 @@ def stop_logging() -> None:
 
 
 def logs_json() -> bool:
-    """Returns True if standard error is a log of JSON."""
+    """Returns True if standard error carries a JSON log."""
     return bool(_installed) and _installed[-1].config.format is LogFormat.JSON
 
 
 def log_message(text: str, level: str, *, cause: BaseException | None = None) -> None:
-    """Logs what a command has to say to a person: error, warning or note."""
+    """Logs a command's message to a person: error, warning or note."""
     known = {"error": logging.ERROR, "warning": logging.WARNING}
     log = logging.getLogger("tulay.cli")
     log.log(known.get(level, logging.INFO), "%s", text, exc_info=cause)

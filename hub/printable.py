@@ -1,10 +1,10 @@
-"""Makes text from outside safe to print: it cannot steer a terminal or look like another line."""
+"""Makes untrusted text safe to print: it cannot control a terminal or fake another line."""
 
 from __future__ import annotations
 
 import re
 
-#: Controls (but line ends), and marks that change the direction in which a line is read.
+#: Control characters except line ends, and marks that change the reading direction.
 _STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 

@@ -12,7 +12,7 @@ from worker import rehearse_command
 
 
 def _service(ctx: typer.Context) -> ModuleType:
-    """Imports rq, the web server and whatever else only these commands need; starts to log."""
+    """Imports rq, the web server and whatever else only these commands need; starts logging."""
     from hub.logs import log_to_stderr
     from worker import service
 

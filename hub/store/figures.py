@@ -81,7 +81,7 @@ def figures(tx: Connection, *, since: datetime) -> Figures:
 
 
 def quarantined_since(tx: Connection, since: datetime) -> dict[tuple[str, str, str], int]:
-    """Counts the items in quarantine that failed since then, however often.
+    """Counts the items in quarantine that have failed since then, each once.
 
     Returns (pull | push | flow | review, source, stream) -> number.
     """
@@ -91,7 +91,7 @@ def quarantined_since(tx: Connection, since: datetime) -> dict[tuple[str, str, s
 
 
 def any_quarantined_since(tx: Connection, source: str, since: datetime) -> bool:
-    """Returns True if anything of a connection or flow has been in quarantine only since then."""
+    """Returns True if any item of a connection or flow was quarantined since then."""
     new = (quarantine.c.source == source, quarantine.c.since >= since)
     return tx.execute(select(quarantine.c.id).where(*new).limit(1)).first() is not None
 

@@ -8,7 +8,7 @@ from hub.store.tables import connections, streams
 
 
 def paused(tx: Connection) -> dict[tuple[str, str], str]:
-    """Returns (connection, stream) -> why it is paused; a whole connection has no stream ("")."""
+    """Returns {(connection, stream): reason}; the stream is "" for a whole connection."""
     return {(name, stream): str(reason) for name, stream, reason in tx.execute(_PAUSED)}
 
 

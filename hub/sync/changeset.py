@@ -151,7 +151,7 @@ class ChangeSet:
         self._effects.notifications.append(notification)
 
     def quarantine(self, problem: Problem, *, wait: timedelta = timedelta(0)) -> None:
-        """Quarantines a record or a derivation; if it waits, it is due again after `wait`."""
+        """Quarantines a record or a derivation; a waiting one is due again after `wait`."""
         about = (problem.kind, problem.source, problem.stream, problem.key)
         self._effects.quarantined[about] = (problem, wait)
 
@@ -200,7 +200,7 @@ class ChangeSet:
         self._effects.conflicts += [(link, one, reason) for one in found]
 
     def settled(self, link: Link, paths: set[str], *, resolution: str = "agreed") -> None:
-        """Closes conflicts, which have settled unless another resolution is given."""
+        """Closes conflicts, by default because they have settled."""
         if paths and link.id is not None:
             of_links = self._effects.settled.setdefault(resolution, {})
             of_links.setdefault(link.id, set()).update(paths)

@@ -39,7 +39,7 @@ class Channel:
 
     @property
     def has_actions(self) -> bool:
-        """True if its documents are brought forward by transitions."""
+        """True if the states of its documents change by transitions."""
         return self.entity.states is not None and bool(self.mapping.actions)
 
 

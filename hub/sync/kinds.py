@@ -1,4 +1,4 @@
-"""What each kind of work does."""
+"""The kinds of work and what they run."""
 
 from __future__ import annotations
 

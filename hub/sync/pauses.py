@@ -23,7 +23,7 @@ def pause_connection(hub: Hub, connection: str, reason: str) -> None:
 
 
 def waiting_for_people(hub: Hub, tx: Transaction) -> dict[str, str]:
-    """Returns connection or connection.stream -> why it is paused, of everything configured."""
+    """Returns {connection or connection.stream: reason} of all configured ones that are paused."""
     places = [(name, "") for name in hub.connections]
     places += [(name, one) for name, where in hub.connections.items() for one in where.channels]
     reasons = paused(tx)

@@ -1,4 +1,4 @@
-"""At DEBUG, one line for each record that was read or written: keys and what happened to it.
+"""Logs one line at DEBUG for each record that was read or written: keys and outcome.
 
 Never values, names or reasons, which may quote them. Costs one comparison when DEBUG is off.
 """
@@ -19,19 +19,19 @@ class RecordEvent:
     """What happened to one record; its fields are those of the log line."""
 
     connection: str
-    #: The entity, of an outbox entry that belongs into no stream.
+    #: For an outbox entry that belongs to no stream, its entity.
     stream: str
-    #: Empty while the remote system has no such record.
+    #: Empty if the remote system has no such record.
     key: str
     #: new | linked | changed | same | gone | quarantined | under review | to be fetched
     #: | written | refused | postponed | needs nothing
     happened: str
     golden_id: str | None = None
-    #: Of what is quarantined, refused or postponed.
+    #: The cause, if it is quarantined, refused or postponed.
     cause: str | None = None
 
     def __str__(self) -> str:
-        """Returns the line that people read.
+        """Returns the line as text.
 
         >>> str(RecordEvent("crm", "deals", "7", "quarantined", cause="unreadable"))
         'crm.deals 7: quarantined (unreadable)'
@@ -42,14 +42,14 @@ class RecordEvent:
 
 
 def log_records(events: Callable[[], Iterable[RecordEvent]]) -> None:
-    """Logs what happened to records; asks for it only at DEBUG."""
+    """Logs what happened to records; `events` is called only at DEBUG."""
     if log.isEnabledFor(logging.DEBUG):
         for event in events():
             log.debug("%s", event, extra=asdict(event))
 
 
 def log_ingested(effects: Effects) -> None:
-    """Logs what a transaction does to the records of a page; one that is repeated logs twice."""
+    """Logs the effects of a transaction on the records of a page; a repeated one logs twice."""
     log_records(lambda: _ingested(effects))
 
 

@@ -34,7 +34,7 @@ class Done:
 
 
 def log_run(hub: Hub, done: Done) -> None:
-    """Logs one line about what was moved or held, or what went wrong; else nothing."""
+    """Logs one line about what was moved or held, or about an error; otherwise nothing."""
     if done.error is not None:
         log.warning("%s: %s", done.work.name, done.error, extra=facts(done))
     elif done.tally is not None and not done.tally.adds_up:
@@ -44,7 +44,7 @@ def log_run(hub: Hub, done: Done) -> None:
 
 
 def news(hub: Hub, done: Done) -> str | None:
-    """Returns the summary of a piece of work; None if it only met again what was held before."""
+    """Returns the summary of a piece of work; None if all it met was already in quarantine."""
     said, tally = summary(done), done.tally
     if said is None or tally is None or done.changed or done.written:
         return said
@@ -81,12 +81,12 @@ def summary(done: Done) -> str | None:
 
 
 def place(work: Work) -> dict[str, Any]:
-    """Returns which work it is, as fields of a log line."""
+    """Returns the identity of a piece of work, as fields of a log line."""
     return {"run_kind": work.kind, "connection": work.connection, "stream": work.stream}
 
 
 def facts(done: Done) -> dict[str, Any]:
-    """Returns what a piece of work did, as fields of a log line."""
+    """Returns the results of a piece of work, as fields of a log line."""
     found = place(done.work) | {
         "changed": done.changed,
         "written": done.written,

@@ -49,7 +49,7 @@ class Report:
     held: tuple[Held, ...] = ()
     #: Connection -> streams that must be read before anything is written there.
     unread: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    #: (pull | push, connection, stream or entity) -> records in quarantine that failed meanwhile.
+    #: (pull | push, connection, stream or entity) -> quarantined records that failed in this run.
     quarantined: dict[tuple[str, str, str], int] = field(default_factory=dict)
     #: Nothing was left to do at the end.
     quiet: bool = False

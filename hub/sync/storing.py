@@ -57,7 +57,7 @@ class Effects:
     conflicts: list[tuple[Link, FieldConflict, str | None]] = field(default_factory=list)
     #: Resolution -> link id -> paths whose conflict is closed.
     settled: dict[str, dict[int, set[str]]] = field(default_factory=dict)
-    #: Kind, source, stream and key -> what is quarantined, and how long it waits.
+    #: (kind, source, stream, key) -> the problem, and how long it waits.
     quarantined: dict[tuple[str, ...], tuple[Problem, timedelta]] = field(default_factory=dict)
     reviews: list[Question] = field(default_factory=list)
     #: Number of a review -> the chosen golden id, or "new".
@@ -74,7 +74,7 @@ class Effects:
     dirty: dict[str, None] = field(default_factory=dict)
     #: Golden id -> the mark with which flows have processed it.
     derived: dict[str, float] = field(default_factory=dict)
-    #: Flow and entity -> golden records that it is no longer blocked by.
+    #: (flow, entity) -> golden records for which it is no longer blocked.
     unblocked: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     #: Ids that quarantine entries may be waiting for: see `quarantine.waits_for`.
     resumed: dict[str, None] = field(default_factory=dict)

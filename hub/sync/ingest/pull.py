@@ -69,7 +69,7 @@ def pull(hub: Hub, connection: str, stream: str, *, progress: Progress | None = 
 
 
 class _Known:
-    """The number of linked records before a run, counted when it is first needed."""
+    """The number of linked records before a run, counted on first use."""
 
     def __init__(self, hub: Hub, channel: Channel) -> None:
         self._hub, self._channel = hub, channel
@@ -102,7 +102,7 @@ def _stored(
             since = page.cursor
             if page.total is not None:
                 show.start(f"{connection}.{stream}", page.total)
-            # The cursor of an empty page covers nothing that is not stored: the end stores it.
+            # The cursor of an empty page covers nothing unstored, so it is stored at the end.
             if page.records or page.gone or page.merges:
                 _store_page(hub, channel, page, tally=tally, known=known.count(), state=state)
             if hub.clock() - leased_at > _LEASE_RENEWAL:

@@ -26,9 +26,9 @@ from hub.sync.context import Channel, Hub
 from hub.sync.pauses import pause_connection, pause_stream
 from hub.sync.progress import Progress, Silence
 
-#: What a run stores when it has gone well, together with its own end.
+#: Stored at the end of a successful run, in the same transaction.
 Ending = Callable[[Transaction], None]
-#: What is done with a stream while it is leased, given its state before the run.
+#: The work on a leased stream, given its state before the run.
 StreamWork = Callable[[Tally, Progress, StreamState], Ending]
 
 
@@ -86,7 +86,7 @@ def _leased(hub: Hub, tx: Transaction, channel: Channel) -> StreamState | None:
 def _restarted_once(
     hub: Hub, channel: Channel, work: Callable[[StreamState], Ending], state: StreamState
 ) -> Ending:
-    """Does the work; once more from the start of the stream if its cursor has expired."""
+    """Runs the work, and repeats it from the start of the stream if its cursor has expired."""
     try:
         return work(state)
     except ConnectorError as error:

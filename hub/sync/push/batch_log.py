@@ -1,4 +1,4 @@
-"""At DEBUG, one line for each outbox entry of a batch: its outcome, keys only."""
+"""Logs one line at DEBUG for each outbox entry of a batch: keys and outcome only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def log_batch(batch: Batch) -> None:
 
 def _pushed(batch: Batch) -> Iterator[RecordEvent]:
     for number, entry in batch.entries.items():
-        # An entry without a job belongs into no stream of this connection.
+        # An entry without a job belongs to no stream of this connection.
         stream, job = batch.jobs.get(number, (entry.entity, None))
         happened, cause = _outcome(batch, entry)
         yield RecordEvent(

@@ -54,7 +54,7 @@ class Batch:
     not_sent: set[int] = field(default_factory=set)
     #: Entry id -> its job, with the stream that it is written to.
     jobs: dict[int, tuple[str, Job]] = field(default_factory=dict)
-    #: Entries of which the system has taken a write.
+    #: Entries of which the system has accepted a write.
     written: set[int] = field(default_factory=set)
 
     def decide(self, entry: OutboxEntry, verdict: Verdict) -> None:
@@ -65,7 +65,7 @@ class Batch:
             self.tally.quarantined += 1
 
     def note_written(self, entry: OutboxEntry) -> None:
-        """The system has taken a write of this entry."""
+        """Records that the system has accepted a write of this entry."""
         self.tally.written += 1
         self.written.add(entry.id)
 
