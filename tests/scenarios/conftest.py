@@ -174,7 +174,7 @@ class World:
         """Syncs; every system answers, nothing is left to do and all counts add up."""
         report = self.sync()
         assert report.failed == {}
-        assert report.quiet, "still not quiet after the most rounds"
+        assert report.quiet, "still work left after the maximum number of rounds"
         assert report.rounds <= 5
         self.add_up()
         return report

@@ -177,11 +177,11 @@ class World:
             system.inject_faults(
                 lag=self.places[system.name].lag, script=(step.fault,), seed=step.pick
             )
-            self.story.append(f"  (the line to {system.name} will break: {step.fault})")
+            self.story.append(f"  ({system.name} will fail: {step.fault})")
         try:
             self._happen(step, self.hub)
         except KilledError:
-            self.story.append(f"  the process dies at its point {step.dies}")
+            self.story.append(f"  the process dies at its crash point {step.dies}")
             self.life, self.hub = self.process()
         finally:
             self.life.expect(None, None)
@@ -232,7 +232,7 @@ class World:
             self._put(payload, path, self._word(path))
         key = self.systems[name].create(stream, payload)
         self.born.add((name, stream, key))
-        self.story.append(f"{name}: somebody creates {stream} {key}: {payload}")
+        self.story.append(f"{name}: a user creates {stream} {key}: {payload}")
         for path in fields:
             self._note(Spot(name, stream, key, path))
 
@@ -287,7 +287,7 @@ class World:
         patch: dict[str, Any] = {}
         self._put(patch, spot.path, value)
         self.systems[spot.system].edit(spot.stream, spot.key, patch)
-        self.story.append(f"{spot.system}: somebody types {spot.stream} {spot.key} {patch}")
+        self.story.append(f"{spot.system}: a user types {spot.stream} {spot.key} {patch}")
         self._note(spot)
 
     def _note(self, spot: Spot) -> None:
@@ -330,7 +330,7 @@ class World:
         self.meddled.add(self.systems[name].get(stream, key)["code"])
         self.systems[name].delete(stream, key)
         self.deleted.add((name, stream, key))
-        self.story.append(f"{name}: somebody deletes {stream} {key}")
+        self.story.append(f"{name}: a user deletes {stream} {key}")
 
     def _merge(self, step: Step, _hub: Hub) -> None:
         name, stream = self._name(step), self._stream(step)
@@ -344,7 +344,7 @@ class World:
         system.merge(stream, key, into=into)
         if stream == "companies":
             self._adopt_children(name, {key}, into)
-        self.story.append(f"{name}: somebody merges {stream} {key} into {into}")
+        self.story.append(f"{name}: a user merges {stream} {key} into {into}")
 
     def _adopt_children(self, name: str, parents: set[str], into: str) -> None:
         """References to merged companies move to the survivor, as systems do."""
@@ -374,20 +374,20 @@ class World:
         into = row.survivor if row else None
         notification = Notification(stream, key, f"event-{step.what % 40}", into)
         receive(hub, name, [notification, notification] if step.pick % 2 else [notification])
-        self.story.append(f"{name}: nudges {stream} {key}")
+        self.story.append(f"{name}: a notification of {stream} {key}")
 
     def _read(self, step: Step, _hub: Hub) -> None:
         name, stream = self._name(step), self._stream(step)
         plain = MemoryConnector.of(self.systems[name], page=100)
         page = next(iter(plain.pages(stream, None)))
         self.late.append((name, stream, page))
-        self.story.append(f"a page of {name}.{stream} is read, and stays on its way")
+        self.story.append(f"a page of {name}.{stream} is read, and ingested later")
 
     def _apply(self, _step: Step, hub: Hub) -> None:
         if not self.late:
             return
         name, stream, page = self.late.pop(0)
-        self.story.append(f"the old page of {name}.{stream} arrives")
+        self.story.append(f"the old page of {name}.{stream} is ingested")
         channel = hub.connection(name).channel(stream)
         tally = Tally(hub.fresh_id(), "late", name, stream, self.now)
         with hub.store.begin() as tx:
@@ -430,7 +430,7 @@ class World:
 
     def calm(self) -> None:
         """Users stop typing, faults stop, delayed messages arrive, leases expire."""
-        self.story.append("all is calm")
+        self.story.append("all faults have ended")
         for system in self.systems.values():
             system.inject_faults()
         while self.late:

@@ -140,7 +140,7 @@ def test_deletions_by_the_hub_wait_for_a_person(emptied):
     assert "tulay resume erp parties --accept" in report.paused["erp.parties"]
     parties = world.erp.records("parties")
     assert len(parties) == 30, "nothing is deleted before a person has looked"
-    assert "Acme SE" in {p["title"] for p in parties.values()}, "the rest goes on"
+    assert "Acme SE" in {p["title"] for p in parties.values()}, "the rest continues"
     assert {w.reason for w in world.set_aside("erp")} == {report.paused["erp.parties"]}
     assert list(world.sync().paused) == ["erp.parties"]
     assert [r.kind for r in world.runs() if r.state == "paused"] == ["push", "pull"]

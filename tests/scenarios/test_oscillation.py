@@ -103,7 +103,7 @@ def test_circular_flows_end_in_quarantine(world, shop, monkeypatch):
         dirty.mark(tx, [deal.id], now=world.clock())
     derive(world.hub)
     (letter,) = [one for one in world.letters() if one.source == "chain"]
-    assert "without coming to rest" in letter.reason
+    assert "without settling" in letter.reason
     monkeypatch.undo()
     with world.hub.store.begin() as tx:
         quarantine.retry(tx, [letter.id], now=world.clock())

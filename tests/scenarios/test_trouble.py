@@ -188,7 +188,7 @@ def test_a_new_mapping_still_reads_everything(world, tmp_path):
 
     def once_without_cursor(method, stream, since):
         yield Page()
-        raise UnavailableError("the line broke")
+        raise UnavailableError("the connection broke")
 
     world.restart(
         extra=[*world.extra, tmp_path],

@@ -163,11 +163,11 @@ def judged(world: World) -> list[str]:
     forget_writes(world.systems)
     last = world.rest()
     wrong += _unwell(last)
-    wrong += [f"{name}: written for nothing: {line}" for name, line in echoes(world.systems)]
+    wrong += [f"{name}: needless write: {line}" for name, line in echoes(world.systems)]
     if last.changed:
-        wrong.append(f"a quiet round says that {last.changed} records changed")
+        wrong.append(f"an idle round reports {last.changed} changed records")
     after = remember(world)
-    wrong += [f"changed by a quiet round: {line}" for line in _different(before, after)]
+    wrong += [f"changed by an idle round: {line}" for line in _different(before, after)]
     for check in (_apart, _twice, _missing, _lost, _risen, _astray, _invented, _left, _slid_back):
         wrong += check(world, after)
     wrong += _unwritten(world)
@@ -182,7 +182,7 @@ def _unwell(report: Report) -> Iterator[str]:
     if report.paused:
         yield f"a round is paused: {report.paused}"
     if not report.quiet:
-        yield f"no rest after {report.rounds} rounds, {report.written} writes"
+        yield f"not settled after {report.rounds} rounds, {report.written} writes"
 
 
 def _different(before: Memory, after: Memory) -> Iterator[str]:
@@ -228,7 +228,7 @@ def _apart(world: World, memory: Memory) -> Iterator[str]:
         place, system = world.places[link.connection], world.systems[link.connection]
         record = system.records(link.stream).get(link.key)
         if record is None:
-            yield f"{place.name} {link.stream} {link.key} is gone, and the hub does not know"
+            yield f"{place.name} {link.stream} {link.key} is gone, but not for the hub"
         elif excused is not None:
             mapping = world.mapping(place.name, link.stream)
             shows = mapping.read(record)
@@ -277,7 +277,7 @@ def _twice(world: World, memory: Memory) -> Iterator[str]:
             for golden in memory.golden.values()
             if golden.merged_into is None and golden.entity == entity.name
         )
-        yield from (f"{code} has become two things" for code in sorted({*map(str, things)} - raced))
+        yield from (f"{code} has become two entities" for code in sorted({*map(str, things)} - raced))
 
 
 def _raced(world: World, stream: str) -> set[str]:
@@ -320,7 +320,7 @@ def _unwritten(world: World) -> Iterator[str]:
     """Yields live entities of a stream without a primary record."""
     with world.colleague.store.read() as tx:
         for connection, stream, key in audit.unwritten(tx):
-            yield f"{connection} {stream} {key} lives, and nothing is written there"
+            yield f"{connection} {stream} {key} is live, but has no primary record"
 
 
 def _lost(world: World, memory: Memory) -> Iterator[str]:
@@ -340,7 +340,7 @@ def _risen(world: World, memory: Memory) -> Iterator[str]:
     """Yields deleted records that came back."""
     for link in memory.links:
         if (link.connection, link.stream, link.key) in world.deleted and link.gone_at is None:
-            yield f"{link.connection} {link.stream} {link.key} was deleted; the hub has it living"
+            yield f"{link.connection} {link.stream} {link.key} was deleted, but not for the hub"
     for name, stream, key in world.deleted:
         link = next(
             (n for n in memory.links if (n.connection, n.stream, n.key) == (name, stream, key)),
@@ -353,7 +353,7 @@ def _risen(world: World, memory: Memory) -> Iterator[str]:
             continue  # others remain as the same subject
         rows = world.systems[name].tables.rows("WHERE stream = ? AND once = ?", stream, golden.id)
         if any(row.key != key and row.fate == "live" for row in rows):
-            yield f"{name} {stream} {key} was deleted, and made again"
+            yield f"{name} {stream} {key} was deleted, and created again"
 
 
 def _astray(world: World, memory: Memory) -> Iterator[str]:
@@ -369,7 +369,7 @@ def _astray(world: World, memory: Memory) -> Iterator[str]:
         there = holders.get((link.connection, "companies", str(record.get("company"))))
         parent = golden.values.get("company")
         if parent is not None and memory.golden[str(parent)].merged_into:
-            yield f"golden {golden.entity} refers to what was merged into something else"
+            yield f"golden {golden.entity} refers to a merged record"
         if parent is not None and (
             (link.connection, parent) not in alive or memory.golden[str(parent)].deleted_at
         ):
@@ -390,7 +390,7 @@ def _invented(world: World, memory: Memory) -> Iterator[str]:
             if value is None:
                 continue  # a person has decided that it is blank
             if path not in world.untyped and value not in world.said:
-                yield f"golden {golden.entity} {path} = {value!r}, which nobody typed"
+                yield f"golden {golden.entity} {path} = {value!r}, which no user typed"
     # The other parts of a unit in conflict show that system's spelling.
     shown = {
         place.writes_down(path, said)
@@ -401,7 +401,7 @@ def _invented(world: World, memory: Memory) -> Iterator[str]:
     }
     for value in memory.disputed - shown - {None}:
         if value not in world.said and "-" in str(value):
-            yield f"a conflict about {value!r}, which nobody typed"
+            yield f"a conflict about {value!r}, which no user typed"
 
 
 def _left(world: World, memory: Memory) -> Iterator[str]:
@@ -416,7 +416,7 @@ def _left(world: World, memory: Memory) -> Iterator[str]:
         if not state.startswith("waiting") or reachable:
             yield f"left over: {code_of(golden)} for {name}: {state}"
     for (name, stream, key), state in memory.letters.items():
-        yield f"a letter about {name} {stream} {key}: {state}"
+        yield f"a quarantine entry about {name} {stream} {key}: {state}"
 
 
 def _slid_back(world: World, _memory: Memory) -> Iterator[str]:
@@ -442,4 +442,4 @@ def _counts(tallies: list[Tally], memory: Memory) -> Iterator[str]:
         if not tally.adds_up:
             yield f"the counts of a run do not add up: {tally}"
     if memory.runs.get("inconsistent"):
-        yield f"red runs: {memory.runs}"
+        yield f"inconsistent runs: {memory.runs}"

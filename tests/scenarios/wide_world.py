@@ -179,7 +179,7 @@ class WideWorld(World):
         for one in spots:
             self._withdraw(one)
         system.edit("orders", spot.key, lines=[change])
-        self.story.append(f"{spot.system}: somebody types orders {spot.key} line {change}")
+        self.story.append(f"{spot.system}: a user types orders {spot.key} line {change}")
         for one in spots:
             self._note(one)
 
@@ -196,7 +196,7 @@ class WideWorld(World):
         patch: dict[str, Any] = {}
         self._put(patch, spot.path, self.before[spot])
         self.systems[spot.system].edit(spot.stream, spot.key, patch)
-        self.story.append(f"{spot.system}: somebody undoes {spot.stream} {spot.key} {patch}")
+        self.story.append(f"{spot.system}: a user undoes {spot.stream} {spot.key} {patch}")
         # The value may equal what was agreed, in that system's own spelling.
         if self.before[spot] is not None:
             self.said.add(str(self.shown(spot)))
@@ -210,7 +210,7 @@ class WideWorld(World):
         state = str(self.systems[name].get("orders", key)["state"])
         following = _FOLLOWS[state][step.what % len(_FOLLOWS[state])]
         self.systems[name].edit("orders", key, state=following)
-        self.story.append(f"{name}: somebody moves order {key} from {state} to {following}")
+        self.story.append(f"{name}: a user moves order {key} from {state} to {following}")
 
     def _move(self, step: Step, _hub: Any) -> None:
         """A contact or an order goes to another company."""
@@ -219,7 +219,7 @@ class WideWorld(World):
         company = self._some(name, "companies", step.what)
         if key is not None and company is not None:
             self.systems[name].edit(stream, key, company=company)
-            self.story.append(f"{name}: somebody moves {stream} {key} to company {company}")
+            self.story.append(f"{name}: a user moves {stream} {key} to company {company}")
 
     def _fuse(self, step: Step, _hub: Any) -> None:
         """Two records become a third one, with an id of its own."""
@@ -251,7 +251,7 @@ class WideWorld(World):
             return
         row = found[step.pick % len(found)]
         answer = ("ours", "theirs", "value")[step.what % 3]
-        self.story.append(f"somebody answers the conflict about {row['path']}: {answer}")
+        self.story.append(f"a person resolves the conflict about {row['path']}: {answer}")
         try:
             if answer != "value" or row.path in self.untyped:
                 resolve_conflict(hub, row.id, "ours" if answer == "ours" else "theirs")
@@ -290,12 +290,12 @@ class WideWorld(World):
             for place, state in all_streams(tx).items():
                 if state.paused_at is not None:
                     save_stream(tx, *place, **free, accepted=1)
-        self.story.append("an operator lets everything go on")
+        self.story.append("an operator resumes everything")
 
     def _replay(self, _step: Step, hub: Any) -> None:
         with hub.store.begin() as tx:
             quarantine.retry(tx, [entry.id for entry in quarantine.listing(tx)], now=self.now)
-        self.story.append("an operator replays everything that was set aside")
+        self.story.append("an operator retries everything in quarantine")
 
     def _remap(self, step: Step, _hub: Any) -> None:
         """A mapping leaves a field out, or includes it again; every process restarts."""
@@ -340,7 +340,7 @@ class WideWorld(World):
             except HubError as error:
                 self.story.append(f"  which is refused: {error}")
             else:
-                self.story.append(f"somebody says that {review['key']} is {answer}")
+                self.story.append(f"a person decides that {review['key']} is {answer}")
                 return
 
     def also_wrong(self) -> Iterator[str]:
