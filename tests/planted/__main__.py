@@ -112,8 +112,8 @@ def tended(plants: Sequence[Plant], *, suite: bool) -> int:
         for plant in plants:
             test = caught(plant, tree, suite=suite)
             missed += test is None
-            verdict = f"caught by {test}" if test else "NOT CAUGHT"
-            print(f"{plant.promise:9} {plant.name}: {verdict}", flush=True)
+            result = f"caught by {test}" if test else "NOT CAUGHT"
+            print(f"{plant.promise:9} {plant.name}: {result}", flush=True)
     return 1 if missed else 0
 
 
