@@ -64,9 +64,9 @@ def tiers_of(item: pytest.Item) -> set[str]:
     tiers = {mark.name for mark in item.iter_markers()} & _TIERS
     if "quick" in tiers:
         return tiers
-    place = item.nodeid.partition("::")[0]
+    path = item.nodeid.partition("::")[0]
     for name, tier in TIER_OF_PLACE.items():
-        if not tiers and (place == name or place.startswith(f"{name}/")):
+        if not tiers and (path == name or path.startswith(f"{name}/")):
             tiers.add(tier)
     fixtures = getattr(item, "fixturenames", ())
     tiers |= {TIER_OF_FIXTURE[name] for name in fixtures if name in TIER_OF_FIXTURE}

@@ -14,7 +14,7 @@ PLANTS = list(every())
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_every_planted_bug_still_applies(plant: Plant) -> None:
-    assert plant.applies(), f"its text is not exactly once in {plant.file}: plant it anew"
+    assert plant.applies(), f"its text is not exactly once in {plant.file}: plant it again"
     source = (ROOT / plant.file).read_text(encoding="utf-8")
     ast.parse(source.replace(plant.sound, plant.broken))
     assert plant.sound != plant.broken

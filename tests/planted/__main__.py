@@ -1,8 +1,8 @@
 """Plants bugs in a copy of the tree, one at a time, and reports whether the tests catch them.
 
-    python -m tests.planted                  every bug, the tests named in the table
-    python -m tests.planted sweep lease      those whose name has one of these words
-    python -m tests.planted --suite [NAME]   the whole fast suite instead of the named tests
+    python -m tests.planted                  every bug, with the tests that the table names
+    python -m tests.planted sweep lease      bugs whose name contains one of these words
+    python -m tests.planted --suite [NAME]   the whole fast suite instead of those tests
     python -m tests.planted --list           the table
 
 Exits with 1 if a bug is not caught, with 2 if the tests fail without one. The tree itself is not
@@ -76,7 +76,7 @@ def failing(tree: Path, tests: Sequence[str]) -> str | None:
             timeout=_PATIENCE,
         )
     except subprocess.TimeoutExpired:
-        return f"no end of them within {_PATIENCE} s"
+        return f"the tests did not end within {_PATIENCE} s"
     if done.returncode == 0:
         return None
     named = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
@@ -106,23 +106,23 @@ def tended(plants: Sequence[Plant], *, suite: bool) -> int:
         copied(tree)
         named = FAST if suite else tuple(dict.fromkeys(t for p in plants for t in p.caught_by))
         if test := failing(tree, named):
-            print(f"{test} fails without any planted bug: nothing can be said")
+            print(f"{test} fails without a planted bug: no bug can be judged")
             return 2
         missed = 0
         for plant in plants:
             test = caught(plant, tree, suite=suite)
             missed += test is None
-            verdict = f"caught by {test}" if test else "NOT CAUGHT"
-            print(f"{plant.promise:9} {plant.name}: {verdict}", flush=True)
+            result = f"caught by {test}" if test else "NOT CAUGHT"
+            print(f"{plant.promise:9} {plant.name}: {result}", flush=True)
     return 1 if missed else 0
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs what the arguments request; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.planted", description=__doc__)
-    parser.add_argument("words", nargs="*", metavar="NAME", help="words of the bugs' names")
+    parser.add_argument("words", nargs="*", metavar="NAME", help="words of the names of bugs")
     parser.add_argument("--suite", action="store_true", help="run the whole fast suite")
-    parser.add_argument("--list", action="store_true", help="only name the bugs")
+    parser.add_argument("--list", action="store_true", help="only list the bugs")
     asked = parser.parse_args(arguments)
     plants = [p for p in every() if not asked.words or any(w in p.name for w in asked.words)]
     if not plants:

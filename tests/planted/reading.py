@@ -81,7 +81,7 @@ PLANTS = (
         (f"{_DEFECTS}::test_an_old_page_overwrites_no_newer_value",),
     ),
     Plant(
-        "what another process did to a link while we waited for its golden record is undone",
+        "what another process changed in a link before our lock is undone",
         "P1",
         "hub/sync/locking.py",
         """        links = links_by_key(tx, connection, stream, keys)
@@ -90,7 +90,7 @@ PLANTS = (
         ("tests/scenarios/test_together.py",),
     ),
     Plant(
-        "of two states of one time the page's is believed",
+        "of two states with equal times the page's is applied",
         "P7",
         "hub/sync/freshness.py",
         "    return same_time and record.version != link.version\n",
@@ -98,7 +98,7 @@ PLANTS = (
         (f"{_TROUBLE}::test_equal_timestamps_do_not_tell_the_newer",),
     ),
     Plant(
-        "of two sightings in one page the later one counts, not the newer",
+        "of two states in one page the later one counts, not the newer",
         "P7",
         "hub/sync/freshness.py",
         "    return known if known.modified_at > found.modified_at else found",
@@ -133,7 +133,7 @@ PLANTS = (
         ),
     ),
     Plant(
-        "what a sweep misses is deleted without a look",
+        "a record that a sweep misses is deleted without a fetch",
         "P8",
         "hub/sync/ingest/sweep.py",
         "        page = channel.connector.fetch(stream, missing)\n",
@@ -141,7 +141,7 @@ PLANTS = (
         (f"{_DEFECTS}::test_a_record_a_sweep_missed_is_fetched_first",),
     ),
     Plant(
-        "an incomplete sweep is trusted, and nothing is looked at",
+        "an incomplete sweep is trusted, and nothing is fetched",
         "P8",
         "hub/sync/ingest/sweep.py",
         """            for portion in channel.connector.keys(stream):
@@ -166,7 +166,7 @@ PLANTS = (
         ),
     ),
     Plant(
-        "a surprise is obeyed",
+        "a change over the limit is applied",
         "P9",
         "hub/model/change_limits.py",
         "    return touched > limit.records and touched > limit.share * known",
@@ -174,7 +174,7 @@ PLANTS = (
         (_ENDINGS, "tests/hub/model/test_change_limits.py"),
     ),
     Plant(
-        "a pull is not guarded against surprises",
+        "a pull has no change limit",
         "P9",
         "hub/sync/ingest/pull.py",
         "        guard(hub, counted, known=known, accepted=state.accepted)\n",
@@ -182,7 +182,7 @@ PLANTS = (
         (f"{_ENDINGS}::test_too_many_changes_wait_for_a_person",),
     ),
     Plant(
-        "a sweep is not guarded against surprises",
+        "a sweep has no change limit",
         "P9",
         "hub/sync/ingest/sweep.py",
         """    if not accepted:
@@ -205,7 +205,7 @@ PLANTS = (
         (_ENDINGS,),
     ),
     Plant(
-        "a surprising sweep is believed in part before somebody is asked",
+        "a part of a sweep over the limit is applied before it pauses",
         "P9",
         "hub/sync/ingest/sweep.py",
         """    if not accepted:
@@ -215,7 +215,7 @@ PLANTS = (
         (_ENDINGS,),
     ),
     Plant(
-        "a flood of small runs is not noticed",
+        "many small runs are not measured together",
         "P9",
         "hub/sync/change_limits.py",
         "    if exceeds_window_limit(tally.lately, known, limit):\n",
@@ -223,7 +223,7 @@ PLANTS = (
         ("tests/scenarios/test_change_limits.py::test_single_deletions_add_up_to_the_limit",),
     ),
     Plant(
-        "an accepted flood is asked about again",
+        "approved changes of many small runs must be approved again",
         "P9",
         "hub/sync/change_limits.py",
         """        recent_changes.forget(tx, connection, stream, kinds=_SEEN)
@@ -235,7 +235,7 @@ PLANTS = (
         ("tests/scenarios/test_change_limits.py::test_many_changes_wait_for_one_approval",),
     ),
     Plant(
-        "what the hub deletes elsewhere is not measured",
+        "deletions by the hub are not measured",
         "P9",
         "hub/sync/change_limits.py",
         "        if not exceeds_limit(wanted + lately, known, hub.limit):\n",
@@ -291,7 +291,7 @@ PLANTS = (
         (f"{_HOOKS}::test_without_a_database_the_sender_may_retry",),
     ),
     Plant(
-        "a nudge is stored without reaching the disk",
+        "a notification is stored without reaching the disk",
         "P5",
         "hub/sync/ingest/webhooks.py",
         "    with store.begin(durable=True) as tx:\n",
@@ -299,7 +299,7 @@ PLANTS = (
         (f"{_PROMISES}::test_inbox_and_outbox_survive_a_power_cut",),
     ),
     Plant(
-        "the inbox forgets what came in meanwhile",
+        "the inbox drops notifications that arrived meanwhile",
         "P5",
         "hub/sync/ingest/inbox.py",
         "            inbox.done(tx, [item.id for item in items])\n\n        keys",
@@ -317,7 +317,7 @@ PLANTS = (
         (f"{_PROMISES}::test_a_notification_during_processing_is_kept",),
     ),
     Plant(
-        "nudges are forgotten before they are followed",
+        "notifications are removed before they are processed",
         "P5",
         "hub/sync/ingest/inbox.py",
         "        page, refused = _truth(channel, keys)\n",
@@ -328,7 +328,7 @@ PLANTS = (
         (f"{_TROUBLE}::test_a_notification_waits_for_its_system",),
     ),
     Plant(
-        "a letter is never tried again",
+        "a quarantine entry is never tried again",
         "P6",
         "hub/sync/ingest/inbox.py",
         "            if not work.inbox() and not work.retry_quarantined():\n",
@@ -336,7 +336,7 @@ PLANTS = (
         ("tests/scenarios/test_identity.py", _TROUBLE),
     ),
     Plant(
-        "a replayed letter is not due",
+        "a retried quarantine entry is not due",
         "P6",
         "hub/store/quarantine.py",
         """{"_ids": ids, "state": "waiting", "next_attempt_at": now}""",
@@ -347,7 +347,7 @@ PLANTS = (
         ),
     ),
     Plant(
-        "a letter stays although its record has arrived",
+        "a quarantine entry stays although its record has arrived",
         "P6",
         "hub/sync/ingest/observing.py",
         "        changes.resolve((connection, stream), [key])\n",

@@ -41,7 +41,7 @@ PLANTS = (
         (f"{_SCHEDULING}::test_paused_work_is_not_tried_endlessly",),
     ),
     Plant(
-        "a sync does not take over what a dead process held",
+        "a sync does not take over leases of a dead process",
         "P11",
         "hub/sync/attempt.py",
         "        dead = [name for name in leases.holders(tx) if name != hub.worker and is_dead(name)]\n",
@@ -57,7 +57,7 @@ PLANTS = (
         (f"{_SCHEDULING}::test_a_live_workers_lease_is_waited_for",),
     ),
     Plant(
-        "a worker that never lets go is not reported",
+        "a worker that never releases its lease is not reported",
         "P10",
         "hub/sync/run.py",
         "    report.held, report.unread = left.held, dict(left.unread)\n",

@@ -174,7 +174,7 @@ class World:
         """Syncs; every system answers, nothing is left to do and all counts add up."""
         report = self.sync()
         assert report.failed == {}
-        assert report.quiet, "still not quiet after the most rounds"
+        assert report.quiet, "still work left after the maximum number of rounds"
         assert report.rounds <= 5
         self.add_up()
         return report
@@ -248,12 +248,12 @@ class World:
         with self.store.read() as tx:
             return open_reviews(tx)
 
-    def letters(self) -> list[QuarantineEntry]:
+    def quarantine_entries(self) -> list[QuarantineEntry]:
         """Returns the records and derivations in quarantine."""
         with self.store.read() as tx:
             return quarantine.listing(tx, kinds=("pull", "flow"))
 
-    def set_aside(self, connection: str | None = None) -> list[QuarantineEntry]:
+    def held_writes(self, connection: str | None = None) -> list[QuarantineEntry]:
         """Returns the held writes."""
         with self.store.read() as tx:
             return quarantine.listing(tx, kinds=("push",), source=connection)

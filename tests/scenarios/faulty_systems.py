@@ -283,7 +283,7 @@ class Stage:
             erp.setdefault(row["website"], []).append(row["title"])
         return crm, erp
 
-    def set_aside(self) -> list[Any]:
+    def held_writes(self) -> list[Any]:
         with self.store.read() as tx:
             return quarantine.listing(tx)
 

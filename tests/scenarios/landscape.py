@@ -59,7 +59,7 @@ _HABITS: tuple[Mapping[str, str], ...] = (
 
 
 @dataclass(frozen=True)
-class Place:
+class SystemSpec:
     """One system of the landscape: its data faults, its clock, what it can do."""
 
     name: str
@@ -144,17 +144,17 @@ class SheetMapping:
         return str(values.get("code"))
 
 
-def mapping_of(place: str, stream: str) -> SheetMapping:
+def mapping_of(spec: str, stream: str) -> SheetMapping:
     """Returns the mapping of a stream."""
     references = {"company": "companies"} if stream == "contacts" else {}
-    return SheetMapping(place, stream, STREAMS[stream], references)
+    return SheetMapping(spec, stream, STREAMS[stream], references)
 
 
 @dataclass(frozen=True)
 class Landscape:
     """The systems and the policies between them."""
 
-    places: tuple[Place, ...]
+    specs: tuple[SystemSpec, ...]
     policies: Mapping[str, EntityPolicy]
     #: Stream -> entity, parents before children.
     streams: Mapping[str, Entity] = field(default_factory=lambda: STREAMS)
@@ -171,12 +171,12 @@ class Landscape:
 def draw(chance: random.Random) -> Landscape:
     """Draws a landscape."""
     names = ["crm", "erp", "shop"][: chance.choice([2, 2, 3])]
-    places = tuple(_place(name, chance) for name in names)
+    specs = tuple(_spec(name, chance) for name in names)
     policies = {entity: _policy(names, chance) for entity in ENTITIES}
-    return Landscape(places, policies)
+    return Landscape(specs, policies)
 
 
-def _place(name: str, chance: random.Random) -> Place:
+def _spec(name: str, chance: random.Random) -> SystemSpec:
     read = chance.choice(["increments", "increments", "increments", "full"])
     facts = StreamFacts(
         title=name,
@@ -190,7 +190,7 @@ def _place(name: str, chance: random.Random) -> Place:
         deletions="sweep" if read == "full" else chance.choice(["pages", "sweep"]),
         batch=chance.choice([1, 2, 100]),
     )
-    return Place(
+    return SystemSpec(
         name,
         ways=chance.choice(_HABITS),
         facts=facts,

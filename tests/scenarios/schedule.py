@@ -78,9 +78,11 @@ def shrunk(steps: Sequence[Step], fails: Callable[[Sequence[Step]], bool]) -> li
     steps = fewest(steps, fails)
     for i in range(len(steps)):
         for trouble in ("meanwhile", "dies", "fault"):
-            calmer = replace(steps[i], **{trouble: None})
-            if calmer != steps[i] and fails([*steps[:i], calmer, *steps[i + 1 :]]):
-                steps[i] = calmer
+            with_fewer_faults = replace(steps[i], **{trouble: None})
+            if with_fewer_faults != steps[i] and fails(
+                [*steps[:i], with_fewer_faults, *steps[i + 1 :]]
+            ):
+                steps[i] = with_fewer_faults
     return steps
 
 

@@ -34,7 +34,7 @@ from hub.sync.run import Report, sync
 from mappings.canonical.values import Scalar
 from tests.scenarios.landscape import (
     Landscape,
-    Place,
+    SystemSpec,
     canonical,
     mapping_of,
 )
@@ -42,7 +42,7 @@ from tests.scenarios.schedule import HUB_VERBS, Step
 
 
 @dataclass(frozen=True)
-class Spot:
+class FieldRef:
     """A field of a record of a system."""
 
     system: str
@@ -60,7 +60,7 @@ class World:
     #: The narration, for display.
     story: list[str] = field(default_factory=list)
     #: Texts that must not be lost, with the place where they were typed.
-    typed: dict[Spot, str] = field(default_factory=dict)
+    typed: dict[FieldRef, str] = field(default_factory=dict)
     #: All that was ever typed in this form.
     said: set[str] = field(default_factory=set)
     #: (system, stream, key) of records that users deleted although the hub knew them.
@@ -70,7 +70,7 @@ class World:
     #: Codes of subjects that were merged anywhere.
     merged: set[str] = field(default_factory=set)
     #: (system, stream, key) of records that users created.
-    born: set[tuple[str, str, str]] = field(default_factory=set)
+    created_by_users: set[tuple[str, str, str]] = field(default_factory=set)
     #: Codes that users gave in more than one system.
     shared: set[str] = field(default_factory=set)
     #: Paths whose values are not unique texts.
@@ -81,12 +81,12 @@ class World:
 
     def __post_init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
-        self.words = self.processes = self.events = self.things = 0
+        self.words = self.processes = self.events = self.subjects = 0
         self.late: list[tuple[str, str, Page]] = []
         self.writing: str | None = None
-        self.places = {place.name: place for place in self.landscape.places}
-        self.systems = {name: self._system(place) for name, place in self.places.items()}
-        self.life, self.hub = self.process()
+        self.specs = {spec.name: spec for spec in self.landscape.specs}
+        self.systems = {name: self._system(spec) for name, spec in self.specs.items()}
+        self.crash_points, self.hub = self.process()
         _, self.colleague = self.process()
         self._acts = self.acts()
 
@@ -111,23 +111,23 @@ class World:
             "sync": self._sync,
         }
 
-    def _system(self, place: Place) -> MemorySystem:
+    def _system(self, spec: SystemSpec) -> MemorySystem:
         def clock() -> datetime:
             self.now += timedelta(milliseconds=1)
-            return self.now + timedelta(seconds=place.offset)
+            return self.now + timedelta(seconds=spec.offset)
 
         system = MemorySystem(
-            place.name, streams={s: place.shape(s) for s in self.landscape.streams}, clock=clock
+            spec.name, streams={s: spec.shape(s) for s in self.landscape.streams}, clock=clock
         )
-        system.inject_faults(lag=place.lag)
+        system.inject_faults(lag=spec.lag)
         return system
 
     def process(self) -> tuple[CrashPoints, Hub]:
         """Starts a process with a hub of its own."""
         self.processes += 1
-        life, ids = CrashPoints(), random.Random(self.processes)
-        store = CrashingStore(self.engine, life)
-        connections = {name: self._connection(name, life) for name in self.places}
+        crash_points, ids = CrashPoints(), random.Random(self.processes)
+        store = CrashingStore(self.engine, crash_points)
+        connections = {name: self._connection(name, crash_points) for name in self.specs}
         hub = Hub(
             store=store,
             connections=connections,
@@ -140,7 +140,7 @@ class World:
             sleep=self._pass_by,
             fresh_id=lambda: f"{ids.getrandbits(128):032x}",
         )
-        return life, hub
+        return crash_points, hub
 
     def _hub_clock(self) -> datetime:
         self.now += timedelta(milliseconds=1)
@@ -149,11 +149,13 @@ class World:
     def _pass_by(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
-    def _connection(self, name: str, life: CrashPoints) -> Connection:
-        place = self.places[name]
-        connector = CrashingConnector(MemoryConnector.of(self.systems[name], page=place.page), life)
+    def _connection(self, name: str, crash_points: CrashPoints) -> Connection:
+        spec = self.specs[name]
+        connector = CrashingConnector(
+            MemoryConnector.of(self.systems[name], page=spec.page), crash_points
+        )
         channels = {
-            stream: Channel(name, stream, connector, self.mapping(name, stream), place.facts)
+            stream: Channel(name, stream, connector, self.mapping(name, stream), spec.facts)
             for stream in self.landscape.streams
         }
         return Connection(name, "memory", "both", connector, channels)
@@ -171,22 +173,24 @@ class World:
             self._happen(step, self.hub)
             return
         inner = step.meanwhile
-        self.life.expect(step.dies, None if inner is None else (inner[0], self._aside(inner[1])))
+        self.crash_points.expect(
+            step.dies, None if inner is None else (inner[0], self._aside(inner[1]))
+        )
         system = self.systems[self._name(step)]
         if step.fault:
             system.inject_faults(
-                lag=self.places[system.name].lag, script=(step.fault,), seed=step.pick
+                lag=self.specs[system.name].lag, script=(step.fault,), seed=step.pick
             )
-            self.story.append(f"  (the line to {system.name} will break: {step.fault})")
+            self.story.append(f"  ({system.name} will fail: {step.fault})")
         try:
             self._happen(step, self.hub)
         except KilledError:
-            self.story.append(f"  the process dies at its point {step.dies}")
-            self.life, self.hub = self.process()
+            self.story.append(f"  the process dies at its crash point {step.dies}")
+            self.crash_points, self.hub = self.process()
         finally:
-            self.life.expect(None, None)
+            self.crash_points.expect(None, None)
             self.writing = None
-            system.inject_faults(lag=self.places[system.name].lag)
+            system.inject_faults(lag=self.specs[system.name].lag)
 
     def _aside(self, step: Step) -> Callable[[], None]:
         def act() -> None:
@@ -203,7 +207,7 @@ class World:
             self.story.append(f"  which fails: {error}")
 
     def _name(self, step: Step) -> str:
-        return list(self.places)[step.system % len(self.places)]
+        return list(self.specs)[step.system % len(self.specs)]
 
     def _stream(self, step: Step) -> str:
         return "contacts" if step.what % 3 == 0 else "companies"
@@ -231,10 +235,10 @@ class World:
         for path in fields:
             self._put(payload, path, self._word(path))
         key = self.systems[name].create(stream, payload)
-        self.born.add((name, stream, key))
-        self.story.append(f"{name}: somebody creates {stream} {key}: {payload}")
+        self.created_by_users.add((name, stream, key))
+        self.story.append(f"{name}: a user creates {stream} {key}: {payload}")
         for path in fields:
-            self._note(Spot(name, stream, key, path))
+            self._note(FieldRef(name, stream, key, path))
 
     def _filled_in(self, stream: str, step: Step) -> list[str]:
         """Returns what a user fills in to create a record."""
@@ -254,14 +258,14 @@ class World:
             code = others[pick % len(others)]
             self.shared.add(code)
             return code
-        self.things += 1
-        return f"{stream[:3]}{self.things}"
+        self.subjects += 1
+        return f"{stream[:3]}{self.subjects}"
 
     def _edit(self, step: Step, _hub: Hub) -> None:
         name, stream = self._name(step), self._stream(step)
         key = self._some(name, stream, step.pick)
         if key is not None:
-            self._type(Spot(name, stream, key, self._path(stream, step)), step)
+            self._type(FieldRef(name, stream, key, self._path(stream, step)), step)
 
     def _path(self, stream: str, step: Step) -> str:
         paths = self.landscape.typed[stream]
@@ -278,48 +282,56 @@ class World:
         for other, system in self.systems.items():
             for there, record in system.records(stream).items():
                 if record["code"] == code:
-                    self._type(Spot(other, stream, there, path), step)
+                    self._type(FieldRef(other, stream, there, path), step)
 
-    def _type(self, spot: Spot, step: Step) -> None:
+    def _type(self, field_ref: FieldRef, step: Step) -> None:
         blank = step.pick % 7 == 0 and step.verb == "edit"
-        value = None if blank else self._word(spot.path)
-        self._withdraw(spot)
+        value = None if blank else self._word(field_ref.path)
+        self._withdraw(field_ref)
         patch: dict[str, Any] = {}
-        self._put(patch, spot.path, value)
-        self.systems[spot.system].edit(spot.stream, spot.key, patch)
-        self.story.append(f"{spot.system}: somebody types {spot.stream} {spot.key} {patch}")
-        self._note(spot)
+        self._put(patch, field_ref.path, value)
+        self.systems[field_ref.system].edit(field_ref.stream, field_ref.key, patch)
+        self.story.append(
+            f"{field_ref.system}: a user types {field_ref.stream} {field_ref.key} {patch}"
+        )
+        self._note(field_ref)
 
-    def _note(self, spot: Spot) -> None:
-        value = self.shown(spot)
+    def _note(self, field_ref: FieldRef) -> None:
+        value = self.shown(field_ref)
         if value is None:
             return
         self.said.add(str(value))
-        lockless = self.places[spot.system].facts.lock == "none"
-        if self.heard(spot) and not (lockless and self.writing == spot.system):
-            self.typed[spot] = str(value)
+        lockless = self.specs[field_ref.system].facts.lock == "none"
+        if self.known_to_hub(field_ref) and not (lockless and self.writing == field_ref.system):
+            self.typed[field_ref] = str(value)
 
-    def shown(self, spot: Spot) -> Scalar:
+    def shown(self, field_ref: FieldRef) -> Scalar:
         """Returns what a field of a system shows, in canonical form."""
-        payload = self.systems[spot.system].get(spot.stream, spot.key)
-        return canonical(spot.path, get(payload, spot.path))
+        payload = self.systems[field_ref.system].get(field_ref.stream, field_ref.key)
+        return canonical(field_ref.path, get(payload, field_ref.path))
 
-    def heard(self, _spot: Spot) -> bool:
+    def known_to_hub(self, _field_ref: FieldRef) -> bool:
         """Returns True if the hub reads this field at all."""
         return True
 
-    def _withdraw(self, spot: Spot) -> None:
+    def _withdraw(self, field_ref: FieldRef) -> None:
         """A user who overwrites a value that the hub has not read takes it back."""
-        before = self.typed.get(spot)
+        before = self.typed.get(field_ref)
         if before is not None and before not in self.kept(self):
-            del self.typed[spot]
+            del self.typed[field_ref]
         elif before is not None:
-            self.typed[Spot(spot.system, spot.stream, spot.key, f"{spot.path} {before}")] = before
-            del self.typed[spot]
+            self.typed[
+                FieldRef(
+                    field_ref.system, field_ref.stream, field_ref.key, f"{field_ref.path} {before}"
+                )
+            ] = before
+            del self.typed[field_ref]
 
     def _withdraw_all(self, name: str, stream: str, key: str) -> None:
-        for spot in [s for s in self.typed if (s.system, s.stream, s.key) == (name, stream, key)]:
-            self._withdraw(spot)
+        for field_ref in [
+            s for s in self.typed if (s.system, s.stream, s.key) == (name, stream, key)
+        ]:
+            self._withdraw(field_ref)
 
     def _delete(self, step: Step, hub: Hub) -> None:
         name, stream = self._name(step), self._stream(step)
@@ -330,7 +342,7 @@ class World:
         self.meddled.add(self.systems[name].get(stream, key)["code"])
         self.systems[name].delete(stream, key)
         self.deleted.add((name, stream, key))
-        self.story.append(f"{name}: somebody deletes {stream} {key}")
+        self.story.append(f"{name}: a user deletes {stream} {key}")
 
     def _merge(self, step: Step, _hub: Hub) -> None:
         name, stream = self._name(step), self._stream(step)
@@ -344,7 +356,7 @@ class World:
         system.merge(stream, key, into=into)
         if stream == "companies":
             self._adopt_children(name, {key}, into)
-        self.story.append(f"{name}: somebody merges {stream} {key} into {into}")
+        self.story.append(f"{name}: a user merges {stream} {key} into {into}")
 
     def _adopt_children(self, name: str, parents: set[str], into: str) -> None:
         """References to merged companies move to the survivor, as systems do."""
@@ -374,26 +386,26 @@ class World:
         into = row.survivor if row else None
         notification = Notification(stream, key, f"event-{step.what % 40}", into)
         receive(hub, name, [notification, notification] if step.pick % 2 else [notification])
-        self.story.append(f"{name}: nudges {stream} {key}")
+        self.story.append(f"{name}: a notification of {stream} {key}")
 
     def _read(self, step: Step, _hub: Hub) -> None:
         name, stream = self._name(step), self._stream(step)
         plain = MemoryConnector.of(self.systems[name], page=100)
         page = next(iter(plain.pages(stream, None)))
         self.late.append((name, stream, page))
-        self.story.append(f"a page of {name}.{stream} is read, and stays on its way")
+        self.story.append(f"a page of {name}.{stream} is read, and ingested later")
 
     def _apply(self, _step: Step, hub: Hub) -> None:
         if not self.late:
             return
         name, stream, page = self.late.pop(0)
-        self.story.append(f"the old page of {name}.{stream} arrives")
+        self.story.append(f"the old page of {name}.{stream} is ingested")
         channel = hub.connection(name).channel(stream)
         tally = Tally(hub.fresh_id(), "late", name, stream, self.now)
         with hub.store.begin() as tx:
             # A page cannot tell that a record unknown to the hub is gone: a sweep will.
-            heard = links_by_key(tx, name, stream, [record.key for record in page.records])
-            living = self.systems[name].records(stream).keys() | heard.keys()
+            known_to_hub = links_by_key(tx, name, stream, [record.key for record in page.records])
+            living = self.systems[name].records(stream).keys() | known_to_hub.keys()
             page = replace(page, records=[r for r in page.records if r.key in living])
             ingest(hub, tx, channel, page=page, tally=tally, origin=Origin.LISTED)
         self.tallies.append(tally)
@@ -428,9 +440,9 @@ class World:
         report = sync(hub)
         self.tallies += [t for t in report.tallies if t.kind != "push"]
 
-    def calm(self) -> None:
+    def finish(self) -> None:
         """Users stop typing, faults stop, delayed messages arrive, leases expire."""
-        self.story.append("all is calm")
+        self.story.append("all faults have ended")
         for system in self.systems.values():
             system.inject_faults()
         while self.late:

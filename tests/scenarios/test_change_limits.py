@@ -24,7 +24,7 @@ def many(world):
     return world
 
 
-def told(world, key):
+def notify(world, key):
     """Processes one webhook by itself, and writes what follows."""
     world.clock.later(seconds=10)
     event = f"e{key}{world.clock.at.timestamp()}"
@@ -37,13 +37,13 @@ def told(world, key):
 def delete_one_by_one(world, keys):
     for key in keys:
         world.crm.delete("companies", key)
-        told(world, key)
+        notify(world, key)
 
 
 def change_one_by_one(world, keys, text):
     for key in keys:
         world.crm.edit("companies", key, industry=text)
-        told(world, key)
+        notify(world, key)
 
 
 def test_single_deletions_add_up_to_the_limit(many):
@@ -140,8 +140,8 @@ def test_deletions_by_the_hub_wait_for_a_person(emptied):
     assert "tulay resume erp parties --accept" in report.paused["erp.parties"]
     parties = world.erp.records("parties")
     assert len(parties) == 30, "nothing is deleted before a person has looked"
-    assert "Acme SE" in {p["title"] for p in parties.values()}, "the rest goes on"
-    assert {w.reason for w in world.set_aside("erp")} == {report.paused["erp.parties"]}
+    assert "Acme SE" in {p["title"] for p in parties.values()}, "the rest continues"
+    assert {w.reason for w in world.held_writes("erp")} == {report.paused["erp.parties"]}
     assert list(world.sync().paused) == ["erp.parties"]
     assert [r.kind for r in world.runs() if r.state == "paused"] == ["push", "pull"]
 

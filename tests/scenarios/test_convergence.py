@@ -13,7 +13,7 @@ import pytest
 
 from hub.store.engine import open_store
 from tests.scenarios.schedule import drawn
-from tests.scenarios.verdict import explained, rehearse
+from tests.scenarios.verdict import explained, run_schedule
 
 LONG = bool(os.environ.get("TULAY_LONG"))
 #: So that several processes can share the work.
@@ -32,7 +32,7 @@ def converge(url: str, seeds: range) -> None:
     try:
         for seed in seeds:
             landscape, steps = drawn(seed, STEPS)
-            if rehearse(store, landscape, steps).wrong:
+            if run_schedule(store, landscape, steps).wrong:
                 story = explained(store, landscape, steps)
                 pytest.fail(f"seed {seed}:\n{story}", pytrace=False)
     finally:

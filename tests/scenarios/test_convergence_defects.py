@@ -25,7 +25,7 @@ from hub.sync.ingest.webhooks import receive
 from hub.sync.operate.resolve import resolve_with_value
 from hub.sync.push.push import push
 from hub.sync.run import sync
-from tests.scenarios.landscape import Landscape, Place
+from tests.scenarios.landscape import Landscape, SystemSpec
 from tests.scenarios.simulation import World
 from tests.scenarios.two_sides import ASK, FACTS, later, two_sides
 from tests.scenarios.verdict import kept, remember
@@ -210,12 +210,12 @@ def test_a_crash_before_storing_keeps_the_cursor(world: World) -> None:
     crm.edit("companies", "1", name="Beta")
     later(world)
     for point in range(12):  # whether it dies before or after the commit
-        world.life.expect(point, None)
+        world.crash_points.expect(point, None)
         try:
             pull(world.hub, "crm", "companies")
         except KilledError:
-            world.life, world.hub = world.process()
-        world.life.expect(None, None)
+            world.crash_points, world.hub = world.process()
+        world.crash_points.expect(None, None)
         later(world, minutes=11)
     pull(world.hub, "crm", "companies")
     with world.hub.store.read() as tx:
@@ -289,15 +289,17 @@ def test_a_lost_create_keeps_our_spelling(
     """A lost create that is found by its values is ours, whatever the system's spelling."""
     store = fresh_store()
     plain = FACTS.model_copy(update={"once": None})
-    places = (
-        Place("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
-        Place("erp", {"name": "upper", "price": "round:0"}, plain, offset=0.0, page=100, lag=0.0),
+    specs = (
+        SystemSpec("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
+        SystemSpec(
+            "erp", {"name": "upper", "price": "round:0"}, plain, offset=0.0, page=100, lag=0.0
+        ),
     )
     policies = {
         "company": EntityPolicy({"": FieldPolicy(on_first_match="erp")}, ASK.create),
         "contact": ASK,
     }
-    world = World(Landscape(places, policies), store.engine, kept=kept)
+    world = World(Landscape(specs, policies), store.engine, kept=kept)
     crm, erp = world.systems["crm"], world.systems["erp"]
     key = crm.create("companies", code="c1", name="Acme", price="2.25", phone="1")
     pull(world.hub, "crm", "companies")
@@ -320,13 +322,13 @@ def test_a_lost_create_keeps_our_spelling(
 def wide(fresh_store: Callable[[], Store]) -> WideWorld:
     """Two systems that also have orders; companies show figures derived from them."""
     store = fresh_store()
-    places = tuple(
+    specs = tuple(
         WidePlace(name, {}, FACTS, offset=0.0, page=100, lag=0.0) for name in ("crm", "erp")
     )
     figures = FieldPolicy(owners=frozenset(), when_blank="write")
     policy = EntityPolicy({"figures": figures}, ASK.create, delete="propagate")
     policies = dict.fromkeys(("company", "contact", "sales_order"), policy)
-    return WideWorld(WideLandscape(places, policies), store.engine, kept=kept)
+    return WideWorld(WideLandscape(specs, policies), store.engine, kept=kept)
 
 
 def _figures(world: World) -> dict[str, object]:
@@ -435,12 +437,12 @@ def test_waiting_for_a_new_parent_creates_nothing(
     """A record we created is not created again while it waits for its new parent."""
     store = fresh_store()
     plain = FACTS.model_copy(update={"once": None})
-    places = tuple(
-        Place(name, {}, facts, offset=0.0, page=100, lag=0.0)
+    specs = tuple(
+        SystemSpec(name, {}, facts, offset=0.0, page=100, lag=0.0)
         for name, facts in (("crm", FACTS), ("erp", plain))
     )
     policies = {"company": ASK, "contact": ASK}
-    world = World(Landscape(places, policies), store.engine, kept=kept)
+    world = World(Landscape(specs, policies), store.engine, kept=kept)
     crm, erp = world.systems["crm"], world.systems["erp"]
     crm.create("contacts", code="p1", name="Ann")
     pull(world.hub, "crm", "contacts")
@@ -453,4 +455,4 @@ def test_waiting_for_a_new_parent_creates_nothing(
     push(world.hub, "erp")
     sync(world.hub)
     assert len(erp.records("contacts")) == len(crm.records("contacts")) == 1
-    assert remember(world).entries == remember(world).letters == {}
+    assert remember(world).entries == remember(world).quarantine_entries == {}

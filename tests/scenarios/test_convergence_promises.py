@@ -151,7 +151,7 @@ def test_creates_of_a_dead_process_are_probed(world: World) -> None:
     pull(world.hub, "crm", "companies")
 
     def dies(_stream: str) -> None:
-        world.life.dead = True
+        world.crash_points.dead = True
 
     erp.hooks.after_write.append(dies)
     with pytest.raises(KilledError):
@@ -159,7 +159,7 @@ def test_creates_of_a_dead_process_are_probed(world: World) -> None:
     erp.hooks.after_write.clear()
     attempts: list[str] = []
     erp.hooks.before_write.append(attempts.append)
-    world.life, world.hub = world.process()
+    world.crash_points, world.hub = world.process()
     later(world, minutes=11)
     push(world.hub, "erp")
     assert attempts == []
@@ -230,5 +230,5 @@ def test_two_records_of_a_page_stay_two_entities(world: World) -> None:
     erp.create("companies", code="c1", name="ACME TOO")
     pull(world.hub, "crm", "companies")
     pull(world.hub, "erp", "companies")
-    things = [n.golden_id for n in remember(world).links if n.connection == "erp"]
-    assert len(set(things)) == len(things) == 2
+    subjects = [n.golden_id for n in remember(world).links if n.connection == "erp"]
+    assert len(set(subjects)) == len(subjects) == 2

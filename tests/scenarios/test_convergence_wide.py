@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from hub.store.engine import Store, open_store
 from tests.scenarios.schedule import FAULTS, HUB_VERBS, Step
-from tests.scenarios.verdict import emptied, explained, judged, kept, rehearse
+from tests.scenarios.verdict import checked, emptied, explained, kept, run_schedule
 from tests.scenarios.wide_landscape import draw_wide
 from tests.scenarios.wide_world import WIDE_VERBS, WideWorld, drawn_wide
 
@@ -48,7 +48,7 @@ def converge(url: str, seeds: range) -> None:
     try:
         for seed in seeds:
             landscape, steps = drawn_wide(seed, STEPS)
-            if rehearse(store, landscape, steps, kind=WideWorld).wrong:
+            if run_schedule(store, landscape, steps, kind=WideWorld).wrong:
                 story = explained(store, landscape, steps, kind=WideWorld)
                 pytest.fail(f"seed {seed}:\n{story}", pytrace=False)
     finally:
@@ -95,7 +95,7 @@ class WideMachine(RuleBasedStateMachine):
         """Draws the systems, their faults and clocks, the policies and the mappings."""
         emptied(self.store)
         landscape = draw_wide(random.Random(seed))
-        event(f"{len(landscape.places)} systems")
+        event(f"{len(landscape.specs)} systems")
         self.world = WideWorld(landscape, self.store.engine, kept=kept)
 
     @rule(step=PEOPLE)
@@ -113,7 +113,7 @@ class WideMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Everything stops; two rounds later every promise must hold."""
         if self.world is not None:
-            wrong = judged(self.world)
+            wrong = checked(self.world)
             assert not wrong, "\n".join([*self.world.story, "", "WRONG:", *wrong])
 
 

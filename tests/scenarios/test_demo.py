@@ -46,22 +46,22 @@ def test_the_demo_ends_with_both_sides_same(folder: Path) -> None:
     out, err = process.communicate(timeout=500)
     assert process.returncode == 0, f"{out}\n{err}"
     assert err == ""
-    told = json.loads(out)
-    assert told["differences"] == 0
-    assert told["writes_second_run"] == 0
+    report = json.loads(out)
+    assert report["differences"] == 0
+    assert report["writes_second_run"] == 0
 
     # Of 60 in the CRM and 25 in the ERP, 15 are the same: 70 customers, each in both systems.
-    assert told["matched_not_duplicated"] == 15
-    assert told["links"]["company"] == 2 * 70
+    assert report["matched_not_duplicated"] == 15
+    assert report["links"]["company"] == 2 * 70
 
     # Won deals become orders, productions and invoices.
-    assert told["orders"] == 8
-    assert told["links"]["sales_order"] == 2 * 8
-    assert told["productions"] == told["links"]["production_order"] > 0
-    assert 0 < told["invoices"] < 8
+    assert report["orders"] == 8
+    assert report["links"]["sales_order"] == 2 * 8
+    assert report["productions"] == report["links"]["production_order"] > 0
+    assert 0 < report["invoices"] < 8
 
-    assert told["conflicts"] == 1
-    assert told["seconds"] > 0
+    assert report["conflicts"] == 1
+    assert report["seconds"] > 0
     assert list(folder.iterdir()) == []  # nothing is left behind
 
 

@@ -322,7 +322,7 @@ def test_a_new_primary_gets_what_it_lacks(world):
     """What a third record lacks is written once it becomes the primary."""
     company, party = world.customer()
     world.only_sweeps()
-    other = world.erp.create("parties", title="Nobody has read this")
+    other = world.erp.create("parties", title="Never read")
     world.erp.edit("parties", party, title="Typed and merged away")
     world.erp.inject_faults("merged")
     third = world.erp.merge("parties", other, into=party)

@@ -83,7 +83,7 @@ def test_a_fault_only_costs_time(stage: Callable[..., Stage], side: str, fault: 
     city = world.erp.get("parties", world.erp_key("crm2.example"))["address"]["town"]
     assert city == ("HAMBURG" if fault == "shouted" else "Hamburg")
     world.in_sync()
-    assert world.set_aside() == []
+    assert world.held_writes() == []
 
 
 SIDES_ONLY = pytest.mark.parametrize("side", SIDES)
@@ -163,9 +163,9 @@ def test_edits_and_deletions_between_pages_arrive(stage: Callable[..., Stage], s
 
 
 @SIDES_ONLY
-@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("notified", [False, True])
 def test_a_merge_that_makes_a_third_record(
-    stage: Callable[..., Stage], side: str, told: bool
+    stage: Callable[..., Stage], side: str, notified: bool
 ) -> None:
     world = stage(SIDES[side][0])
     world.crm.inject_faults("merged")
@@ -173,7 +173,7 @@ def test_a_merge_that_makes_a_third_record(
     before = set(world.crm.rows())
     one, other = world.crm_key("crm0.example"), world.crm_key("crm1.example")
     world.crm.rename(one, "Renamed right before")
-    if told:
+    if notified:
         world.sync()
     third = world.crm.merge(other, into=one)
     assert third not in before
@@ -207,7 +207,7 @@ def test_a_refused_value_stops_only_its_record(stage: Callable[..., Stage], side
     ]
     world.crm.inject_faults("refused:0.2", seed=3)
     world.rounds(1)
-    refused = world.set_aside()
+    refused = world.held_writes()
     assert 0 < len(refused) < 8
     assert {one.error for one in refused} == {"RecordRejectedError"}
     assert all("Joined" not in one.reason for one in refused), "no values in reasons"
@@ -223,7 +223,7 @@ def test_a_refused_value_stops_only_its_record(stage: Callable[..., Stage], side
     at_crm, at_erp = world.names()
     assert at_crm == at_erp
     assert len(at_crm) == 10
-    assert world.set_aside() == []
+    assert world.held_writes() == []
 
 
 def oauth(clock: Any) -> HubSpotSide:

@@ -158,10 +158,10 @@ def test_a_contact_waits_for_its_company(world):
     world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example", party=party)
     pull(world.hub, "erp", "people")
     assert world.golden() == []
-    (letter,) = world.letters()
-    assert "parties" in letter.reason
+    (entry,) = world.quarantine_entries()
+    assert "parties" in entry.reason
     world.agree()
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
     (contact,) = world.crm.records("contacts").values()
     (company,) = world.crm.records("companies")
     assert (contact["last"], contact["company"]) == ("Lee", company)

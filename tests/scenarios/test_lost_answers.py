@@ -120,6 +120,6 @@ def test_without_a_probe_a_person_is_asked(world):
     world.clock.later(minutes=1)
     push(world.hub, "erp")
     assert world.titles() == ["Acme"]
-    (entry,) = world.set_aside("erp")
+    (entry,) = world.held_writes("erp")
     assert entry.state == "held"
     assert "is unknown" in entry.reason

@@ -22,8 +22,8 @@ def gap(world, **policy):
     """A customer in both systems, and a list of what happens at the hub's next write to the CRM."""
     company, party = world.customer()
     shape = world.crm.shape("companies")
-    told = shape.facts.model_copy(update={"lock": "told"})
-    world.crm.declare("companies", facts=told)
+    facts = shape.facts.model_copy(update={"lock": "told"})
+    world.crm.declare("companies", facts=facts)
     world.agree()
     acts = []
     world.wrap = lambda c: Gap(c, acts) if c.system is world.crm else c

@@ -13,7 +13,7 @@ from hub.store.golden import Golden
 from hub.sync.ingest.pull import pull
 from hub.sync.push.push import push
 from hub.sync.run import sync
-from tests.scenarios.landscape import Landscape, Place
+from tests.scenarios.landscape import Landscape, SystemSpec
 from tests.scenarios.simulation import World
 from tests.scenarios.two_sides import ASK, FACTS, later
 from tests.scenarios.verdict import kept, remember
@@ -29,11 +29,11 @@ def made(fresh_store: Callable[[], Store]) -> Callable[..., World]:
 
     def make(*, page: int = 100, **facts: object) -> World:
         theirs = FACTS.model_copy(update=facts)
-        places = (
-            Place("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
-            Place("erp", {"name": "upper"}, theirs, offset=0.0, page=page, lag=0.0),
+        specs = (
+            SystemSpec("crm", {}, FACTS, offset=0.0, page=100, lag=0.0),
+            SystemSpec("erp", {"name": "upper"}, theirs, offset=0.0, page=page, lag=0.0),
         )
-        return World(Landscape(places, {"company": ASK, "contact": ASK}), store.engine, kept=kept)
+        return World(Landscape(specs, {"company": ASK, "contact": ASK}), store.engine, kept=kept)
 
     return make
 
@@ -48,7 +48,7 @@ def living(world: World) -> list[Golden]:
     assert sync(world.hub).changed == 0
     assert [w for system in world.systems.values() for w in system.writes] == []
     memory = remember(world)
-    assert memory.entries == memory.letters == {}
+    assert memory.entries == memory.quarantine_entries == {}
     return [golden for golden in memory.golden.values() if golden.merged_into is None]
 
 

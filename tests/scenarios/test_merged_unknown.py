@@ -16,10 +16,10 @@ def test_a_merged_contact_is_no_longer_awaited(world):
     known = world.erp.create("people", given="Ann", family="Lee", mail="ann@acme.example")
     waiting = world.erp.create("people", given="A", family="Lee", party=party)
     pull(world.hub, "erp", "people")
-    assert [letter.key for letter in world.letters()] == [waiting]
+    assert [entry.key for entry in world.quarantine_entries()] == [waiting]
     world.erp.merge("people", waiting, into=known)
     world.agree()
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
     assert len(world.golden("contact")) == 1
 
 
@@ -33,11 +33,11 @@ def test_a_merged_unreadable_record_leaves(world):
     world.quiet()
     world.erp.edit("bills", known, state="sideways")
     world.quiet()
-    assert {letter.key for letter in world.letters()} == {bad, known}
+    assert {entry.key for entry in world.quarantine_entries()} == {bad, known}
     world.erp.merge("bills", bad, into=good)
     world.erp.merge("bills", known, into=good)
     world.agree()
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
 
 
 def test_a_merged_record_closes_its_review(world):
@@ -62,7 +62,7 @@ def test_references_reach_an_unknown_survivor(world):
     pull(world.hub, "erp", "people")
     world.erp.merge("parties", first, into=second)
     world.agree()
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
     (contact,) = world.golden("contact")
     (company,) = world.golden("company")
     assert contact.values["company"] == company.id
@@ -77,7 +77,7 @@ def test_a_company_merged_into_a_gone_one_ends(world):
     world.erp.merge("parties", first, into=second)
     world.erp.delete("parties", second)
     world.agree()
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
     (contact,) = world.golden("contact")
     assert contact.values.get("company") is None
 

@@ -84,14 +84,14 @@ def test_a_new_flow_is_blocked_for_a_while(counted):
     world = counted
     key = world.crm.create("companies", name="Zenith", domain="zenith.example")
     world.agree()
-    (entry,) = world.letters()
+    (entry,) = world.quarantine_entries()
     assert entry.source == "head_count"
     assert entry.reason == "customer 'Zenith': it has no phone number: fill it in"
     found = explain(world.hub, "company", "Zenith")
     assert found.missing == {"head_count": f"{entry.reason} ({entry.name})"}
     world.crm.edit("companies", key, phone="+4930123")
     world.agree()
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
     assert len(notes(world)) == 2
 
 
@@ -100,10 +100,10 @@ def test_a_deleted_root_is_blocked_no_longer(counted):
     world.restart(policies={"company": {"delete": "propagate"}})
     key = world.crm.create("companies", name="Zenith", domain="zenith.example")
     world.quiet()
-    assert len(world.letters()) == 1
+    assert len(world.quarantine_entries()) == 1
     world.crm.delete("companies", key)
     world.agree()
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
 
 
 def test_a_new_flow_tells_why_its_root_waits(counted):

@@ -102,11 +102,11 @@ def test_circular_flows_end_in_quarantine(world, shop, monkeypatch):
     with world.hub.store.begin() as tx:
         dirty.mark(tx, [deal.id], now=world.clock())
     derive(world.hub)
-    (letter,) = [one for one in world.letters() if one.source == "chain"]
-    assert "without settling" in letter.reason
+    (entry,) = [one for one in world.quarantine_entries() if one.source == "chain"]
+    assert "without settling" in entry.reason
     monkeypatch.undo()
     with world.hub.store.begin() as tx:
-        quarantine.retry(tx, [letter.id], now=world.clock())
+        quarantine.retry(tx, [entry.id], now=world.clock())
     derive(world.hub)
-    assert not [one for one in world.letters() if one.source == "chain"]
+    assert not [one for one in world.quarantine_entries() if one.source == "chain"]
     world.agree()

@@ -19,7 +19,7 @@ def unreadable(world):
         "parties", title="ACME", website="www.acme.example", address=dict(NOWHERE)
     )
     world.quiet()
-    assert [letter.key for letter in world.letters()] == [party]
+    assert [entry.key for entry in world.quarantine_entries()] == [party]
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.crm.create("companies", name="Zenith", domain="zenith.example")
     world.quiet()
@@ -29,18 +29,18 @@ def unreadable(world):
 def test_an_unreadable_record_is_not_recreated(world, unreadable):
     """A record that cannot be read in the remote system is not created a second time."""
     assert [p["title"] for p in world.erp.records("parties").values()] == ["ACME", "Zenith"]
-    (entry,) = world.set_aside()
+    (entry,) = world.held_writes()
     assert f"parties {unreadable} in erp" in entry.reason
     world.erp.edit("parties", unreadable, address={"country": "DE"})
     world.agree()
     assert len(world.erp.records("parties")) == len(world.crm.records("companies")) == 2
-    assert world.letters() == world.set_aside() == []
+    assert world.quarantine_entries() == world.held_writes() == []
 
 
 def test_a_dropped_entry_lets_the_create_happen(world, unreadable):
     """After a person drops the quarantine entry, the record is created."""
     with world.hub.store.begin() as tx:
-        quarantine.drop(tx, [letter.id for letter in world.letters()])
+        quarantine.drop(tx, [entry.id for entry in world.quarantine_entries()])
     world.clock.later(hours=2)
     world.quiet()
     assert len(world.erp.records("parties")) == 3
@@ -65,7 +65,7 @@ def test_a_waiting_contact_is_not_recreated(world):
     assert len(world.erp.records("people")) == 1
     world.agree()
     assert len(world.erp.records("people")) == len(world.crm.records("contacts")) == 1
-    assert world.letters() == world.set_aside() == []
+    assert world.quarantine_entries() == world.held_writes() == []
 
 
 def test_a_record_under_review_is_not_recreated(world):
@@ -84,5 +84,5 @@ def test_a_record_under_review_is_not_recreated(world):
     decide_review(world.hub, review.id, review.candidates[0])
     world.clock.later(hours=2)
     world.quiet()
-    assert world.reviews() == world.set_aside() == []
+    assert world.reviews() == world.held_writes() == []
     assert len(world.erp.records("parties")) == 2

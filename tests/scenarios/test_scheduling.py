@@ -147,7 +147,7 @@ def test_stuck_records_do_not_hide_others(world: World, hiding: str) -> None:
         if hiding == "a paused stream":
             save_stream(tx, *source, paused_at=past, reason="a person looks")
     by_schedule(world, rounds=1)
-    left = [one for one in world.letters() if one.key == person]
+    left = [one for one in world.quarantine_entries() if one.key == person]
     assert left == []
     assert [g.values["email"] for g in world.golden("contact")] == ["lee@acme.example"]
 

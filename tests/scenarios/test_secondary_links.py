@@ -17,12 +17,12 @@ from hub.sync.push.push import push
 def test_edits_of_a_secondary_reach_the_primary(world):
     """What a user types into the secondary record reaches the primary one."""
     company, party = world.customer()
-    other, further = world.customer(name="Acme Shipping", domain="ship.example")
+    other, secondary = world.customer(name="Acme Shipping", domain="ship.example")
     world.crm.merge("companies", other, into=company)
     # Makes the ERP's two records equal, but for what is typed next.
     world.crm.edit("companies", company, name="Acme Shipping", domain="ship.example")
     world.quiet()
-    world.erp.edit("parties", further, branch="Shipping")
+    world.erp.edit("parties", secondary, branch="Shipping")
     world.agree()
     assert world.crm.get("companies", company)["industry"] == "Shipping"
     assert world.erp.get("parties", party)["branch"] == "Shipping"
@@ -32,17 +32,17 @@ def test_edits_of_a_secondary_reach_the_primary(world):
 def twice(world):
     """A company with one record in the CRM and two in the ERP: (company, party, secondary)."""
     company, party = world.customer()
-    other, further = world.customer(name="Acme Shipping", domain="ship.example")
+    other, secondary = world.customer(name="Acme Shipping", domain="ship.example")
     world.crm.merge("companies", other, into=company)
     world.quiet()
-    return company, party, further
+    return company, party, secondary
 
 
 @pytest.mark.parametrize("delete", ["keep", "propagate"])
 @pytest.mark.parametrize("swept", [False, True])
 def test_deleting_one_record_keeps_the_entity(world, twice, delete, swept):
     """A user who deletes one of two records of an entity has not deleted the entity."""
-    company, party, further = twice
+    company, party, secondary = twice
     world.restart(policies={"company": {"delete": delete}})
     if swept:
         world.only_sweeps()
@@ -52,29 +52,29 @@ def test_deleting_one_record_keeps_the_entity(world, twice, delete, swept):
     world.agree()
     world.crm.edit("companies", company, name="Acme SE")
     world.agree()
-    assert world.erp.get("parties", further)["title"] == "Acme SE"
-    world.erp.edit("parties", further, title="Acme from the ERP")
+    assert world.erp.get("parties", secondary)["title"] == "Acme SE"
+    world.erp.edit("parties", secondary, title="Acme from the ERP")
     world.agree()
     assert world.crm.get("companies", company)["name"] == "Acme from the ERP"
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
 def test_an_audit_lists_live_secondary_records(world, twice, monkeypatch, forgotten):
-    _company, party, further = twice
+    _company, party, secondary = twice
     if forgotten:
         monkeypatch.setattr("hub.sync.ingest.deletions.next_primaries", lambda *_args: {})
     world.erp.delete("parties", party)
     world.quiet()
     with world.store.read() as tx:
         found = audit.unwritten(tx)
-    assert found == ([("erp", "parties", further)] if forgotten else [])
+    assert found == ([("erp", "parties", secondary)] if forgotten else [])
 
 
 @pytest.mark.parametrize("at_once", [False, True])
 def test_deleting_both_records_deletes_the_entity(world, twice, at_once):
-    _company, party, further = twice
+    _company, party, secondary = twice
     world.restart(policies={"company": {"delete": "propagate"}})
-    for key in (party, further):
+    for key in (party, secondary):
         world.erp.delete("parties", key)
         if not at_once:
             world.quiet()
@@ -105,12 +105,12 @@ def test_a_restored_record_becomes_primary(world, twice, first, at_once):
 
 def test_the_survivor_of_a_merge_is_primary(world, twice):
     """Of two records merged in the remote system the survivor is the primary."""
-    company, party, further = twice
-    world.erp.merge("parties", party, into=further)
+    company, party, secondary = twice
+    world.erp.merge("parties", party, into=secondary)
     world.agree()
     world.crm.edit("companies", company, name="Acme SE")
     world.agree()
-    assert world.erp.get("parties", further)["title"] == "Acme SE"
+    assert world.erp.get("parties", secondary)["title"] == "Acme SE"
     with world.store.read() as tx:
         assert audit.unwritten(tx) == []
 
@@ -125,7 +125,7 @@ def test_a_deletion_reaches_both_records(world, twice):
 
 def test_references_move_to_the_remaining_record(world, twice):
     """References to an entity with two records move to the one that is left."""
-    company, party, further = twice
+    company, party, secondary = twice
     world.map("contacts", "people")
     world.crm.create("contacts", last="Lee", email="lee@acme.example", company=company)
     world.quiet()
@@ -134,7 +134,7 @@ def test_references_move_to_the_remaining_record(world, twice):
     world.erp.delete("parties", party)
     world.erp.edit("people", person, party=None)
     world.agree()
-    assert world.erp.get("people", person)["party"] == further
+    assert world.erp.get("people", person)["party"] == secondary
 
 
 def test_a_third_record_becomes_primary_and_last(world, monkeypatch):
@@ -144,15 +144,15 @@ def test_a_third_record_becomes_primary_and_last(world, monkeypatch):
     """
     monkeypatch.setattr("hub.sync.ingest.deletions.next_primaries", lambda *_args: {})
     company, party = world.customer()
-    other, further = world.customer(name="Acme Shipping", domain="ship.example")
+    other, secondary = world.customer(name="Acme Shipping", domain="ship.example")
     world.crm.merge("companies", other, into=company)
     world.quiet()
     world.erp.delete("parties", party)
     world.quiet()
     world.only_sweeps()
-    stranger = world.erp.create("parties", title="Bolt", website="bolt.example")
+    other_party = world.erp.create("parties", title="Bolt", website="bolt.example")
     world.erp.inject_faults("merged")
-    third = world.erp.merge("parties", further, into=stranger)
+    third = world.erp.merge("parties", secondary, into=other_party)
     pull(world.hub, "erp", "parties")
     sweep(world.hub, "erp", "parties")
     world.agree()
@@ -181,9 +181,9 @@ def test_the_other_new_record_becomes_primary(world, gone):
     parties = list(world.erp.records("parties"))
     both = channel.connector.fetch("parties", parties)
     world.erp.delete("parties", deleted := parties.pop(gone))
-    told = channel.connector.fetch("parties", [deleted])
+    fetched = channel.connector.fetch("parties", [deleted])
     with world.store.begin() as tx:
-        for page, origin in ((told, Origin.FETCHED), (both, Origin.LISTED)):
+        for page, origin in ((fetched, Origin.FETCHED), (both, Origin.LISTED)):
             tally = Tally(world.hub.fresh_id(), "pull", "erp", "parties", world.clock())
             ingest(world.hub, tx, channel, page=page, tally=tally, origin=origin)
             assert tally.adds_up

@@ -118,9 +118,9 @@ def test_an_incomplete_deal_waits_with_a_reason(world, shop, wrong, reason):
     world.crm.edit("deals", deal, wrong)
     world.crm.edit("deals", deal, stage="won")
     world.quiet()
-    (letter,) = world.letters()
-    assert reason in letter.reason
-    assert "Two widgets" in letter.reason
+    (entry,) = world.quarantine_entries()
+    assert reason in entry.reason
+    assert "Two widgets" in entry.reason
     assert len(notes(world)) == 1
     assert reason in notes(world)[0]
     world.agree()
@@ -129,7 +129,7 @@ def test_an_incomplete_deal_waits_with_a_reason(world, shop, wrong, reason):
     world.crm.edit("deals", deal, good | {"stage": "won"})
     world.agree()
     assert len(world.erp.records("sales")) == 1
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
     assert len(notes(world)) == 1
 
 
@@ -143,7 +143,7 @@ def test_an_address_releases_a_waiting_deal(world, shop):
     world.crm.edit("companies", company, {"address": {"street": "Quay 2", "city": "Kiel"}})
     world.agree()
     assert len(world.erp.records("sales")) == 1
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
 
 
 def test_a_refused_order_shows_on_the_deal(world, shop):
@@ -311,7 +311,7 @@ def test_a_disabled_flow_does_nothing(world, shop):
     shop["deal"](stage="won")
     world.agree()
     assert world.erp.records("sales") == {}
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
 
 
 def _merged(world, loser, winner):
@@ -352,10 +352,10 @@ def test_a_waiting_deal_merged_away_leaves(world, shop):
     """A waiting deal that is merged into another leaves quarantine."""
     waiting, other = shop["deal"](stage="won", lines=[]), shop["deal"](stage="won")
     world.quiet()
-    assert len(world.letters()) == 1
+    assert len(world.quarantine_entries()) == 1
     _merged(world, waiting, other)
     world.agree()
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
     assert len(world.erp.records("sales")) == 1
 
 
@@ -364,7 +364,7 @@ def test_a_waiting_deal_deleted_leaves(world, shop):
     world.restart(policies={"opportunity": {"delete": "propagate"}})
     waiting = shop["deal"](stage="won", lines=[])
     world.quiet()
-    assert len(world.letters()) == 1
+    assert len(world.quarantine_entries()) == 1
     world.crm.delete("deals", waiting)
     world.agree()
-    assert world.letters() == []
+    assert world.quarantine_entries() == []

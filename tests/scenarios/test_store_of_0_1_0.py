@@ -105,7 +105,7 @@ def test_a_corrected_record_leaves_quarantine(old_world: World) -> None:
     old_world.erp.edit("parties", odd, address={"country": "DE"})
     old_world.quiet()
     assert len(old_world.erp.records("parties")) == parties
-    assert "people" not in {entry.stream for entry in old_world.letters()}
+    assert "people" not in {entry.stream for entry in old_world.quarantine_entries()}
 
 
 def test_a_merge_of_then_can_be_undone(old_world: World) -> None:

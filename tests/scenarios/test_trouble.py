@@ -68,38 +68,38 @@ def test_a_refused_record_passes_once_corrected(world):
     world.crm.create("companies", name="Zenith", domain="zenith.example")
     world.quiet()
     assert world.titles() == ["Taken", "Zenith"]
-    (entry,) = world.set_aside("erp")
+    (entry,) = world.held_writes("erp")
     assert (entry.state, entry.error) == ("held", "RecordRejectedError")
     assert "vat" in entry.reason
     world.agree()
     world.crm.edit("companies", bad, tax_id="DE129273398")
     world.agree()
     assert world.titles() == ["Acme", "Taken", "Zenith"]
-    assert world.set_aside() == []
+    assert world.held_writes() == []
 
 
 def test_a_refused_record_passes_once_accepted(world):
     world.erp.declare("parties", required=("branch",))
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.quiet()
-    assert len(world.set_aside("erp")) == 1
+    assert len(world.held_writes("erp")) == 1
     world.erp.declare("parties", required=())
     world.agree()
     assert world.titles() == ["Acme"]
-    assert world.set_aside() == []
+    assert world.held_writes() == []
 
 
 def test_a_held_write_can_be_retried(world):
     world.erp.declare("parties", required=("branch",))
     world.crm.create("companies", name="Acme", domain="acme.example")
     world.quiet()
-    (entry,) = world.set_aside("erp")
+    (entry,) = world.held_writes("erp")
     world.erp.declare("parties", required=())
     with world.store.begin() as tx:
         assert quarantine.retry(tx, [entry.id], now=world.clock()) == 1
     push(world.hub, "erp")
     assert world.titles() == ["Acme"]
-    assert world.set_aside() == []
+    assert world.held_writes() == []
 
 
 @pytest.fixture
@@ -116,13 +116,13 @@ def test_a_corrected_record_leaves_quarantine(world, invoice):
     invoice(number="2", state="posted")
     world.quiet()
     assert [i["number"] for i in world.crm.records("invoices").values()] == ["2"]
-    (letter,) = world.letters()
-    assert (letter.state, letter.key) == ("held", bad)
-    assert "sideways" not in letter.reason
+    (entry,) = world.quarantine_entries()
+    assert (entry.state, entry.key) == ("held", bad)
+    assert "sideways" not in entry.reason
     world.erp.edit("bills", bad, state="posted")
     world.agree()
     assert sorted(i["number"] for i in world.crm.records("invoices").values()) == ["1", "2"]
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
 
 
 def test_a_reverted_record_leaves_quarantine(world, invoice):
@@ -130,21 +130,21 @@ def test_a_reverted_record_leaves_quarantine(world, invoice):
     world.quiet()
     world.erp.edit("bills", bill, state="sideways")
     world.quiet()
-    assert len(world.letters()) == 1
+    assert len(world.quarantine_entries()) == 1
     world.erp.edit("bills", bill, state="posted")
     world.agree()
-    assert world.letters() == []
+    assert world.quarantine_entries() == []
 
 
 def test_a_quarantined_record_can_be_retried(world, invoice):
     invoice(number="1", state="sideways")
     world.quiet()
-    (letter,) = world.letters()
+    (entry,) = world.quarantine_entries()
     with world.store.begin() as tx:
-        assert quarantine.retry(tx, [letter.id], now=world.clock()) == 1
+        assert quarantine.retry(tx, [entry.id], now=world.clock()) == 1
     world.agree()
-    (letter,) = world.letters()
-    assert letter.state == "held"
+    (entry,) = world.quarantine_entries()
+    assert entry.state == "held"
 
 
 @pytest.mark.parametrize("use", [pull, push])
@@ -188,7 +188,7 @@ def test_a_new_mapping_still_reads_everything(world, tmp_path):
 
     def once_without_cursor(method, stream, since):
         yield Page()
-        raise UnavailableError("the line broke")
+        raise UnavailableError("the connection broke")
 
     world.restart(
         extra=[*world.extra, tmp_path],
@@ -314,7 +314,7 @@ def test_a_system_that_reverts_writes_is_reported(world):
         lambda stream: world.erp.edit("parties", party, noise=next(count))
     )
     world.sync()
-    (entry,) = world.set_aside("erp")
+    (entry,) = world.held_writes("erp")
     assert "changed again each time" in entry.reason
     assert next(count) < 20
 
@@ -395,8 +395,8 @@ def test_an_impossible_key_stops_only_itself(world):
     tally = process_inbox(world.hub, "crm")
     assert (tally.changed, tally.quarantined) == (1, 1)
     assert tally.adds_up
-    (letter,) = world.letters()
-    assert (letter.key, letter.error) == ("not a key", "RecordRejectedError")
+    (entry,) = world.quarantine_entries()
+    assert (entry.key, entry.error) == ("not a key", "RecordRejectedError")
     assert ("crm", "inbox") not in world.backlog()
 
 

@@ -46,7 +46,7 @@ _BROKEN = (
 )
 
 
-def rehearse(
+def run_schedule(
     store: Store, landscape: Landscape, steps: Sequence[Step], *, kind: type[World] = World
 ) -> Rehearsal:
     """Runs a schedule on an emptied store and checks how it ends."""
@@ -55,7 +55,7 @@ def rehearse(
     try:
         for step in steps:
             world.play(step)
-        wrong = judged(world)
+        wrong = checked(world)
     except _BROKEN as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         wrong = [f"{type(error).__name__} in {where.name}, line {where.lineno}: {error}"]
@@ -73,14 +73,14 @@ def explained(
     store: Store, landscape: Landscape, steps: Sequence[Step], *, kind: type[World] = World
 ) -> str:
     """Returns the shortest failing history it can find, for display."""
-    said = _kind(rehearse(store, landscape, steps, kind=kind))
+    said = _kind(run_schedule(store, landscape, steps, kind=kind))
 
     def fails(fewer: Sequence[Step]) -> bool:
-        return _kind(rehearse(store, landscape, fewer, kind=kind)) == said
+        return _kind(run_schedule(store, landscape, fewer, kind=kind)) == said
 
     shortest = shrunk(steps, fails)
-    last = rehearse(store, landscape, shortest, kind=kind)
-    lines = [str(place) for place in landscape.places]
+    last = run_schedule(store, landscape, shortest, kind=kind)
+    lines = [str(spec) for spec in landscape.specs]
     lines += [f"{entity}: {policy}" for entity, policy in landscape.policies.items()]
     return "\n".join([*lines, "", *last.story, "", "WRONG:", *last.wrong])
 
@@ -111,7 +111,7 @@ class Memory:
     history: set[Scalar] = field(default_factory=set)
     #: (connection, golden id) -> state and reason of an outbox entry
     entries: dict[tuple[str, str], str] = field(default_factory=dict)
-    letters: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    quarantine_entries: dict[tuple[str, str, str], str] = field(default_factory=dict)
     reviews: set[tuple[str, str, str]] = field(default_factory=set)
     runs: dict[str, int] = field(default_factory=dict)
 
@@ -133,7 +133,7 @@ def remember(world: World) -> Memory:
             if entry.kind == "push":
                 found.entries[entry.source, entry.key] = f"{entry.state}: {entry.reason}"
             else:
-                found.letters[entry.source, entry.stream, entry.key] = (
+                found.quarantine_entries[entry.source, entry.stream, entry.key] = (
                     f"{entry.state}: {entry.reason}"
                 )
         for row in tx.execute(select(tables.reviews)):
@@ -153,9 +153,9 @@ def kept(world: World) -> set[Scalar]:
     return found
 
 
-def judged(world: World) -> list[str]:
+def checked(world: World) -> list[str]:
     """Lets a world without faults settle; returns what is wrong with it then."""
-    world.calm()
+    world.finish()
     wrong: list[str] = []
     for _ in range(2):
         wrong += _unwell(world.rest())
@@ -163,11 +163,11 @@ def judged(world: World) -> list[str]:
     forget_writes(world.systems)
     last = world.rest()
     wrong += _unwell(last)
-    wrong += [f"{name}: written for nothing: {line}" for name, line in echoes(world.systems)]
+    wrong += [f"{name}: needless write: {line}" for name, line in echoes(world.systems)]
     if last.changed:
-        wrong.append(f"a quiet round says that {last.changed} records changed")
+        wrong.append(f"an idle round reports {last.changed} changed records")
     after = remember(world)
-    wrong += [f"changed by a quiet round: {line}" for line in _different(before, after)]
+    wrong += [f"changed by an idle round: {line}" for line in _different(before, after)]
     for check in (_apart, _twice, _missing, _lost, _risen, _astray, _invented, _left, _slid_back):
         wrong += check(world, after)
     wrong += _unwritten(world)
@@ -182,7 +182,7 @@ def _unwell(report: Report) -> Iterator[str]:
     if report.paused:
         yield f"a round is paused: {report.paused}"
     if not report.quiet:
-        yield f"no rest after {report.rounds} rounds, {report.written} writes"
+        yield f"not settled after {report.rounds} rounds, {report.written} writes"
 
 
 def _different(before: Memory, after: Memory) -> Iterator[str]:
@@ -202,7 +202,7 @@ def _excused(world: World, memory: Memory, link: Link, golden: Golden) -> set[st
     state = memory.entries.get((link.connection, golden.id), "")
     if state.startswith(("waiting", "held")) or golden.merged_into or golden.deleted_at:
         return None
-    if (link.connection, link.stream, link.key) in memory.letters:
+    if (link.connection, link.stream, link.key) in memory.quarantine_entries:
         return None
     policy = world.landscape.policies[golden.entity]
     paths = memory.conflicts.get(link.id or 0, set())
@@ -225,22 +225,22 @@ def _apart(world: World, memory: Memory) -> Iterator[str]:
     """Yields records that do not show the golden values in their system's spelling."""
     for link, golden in _living(world, memory):
         excused = _excused(world, memory, link, golden)
-        place, system = world.places[link.connection], world.systems[link.connection]
+        spec, system = world.specs[link.connection], world.systems[link.connection]
         record = system.records(link.stream).get(link.key)
         if record is None:
-            yield f"{place.name} {link.stream} {link.key} is gone, and the hub does not know"
+            yield f"{spec.name} {link.stream} {link.key} is gone, but not for the hub"
         elif excused is not None:
-            mapping = world.mapping(place.name, link.stream)
+            mapping = world.mapping(spec.name, link.stream)
             shows = mapping.read(record)
             policy = world.landscape.policies[golden.entity]
             items = {p for p in golden.values if "[" in p and mapping.mapped(p)}
             for path in (shows.keys() | items) - excused - {"company"}:
                 ours, there = golden.values.get(path), shows.get(path)
-                if there != place.writes_down(path, ours) and not (
+                if there != spec.writes_down(path, ours) and not (
                     _blank(policy, path, ours) or _cannot_follow(mapping, path, there, ours)
                 ):
                     yield (
-                        f"{place.name} {link.stream} {link.key} shows {path} = {there!r}"
+                        f"{spec.name} {link.stream} {link.key} shows {path} = {there!r}"
                         f" where it should be {ours!r}"
                     )
 
@@ -272,12 +272,14 @@ def _twice(world: World, memory: Memory) -> Iterator[str]:
                 for c, n in codes.items()
                 if c not in raced | world.merged
             )
-        things = repeated(
+        subjects = repeated(
             code_of(golden)
             for golden in memory.golden.values()
             if golden.merged_into is None and golden.entity == entity.name
         )
-        yield from (f"{code} has become two things" for code in sorted({*map(str, things)} - raced))
+        yield from (
+            f"{code} has become two entities" for code in sorted({*map(str, subjects)} - raced)
+        )
 
 
 def _raced(world: World, stream: str) -> set[str]:
@@ -289,7 +291,7 @@ def _raced(world: World, stream: str) -> set[str]:
             {
                 json.loads(row.payload)["code"]
                 for row in rows
-                if ((name, stream, row.key) in world.born) == people
+                if ((name, stream, row.key) in world.created_by_users) == people
             }
             for people in (False, True)
         )
@@ -320,7 +322,7 @@ def _unwritten(world: World) -> Iterator[str]:
     """Yields live entities of a stream without a primary record."""
     with world.colleague.store.read() as tx:
         for connection, stream, key in audit.unwritten(tx):
-            yield f"{connection} {stream} {key} lives, and nothing is written there"
+            yield f"{connection} {stream} {key} is live, but has no primary record"
 
 
 def _lost(world: World, memory: Memory) -> Iterator[str]:
@@ -328,19 +330,24 @@ def _lost(world: World, memory: Memory) -> Iterator[str]:
     known: set[Scalar] = memory.history | memory.disputed
     for golden in memory.golden.values():
         known.update(golden.values.values())
-    for spot, value in world.typed.items():
+    for field_ref, value in world.typed.items():
         if value in known:
             continue
-        if (spot.system, spot.stream, spot.key) in memory.letters.keys() | memory.reviews:
+        if (
+            field_ref.system,
+            field_ref.stream,
+            field_ref.key,
+        ) in memory.quarantine_entries.keys() | memory.reviews:
             continue
-        yield f"typed in {spot.system} {spot.stream} {spot.key} {spot.path}, and lost: {value!r}"
+        where = f"{field_ref.system} {field_ref.stream} {field_ref.key} {field_ref.path}"
+        yield f"typed in {where}, and lost: {value!r}"
 
 
 def _risen(world: World, memory: Memory) -> Iterator[str]:
     """Yields deleted records that came back."""
     for link in memory.links:
         if (link.connection, link.stream, link.key) in world.deleted and link.gone_at is None:
-            yield f"{link.connection} {link.stream} {link.key} was deleted; the hub has it living"
+            yield f"{link.connection} {link.stream} {link.key} was deleted, but not for the hub"
     for name, stream, key in world.deleted:
         link = next(
             (n for n in memory.links if (n.connection, n.stream, n.key) == (name, stream, key)),
@@ -353,7 +360,7 @@ def _risen(world: World, memory: Memory) -> Iterator[str]:
             continue  # others remain as the same subject
         rows = world.systems[name].tables.rows("WHERE stream = ? AND once = ?", stream, golden.id)
         if any(row.key != key and row.fate == "live" for row in rows):
-            yield f"{name} {stream} {key} was deleted, and made again"
+            yield f"{name} {stream} {key} was deleted, and created again"
 
 
 def _astray(world: World, memory: Memory) -> Iterator[str]:
@@ -369,7 +376,7 @@ def _astray(world: World, memory: Memory) -> Iterator[str]:
         there = holders.get((link.connection, "companies", str(record.get("company"))))
         parent = golden.values.get("company")
         if parent is not None and memory.golden[str(parent)].merged_into:
-            yield f"golden {golden.entity} refers to what was merged into something else"
+            yield f"golden {golden.entity} refers to a merged record"
         if parent is not None and (
             (link.connection, parent) not in alive or memory.golden[str(parent)].deleted_at
         ):
@@ -381,7 +388,7 @@ def _astray(world: World, memory: Memory) -> Iterator[str]:
 def _invented(world: World, memory: Memory) -> Iterator[str]:
     """Yields values, golden or in conflict, that no user has typed."""
     # Where no hub id is kept, the hub cannot tell which of two equal records is ours.
-    nameless = any(place.facts.once is None for place in world.places.values())
+    nameless = any(spec.facts.once is None for spec in world.specs.values())
     copied = {c for s in world.landscape.streams for c in _raced(world, s)} if nameless else set()
     for golden in memory.golden.values():
         for path, value in golden.values.items():
@@ -390,18 +397,18 @@ def _invented(world: World, memory: Memory) -> Iterator[str]:
             if value is None:
                 continue  # a person has decided that it is blank
             if path not in world.untyped and value not in world.said:
-                yield f"golden {golden.entity} {path} = {value!r}, which nobody typed"
+                yield f"golden {golden.entity} {path} = {value!r}, which no user typed"
     # The other parts of a unit in conflict show that system's spelling.
     shown = {
-        place.writes_down(path, said)
-        for place in world.places.values()
-        for path in place.ways
+        spec.writes_down(path, said)
+        for spec in world.specs.values()
+        for path in spec.ways
         for said in world.said
         if path != "price" or "-" not in said
     }
     for value in memory.disputed - shown - {None}:
         if value not in world.said and "-" in str(value):
-            yield f"a conflict about {value!r}, which nobody typed"
+            yield f"a conflict about {value!r}, which no user typed"
 
 
 def _left(world: World, memory: Memory) -> Iterator[str]:
@@ -415,8 +422,8 @@ def _left(world: World, memory: Memory) -> Iterator[str]:
         )
         if not state.startswith("waiting") or reachable:
             yield f"left over: {code_of(golden)} for {name}: {state}"
-    for (name, stream, key), state in memory.letters.items():
-        yield f"a letter about {name} {stream} {key}: {state}"
+    for (name, stream, key), state in memory.quarantine_entries.items():
+        yield f"a quarantine entry about {name} {stream} {key}: {state}"
 
 
 def _slid_back(world: World, _memory: Memory) -> Iterator[str]:
@@ -442,4 +449,4 @@ def _counts(tallies: list[Tally], memory: Memory) -> Iterator[str]:
         if not tally.adds_up:
             yield f"the counts of a run do not add up: {tally}"
     if memory.runs.get("inconsistent"):
-        yield f"red runs: {memory.runs}"
+        yield f"inconsistent runs: {memory.runs}"

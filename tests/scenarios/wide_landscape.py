@@ -23,7 +23,7 @@ from mappings.canonical.sales_order import SALES_ORDER
 from mappings.canonical.values import Entity, Field, Scalar, States, Values
 from mappings.kit.convert import decimal
 from mappings.kit.loader import load
-from tests.scenarios.landscape import COMPANY, CONTACT, TYPED, Landscape, Place, SheetMapping
+from tests.scenarios.landscape import COMPANY, CONTACT, TYPED, Landscape, SheetMapping, SystemSpec
 
 ACTIONS = ("quote", "confirm", "process", "complete", "cancel")
 SKUS = ("A", "B", "C")
@@ -74,7 +74,7 @@ def canonical(path: str, value: Any) -> Scalar:
 
 
 @dataclass(frozen=True)
-class WidePlace(Place):
+class WidePlace(SystemSpec):
     """A system that also has orders, with lines and states."""
 
     def shape(self, stream: str) -> StreamShape:
@@ -129,12 +129,12 @@ def _at(payload: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def mapping_of(place: str, stream: str, dropped: frozenset[str]) -> Any:
+def mapping_of(spec: str, stream: str, dropped: frozenset[str]) -> Any:
     """Returns the mapping of a stream: a real mapping file for orders, a plain one otherwise."""
     if stream == "orders":
         return _orders()
     return WideSheetMapping(
-        place,
+        spec,
         stream,
         WIDE_STREAMS[stream],
         {"company": "companies"} if stream == "contacts" else {},
@@ -163,7 +163,7 @@ class WideLandscape(Landscape):
 def draw_wide(chance: random.Random) -> WideLandscape:
     """Draws a wide landscape."""
     names = ["crm", "erp", "shop", "till"][: chance.choice([2, 2, 3, 4])]
-    places = tuple(_place(name, chance) for name in names)
+    specs = tuple(_spec(name, chance) for name in names)
     policies = {entity.name: _policy(names, chance) for entity in WIDE_STREAMS.values()}
     dropped = {
         (name, stream): frozenset([chance.choice(paths)])
@@ -172,10 +172,10 @@ def draw_wide(chance: random.Random) -> WideLandscape:
         if chance.random() < 0.15
     }
     limit = chance.choice([ChangeLimit(), ChangeLimit(), ChangeLimit(share=0.2, records=2)])
-    return WideLandscape(places, policies, dropped=dropped, limit=limit)
+    return WideLandscape(specs, policies, dropped=dropped, limit=limit)
 
 
-def _place(name: str, chance: random.Random) -> WidePlace:
+def _spec(name: str, chance: random.Random) -> WidePlace:
     read = chance.choice(["increments", "increments", "increments", "full"])
     once = chance.choice(["once", "once", "once", None])
     facts = StreamFacts(

@@ -26,7 +26,7 @@ from hub.sync.operate.resolve import resolve_conflict, resolve_with_value
 from hub.sync.run import Report, sync
 from mappings.canonical.values import Scalar
 from tests.scenarios.schedule import VERBS, Step, schedule
-from tests.scenarios.simulation import Spot, World
+from tests.scenarios.simulation import FieldRef, World
 from tests.scenarios.wide_landscape import (
     ITEM_FIELDS,
     OPTIONAL,
@@ -77,12 +77,12 @@ class WideWorld(World):
         )
     )
     #: Field -> what it showed before a user last typed into it.
-    before: dict[Spot, Scalar] = field(default_factory=dict)
+    before: dict[FieldRef, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.dropped = {
-            (place.name, stream): self.landscape.dropped.get((place.name, stream), frozenset())
-            for place in self.landscape.places
+            (spec.name, stream): self.landscape.dropped.get((spec.name, stream), frozenset())
+            for spec in self.landscape.specs
             for stream in self.landscape.streams
         }
         super().__post_init__()
@@ -107,18 +107,18 @@ class WideWorld(World):
         """Returns the hub's current mapping of a stream."""
         return mapping_of(name, stream, self.dropped[name, stream])
 
-    def heard(self, spot: Spot) -> bool:
+    def known_to_hub(self, field_ref: FieldRef) -> bool:
         """Returns True if the hub currently reads this field."""
-        return spot.path not in self.dropped[spot.system, spot.stream]
+        return field_ref.path not in self.dropped[field_ref.system, field_ref.stream]
 
-    def shown(self, spot: Spot) -> Scalar:
+    def shown(self, field_ref: FieldRef) -> Scalar:
         """Returns what a field of a system shows, in canonical form."""
-        payload = self.systems[spot.system].get(spot.stream, spot.key)
-        if "[" not in spot.path:
-            return canonical(spot.path, _at(payload, spot.path))
-        sku, leaf = _place(spot.path)
+        payload = self.systems[field_ref.system].get(field_ref.stream, field_ref.key)
+        if "[" not in field_ref.path:
+            return canonical(field_ref.path, _at(payload, field_ref.path))
+        sku, leaf = _spec(field_ref.path)
         item = _item(payload, sku)
-        return None if item is None else canonical(spot.path, item.get(leaf))
+        return None if item is None else canonical(field_ref.path, item.get(leaf))
 
     def _stream(self, step: Step) -> str:
         return ("contacts", "companies", "orders", "companies")[step.what % 4]
@@ -134,7 +134,7 @@ class WideWorld(World):
         if "[" not in path:
             super()._put(payload, path, value)
             return
-        sku, leaf = _place(path)
+        sku, leaf = _spec(path)
         items = payload.setdefault("lines", [])
         item = next((i for i in items if i["sku"] == sku), None)
         if item is None:
@@ -149,58 +149,63 @@ class WideWorld(World):
         skus = [sku for i, sku in enumerate(SKUS) if step.what >> i & 1]
         return ["description", *(f"lines[{sku}].{f}" for sku in skus for f in ITEM_FIELDS)]
 
-    def _type(self, spot: Spot, step: Step) -> None:
+    def _type(self, field_ref: FieldRef, step: Step) -> None:
         """Types into a field; a new line is always typed whole."""
-        if "[" in spot.path:
-            self._type_line(spot, step)
+        if "[" in field_ref.path:
+            self._type_line(field_ref, step)
             return
-        self.before[spot] = self.shown(spot)
-        super()._type(spot, step)
+        self.before[field_ref] = self.shown(field_ref)
+        super()._type(field_ref, step)
 
     def _line(self, step: Step, _hub: Any) -> None:
         key = self._some(self._name(step), "orders", step.pick)
         if key is not None:
             sku = SKUS[step.what % len(SKUS)]
             leaf = ITEM_FIELDS[step.what // 3 % len(ITEM_FIELDS)]
-            self._type_line(Spot(self._name(step), "orders", key, f"lines[{sku}].{leaf}"), step)
+            self._type_line(FieldRef(self._name(step), "orders", key, f"lines[{sku}].{leaf}"), step)
 
-    def _type_line(self, spot: Spot, step: Step) -> None:
+    def _type_line(self, field_ref: FieldRef, step: Step) -> None:
         """Adds a line, removes it, or types into one of its fields."""
-        system = self.systems[spot.system]
-        sku, leaf = _place(spot.path)
-        item = _item(system.get("orders", spot.key), sku)
-        spots = [Spot(*(spot.system, "orders", spot.key), f"lines[{sku}].{f}") for f in ITEM_FIELDS]
+        system = self.systems[field_ref.system]
+        sku, leaf = _spec(field_ref.path)
+        item = _item(system.get("orders", field_ref.key), sku)
+        field_refs = [
+            FieldRef(*(field_ref.system, "orders", field_ref.key), f"lines[{sku}].{f}")
+            for f in ITEM_FIELDS
+        ]
         if item is None:
             change = {"sku": sku, **{f: self._word(f) for f in ITEM_FIELDS}}
         elif step.pick % 4 == 0:
             change = {"id": item["id"], "remove": True}
         else:
-            spots = [spot]
+            field_refs = [field_ref]
             change = {"id": item["id"], leaf: self._word(leaf)}
-        for one in spots:
+        for one in field_refs:
             self._withdraw(one)
-        system.edit("orders", spot.key, lines=[change])
-        self.story.append(f"{spot.system}: somebody types orders {spot.key} line {change}")
-        for one in spots:
+        system.edit("orders", field_ref.key, lines=[change])
+        self.story.append(f"{field_ref.system}: a user types orders {field_ref.key} line {change}")
+        for one in field_refs:
             self._note(one)
 
     def _undo(self, step: Step, _hub: Any) -> None:
         """A user reverts an edit."""
-        spots = [s for s in self.before if s.system == self._name(step)]
-        if not spots:
+        field_refs = [s for s in self.before if s.system == self._name(step)]
+        if not field_refs:
             return
-        spot = spots[step.pick % len(spots)]
-        row = self.systems[spot.system].row(spot.stream, spot.key)
+        field_ref = field_refs[step.pick % len(field_refs)]
+        row = self.systems[field_ref.system].row(field_ref.stream, field_ref.key)
         if row is None or row.fate != "live":
             return
-        self._withdraw(spot)
+        self._withdraw(field_ref)
         patch: dict[str, Any] = {}
-        self._put(patch, spot.path, self.before[spot])
-        self.systems[spot.system].edit(spot.stream, spot.key, patch)
-        self.story.append(f"{spot.system}: somebody undoes {spot.stream} {spot.key} {patch}")
+        self._put(patch, field_ref.path, self.before[field_ref])
+        self.systems[field_ref.system].edit(field_ref.stream, field_ref.key, patch)
+        self.story.append(
+            f"{field_ref.system}: a user undoes {field_ref.stream} {field_ref.key} {patch}"
+        )
         # The value may equal what was agreed, in that system's own spelling.
-        if self.before[spot] is not None:
-            self.said.add(str(self.shown(spot)))
+        if self.before[field_ref] is not None:
+            self.said.add(str(self.shown(field_ref)))
 
     def _advance(self, step: Step, _hub: Any) -> None:
         """A user advances, cancels or reopens an order."""
@@ -211,7 +216,7 @@ class WideWorld(World):
         state = str(self.systems[name].get("orders", key)["state"])
         following = _FOLLOWS[state][step.what % len(_FOLLOWS[state])]
         self.systems[name].edit("orders", key, state=following)
-        self.story.append(f"{name}: somebody moves order {key} from {state} to {following}")
+        self.story.append(f"{name}: a user moves order {key} from {state} to {following}")
 
     def _move(self, step: Step, _hub: Any) -> None:
         """A contact or an order goes to another company."""
@@ -220,7 +225,7 @@ class WideWorld(World):
         company = self._some(name, "companies", step.what)
         if key is not None and company is not None:
             self.systems[name].edit(stream, key, company=company)
-            self.story.append(f"{name}: somebody moves {stream} {key} to company {company}")
+            self.story.append(f"{name}: a user moves {stream} {key} to company {company}")
 
     def _fuse(self, step: Step, _hub: Any) -> None:
         """Two records become a third one, with an id of its own."""
@@ -235,7 +240,7 @@ class WideWorld(World):
         self.merged |= {system.get(stream, k)["code"] for k in (first, second)}
         self.meddled |= self.merged
         third = system.create(stream, system.get(stream, first))
-        self.born.add((name, stream, third))
+        self.created_by_users.add((name, stream, third))
         for key in (first, second):
             system.merge(stream, key, into=third)
         if stream == "companies":
@@ -252,7 +257,7 @@ class WideWorld(World):
             return
         row = found[step.pick % len(found)]
         answer = ("ours", "theirs", "value")[step.what % 3]
-        self.story.append(f"somebody answers the conflict about {row['path']}: {answer}")
+        self.story.append(f"a person resolves the conflict about {row['path']}: {answer}")
         try:
             if answer != "value" or row.path in self.untyped:
                 resolve_conflict(hub, row.id, "ours" if answer == "ours" else "theirs")
@@ -261,8 +266,8 @@ class WideWorld(World):
             # From then on it is golden, whatever happens to it later.
             self.said.add(str(canonical(row.path, word)))
             resolve_with_value(hub, row.id, word)
-            spot = Spot("(hub)", "", str(row.id), row.path)
-            self.typed[spot] = str(canonical(row.path, word))
+            field_ref = FieldRef("(hub)", "", str(row.id), row.path)
+            self.typed[field_ref] = str(canonical(row.path, word))
         except DecisionError as error:
             self.story.append(f"  which is refused: {error}")
 
@@ -286,17 +291,17 @@ class WideWorld(World):
         """An operator resumes everything and approves what exceeded the change limit."""
         free = {"paused_at": None, "reason": None}
         with hub.store.begin() as tx:
-            for name in self.places:
+            for name in self.specs:
                 save_connection(tx, name, **free)
-            for place, state in all_streams(tx).items():
+            for spec, state in all_streams(tx).items():
                 if state.paused_at is not None:
-                    save_stream(tx, *place, **free, accepted=1)
-        self.story.append("an operator lets everything go on")
+                    save_stream(tx, *spec, **free, accepted=1)
+        self.story.append("an operator resumes everything")
 
     def _replay(self, _step: Step, hub: Any) -> None:
         with hub.store.begin() as tx:
             quarantine.retry(tx, [entry.id for entry in quarantine.listing(tx)], now=self.now)
-        self.story.append("an operator replays everything that was set aside")
+        self.story.append("an operator retries everything in quarantine")
 
     def _remap(self, step: Step, _hub: Any) -> None:
         """A mapping leaves a field out, or includes it again; every process restarts."""
@@ -304,19 +309,21 @@ class WideWorld(World):
         stream = list(OPTIONAL)[step.what % len(OPTIONAL)]
         path = OPTIONAL[stream][step.pick % len(OPTIONAL[stream])]
         self.dropped[name, stream] ^= {path}
-        for spot in [s for s in self.typed if (s.system, s.stream, s.path) == (name, stream, path)]:
-            self._withdraw(spot)
+        for field_ref in [
+            s for s in self.typed if (s.system, s.stream, s.path) == (name, stream, path)
+        ]:
+            self._withdraw(field_ref)
         left_out = sorted(self.dropped[name, stream])
         self.story.append(f"{name}: the mapping of {stream} leaves out {left_out}")
-        self.life, self.hub = self.process()
+        self.crash_points, self.hub = self.process()
         _, self.colleague = self.process()
         self.now += timedelta(minutes=11)  # all earlier processes have ended
 
     # --- the end --------------------------------------------------------------------------------
 
-    def calm(self) -> None:
+    def finish(self) -> None:
         """As in the base class; also resumes what is paused."""
-        super().calm()
+        super().finish()
         self._resume(Step("resume", 0, 0, 0, 0), self.hub)
 
     def rest(self) -> Report:
@@ -341,7 +348,7 @@ class WideWorld(World):
             except HubError as error:
                 self.story.append(f"  which is refused: {error}")
             else:
-                self.story.append(f"somebody says that {review['key']} is {answer}")
+                self.story.append(f"a person decides that {review['key']} is {answer}")
                 return
 
     def also_wrong(self) -> Iterator[str]:
@@ -368,7 +375,7 @@ def _at(payload: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def _place(path: str) -> tuple[str, str]:
+def _spec(path: str) -> tuple[str, str]:
     """Returns the item's key and the field of a path in a list."""
     sku, _, leaf = path.removeprefix("lines[").partition("].")
     return sku, leaf

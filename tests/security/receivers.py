@@ -67,8 +67,8 @@ def from_memory(body: bytes, *, at: datetime | None = None, secret: str = SECRET
 
 def event(key: int) -> bytes:
     """Returns the body of a delivery about one company of HubSpot."""
-    told = {"subscriptionType": "company.propertyChange", "objectId": key, "portalId": 1}
-    return orjson.dumps([told | {"occurredAt": key, "propertyName": "name"}])
+    event = {"subscriptionType": "company.propertyChange", "objectId": key, "portalId": 1}
+    return orjson.dumps([event | {"occurredAt": key, "propertyName": "name"}])
 
 
 def app_over(store: Store) -> Starlette:

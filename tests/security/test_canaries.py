@@ -93,7 +93,7 @@ class Stage:
                 )
             )
 
-    def say(self, *words: str, **environ: str) -> tuple[int, str]:
+    def write(self, *words: str, **environ: str) -> tuple[int, str]:
         """Runs a command; returns its exit code and all that it wrote."""
         done = subprocess.run(
             [sys.executable, "-m", "hub.cli", *words],
@@ -183,8 +183,10 @@ def unpacked(value: bytes) -> bytes:
 def assert_no(canaries: Any, text: str | bytes, where: str) -> None:
     for canary in canaries:
         sought = canary.encode() if isinstance(text, bytes) else canary
-        place = text.find(sought)  # type: ignore[arg-type]
-        assert place < 0, f"{canary!r} in {where}: {text[max(place - 300, 0) : place + 100]!r}"
+        position = text.find(sought)  # type: ignore[arg-type]
+        assert position < 0, (
+            f"{canary!r} in {where}: {text[max(position - 300, 0) : position + 100]!r}"
+        )
 
 
 def test_no_output_has_secrets_or_customers(stage: Stage) -> None:
@@ -225,12 +227,12 @@ def test_no_output_has_secrets_or_customers(stage: Stage) -> None:
 def test_failing_commands_reveal_nothing(stage: Stage) -> None:
     stage.crm.create("companies", **customer("Kanarienvogel Bruch AG"))
     said = {
-        "check": stage.say("check"),
-        "sync": stage.say("sync", "--once"),
-        "a wrong token": stage.say("check", CRM_TOKEN="canary-token-of-yesterday"),
-        "a wrong password": stage.say("sync", "--once", ERP_PASSWORD="canary-password-e0"),
-        "config": stage.say("config", "show"),
-        "json": stage.say("status", "--json"),
+        "check": stage.write("check"),
+        "sync": stage.write("sync", "--once"),
+        "a wrong token": stage.write("check", CRM_TOKEN="canary-token-of-yesterday"),
+        "a wrong password": stage.write("sync", "--once", ERP_PASSWORD="canary-password-e0"),
+        "config": stage.write("config", "show"),
+        "json": stage.write("status", "--json"),
     }
     secrets = [*SECRETS.values(), "canary-token-of-yesterday", "canary-password-e0"]
     for where, (_, text) in said.items():
@@ -244,5 +246,5 @@ def test_failing_commands_reveal_nothing(stage: Stage) -> None:
 @pytest.mark.parametrize("words", [("sync", "--once", "--debug"), ("check", "--debug")])
 def test_a_traceback_on_request_has_no_secret(stage: Stage, words: tuple[str, ...]) -> None:
     stage.crm.create("companies", **customer("Kanarienvogel Bruch AG"))
-    _, text = stage.say(*words)
+    _, text = stage.write(*words)
     assert_no(SECRETS.values(), text, "a traceback")

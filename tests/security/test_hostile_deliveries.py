@@ -47,19 +47,19 @@ def app(store: Store) -> Any:
     return app_over(store)
 
 
-def headed(letter: Letter, **headers: str) -> Letter:
+def headed(delivery: Letter, **headers: str) -> Letter:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return replace(letter, headers={**letter.headers, **named})
+    return replace(delivery, headers={**delivery.headers, **named})
 
 
 @both
 def test_a_replayed_delivery_is_stored_once(app: Any, store: Store, system: str) -> None:
     """A genuine delivery is stored once, however often it is replayed."""
-    letter = GENUINE[system]()
-    answers = deliver(app, letter, letter, letter)
+    delivery = GENUINE[system]()
+    answers = deliver(app, delivery, delivery, delivery)
     assert [a.status_code for a in answers] == [202, 202, 202]
     assert rows(store) == 1
-    assert [a.status_code for a in deliver(app, letter)] == [202]
+    assert [a.status_code for a in deliver(app, delivery)] == [202]
     assert rows(store) == 1
 
 
@@ -69,14 +69,14 @@ def test_a_replayed_delivery_is_stored_once(app: Any, store: Store, system: str)
 def test_a_changed_delivery_is_refused(
     app: Any, store: Store, system: str, data: st.DataObject
 ) -> None:
-    letter = GENUINE[system]()
-    place = data.draw(st.integers(0, len(letter.body) - 1))
-    other = data.draw(st.integers(0, 255).filter(lambda byte: byte != letter.body[place]))
-    changed = bytearray(letter.body)
-    changed[place] = other
-    cut = letter.body[: data.draw(st.integers(0, len(letter.body) - 1))]
-    added = letter.body + data.draw(st.binary(min_size=1, max_size=9))
-    forged = [replace(letter, body=body) for body in (bytes(changed), cut, added)]
+    delivery = GENUINE[system]()
+    position = data.draw(st.integers(0, len(delivery.body) - 1))
+    other = data.draw(st.integers(0, 255).filter(lambda byte: byte != delivery.body[position]))
+    changed = bytearray(delivery.body)
+    changed[position] = other
+    cut = delivery.body[: data.draw(st.integers(0, len(delivery.body) - 1))]
+    added = delivery.body + data.draw(st.binary(min_size=1, max_size=9))
+    forged = [replace(delivery, body=body) for body in (bytes(changed), cut, added)]
     assert {a.status_code for a in deliver(app, *forged)} <= {400, 401}
     assert rows(store) == 0
 
@@ -87,21 +87,21 @@ def test_a_changed_delivery_is_refused(
 def test_no_other_signature_or_time_stamp_will_do(
     app: Any, store: Store, system: str, text: str
 ) -> None:
-    letter = GENUINE[system]()
-    true = letter.headers[SIGNATURES[system]]
+    delivery = GENUINE[system]()
+    true = delivery.headers[SIGNATURES[system]]
     signatures_ = [text, true[:-1], true + "A", true[::-1], "", f"{true},{true}", f"sha256={true}"]
-    stamps = [text, "-1", "1e9", "0x10", "9" * 400, "", f" {letter.headers[STAMPS[system]]}0"]
+    stamps = [text, "-1", "1e9", "0x10", "9" * 400, "", f" {delivery.headers[STAMPS[system]]}0"]
     forged = [
-        *(_with(letter, SIGNATURES[system], value) for value in signatures_ if value != true),
-        *(_with(letter, STAMPS[system], value) for value in stamps),
+        *(_with(delivery, SIGNATURES[system], value) for value in signatures_ if value != true),
+        *(_with(delivery, STAMPS[system], value) for value in stamps),
     ]
     assert {a.status_code for a in deliver(app, *forged)} == {401}
     assert rows(store) == 0
 
 
-def _with(letter: Letter, name: str, value: str) -> Letter:
-    headers: Any = {**letter.headers, name: value.encode("latin-1")}
-    return replace(letter, headers=headers)
+def _with(delivery: Letter, name: str, value: str) -> Letter:
+    headers: Any = {**delivery.headers, name: value.encode("latin-1")}
+    return replace(delivery, headers=headers)
 
 
 @both
@@ -130,12 +130,12 @@ def test_a_signature_is_valid_for_one_connection(app: Any, store: Store) -> None
 
 @both
 def test_a_sender_cannot_choose_an_old_signature(app: Any, system: str) -> None:
-    letter = GENUINE[system]()
-    without = {k: v for k, v in letter.headers.items() if k != SIGNATURES[system]}
+    delivery = GENUINE[system]()
+    without = {k: v for k, v in delivery.headers.items() if k != SIGNATURES[system]}
     downgraded = headed(
-        replace(letter, headers=without),
+        replace(delivery, headers=without),
         x_hubspot_signature_version="v1",
-        x_hubspot_signature=hmac.new(b"", SECRET.encode() + letter.body, "sha256").hexdigest(),
+        x_hubspot_signature=hmac.new(b"", SECRET.encode() + delivery.body, "sha256").hexdigest(),
     )
     assert deliver(app, downgraded)[0].status_code == 401
 
@@ -216,11 +216,11 @@ def test_signatures_are_compared_in_constant_time(
         return constant(ours, theirs)
 
     monkeypatch.setattr(signatures.hmac, "compare_digest", watched)  # type: ignore[attr-defined]
-    letter = GENUINE[system]()
-    true = letter.headers[SIGNATURES[system]]
+    delivery = GENUINE[system]()
+    true = delivery.headers[SIGNATURES[system]]
     first, last = ("1" if end == "0" else "0" for end in (true[0], true[-1]))
     for wrong in (first + true[1:], true[:-1] + last, first * len(true)):
         del compared[:]
-        assert deliver(app, headed(letter, **{SIGNATURES[system]: wrong}))[0].status_code == 401
+        assert deliver(app, headed(delivery, **{SIGNATURES[system]: wrong}))[0].status_code == 401
         assert len(compared) == (2 if system == "hubspot" else 1)
         assert all(len(ours) == len(theirs) for ours, theirs in compared)

@@ -141,26 +141,26 @@ def fork_server() -> Iterator[ForkServer]:
 
 
 @pytest.fixture
-def towns(tmp_path: Path, fork_server: ForkServer) -> Iterator[Callable[..., Installation]]:
+def installations(tmp_path: Path, fork_server: ForkServer) -> Iterator[Callable[..., Installation]]:
     """Creates installations; ends the processes that run in them."""
     made: list[Installation] = []
 
     def make(**options: Any) -> Installation:
-        folder = tmp_path / f"town{len(made)}"
+        folder = tmp_path / f"site{len(made)}"
         folder.mkdir()
         made.append(Installation(folder, fork_server, **options))
         return made[-1]
 
     yield make
-    for town in made:
-        town.kill()
-        town.close()
+    for installation in made:
+        installation.kill()
+        installation.close()
 
 
 @pytest.fixture
-def town(towns: Callable[..., Installation]) -> Installation:
+def installation(installations: Callable[..., Installation]) -> Installation:
     """An installation on SQLite without Redis."""
-    return towns()
+    return installations()
 
 
 @pytest.fixture
@@ -170,11 +170,13 @@ def servers(postgresql_url: str, redis_url: str) -> dict[str, str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def either(request: pytest.FixtureRequest, towns: Callable[..., Installation]) -> Installation:
+def either(
+    request: pytest.FixtureRequest, installations: Callable[..., Installation]
+) -> Installation:
     """An installation on SQLite, and one on PostgreSQL with Redis between its workers."""
     if request.param == "sqlite":
-        return towns()
-    return towns(**request.getfixturevalue("servers"))
+        return installations()
+    return installations(**request.getfixturevalue("servers"))
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ class Points:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _place(default: str) -> str:
+def _step_name(default: str) -> str:
     """Returns the name of the step: the innermost function of a use case on the stack."""
     frame = sys._getframe(2)
     while frame is not None:
@@ -61,15 +61,15 @@ def watch(points: Points) -> None:
 
     @contextmanager
     def watched(store: Store, *, durable: bool = False) -> Iterator[Transaction]:
-        place = _place("start")
-        if place == "sending.intend":
+        host = _step_name("start")
+        if host == "sending.intend":
             points.last = "create" if durable else "update"
-        if place in ("sending.intend", "sending.read_back"):
-            place = f"{place}, {points.last}"
+        if host in ("sending.intend", "sending.read_back"):
+            host = f"{host}, {points.last}"
         with begin(store, durable=durable) as tx:
             yield tx
-            points.reach(f"{place}: before the commit")
-        points.reach(f"{place}: committed")
+            points.reach(f"{host}: before the commit")
+        points.reach(f"{host}: committed")
 
     Store.begin = watched  # type: ignore[method-assign]
     for name in ("fetch", "find", "verify"):
@@ -93,7 +93,7 @@ def _call(name: str, points: Points) -> None:
 
     def called(one: MemoryConnector, *args: Any) -> Any:
         answer = real(one, *args)
-        points.reach(f"{_place('receive')}: {name}")
+        points.reach(f"{_step_name('receive')}: {name}")
         return answer
 
     setattr(MemoryConnector, name, called)
@@ -104,7 +104,7 @@ def _reading(name: str, points: Points) -> None:
 
     def reading(one: MemoryConnector, *args: Any) -> Iterator[Page]:
         for page in real(one, *args):
-            points.reach(f"{_place('?')}: {name}")
+            points.reach(f"{_step_name('?')}: {name}")
             yield page
 
     setattr(MemoryConnector, name, reading)

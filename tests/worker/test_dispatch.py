@@ -52,9 +52,9 @@ def test_everything_is_read_first(hub: Hub, shop: Any, due: Callable[..., list[s
     assert [lane_of(w) for w in works] == ["bulk", "bulk", "live"]
 
 
-def test_first_reads_come_after_their_parents(town: Installation) -> None:
+def test_first_reads_come_after_their_parents(installation: Installation) -> None:
     # Otherwise it would be quarantined, count as read, and be created again from the other system.
-    settings = load_settings(town.config, environ=town.environ)
+    settings = load_settings(installation.config, environ=installation.environ)
     hub = open_hub(settings)
 
     def pulls() -> list[str]:
@@ -198,8 +198,8 @@ def test_a_stop_between_pages_keeps_what_was_read(
 
 
 def test_only_the_dead_are_taken_over(hub: Hub) -> None:
-    place = hub.worker.rpartition(":")[0]
-    dead, far = f"{place}:1", "elsewhere:0123456789:1:1"
+    host = hub.worker.rpartition(":")[0]
+    dead, far = f"{host}:1", "elsewhere:0123456789:1:1"
     with hub.store.begin() as tx:
         for stream, worker in (("a", dead), ("b", far), ("c", hub.worker), ("d", "a-person")):
             lease_stream(tx, "crm", stream, worker=worker, now=hub.clock())

@@ -47,17 +47,17 @@ class ShortFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def _limit(self, town: Installation, most: int) -> None:
-        for process in town.started:
+    def _limit(self, installation: Installation, most: int) -> None:
+        for process in installation.started:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
-    def fill(self, town: Installation) -> None:
+    def fill(self, installation: Installation) -> None:
         """Fills the disk."""
-        self._limit(town, 4096)
+        self._limit(installation, 4096)
 
-    def vacate_primary(self, town: Installation) -> None:
+    def vacate_primary(self, installation: Installation) -> None:
         """Frees the disk."""
-        self._limit(town, resource.RLIM_INFINITY)
+        self._limit(installation, resource.RLIM_INFINITY)
 
 
 @pytest.fixture(params=["small disk", "short files"])
@@ -75,27 +75,27 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk |
         pytest.skip("only root may mount; short files show the same")
 
 
-def test_a_full_disk_loses_nothing(towns: Any, disk: SmallDisk | ShortFiles) -> None:
-    town: Installation = towns(database=f"sqlite:///{disk.folder}/tulay.db")
-    town.settle(10, known=4)
-    town.fork("web")
-    worker = town.fork("worker")
-    town.until(lambda: town.quiet)
-    town.until(lambda: town.ask("/readyz") == 200)
-    disk.fill(town)
+def test_a_full_disk_loses_nothing(installations: Any, disk: SmallDisk | ShortFiles) -> None:
+    installation: Installation = installations(database=f"sqlite:///{disk.folder}/tulay.db")
+    installation.settle(10, known=4)
+    installation.fork("web")
+    worker = installation.fork("worker")
+    installation.until(lambda: installation.quiet)
+    installation.until(lambda: installation.ask("/readyz") == 200)
+    disk.fill(installation)
     for number in range(30):
-        town.found(town.crm, f"new{number}")
-    answers = [town.call("crm", "companies", "1", event=f"{n:0>80}") for n in range(40)]
+        installation.found(installation.crm, f"new{number}")
+    answers = [installation.call("crm", "companies", "1", event=f"{n:0>80}") for n in range(40)]
     assert 503 in answers
     assert set(answers) <= {202, 503}
-    town.until(lambda: "the database does not work: its disk" in town.log())
-    accepted = {row.event_id for row in town.rows("SELECT event_id FROM inbox")}
+    installation.until(lambda: "the database does not work: its disk" in installation.log())
+    accepted = {row.event_id for row in installation.rows("SELECT event_id FROM inbox")}
     assert len(accepted) <= answers.count(202)  # some may have been processed
-    assert town.ask("/healthz") == 200
-    disk.vacate_primary(town)
-    town.until(lambda: town.call("crm", "companies", "1", event="room") == 202)
-    town.until(lambda: town.quiet)
+    assert installation.ask("/healthz") == 200
+    disk.vacate_primary(installation)
+    installation.until(lambda: installation.call("crm", "companies", "1", event="room") == 202)
+    installation.until(lambda: installation.quiet)
     assert worker.poll() is None
-    town.end()
-    assert town.mistakes() == []
-    town.settled()
+    installation.end()
+    assert installation.mistakes() == []
+    installation.settled()

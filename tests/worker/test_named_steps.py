@@ -25,9 +25,9 @@ LONG = os.environ.get("TULAY_LONG") == "1"
 ENGINES = ["sqlite", "postgresql"] if LONG else ["sqlite"]
 
 
-def commits(words: str, place: str) -> dict[str, str]:
-    return {f"{words}, before the commit": f"{place}: before the commit"} | {
-        f"{words}, committed": f"{place}: committed"
+def commits(words: str, host: str) -> dict[str, str]:
+    return {f"{words}, before the commit": f"{host}: before the commit"} | {
+        f"{words}, committed": f"{host}: committed"
     }
 
 
@@ -108,20 +108,20 @@ GROUPS = (START, FIRST_WRITE, *USE_CASES.values(), RECEIVE, END)
 ALL = {step for steps in GROUPS for step in steps.values()}
 
 
-def edits(town: Installation, names: Iterator[int]) -> None:
+def edits(installation: Installation, names: Iterator[int]) -> None:
     """Makes some changes in both systems."""
     number = next(names)
-    town.crm.edit("companies", "1", industry=f"Seen by {number}")
-    town.erp.edit("contacts", "1", job=f"Job {number}")
-    town.edit(random.Random(number))
+    installation.crm.edit("companies", "1", industry=f"Seen by {number}")
+    installation.erp.edit("contacts", "1", job=f"Job {number}")
+    installation.edit(random.Random(number))
 
 
-def a_day(town: Installation, names: Iterator[int]) -> None:
+def a_day(installation: Installation, names: Iterator[int]) -> None:
     """Creates companies and makes some changes in both systems."""
     number = next(names)
-    for system in (town.crm, town.erp):
-        town.found(system, f"{system.name}{number}")
-    edits(town, names)
+    for system in (installation.crm, installation.erp):
+        installation.found(system, f"{system.name}{number}")
+    edits(installation, names)
 
 
 def day_for(step: str) -> tuple[Day, int]:
@@ -133,186 +133,195 @@ def day_for(step: str) -> tuple[Day, int]:
 
 
 def killed_at(
-    town: Installation, role: str, step: str, *, nth: int = 1, busy: Callable[[int], object] = bool
+    installation: Installation,
+    role: str,
+    step: str,
+    *,
+    nth: int = 1,
+    busy: Callable[[int], object] = bool,
 ) -> None:
     """Runs a process that must reach a step and die there, while others work."""
-    life, moments = town.fork(role, dies_at=step, nth=nth), count(1)
+    process, moments = installation.fork(role, dies_at=step, nth=nth), count(1)
 
     def over() -> bool:
         busy(next(moments))
-        return life.poll() is not None
+        return process.poll() is not None
 
-    town.until(over)
-    assert life.poll() == -9, f"{step}: {life.poll()}\n{town.log()[-3000:]}"
+    installation.until(over)
+    assert process.poll() == -9, f"{step}: {process.poll()}\n{installation.log()[-3000:]}"
 
 
-def killed(town: Installation, life: Process) -> None:
+def killed(installation: Installation, process: Process) -> None:
     """Runs a process that dies at its step, after what a test has just done to it."""
-    town.until(lambda: life.poll() is not None)
-    assert life.poll() == -9
+    installation.until(lambda: process.poll() is not None)
+    assert process.poll() == -9
 
 
-def settled(town: Installation, count: int, *, known: int) -> None:
+def settled(installation: Installation, count: int, *, known: int) -> None:
     """An installation that is in sync before anything happens."""
-    town.settle(count, known=known)
-    first = town.fork("worker")
-    town.until(lambda: town.quiet)
-    town.end(first)
+    installation.settle(count, known=known)
+    first = installation.fork("worker")
+    installation.until(lambda: installation.quiet)
+    installation.end(first)
 
 
-def working(town: Installation, names: Iterator[int], step: str) -> Callable[[int], object]:
+def working(installation: Installation, names: Iterator[int], step: str) -> Callable[[int], object]:
     """Keeps users and webhooks busy while a test waits for a step."""
     day, often = day_for(step)
 
     def work(moment: int) -> None:
         if moment % often == 0:
-            day(town, names)
-        if moment % 5 == 0 and town.ask("/healthz") == 200:
-            key = list(town.crm.records("companies"))[-1]
-            town.call("crm", "companies", key, event=f"e{town.said}-{moment}")
+            day(installation, names)
+        if moment % 5 == 0 and installation.ask("/healthz") == 200:
+            key = list(installation.crm.records("companies"))[-1]
+            installation.call("crm", "companies", key, event=f"e{installation.said}-{moment}")
 
     return work
 
 
-def scheduler_of(town: Installation) -> None:
-    if town.redis_url is not None:
-        town.fork("scheduler")
+def scheduler_of(installation: Installation) -> None:
+    if installation.redis_url is not None:
+        installation.fork("scheduler")
 
 
-def finished(town: Installation) -> None:
+def finished(installation: Installation) -> None:
     """Lets a worker that is not killed finish the work; then checks everything."""
-    town.found(town.crm, "last")
-    town.fork("worker")
-    judged(town)
+    installation.found(installation.crm, "last")
+    installation.fork("worker")
+    check_all(installation)
 
 
-def judged(town: Installation) -> None:
+def check_all(installation: Installation) -> None:
     """Checks everything once it has settled."""
-    town.until(lambda: town.quiet)
-    town.end()
-    assert town.mistakes() == []
-    town.settled()
+    installation.until(lambda: installation.quiet)
+    installation.end()
+    assert installation.mistakes() == []
+    installation.settled()
 
 
-def test_the_list_of_steps_is_complete(town: Installation) -> None:
+def test_the_list_of_steps_is_complete(installation: Installation) -> None:
     names = count()
-    town.settle(3, known=2)
-    web, worker = town.fork("web", dies_at=""), town.fork("worker", dies_at="")
-    town.until(lambda: town.quiet)
-    town.until(lambda: town.ask("/readyz") == 200)
-    a_day(town, names)
-    town.until(lambda: town.quiet)
-    town.crm.edit("companies", "1", industry="Bamboo")
-    assert town.call("crm", "companies", "1") == 202
-    town.until(lambda: town.quiet)
-    town.end(web, worker)
-    met = set((town.folder / "met").read_text().splitlines())
+    installation.settle(3, known=2)
+    web, worker = installation.fork("web", dies_at=""), installation.fork("worker", dies_at="")
+    installation.until(lambda: installation.quiet)
+    installation.until(lambda: installation.ask("/readyz") == 200)
+    a_day(installation, names)
+    installation.until(lambda: installation.quiet)
+    installation.crm.edit("companies", "1", industry="Bamboo")
+    assert installation.call("crm", "companies", "1") == 202
+    installation.until(lambda: installation.quiet)
+    installation.end(web, worker)
+    met = set((installation.folder / "met").read_text().splitlines())
     assert (met - ALL - set(STOPPED.values()), ALL - met) == (set(), set())
-    town.settled()
+    installation.settled()
 
 
-def test_killed_at_each_step_of_starting(town: Installation) -> None:
+def test_killed_at_each_step_of_starting(installation: Installation) -> None:
     # Nothing is known at first: tidying up and the first write are in different threads.
     for step in START.values():
-        killed_at(town, "worker", step)
-    town.found(town.crm, "new")
+        killed_at(installation, "worker", step)
+    installation.found(installation.crm, "new")
     for step in FIRST_WRITE.values():
-        killed_at(town, "worker", step)
-    finished(town)
+        killed_at(installation, "worker", step)
+    finished(installation)
 
 
 @pytest.mark.parametrize("use_case", USE_CASES)
-def test_killed_at_each_step_in_turn(town: Installation, use_case: str) -> None:
-    killed_in_turn(town, USE_CASES[use_case])
+def test_killed_at_each_step_in_turn(installation: Installation, use_case: str) -> None:
+    killed_in_turn(installation, USE_CASES[use_case])
 
 
 @pytest.mark.parametrize("steps", USE_CASES.values() if LONG else [TELLING], ids=lambda _: "")
 def test_killed_at_the_steps_over_redis(
-    towns: Towns, servers: Mapping[str, str], steps: Mapping[str, str]
+    installations: Towns, servers: Mapping[str, str], steps: Mapping[str, str]
 ) -> None:
-    killed_in_turn(towns(**servers), steps)
+    killed_in_turn(installations(**servers), steps)
 
 
-def killed_in_turn(town: Installation, steps: Mapping[str, str]) -> None:
+def killed_in_turn(installation: Installation, steps: Mapping[str, str]) -> None:
     names = count()
-    scheduler_of(town)
-    settled(town, 4, known=2)
-    town.fork("web")
+    scheduler_of(installation)
+    settled(installation, 4, known=2)
+    installation.fork("web")
     for step in steps.values():
-        day_for(step)[0](town, names)
-        killed_at(town, "worker", step, busy=working(town, names, step))
-    finished(town)
+        day_for(step)[0](installation, names)
+        killed_at(installation, "worker", step, busy=working(installation, names, step))
+    finished(installation)
 
 
 @pytest.mark.parametrize("either", ENGINES, indirect=True)
 def test_killed_at_each_step_of_receiving(either: Installation) -> None:
-    town, names = either, count()
-    town.settle(2, known=2)
-    with_pull(town, "1h")  # after the first read, only webhooks report changes
-    scheduler_of(town)
-    town.fork("worker")
-    town.until(lambda: town.quiet)
+    installation, names = either, count()
+    installation.settle(2, known=2)
+    with_pull(installation, "1h")  # after the first read, only webhooks report changes
+    scheduler_of(installation)
+    installation.fork("worker")
+    installation.until(lambda: installation.quiet)
     for number, step in enumerate(RECEIVE.values()):
-        key = town.found(town.crm, f"new{next(names)}")
-        life = town.fork("web", dies_at=step)
-        town.until(lambda: town.ask("/readyz") == 200)
-        assert town.call("crm", "companies", key, event=f"e{number}") == 0
-        killed(town, life)
+        key = installation.found(installation.crm, f"new{next(names)}")
+        process = installation.fork("web", dies_at=step)
+        installation.until(lambda: installation.ask("/readyz") == 200)
+        assert installation.call("crm", "companies", key, event=f"e{number}") == 0
+        killed(installation, process)
         # As every sender without an answer does: repeats until there is one.
-        town.fork("web")
+        installation.fork("web")
         event = f"e{number}"
-        town.until(lambda k=key, e=event: town.call("crm", "companies", k, event=e) == 202)
-        contact = list(town.crm.records("contacts"))[-1]
-        assert town.call("crm", "contacts", contact) == 202
-        town.until(lambda: town.different() == [])
-        town.end(town.started[-1])
-    judged(town)
+        installation.until(
+            lambda k=key, e=event: installation.call("crm", "companies", k, event=e) == 202
+        )
+        contact = list(installation.crm.records("contacts"))[-1]
+        assert installation.call("crm", "contacts", contact) == 202
+        installation.until(lambda: installation.different() == [])
+        installation.end(installation.started[-1])
+    check_all(installation)
 
 
-def test_killed_while_clearing_up_after_a_kill(town: Installation) -> None:
+def test_killed_while_clearing_up_after_a_kill(installation: Installation) -> None:
     names = count()
-    settled(town, 3, known=1)
+    settled(installation, 3, known=1)
     for step, first in AFTERMATH.values():
-        a_day(town, names)
-        killed_at(town, "worker", first)
+        a_day(installation, names)
+        killed_at(installation, "worker", first)
         # Nothing is read: a read could find the created record before it is probed.
-        with_pull(town, "1h")
-        a_day(town, names)
-        killed_at(town, "worker", step)
-        with_pull(town, "0.3s")
-    finished(town)
+        with_pull(installation, "1h")
+        a_day(installation, names)
+        killed_at(installation, "worker", step)
+        with_pull(installation, "0.3s")
+    finished(installation)
 
 
-def with_pull(town: Installation, often: str) -> None:
+def with_pull(installation: Installation, often: str) -> None:
     """Sets how often streams are read, from the next process on."""
-    town.pull = often
-    town.write()
+    installation.pull = often
+    installation.write()
 
 
-def test_killed_while_ending(town: Installation) -> None:
-    town.settle(3, known=1)
+def test_killed_while_ending(installation: Installation) -> None:
+    installation.settle(3, known=1)
     names = count()
     for step in END.values():
-        town.found(town.crm, f"new{next(names)}")
-        life = town.fork("worker", dies_at=step)
-        town.until(lambda: town.quiet)
-        life.send_signal(15)
-        killed(town, life)
-    finished(town)
+        installation.found(installation.crm, f"new{next(names)}")
+        process = installation.fork("worker", dies_at=step)
+        installation.until(lambda: installation.quiet)
+        process.send_signal(15)
+        killed(installation, process)
+    finished(installation)
 
 
-def test_killed_while_work_is_broken_off(town: Installation) -> None:
-    town.settle(1, known=1)
-    town.erp.inject_faults(slow=1)
+def test_killed_while_work_is_broken_off(installation: Installation) -> None:
+    installation.settle(1, known=1)
+    installation.erp.inject_faults(slow=1)
     for number, step in enumerate(STOPPED.values()):
-        town.found(town.crm, f"new{number}")
-        life = town.fork("worker", dies_at=step)
-        sent = f"SELECT 1 FROM outbox WHERE state = 'in_flight' AND leased_by LIKE '%:{life.pid}:%'"
-        town.until(lambda sent=sent: town.rows(sent))
-        life.send_signal(15)
-        killed(town, life)
-    town.erp.inject_faults()
-    finished(town)
+        installation.found(installation.crm, f"new{number}")
+        process = installation.fork("worker", dies_at=step)
+        sent = (
+            f"SELECT 1 FROM outbox WHERE state = 'in_flight' AND leased_by LIKE '%:{process.pid}:%'"
+        )
+        installation.until(lambda sent=sent: installation.rows(sent))
+        process.send_signal(15)
+        killed(installation, process)
+    installation.erp.inject_faults()
+    finished(installation)
 
 
 def _alone() -> Mapping[str, tuple[str, int]]:
@@ -324,10 +333,10 @@ def _alone() -> Mapping[str, tuple[str, int]]:
 @pytest.mark.parametrize("words", _alone() if LONG else ["-"])
 def test_killed_at_one_step(either: Installation, words: str) -> None:
     step, nth = _alone()[words]
-    town, names = either, count()
-    scheduler_of(town)
-    settled(town, 6, known=3)
-    town.fork("web")
-    day_for(step)[0](town, names)
-    killed_at(town, "worker", step, nth=nth, busy=working(town, names, step))
-    finished(town)
+    installation, names = either, count()
+    scheduler_of(installation)
+    settled(installation, 6, known=3)
+    installation.fork("web")
+    day_for(step)[0](installation, names)
+    killed_at(installation, "worker", step, nth=nth, busy=working(installation, names, step))
+    finished(installation)

@@ -65,8 +65,8 @@ schedules: {{pull: 1h, sweep: 24h, streams: {{crm.notes: 1s}}}}
     def worker(self) -> None:
         """Starts what `tulay worker` is, in a moment."""
         config, log = self.folder / "tulay.yaml", self.folder / f"{len(self.started)}.log"
-        born = {"role": "worker", "config": str(config), "log": str(log)}
-        pid = self.fork_server.ask(**born, environ=dict(self.environ))
+        started = {"role": "worker", "config": str(config), "log": str(log)}
+        pid = self.fork_server.ask(**started, environ=dict(self.environ))
         self.started.append(Forked(self.fork_server, pid))
 
     def command(self) -> subprocess.Popen[bytes]:

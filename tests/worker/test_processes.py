@@ -97,25 +97,25 @@ def test_children_end_with_a_killed_parent(shop: Any) -> None:
     assert len(shop.erp.records("companies")) == 30
 
 
-def test_a_worker_killed_in_a_read_is_replaced(town: Installation) -> None:
+def test_a_worker_killed_in_a_read_is_replaced(installation: Installation) -> None:
     """A worker killed in the middle of a read is replaced at once."""
-    town.settle(30, known=3)
-    worker = town.fork("worker", dies_at="pull._stored: committed")
-    town.until(lambda: worker.poll() is not None)
+    installation.settle(30, known=3)
+    worker = installation.fork("worker", dies_at="pull._stored: committed")
+    installation.until(lambda: worker.poll() is not None)
     states = "SELECT DISTINCT state FROM runs ORDER BY state"
-    assert [row.state for row in town.rows(states)] == ["running"]
-    town.fork("worker")
-    town.until(lambda: town.quiet)
-    town.end()
-    assert [row.state for row in town.rows(states)] == ["done", "stopped"]
-    town.settled()
+    assert [row.state for row in installation.rows(states)] == ["running"]
+    installation.fork("worker")
+    installation.until(lambda: installation.quiet)
+    installation.end()
+    assert [row.state for row in installation.rows(states)] == ["done", "stopped"]
+    installation.settled()
 
 
 def test_a_killed_workers_leases_are_free_at_once(shop: Any, fork_server: ForkServer) -> None:
     hub = shop.hub()
-    place, pid = hub.worker.rpartition(":")[0].rpartition(":")[0], 2**22 - 3
+    host, pid = hub.worker.rpartition(":")[0].rpartition(":")[0], 2**22 - 3
     with hub.store.begin() as tx:
-        lease_stream(tx, "crm", "companies", worker=f"{place}:{pid}:1", now=hub.clock())
+        lease_stream(tx, "crm", "companies", worker=f"{host}:{pid}:1", now=hub.clock())
     hub.close()
     shop.crm.create("companies", name="ACME")
     shop.fork(fork_server, "worker")

@@ -26,10 +26,10 @@ Towns = Callable[..., Installation]
 class Served:
     """The processes of `tulay serve`: the parent restarts the children, we restart the parent."""
 
-    def __init__(self, town: Installation) -> None:
-        self.town = town
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
         #: The commands themselves take some seconds each to start: in long runs only.
-        self.start = town.run if LONG else town.fork
+        self.start = installation.run if LONG else installation.fork
         self.parent = self.start("serve")
 
     def pids(self) -> list[int]:
@@ -45,9 +45,9 @@ class Served:
 class Apart:
     """Web, scheduler and three workers, each restarted by the test."""
 
-    def __init__(self, town: Installation) -> None:
-        self.town = town
-        self.start = town.run if LONG else town.fork
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.start = installation.run if LONG else installation.fork
         roles = ("web", "scheduler", "worker", "worker", "worker")
         self.running: list[tuple[str, Process]] = [(role, self.start(role)) for role in roles]
 
@@ -64,58 +64,65 @@ class Apart:
 
 
 def life_goes_on(
-    town: Installation, chance: random.Random, undelivered: list[tuple[Any, str]]
+    installation: Installation, chance: random.Random, undelivered: list[tuple[Any, str]]
 ) -> None:
     """Users edit and create companies; deliveries that were not accepted are repeated."""
     if chance.random() < 0.3:
-        town.found(chance.choice((town.crm, town.erp)), f"new{town.said}x{chance.random()}")
-    undelivered.append((town.edit(chance), f"e{town.said}"))
+        installation.found(
+            chance.choice((installation.crm, installation.erp)),
+            f"new{installation.said}x{chance.random()}",
+        )
+    undelivered.append((installation.edit(chance), f"e{installation.said}"))
     undelivered[:] = [
-        (where, event) for where, event in undelivered if town.call(*where, event=event) != 202
+        (where, event)
+        for where, event in undelivered
+        if installation.call(*where, event=event) != 202
     ]
 
 
-def killed_at_random(town: Installation, product: Served | Apart, seed: int) -> None:
+def killed_at_random(installation: Installation, product: Served | Apart, seed: int) -> None:
     """A first sync that is killed half-way, then a day with kills, then the check."""
     chance, undelivered = random.Random(seed), list[tuple[Any, str]]()
-    before = len(town.erp.records("companies"))
-    town.until(lambda: len(town.erp.records("companies")) > before)
+    before = len(installation.erp.records("companies"))
+    installation.until(lambda: len(installation.erp.records("companies")) > before)
     for pid in product.pids():
         os.kill(pid, 9)
     for _ in range(KILLS):
-        for _ in moments(town, chance):
-            life_goes_on(town, chance, undelivered)
+        for _ in moments(installation, chance):
+            life_goes_on(installation, chance, undelivered)
         product.killed()
         pid = chance.choice(product.pids())
         os.kill(pid, 9)
-        town.until(lambda pid=pid: gone(town, pid))
+        installation.until(lambda pid=pid: gone(installation, pid))
     product.killed()
 
     def delivered() -> bool:
         undelivered[:] = [
-            (where, event) for where, event in undelivered if town.call(*where, event=event) != 202
+            (where, event)
+            for where, event in undelivered
+            if installation.call(*where, event=event) != 202
         ]
         return not undelivered
 
-    town.until(delivered, 120)
-    town.systems["erp"].inject_faults()
-    town.until(lambda: town.quiet, 120)
-    town.end()
-    assert town.mistakes() == []
-    town.settled()
+    installation.until(delivered, 120)
+    installation.systems["erp"].inject_faults()
+    installation.until(lambda: installation.quiet, 120)
+    installation.end()
+    assert installation.mistakes() == []
+    installation.settled()
 
 
-def moments(town: Installation, chance: random.Random) -> Iterator[int]:
+def moments(installation: Installation, chance: random.Random) -> Iterator[int]:
     """Some moments, until the next kill."""
     for number in range(chance.randrange(2, 12)):
         yield number
-        town.wait(chance.random() * 0.2)
+        installation.wait(chance.random() * 0.2)
 
 
-def gone(town: Installation, pid: int) -> bool:
+def gone(installation: Installation, pid: int) -> bool:
     """Returns True if a process has ended, whatever its parent."""
-    if any(process.pid == pid for process in town.started):
-        return all(p.poll() is not None for p in town.started if p.pid == pid)
+    if any(process.pid == pid for process in installation.started):
+        return all(p.poll() is not None for p in installation.started if p.pid == pid)
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] == "Z"
@@ -123,25 +130,29 @@ def gone(town: Installation, pid: int) -> bool:
         return True
 
 
-def populated(town: Installation) -> Installation:
-    town.settle(COMPANIES, known=COMPANIES // 5)
-    town.erp.inject_faults(slow=0.1)
-    return town
+def populated(installation: Installation) -> Installation:
+    installation.settle(COMPANIES, known=COMPANIES // 5)
+    installation.erp.inject_faults(slow=0.1)
+    return installation
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_serve_on_sqlite(town: Installation, seed: int) -> None:
-    populated(town)
-    killed_at_random(town, Served(town), seed)
+def test_serve_on_sqlite(installation: Installation, seed: int) -> None:
+    populated(installation)
+    killed_at_random(installation, Served(installation), seed)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_serve_on_postgresql_and_redis(towns: Towns, servers: dict[str, str], seed: int) -> None:
-    town = populated(towns(**servers))
-    killed_at_random(town, Served(town), seed)
+def test_serve_on_postgresql_and_redis(
+    installations: Towns, servers: dict[str, str], seed: int
+) -> None:
+    installation = populated(installations(**servers))
+    killed_at_random(installation, Served(installation), seed)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_apart_on_postgresql_and_redis(towns: Towns, servers: dict[str, str], seed: int) -> None:
-    town = populated(towns(**servers))
-    killed_at_random(town, Apart(town), seed)
+def test_apart_on_postgresql_and_redis(
+    installations: Towns, servers: dict[str, str], seed: int
+) -> None:
+    installation = populated(installations(**servers))
+    killed_at_random(installation, Apart(installation), seed)

@@ -123,7 +123,7 @@ def read(*events: dict[str, Any]) -> list[Notification]:
     return notifications(orjson.dumps(list(events)))
 
 
-def places(*events: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+def notified(*events: dict[str, Any]) -> list[tuple[str, str, str | None]]:
     return [(one.stream, one.key, one.into) for one in read(*events)]
 
 
@@ -142,17 +142,17 @@ def places(*events: dict[str, Any]) -> list[tuple[str, str, str | None]]:
     ],
 )
 def test_an_event_points_at_its_record(kind: str, more: dict[str, Any], stream: str) -> None:
-    assert places(event(kind, **more)) == [(stream, "5", None)]
+    assert notified(event(kind, **more)) == [(stream, "5", None)]
 
 
 def test_other_events_are_left_out() -> None:
-    assert places(event("ticket.creation"), event("object.creation", objectTypeId="2-77")) == []
+    assert notified(event("ticket.creation"), event("object.creation", objectTypeId="2-77")) == []
 
 
 def test_a_merge_names_its_survivor() -> None:
     """A merge notifies of the survivor, and redirects the merged records to it."""
     merge = event("company.merge", primaryObjectId=1, mergedObjectIds=[2], newObjectId=3)
-    assert places(merge) == [
+    assert notified(merge) == [
         ("companies", "3", None),
         ("companies", "1", "3"),
         ("companies", "2", "3"),
@@ -161,7 +161,7 @@ def test_a_merge_names_its_survivor() -> None:
 
 def test_a_merge_without_new_id_keeps_the_primary() -> None:
     merge = event("contact.merge", primaryObjectId=1, mergedObjectIds=[1, 2])
-    assert places(merge) == [("contacts", "1", None), ("contacts", "2", "1")]
+    assert notified(merge) == [("contacts", "1", None), ("contacts", "2", "1")]
 
 
 def test_an_association_notifies_its_record() -> None:
@@ -172,7 +172,7 @@ def test_an_association_notifies_its_record() -> None:
         fromObjectId=7,
         toObjectId=8,
     )
-    assert places(change) == [("contacts", "7", None)]
+    assert notified(change) == [("contacts", "7", None)]
     generic = event(
         "object.associationChange",
         objectTypeId="0-3",
@@ -181,7 +181,7 @@ def test_an_association_notifies_its_record() -> None:
         fromObjectId=7,
         toObjectId=9,
     )
-    assert places(generic) == [("deals", "9", None)]
+    assert notified(generic) == [("deals", "9", None)]
 
 
 def test_a_repeated_event_has_the_same_id() -> None:

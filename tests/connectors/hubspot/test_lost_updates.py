@@ -110,5 +110,5 @@ def test_many_updates_are_checked_in_batches(twin: Twin, ready: HubSpotConnector
     versions = {one.key: one.version for one in ready.fetch("companies", keys).records}
     writes = [Update(one, {"properties": {"name": "Ours"}}, versions[one]) for one in keys]
     outcomes = ready.write("companies", writes)
-    told = [(o.overwritten or {}).get("properties") for o in outcomes]
-    assert told == [{"name": f"T{one}"} for one in keys]
+    overwritten = [(o.overwritten or {}).get("properties") for o in outcomes]
+    assert overwritten == [{"name": f"T{one}"} for one in keys]

@@ -104,8 +104,8 @@ def test_parts_of_a_batch_fail_or_are_omitted(twin: Twin, api: httpx.Client) -> 
     body: dict[str, Any] = api.post(f"{COMPANIES}/batch/create", json={"inputs": inputs}).json()
     failed = [e["context"]["objectWriteTraceId"][0] for e in body["errors"]]
     assert {e["category"] for e in body["errors"]} == {"RATE_LIMITS"}
-    told = [row["objectWriteTraceId"] for row in body["results"]]
-    silent = {str(n) for n in range(20)} - {*failed, *told}
+    answered = [row["objectWriteTraceId"] for row in body["results"]]
+    silent = {str(n) for n in range(20)} - {*failed, *answered}
     assert failed
     assert silent
     made = {one["properties"]["name"] for one in twin.objects("companies")}

@@ -54,7 +54,7 @@ class Raw:
     """A server that sends the next of its answers on each connection, and keeps the requests."""
 
     answers: list[Answer] = field(default_factory=list)
-    heard: list[bytes] = field(default_factory=list)
+    requests: list[bytes] = field(default_factory=list)
     tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class Raw:
         ]
         while length and len(body) < length[0]:
             body += peer.recv(65536)
-        self.heard.append(head + b"\r\n\r\n" + body)
+        self.requests.append(head + b"\r\n\r\n" + body)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if callable(answer):
             answer(peer)
@@ -141,7 +141,7 @@ def test_compressed_answers_are_understood(raw: Raw) -> None:
     client = http(raw)
     assert [client.json("GET", "/", repeatable=True) for _ in range(4)] == [{"a": 1}] * 4
     client.close()
-    assert b"accept-encoding: gzip, deflate\r\n" in raw.heard[0].lower()
+    assert b"accept-encoding: gzip, deflate\r\n" in raw.requests[0].lower()
 
 
 def test_an_answer_of_exactly_the_limit_is_taken(raw: Raw) -> None:
@@ -248,7 +248,7 @@ def test_a_write_that_breaks_off_is_in_doubt(raw: Raw, what: str) -> None:
         client.json("POST", "/things", json={"a": 1}, repeatable=False)
     client.close()
     assert not isinstance(raised.value, RateLimitedError)
-    assert len(raw.heard) == 1, "a write whose outcome is unknown is not repeated"
+    assert len(raw.requests) == 1, "a write whose outcome is unknown is not repeated"
 
 
 # -- what is not the API -------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_another_host_gets_no_call(raw: Raw, other: Raw, status: str, method: st
     with pytest.raises(ContractError, match="redirected"):
         client.request(method, "/things", json={"a": 1}, repeatable=True)
     client.close()
-    assert other.heard == []
+    assert other.requests == []
 
 
 @pytest.mark.parametrize("status", ["301 M", "302 F", "303 S", "307 T", "308 P"])
@@ -309,14 +309,14 @@ def test_a_write_is_never_repeated_by_a_redirect(raw: Raw, status: str) -> None:
     with pytest.raises(ContractError, match="redirected"):
         client.request("POST", "/things", json={"a": 1}, repeatable=False)
     client.close()
-    assert len(raw.heard) == 1
+    assert len(raw.requests) == 1
 
 
 @pytest.mark.parametrize(
-    "place", ["//evil.example/x", "https://127.0.0.1/x", "http://[", "http://user@evil.example/"]
+    "location", ["//evil.example/x", "https://127.0.0.1/x", "http://[", "http://user@evil.example/"]
 )
-def test_tricky_redirects_are_not_followed(raw: Raw, place: str) -> None:
-    raw.answers = [reply(b"", f"Location: {place}", status="302 F")]
+def test_tricky_redirects_are_not_followed(raw: Raw, location: str) -> None:
+    raw.answers = [reply(b"", f"Location: {location}", status="302 F")]
     with pytest.raises(ContractError, match="redirected"):
         get(raw)
 
@@ -368,7 +368,7 @@ def test_an_untrusted_certificate_is_refused(self_signed: ssl.SSLContext) -> Non
         client.request("GET", "/things", repeatable=False)
     client.close()
     server.close()
-    assert server.heard == []
+    assert server.requests == []
 
 
 # -- keys in paths -------------------------------------------------------------------------------
@@ -385,14 +385,14 @@ def test_any_key_stays_one_segment(raw: Raw) -> None:
         key=st.text(max_size=12) | st.sampled_from(["..", ".", "", "a/../b", "?x=1#y", "\r\nX: 1"])
     )
     def check(key: str) -> None:
-        raw.heard.clear()
+        raw.requests.clear()
         try:
             path = f"/things/{segment(key, stream='things')}"
         except RecordMissingError:
             assert key in ("", ".", "..") or "\0" in key
             return
         client.request("GET", path, repeatable=False, stream="things", key=key)
-        line, *headers = raw.heard[0].split(b"\r\n")
+        line, *headers = raw.requests[0].split(b"\r\n")
         method, sent, version = line.split(b" ")
         assert (method, version) == (b"GET", b"HTTP/1.1")
         assert sent.count(b"/") == 2
@@ -412,7 +412,7 @@ def test_an_unquoted_key_cannot_climb(raw: Raw, key: str) -> None:
     with pytest.raises(ContractError):
         client.request("GET", f"/things/{key}/parts", repeatable=True)
     client.close()
-    assert raw.heard == []
+    assert raw.requests == []
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\0", "ü", "a\nb"])
@@ -422,7 +422,7 @@ def test_no_header_is_smuggled_in(raw: Raw, value: str) -> None:
     with pytest.raises(ContractError) as raised:
         client.request("POST", "/things", headers={"X-Once": value}, repeatable=False)
     client.close()
-    assert raw.heard == []
+    assert raw.requests == []
     assert "X-Evil" not in "".join(traceback.format_exception(raised.value))
 
 
@@ -465,8 +465,8 @@ def test_errors_and_logs_contain_no_secrets(
     client.close()
     said = "".join(traceback.format_exception(raised.value)) + repr(raised.value) + caplog.text
     assert not [canary for canary in CANARIES if canary in said]
-    assert b"canary-token" in raw.heard[0]  # otherwise the test would show nothing
-    assert b"canary-query" in raw.heard[0]
+    assert b"canary-token" in raw.requests[0]  # otherwise the test would show nothing
+    assert b"canary-query" in raw.requests[0]
 
 
 def test_a_refused_record_is_named_by_key_only(raw: Raw) -> None:

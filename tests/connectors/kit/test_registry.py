@@ -116,21 +116,23 @@ def test_two_folders_for_one_system_are_a_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "told"),
+    ("file", "text", "message"),
     [
         ("connector.py", "def (", "connector.py:1"),
         ("connector.py", "import no_such_module_at_all", "no_such_module_at_all"),
         ("connector.py", "x = 1", "no class ShelfConnector"),
     ],
 )
-def test_code_that_does_not_load_is_named(file: str, text: str, told: str, tmp_path: Path) -> None:
+def test_code_that_does_not_load_is_named(
+    file: str, text: str, message: str, tmp_path: Path
+) -> None:
     new("shelf", tmp_path)
     (tmp_path / "shelf" / file).write_text(text)
     with pytest.raises(RegistryError, match="shelf") as caught:
         open_connector(
             "shelf", {"base_url": "https://x", "token": "x"}, Budget(), folders=[tmp_path]
         )
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_plain_folder_is_named_as_its_package(tmp_path: Path) -> None:
@@ -166,7 +168,7 @@ def test_settings_are_read_in_their_types() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"tokken": "x"}, "did you mean 'token'"),
         ({"token": ""}, "needs the setting 'token': From the profile"),
@@ -181,10 +183,10 @@ def test_settings_are_read_in_their_types() -> None:
         ({"streams": 3}, "'streams' must be a list"),
     ],
 )
-def test_wrong_settings_say_what_to_do(change: dict[str, object], told: str) -> None:
+def test_wrong_settings_say_what_to_do(change: dict[str, object], message: str) -> None:
     with pytest.raises(RegistryError) as caught:
         check_settings(FACTS, {**GOOD, **change})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_secret_is_not_shown_when_it_is_wrong() -> None:

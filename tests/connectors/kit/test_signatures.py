@@ -39,8 +39,8 @@ def test_rubbish_is_no_signature(signature: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "verdict"), [(0, True), (-300, True), (300, True), (-301, False), (301, False)]
+    ("seconds", "accepted"), [(0, True), (-300, True), (300, True), (-301, False), (301, False)]
 )
-def test_a_time_stamp_is_recent_on_both_sides(seconds: int, verdict: bool) -> None:
+def test_a_time_stamp_is_recent_on_both_sides(seconds: int, accepted: bool) -> None:
     stamp = NOON + timedelta(seconds=seconds)
-    assert recent(stamp, NOON, tolerance=timedelta(minutes=5)) is verdict
+    assert recent(stamp, NOON, tolerance=timedelta(minutes=5)) is accepted

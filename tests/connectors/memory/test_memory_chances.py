@@ -82,7 +82,7 @@ def test_down_is_before_the_commit_html_is_either(
 
 def test_all_processes_draw_from_one_row(tmp_path: Path) -> None:
     def story(name: str, clients: int) -> list[bool]:
-        told = []
+        notified = []
         for turn in range(60):
             if turn % (60 // clients) == 0:  # a process starts again
                 system = MemorySystem("far", path=tmp_path / name)
@@ -91,10 +91,10 @@ def test_all_processes_draw_from_one_row(tmp_path: Path) -> None:
                     system.inject_faults("down:0.5", seed=1)
             try:
                 connector.fetch("companies", ["1"])
-                told.append(True)
+                notified.append(True)
             except UnavailableError:
-                told.append(False)
-        return told
+                notified.append(False)
+        return notified
 
     once, often = story("once", 1), story("often", 20)
     assert once == often
@@ -227,7 +227,7 @@ def test_a_merge_makes_a_third_record(crm: MemorySystem, connector: MemoryConnec
     assert {r.key for r in connector.find("companies", ["o1", "o2"]).values()} == {third}
 
 
-def told(crm: MemorySystem, connector: MemoryConnector) -> list[tuple[str, str, str | None]]:
+def notified(crm: MemorySystem, connector: MemoryConnector) -> list[tuple[str, str, str | None]]:
     found = []
     for request in crm.events.deliveries(secret="hush", size=3):
         assert connector.verify(request)
@@ -242,11 +242,11 @@ def test_every_change_is_notified_once(crm: MemorySystem, connector: MemoryConne
     connector.write("companies", [Create("o1", {})])
     crm.delete("companies", keys[0])
     crm.merge("companies", keys[1], into=keys[2])
-    news = told(crm, connector)
+    news = notified(crm, connector)
     assert [key for _, key, _ in news][:6] == [*keys, "6", keys[0]]
     assert (keys[1], keys[2]) in [(key, into) for _, key, into in news]
     assert len({event for event, _, _ in news}) == len(news)
-    assert told(crm, connector) == []
+    assert notified(crm, connector) == []
 
 
 def test_the_post_is_unreliable(crm: MemorySystem, connector: MemoryConnector) -> None:
@@ -255,9 +255,9 @@ def test_the_post_is_unreliable(crm: MemorySystem, connector: MemoryConnector) -
     def sent(faults: str) -> list[str]:
         crm.inject_faults(faults, seed=5)
         keys = [crm.create("companies") for _ in range(30)]
-        at_once = [key for _, key, _ in told(crm, connector)]
+        at_once = [key for _, key, _ in notified(crm, connector)]
         crm.clock.at += timedelta(seconds=10)  # type: ignore[attr-defined]
-        late = [key for _, key, _ in told(crm, connector)]
+        late = [key for _, key, _ in notified(crm, connector)]
         assert set(at_once + late) <= set(keys)
         if "delayed" in faults:
             assert late

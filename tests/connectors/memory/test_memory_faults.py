@@ -103,14 +103,14 @@ def test_chances_come_from_the_seed() -> None:
         system = MemorySystem("crm")
         system.inject_faults(before=0.3, lost=0.3, seed=seed)
         connector = MemoryConnector.of(system)
-        told = []
+        outcomes = []
         for number in range(30):
             try:
                 connector.write("companies", [Create(f"o{number}", {})])
-                told.append("written")
+                outcomes.append("written")
             except UnavailableError:
-                told.append("unknown")
-        return [*told, *system.records("companies")]
+                outcomes.append("unknown")
+        return [*outcomes, *system.records("companies")]
 
     assert story(1) == story(1)
     assert story(1) != story(2)

@@ -64,22 +64,22 @@ def test_every_field_is_listed_with_its_kind() -> None:
 @pytest.mark.usefixtures("elsewhere")
 def test_every_shipped_mapping_is_listed() -> None:
     found = document()
-    told = {
+    documented = {
         (by["system"], by["stream"], name, path, by["mode"])
         for name, fields in found.items()
         for path, field in fields.items()
         for by in field["mapped_by"]
     }
-    assert {one[:2] for one in told} == {
+    assert {one[:2] for one in documented} == {
         (mapping.system, mapping.stream)
         for maps in load_all(shipped()).values()
         for mapping in maps
     }
-    assert ("hubspot", "companies", "company", "name", "both") in told
-    assert ("hubspot", "companies", "company", "figures.invoiced", "write") in told
-    assert ("hubspot", "tasks", "activity", "kind", "constant") in told
-    assert ("tryton", "sale.sale", "sales_order", "lines[].quantity", "both") in told
-    assert {one[4] for one in told} == {"both", "read", "write", "constant"}
+    assert ("hubspot", "companies", "company", "name", "both") in documented
+    assert ("hubspot", "companies", "company", "figures.invoiced", "write") in documented
+    assert ("hubspot", "tasks", "activity", "kind", "constant") in documented
+    assert ("tryton", "sale.sale", "sales_order", "lines[].quantity", "both") in documented
+    assert {one[4] for one in documented} == {"both", "read", "write", "constant"}
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -87,8 +87,8 @@ def test_explain_names_origin_policy_and_loser(clash: Any) -> None:
     name = next(v for v in found["values"] if v["path"] == "name")
     assert name["value"] == row["ours"]
     assert name["policy"] == "owner: any; on_conflict: ask; on_first_match: ask"
-    place = next(p for p in found["places"] if p["connection"] == row["connection"])
-    assert [gap["conflict"] for gap in place["gaps"]] == [1]
+    view = next(p for p in found["places"] if p["connection"] == row["connection"])
+    assert [gap["conflict"] for gap in view["gaps"]] == [1]
     text = "\n".join(clash.lines("explain", "company", "acme.example"))
     assert "conflict 1" in text
     assert "in sync" in text

@@ -92,6 +92,6 @@ def test_only_the_named_command_is_built() -> None:
 
 
 def test_help_lists_every_command() -> None:
-    told = CliRunner().invoke(app.build(["--help"]), ["--help"]).stdout
+    printed = CliRunner().invoke(app.build(["--help"]), ["--help"]).stdout
     for name in ("init", "check", "sync", "status", "config", "serve", "worker", "rehearse"):
-        assert f"\n  {name} " in told, name
+        assert f"\n  {name} " in printed, name

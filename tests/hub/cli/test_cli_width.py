@@ -80,9 +80,11 @@ def test_cells_keep_words_whole_and_in_order(
     for line in lines:
         assert width_of(text_of(line)) <= max(width, longest + 11)
     for n in range(len(head)):
-        told = [w for line in lines for text, column in line if column == n for w in text.split()]
+        printed = [
+            w for line in lines for text, column in line if column == n for w in text.split()
+        ]
         expected = [word for row in rows for word in row[n].split()]
-        assert told[len(told) - len(expected) :] == expected
+        assert printed[len(printed) - len(expected) :] == expected
     assert len(piped(head, rows)) == len(rows) + 1
 
 

@@ -244,9 +244,11 @@ class Hub:
         for path in link.state.seen.keys() | disputed.keys() if theirs else ():
             if (path.rpartition(".")[0] or path) in cells:
                 untouched = link.state.seen_at(path) == link.state.shown_at(path)
-                told = link.state.agreed_at(path) if untouched else link.state.seen_at(path)
-                self.changes.append(Change(path, self.golden[golden].get(path), told, "taken", ""))
-                self.golden[golden][path] = told
+                reported = link.state.agreed_at(path) if untouched else link.state.seen_at(path)
+                self.changes.append(
+                    Change(path, self.golden[golden].get(path), reported, "taken", "")
+                )
+                self.golden[golden][path] = reported
         disputed.clear()
 
     def round(self) -> int:
@@ -330,9 +332,9 @@ class World:
     def quarrel(self) -> None:
         """Two users type into the same field of the same subject in two systems."""
         keys: dict[str, list[tuple[str, str]]] = {}
-        for place, link in self.hub.links.items():
-            keys.setdefault(link.golden, []).append(place)
-        pairs = [places for places in keys.values() if len(places) > 1]
+        for record_ref, link in self.hub.links.items():
+            keys.setdefault(link.golden, []).append(record_ref)
+        pairs = [record_refs for record_refs in keys.values() if len(record_refs) > 1]
         if pairs:
             path = self.random.choice(PLAIN)
             for name, key in self.random.sample(self.random.choice(pairs), 2):
@@ -342,12 +344,12 @@ class World:
     def _type(self, system: System, key: str | None, changes: Values) -> None:
         sheet = system.type(key, changes)
         for path in changes:
-            place = (system.name, sheet.key, path)
+            record_ref = (system.name, sheet.key, path)
             # A user who overwrites a value before the hub reads it has taken it back.
-            self.typed.discard(self.unread.pop(place, ""))
+            self.typed.discard(self.unread.pop(record_ref, ""))
             value = sheet.values.get(path)
             if value is not None:
-                self.unread[place] = str(value)
+                self.unread[record_ref] = str(value)
                 self.typed.add(str(value))
 
     def read(self, system: System, sheet: Sheet) -> None:
@@ -356,7 +358,7 @@ class World:
 
     def _note_read(self) -> None:
         known = self.accounted()
-        self.unread = {place: v for place, v in self.unread.items() if v not in known}
+        self.unread = {record_ref: v for record_ref, v in self.unread.items() if v not in known}
 
     def step(self) -> None:
         hub, roll = self.hub, self.random.random()
@@ -374,7 +376,7 @@ class World:
         elif roll < 0.7 and self.late:
             self.read(*self.late.pop(0))
         elif roll < 0.75:
-            asked = [place for place, open_paths in hub.conflicts.items() if open_paths]
+            asked = [record_ref for record_ref, open_paths in hub.conflicts.items() if open_paths]
             if asked:
                 hub.decide(*self.random.choice(asked), theirs=self.random.random() < 0.5)
         elif hub.golden:

@@ -198,9 +198,9 @@ def test_a_unit_is_never_a_mixture(
     if not any(p in found.golden for p in parts):
         return
     for path in parts:
-        told = {**baseline.golden, **found.golden}[path]
+        result = {**baseline.golden, **found.golden}[path]
         untouched = values[path] == baseline.link.shown_at(path)
-        assert told == values[path] or (untouched and told == baseline.link.agreed_at(path))
+        assert result == values[path] or (untouched and result == baseline.link.agreed_at(path))
 
 
 @given(records, links())

@@ -20,8 +20,8 @@ def test_the_last_write_is_remembered(
     for path, seen, agreed, shown in history:
         link.put(path, seen=seen, agreed=agreed, shown=shown)
         dense[path] = (seen, agreed, shown)
-    for path, told in dense.items():
-        assert (link.seen_at(path), link.agreed_at(path), link.shown_at(path)) == told
+    for path, expected in dense.items():
+        assert (link.seen_at(path), link.agreed_at(path), link.shown_at(path)) == expected
     assert None not in link.seen.values()
     for store in (link.agreed, link.shown):
         assert all(value != link.seen_at(path) for path, value in store.items())

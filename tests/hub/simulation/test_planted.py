@@ -111,9 +111,9 @@ def deletions_made_again(patch: Patch) -> None:
     patch.setattr(sending, "not_to_create", lambda *_args: {})
 
 
-def nobody_is_asked(patch: Patch) -> None:
-    for check in ("hub.sync.ingest.sweep.exceeds_limit", "hub.sync.change_limits.exceeds_limit"):
-        patch.setattr(check, lambda *_args: False)
+def no_person_is_asked(patch: Patch) -> None:
+    for name in ("hub.sync.ingest.sweep.exceeds_limit", "hub.sync.change_limits.exceeds_limit"):
+        patch.setattr(name, lambda *_args: False)
     patch.setattr("hub.sync.change_limits.exceeds_window_limit", lambda *_args: False)
 
 
@@ -126,7 +126,7 @@ PLANTED: list[tuple[Callable[[Patch], None], str, set[str]]] = [
     (stale_pages_applied, "stale", {"P3", "P4"}),
     (conflicts_forgotten, "none", {"P1", "P3"}),
     (deletions_made_again, "none", {"P8"}),
-    (nobody_is_asked, "surprise:1", {"P9"}),
+    (no_person_is_asked, "surprise:1", {"P9"}),
 ]
 
 

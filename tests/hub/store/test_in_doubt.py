@@ -20,7 +20,7 @@ def entry(tx: Connection, *ids: str) -> dict[str, int]:
     return {w.golden_id: w.id for w in outbox.lease(tx, "erp", **given)}  # type: ignore[arg-type]
 
 
-def thing(name: str, merged_into: str | None = None) -> Golden:
+def golden(name: str, merged_into: str | None = None) -> Golden:
     return Golden(name, "company", {}, "crm", {}, NOW, NOW, "run", merged_into=merged_into)
 
 
@@ -45,10 +45,10 @@ def test_a_merge_moves_only_updates_in_doubt(
 ) -> None:
     """A create in doubt stays with the merged record; an update goes to the survivor."""
     with store.begin() as tx:
-        add_golden(tx, [thing("a", "c"), thing("b", "c"), thing("c")])
+        add_golden(tx, [golden("a", "c"), golden("b", "c"), golden("c")])
         ids = entry(tx, "a", "b")
-        told = {"name": "B", "phone": "2"}
-        in_doubt.mark_in_flight(tx, creates={ids["a"]: {"name": "A"}}, updates={ids["b"]: told})
+        sent = {"name": "B", "phone": "2"}
+        in_doubt.mark_in_flight(tx, creates={ids["a"]: {"name": "A"}}, updates={ids["b"]: sent})
         for loser in ("a", "b"):
             in_doubt.inherit(tx, ["erp"], loser, "c", paths=["phone"])
             outbox.cancel_for(tx, ["erp"], loser)
@@ -59,9 +59,9 @@ def test_a_merge_moves_only_updates_in_doubt(
 
 def test_the_survivors_own_update_is_newer(store: Store) -> None:
     with store.begin() as tx:
-        add_golden(tx, [thing("a", "b"), thing("b")])
+        add_golden(tx, [golden("a", "b"), golden("b")])
         ids = entry(tx, "a", "b")
-        told = {ids["a"]: {"name": "A", "phone": "1"}, ids["b"]: {"name": "B"}}
-        in_doubt.mark_in_flight(tx, creates={}, updates=told)
+        sent = {ids["a"]: {"name": "A", "phone": "1"}, ids["b"]: {"name": "B"}}
+        in_doubt.mark_in_flight(tx, creates={}, updates=sent)
         in_doubt.inherit(tx, ["crm", "erp"], "a", "b", paths=["name", "phone"])
         assert in_doubt.updates(tx, "erp", ["b"]) == {"b": {"name": "B", "phone": "1"}}

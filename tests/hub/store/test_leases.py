@@ -39,8 +39,8 @@ def test_an_ended_process_is_dead() -> None:
 
 
 def test_a_reused_pid_is_another_process() -> None:
-    place, _, _ = worker_name().rpartition(":")
-    assert is_dead(f"{place}:1")
+    host, _, _ = worker_name().rpartition(":")
+    assert is_dead(f"{host}:1")
     assert not is_dead(f"elsewhere:0123456789:{os.getpid()}:1")
     assert not is_dead("a-name-from-somewhere")
 

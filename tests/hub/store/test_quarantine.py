@@ -16,17 +16,15 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 
 
-def letter(key: str, *, state: str = "waiting", kind: str = "pull", **more: Any) -> Problem:
+def entry(key: str, *, state: str = "waiting", kind: str = "pull", **more: Any) -> Problem:
     reason = more.pop("reason", "why")
     return Problem(kind, "crm", "companies", key, state, Cause.FAILED, reason, **more)
 
 
 def test_an_entry_keeps_its_first_date(store: Store) -> None:
     with store.begin() as tx:
-        quarantine.put(tx, [letter("1")], now=NOW, due_at=NOW)
-        quarantine.put(
-            tx, [letter("1", reason="other", error="LensError")], now=LATER, due_at=LATER
-        )
+        quarantine.put(tx, [entry("1")], now=NOW, due_at=NOW)
+        quarantine.put(tx, [entry("1", reason="other", error="LensError")], now=LATER, due_at=LATER)
         (row,) = quarantine.listing(tx)
     assert (row.since, row.last_at, row.next_attempt_at) == (NOW, LATER, LATER)
     assert (row.reason, row.error) == ("other", "LensError")
@@ -34,9 +32,9 @@ def test_an_entry_keeps_its_first_date(store: Store) -> None:
 
 def test_only_waiting_entries_become_due(store: Store) -> None:
     with store.begin() as tx:
-        some = [letter("1"), letter("2", state="held"), letter("3", kind="flow")]
+        some = [entry("1"), entry("2", state="held"), entry("3", kind="flow")]
         quarantine.put(tx, some, now=NOW, due_at=NOW)
-        quarantine.put(tx, [letter("4")], now=NOW, due_at=LATER)
+        quarantine.put(tx, [entry("4")], now=NOW, due_at=LATER)
         assert [row.key for row in quarantine.due(tx, "pull", now=NOW, limit=9)] == ["1"]
         due = quarantine.due(tx, "pull", now=LATER, limit=9)
         assert [row.key for row in due] == ["1", "4"]
@@ -48,7 +46,7 @@ def test_only_waiting_entries_become_due(store: Store) -> None:
 
 def test_resolved_entries_are_gone(store: Store) -> None:
     with store.begin() as tx:
-        quarantine.put(tx, [letter("1"), letter("2")], now=NOW, due_at=NOW)
+        quarantine.put(tx, [entry("1"), entry("2")], now=NOW, due_at=NOW)
         quarantine.resolve(tx, "pull", "crm", stream="companies", keys=["1"])
         quarantine.resolve(tx, "pull", "erp", stream="companies", keys=["2"])
         quarantine.resolve(tx, "flow", "crm", stream="companies", keys=["2"])
@@ -59,7 +57,7 @@ def test_resolved_entries_are_gone(store: Store) -> None:
 
 def test_the_awaited_record_resumes_it(store: Store) -> None:
     with store.begin() as tx:
-        waiting = [letter("1", waits_for="parent"), letter("2", waits_for="other")]
+        waiting = [entry("1", waits_for="parent"), entry("2", waits_for="other")]
         quarantine.put(tx, waiting, now=NOW, due_at=LATER)
         quarantine.resume_waiting(tx, [], now=NOW)
         assert quarantine.due(tx, "pull", now=NOW, limit=9) == []
@@ -71,7 +69,7 @@ def test_the_awaited_record_resumes_it(store: Store) -> None:
 
 def test_replay_and_drop(store: Store) -> None:
     with store.begin() as tx:
-        some = [letter("1", state="held"), letter("2", state="held")]
+        some = [entry("1", state="held"), entry("2", state="held")]
         quarantine.put(tx, some, now=NOW, due_at=LATER)
         first, second = (row.id for row in quarantine.listing(tx))
         assert quarantine.retry(tx, [first, 999], now=NOW) == 1
@@ -83,12 +81,12 @@ def test_replay_and_drop(store: Store) -> None:
 def test_prints_last_until_link_or_resolve(store: Store) -> None:
     with store.begin() as tx:
         add_links(tx, [Link("crm", "companies", "linked", "g1")])
-        some = [letter(key, prints=[7, -7]) for key in ("1", "2", "linked")]
+        some = [entry(key, prints=[7, -7]) for key in ("1", "2", "linked")]
         quarantine.put(tx, some, now=NOW, due_at=NOW)
         assert quarantine.matching(tx, "crm", "companies", [7, 8]) == {7: "2"}
         assert quarantine.matching(tx, "erp", "companies", [7]) == {}
-        quarantine.put(tx, [letter("2", prints=[8])], now=LATER, due_at=LATER)
-        quarantine.put(tx, [letter("1")], now=LATER, due_at=LATER)  # its prints stay
+        quarantine.put(tx, [entry("2", prints=[8])], now=LATER, due_at=LATER)
+        quarantine.put(tx, [entry("1")], now=LATER, due_at=LATER)  # its prints stay
         assert quarantine.matching(tx, "crm", "companies", [7, 8]) == {7: "1", 8: "2"}
         quarantine.drop_prints(tx, "crm", "companies", ["2"])
         assert quarantine.matching(tx, "crm", "companies", [7, 8]) == {7: "1"}

@@ -212,8 +212,8 @@ def test_released_entries_are_as_before(store: Store) -> None:
 def test_replay_and_drop(store: Store) -> None:
     want(store, "g1", "g2")
     with store.begin() as tx:
-        for wish in outbox.lease(tx, "erp", entities=ALL, worker="w", now=NOW, limit=9):
-            postpone(tx, wish, "held", "refused")
+        for entry in outbox.lease(tx, "erp", entities=ALL, worker="w", now=NOW, limit=9):
+            postpone(tx, entry, "held", "refused")
         first, second = (entry.id for entry in quarantine.listing(tx))
         assert quarantine.retry(tx, [first], now=NOW) == 1
         assert quarantine.drop(tx, [second, 999]) == 1

@@ -137,11 +137,11 @@ def test_fingerprints_find_candidates(store: Store) -> None:
         new = [(n, "g1") for n in range(1200)] + [(-(2**62), "g2"), (5, "g2")]
         change_fingerprints(tx, gone=[], new=new)
         change_fingerprints(tx, gone=[(7, "g1")], new=[(5, "g2")])
-        place = {"connection": "crm", "stream": "companies"}
-        found = candidates_for(tx, [*range(1200), -(2**62), 99_999], **place)
-        assert candidates_for(tx, [], **place) == {}
+        where = {"connection": "crm", "stream": "companies"}
+        found = candidates_for(tx, [*range(1200), -(2**62), 99_999], **where)
+        assert candidates_for(tx, [], **where) == {}
         add_links(tx, [link("1", "g2"), link("2", "g1", gone_at=NOW)])
-        others = candidates_for(tx, [5], **place)
+        others = candidates_for(tx, [5], **where)
     assert others == {5: ["g1"]}  # g2 already has a record there; that of g1 is gone
     assert sorted(found[5]) == ["g1", "g2"]
     assert found[-(2**62)] == ["g2"]

@@ -356,7 +356,7 @@ def test_a_restored_or_a_new_record_is_primary(desk: Desk) -> None:
 # --- derivations ----------------------------------------------------------------------------------
 
 
-def _born(
+def _create(
     desk: Desk, changes: ChangeSet, entity: str, golden_id: str | None = None, **values: Any
 ) -> Golden:
     """Creates a golden record with a link in every connection."""
@@ -368,25 +368,25 @@ def _born(
 
 
 def _won(desk: Desk, changes: ChangeSet, product: Golden, *, blocked: bool = False) -> Golden:
-    place = {"address.street": "Dock 1", "address.city": "Kiel"}
-    company = _born(desk, changes, "company", name="Firm", **place).id
+    address = {"address.street": "Dock 1", "address.city": "Kiel"}
+    company = _create(desk, changes, "company", name="Firm", **address).id
     line = {"product": product.id, "quantity": "2", "unit_price": "30"}
     lines = {} if blocked else {f"lines[1].{name}": value for name, value in line.items()}
-    return _born(desk, changes, "opportunity", name="Deal", stage="won", company=company, **lines)
+    return _create(desk, changes, "opportunity", name="Deal", stage="won", company=company, **lines)
 
 
 def _sold(
     desk: Desk, changes: ChangeSet, number: int, deal: Golden, *, golden_id: str | None = None
 ) -> str:
     """An order with its production, shipment and overdue invoice."""
-    company = _born(desk, changes, "company", name=f"Customer {number}").id
+    company = _create(desk, changes, "company", name=f"Customer {number}").id
     sold = {"number": f"SO-{number}", "state": "confirmed", "shipment_state": "shipped"}
     of_deal = {"company": company, "opportunity": deal.id}
-    order = _born(desk, changes, "sales_order", golden_id, **sold, **of_deal).id
-    _born(desk, changes, "production_order", sales_order=order, state="running")
-    _born(desk, changes, "shipment", sales_order=order)
+    order = _create(desk, changes, "sales_order", golden_id, **sold, **of_deal).id
+    _create(desk, changes, "production_order", sales_order=order, state="running")
+    _create(desk, changes, "shipment", sales_order=order)
     owed = {"state": "posted", "due_date": "2020-01-31", "total": "60", "currency": "EUR"}
-    _born(desk, changes, "invoice", sales_order=order, company=company, **owed)
+    _create(desk, changes, "invoice", sales_order=order, company=company, **owed)
     return order
 
 
@@ -394,7 +394,7 @@ def _inherited(desk: Desk, tx: Any, changes: ChangeSet, *, number: int, product:
     """A won deal with the order of one that was merged into it, and one that cannot be written."""
     winner, loser = (_won(desk, changes, product) for _ in range(2))
     loser.merged_into = winner.id
-    _born(desk, changes, "sales_order", order_id(loser.id), opportunity=winner.id, state="draft")
+    _create(desk, changes, "sales_order", order_id(loser.id), opportunity=winner.id, state="draft")
     why = {"why": "", "before": {}, "now": changes.now}
     merges.remember_merge(tx, entity="opportunity", loser=loser.id, winner=winner.id, **why)
     other = _sold(desk, changes, number, winner)
@@ -407,7 +407,7 @@ def _derived(desk: Desk, count: int) -> tuple[int, int, list[int]]:
     hop."""
     with desk.hub.store.begin() as tx:
         changes = ChangeSet(desk.hub, desk.hub.fresh_id(), desk.hub.clock())
-        product = _born(desk, changes, "product", name="Widget", sku="W")
+        product = _create(desk, changes, "product", name="Widget", sku="W")
         for number in desk.numbered(count):
             _won(desk, changes, product)
             _won(desk, changes, product, blocked=True)

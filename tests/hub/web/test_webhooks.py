@@ -88,8 +88,8 @@ def post(app: Starlette, body: bytes, headers: dict[str, str], **more: Any) -> h
 
 
 def signed(*keys: str, at: datetime | None = None) -> tuple[bytes, dict[str, str]]:
-    told = [("companies", key) for key in keys]
-    made = delivery(told, secret=SECRET, at=at or datetime.now(UTC))
+    notifications = [("companies", key) for key in keys]
+    made = delivery(notifications, secret=SECRET, at=at or datetime.now(UTC))
     return made.body, dict(made.headers)
 
 
@@ -420,5 +420,5 @@ def test_our_own_errors_tell_the_caller_nothing(
 
 def test_the_document_names_every_route(hub: Hub) -> None:
     app = app_of(hub)
-    told = ask(app, lambda http: http.get("/openapi.json")).json()
-    assert set(told["paths"]) == {route.path for route in app.routes}
+    notifications = ask(app, lambda http: http.get("/openapi.json")).json()
+    assert set(notifications["paths"]) == {route.path for route in app.routes}
