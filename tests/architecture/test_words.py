@@ -86,7 +86,6 @@ REMAINING: dict[str, int] = {
     "hub/cli": 22,
     "hub/demo": 8,
     "hub/simulation": 1,
-    "tests": 4,
     "tests/worker": 3,
 }
 
