@@ -11,6 +11,7 @@ import typer
 
 from hub.cli.exit_codes import FOUND
 from hub.cli.progress import progress
+from hub.cli.renamed import hint
 from hub.cli.screen import Screen
 from hub.cli.session import Session, command, session
 from hub.cli.termination import on_sigterm
@@ -71,8 +72,7 @@ def register(app: typer.Typer) -> None:
         """
         # Like Ctrl-C: the temporary database and the processes must not outlive the command.
         if chances is not None:
-            # Not on stdout, where --json prints a single document.
-            typer.echo("--vices is called --faults now; it goes with the next release", err=True)
+            hint("--vices", "--faults")
             faults = chances
         with on_sigterm():
             certificate = _run(

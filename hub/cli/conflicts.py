@@ -10,7 +10,8 @@ import typer
 from sqlalchemy import Connection as Transaction
 
 from hub.cli.completion import complete_connection
-from hub.cli.screen import complain, shown
+from hub.cli.renamed import hint
+from hub.cli.screen import shown
 from hub.cli.session import Session, callback, command, group, session
 from hub.errors import UnknownError
 from hub.store.conflicts import list_conflicts
@@ -85,10 +86,7 @@ def register(app: typer.Typer) -> None:
 
 def _hint(hub: Hub, chosen: str) -> None:
     if chosen in ("ours", "theirs") and chosen not in hub.connections:
-        names = ", ".join(f"--take {name}" for name in hub.connections)
-        complain(
-            f"`{chosen}` works until the next release; name the system instead: {names}", "note"
-        )
+        hint(f"--{chosen}", ", ".join(f"--take {name}" for name in hub.connections))
 
 
 def _rows(hub: Hub, tx: Transaction, *, closed: bool) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import typer
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.errors import ConnectorError
+from hub.cli.renamed import hint
 from hub.cli.screen import complain, plain, shown
 from hub.cli.session import callback, command, group, session
 from hub.sync.context import Hub
@@ -32,14 +33,18 @@ def register(app: typer.Typer) -> None:
     add_commands(nouns)
 
 
-def add_commands(nouns: typer.Typer, *, retry_name: str = "retry", hint: str = "") -> None:
-    """Adds the commands of the noun; `hint` is what an old name of it says first."""
+def add_commands(
+    nouns: typer.Typer, *, old_name: str | None = None, retry_name: str = "retry"
+) -> None:
+    """Adds the commands of the noun; under an `old_name` of it they begin with a hint."""
 
     @callback(nouns)
     def bare(ctx: typer.Context) -> None:
         """Records that cannot be read, written or derived now, with the reason."""
-        if hint:
-            complain(hint, "note")
+        if old_name is not None:
+            called = ctx.invoked_subcommand or ""
+            new = "retry" if called == retry_name else called
+            hint(f"`{f'tulay {old_name} {called}'.strip()}`", f"`{f'tulay errors {new}'.strip()}`")
         if ctx.invoked_subcommand is None:
             _list(ctx, each=False)
 

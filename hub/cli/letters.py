@@ -12,8 +12,4 @@ def register(app: typer.Typer) -> None:
     """Adds the commands under their old names, which the help does not list."""
     nouns = group("Old name of `tulay errors`.", bare=True)
     app.add_typer(nouns, name="letters", hidden=True)
-    hint = (
-        "`tulay letters` is `tulay errors` now (and `replay` is `retry`);"
-        " the old words work until the next release"
-    )
-    add_commands(nouns, retry_name="replay", hint=hint)
+    add_commands(nouns, old_name="letters", retry_name="replay")

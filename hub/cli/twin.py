@@ -12,7 +12,7 @@ import typer
 
 from connectors.kit.faults import FaultError, parse
 from connectors.kit.registry import Found, RegistryError, adopt, catalogue
-from hub.cli.screen import complain
+from hub.cli.renamed import hint
 from hub.cli.session import Session, command, session
 from hub.cli.termination import end_quietly, on_sigterm
 from hub.errors import SettingsError, UnknownError
@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Run a local emulator of a system until Ctrl-C."""
         if old_faults is not None:
-            complain("--vices is called --faults now; it goes with the next release", "note")
+            hint("--vices", "--faults")
             faults = old_faults
         options: dict[str, int | str] = {"port": port, "seed": seed, "records": records}
         # Ended politely, a twin that is a process of its own ends too.
