@@ -50,7 +50,7 @@ def check_history(play: Play) -> CheckResult:
     """Checks a simulation that has settled; it may continue and be checked again."""
     stage, history = play.stage, play.history
     check_result = CheckResult()
-    history.clear_fates()
+    history.fates.clear()
     for finding in play.findings:
         check_result.add(finding)
     excuses = waiting(stage)
@@ -58,8 +58,8 @@ def check_history(play: Play) -> CheckResult:
     for portion in history.by_record(_PORTION):
         accounts.settle(portion)
     # Deletions and merges have no typed value; whether they hold is checked below.
-    history.set_other_fates(PROPAGATED)
-    check_result.fates = history.fates()
+    history.fates.set_others(PROPAGATED)
+    check_result.fates = history.fates.counts()
     for finding in (*disagreements(stage, excuses), *absent(stage, excuses)):
         check_result.add(finding)
     for finding in (*_restored(stage, history), *_wrongly_deleted(stage, history)):
@@ -113,7 +113,7 @@ class _Accounts:
                 still.get(one.id, set()) if one else set(),
             )
             fates += self._record(lines, known, endings.get(lines[0].record_ref))
-        self.history.set_fates(fates)
+        self.history.fates.set(fates)
 
     def _record(
         self, lines: Sequence[TypedValue], known: Known, ending: str | None
@@ -233,8 +233,8 @@ def _duplicates(stage: Stage, history: History) -> Iterator[Finding]:
     for connection, emulators in stage.company.emulators.items():
         for emulator in emulators.values():
             yield from _twice_made(stage, connection, emulator)
-            history.tags(_tags(stage, connection, emulator))
-    for connection, stream, subject, number, keys in history.duplicates():
+            history.fates.tags(_tags(stage, connection, emulator))
+    for connection, stream, subject, number, keys in history.fates.duplicates():
         if subject in stage.company.shared or subject in stage.company.disturbed:
             continue
         what = f"{connection} {stream} has {subject} {number} times: {keys}"

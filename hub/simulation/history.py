@@ -14,6 +14,7 @@ from types import TracebackType
 
 import orjson
 
+from hub.simulation.fates import Fates
 from mappings.canonical.values import Scalar
 
 _SCHEMA = """
@@ -86,6 +87,8 @@ class History:
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.executescript(_SCHEMA)
+        #: What the checker notes about these lines.
+        self.fates = Fates(self._db)
         self._acts: list[tuple[object, ...]] = []
         self._typed: list[tuple[object, ...]] = []
         self._reached: list[tuple[int]] = []
@@ -155,11 +158,6 @@ class History:
         if records:
             yield records
 
-    def clear_fates(self) -> None:
-        """Clears the results of an earlier check: a simulation may continue after one."""
-        self._db.execute("UPDATE acts SET fate = NULL")
-        self._db.execute("DELETE FROM tags")
-
     def _follow(self) -> None:
         """Moves typed values to the records that survive."""
         moves = self._db.execute("SELECT * FROM moves ORDER BY rowid").fetchall()
@@ -202,50 +200,6 @@ class History:
             " WHERE verb IN ('delete', 'delete unread')"
         )
 
-    def set_fates(self, fates: Iterable[tuple[int, str]]) -> None:
-        """Records the fate of some changes; the worse one stays."""
-        self._db.execute("BEGIN")
-        self._db.executemany(
-            "UPDATE acts SET fate = ? WHERE number = ? AND (fate IS NULL OR fate < ?)",
-            ((fate, number, fate) for number, fate in fates),
-        )
-        self._db.execute("COMMIT")
-
-    def set_other_fates(self, fate: str) -> None:
-        """Records a fate for all changes without one."""
-        self._db.execute("UPDATE acts SET fate = ? WHERE fate IS NULL", (fate,))
-
-    def fates(self) -> dict[str, int]:
-        """Returns fate -> number of changes; the initial data is not counted."""
-        rows = self._db.execute(
-            "SELECT coalesce(fate, ''), count(*) FROM acts WHERE number > 0 GROUP BY 1"
-        )
-        return {str(fate): int(count) for fate, count in rows}
-
-    def by_verb(self) -> dict[str, int]:
-        """Returns verb -> number of changes."""
-        rows = self._db.execute(
-            "SELECT verb, count(*) FROM acts WHERE number > 0 GROUP BY 1 ORDER BY 1"
-        )
-        return {str(verb): int(count) for verb, count in rows}
-
-    def over_time(self, parts: int) -> list[tuple[float, int]]:
-        """Returns (seconds since the first change, number of changes) in equal spans."""
-        first, last = self._db.execute(
-            "SELECT min(at), max(at) FROM acts WHERE number > 0"
-        ).fetchone()
-        if first is None:
-            return []
-        width = max((last - first) / parts, 1e-9)
-        found = dict(
-            self._db.execute(
-                "SELECT min(CAST((at - ?) / ? AS INTEGER), ? - 1), count(*) FROM acts"
-                " WHERE number > 0 GROUP BY 1",
-                (first, width, parts),
-            )
-        )
-        return [(width * n, found.get(n, 0)) for n in range(parts)]
-
     def about(self, subjects: Iterable[str]) -> list[tuple[HistoryEvent, list[TypedValue]]]:
         """Returns everything that users did with some subjects, oldest first."""
         self.flush()
@@ -265,19 +219,6 @@ class History:
                 )
                 found.append((act, [_line(one) for one in typed]))
         return sorted(found, key=lambda pair: pair[0].at)
-
-    # --- natural keys ---------------------------------------------------------------------------
-
-    def tags(self, rows: Iterable[tuple[str, str, str, str]]) -> None:
-        """Records the subject of each live record: connection, stream, subject, key."""
-        self._db.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", rows)
-
-    def duplicates(self) -> Iterator[tuple[str, str, str, int, str]]:
-        """Yields connection, stream, subject, number and keys of subjects with several records."""
-        yield from self._db.execute(
-            "SELECT connection, stream, subject, count(*), group_concat(key, ', ') FROM tags"
-            " GROUP BY 1, 2, 3 HAVING count(*) > 1"
-        )
 
     def __enter__(self) -> History:
         return self

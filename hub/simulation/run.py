@@ -84,7 +84,7 @@ def certified(
     broken: dict[str, list[str]] = {}
     for finding in check_result.findings:
         broken.setdefault(finding.promise, []).append(finding.what)
-    over_time = play.history.over_time(_BARS)
+    over_time = play.history.fates.over_time(_BARS)
     length = play.length
     latency = play.watch.latency
     return Certificate(
@@ -112,7 +112,7 @@ def certified(
         command=command_of(spec),
         broken=dict(sorted(broken.items(), key=lambda pair: int(pair[0][1:]))),
         struck=struck(play),
-        verbs=play.history.by_verb(),
+        verbs=play.history.fates.by_verb(),
         surprises=play.surprises,
         decisions=play.decisions,
         left=left_over(play),
