@@ -59,7 +59,7 @@ def refused(faults: Faults, stream: str, write: Write) -> dict[str, str]:
     chance, payload = faults.chances.get("refused", 0.0), getattr(write, "payload", None)
     if not chance or not payload:
         return {}
-    who = getattr(write, "once", None) or getattr(write, "key", None)
+    who = getattr(write, "external_id", None) or getattr(write, "key", None)
     return {
         path: "breaks a rule of this system"
         for path, value in leaves(payload)
