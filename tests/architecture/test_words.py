@@ -80,7 +80,6 @@ _QUOTED = re.compile(
 REMAINING: dict[str, int] = {
     "hub/cli": 23,
     "hub/demo": 8,
-    "hub/simulation": 1,
 }
 
 #: Calls whose strings people read.
