@@ -108,7 +108,7 @@ def _matched(stream: str, inputs: Sequence[Json], body: Json) -> list[Result]:
         # Errors name no row here, but every remaining row has failed.
         for row, error in zip(left, nameless, strict=True):
             found[row] = refusal(error, stream=stream, key=inputs[row].get("id"))
-    unknown = UnavailableError(f"HubSpot did not say what became of a record of {stream}")
+    unknown = UnavailableError(f"HubSpot did not report the outcome of a record of {stream}")
     return [found.get(row, unknown) for row in range(len(inputs))]
 
 

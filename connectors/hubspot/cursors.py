@@ -75,7 +75,7 @@ def read_cursor(text: str) -> FullCursor | ChangesCursor:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise CursorExpiredError(
-            "this cursor is not one of HubSpot's; read the stream anew"
+            "this cursor is not one of HubSpot's; read the stream again"
         ) from error
 
 

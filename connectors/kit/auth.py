@@ -214,8 +214,8 @@ class OAuthAuth(httpx.Auth):
                 self._sleep(_TURN)
             else:
                 raise UnavailableError(
-                    f"another process renews the token of {_place(self._url)} and does not come to"
-                    " an end; try again"
+                    f"another process renews the token of {_place(self._url)} and does not finish;"
+                    " try again"
                 )
             try:
                 # The previous holder of the lease may have renewed it in the meantime.

@@ -34,7 +34,7 @@ def read_body(
     """Reads the body into the answer, decompressed, and returns it.
 
     Raises: ContractError when it is larger than allowed or has an encoding that was not requested,
-    UnavailableError when it breaks off or takes too long.
+    UnavailableError when it is cut off or takes too long.
     """
     if response.is_stream_consumed:
         return response.read()
@@ -51,13 +51,11 @@ def read_body(
                 )
             if clock() > until:
                 raise UnavailableError(
-                    f"{call}: the answer does not come to an end; wait, then make the same call"
-                    " again"
+                    f"{call}: the answer does not end; wait, then make the same call again"
                 )
     except (httpx.TransportError, zlib.error) as error:
         raise UnavailableError(
-            f"{call}: the answer broke off ({type(error).__name__}); wait, then make the same call"
-            " again"
+            f"{call}: the answer was cut off ({type(error).__name__}); wait, then repeat the call"
         ) from (None if isinstance(error, httpx.ProtocolError) else error)  # they quote headers
     finally:
         response.close()
@@ -73,7 +71,7 @@ def _decoded(response: httpx.Response, call: str) -> Iterator[bytes]:
         yield from response.iter_raw()
         return
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise ContractError(f"{call} answered in an encoding that nobody asked for")
+        raise ContractError(f"{call} answered in an encoding that was not requested")
     unpack = None
     for raw in response.iter_raw():
         rest = raw

@@ -94,7 +94,7 @@ Write = Create | Update | Delete | Action
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one write: a key, or the error that names what to do.
+    """The outcome of one write: a key, or the error that names what to do.
 
     `error` of type UnavailableError means *unknown*: the write may have happened.
     """

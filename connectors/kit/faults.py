@@ -55,11 +55,11 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
         "cursor": FaultKind("the cursor is not known any more", 0.01),
         # writing
         "partial": FaultKind("a part of a batch fails, or is not spoken of in the answer"),
-        "refused": FaultKind("an admin's rule refuses a value, and goes on refusing it", 0.01),
+        "refused": FaultKind("an admin's rule refuses a value, and keeps refusing it", 0.01),
         "shortened": FaultKind("texts are cut off", 1.0, True),
         "shouted": FaultKind("texts are put into upper case", 1.0, True),
         "rounded": FaultKind("figures are rounded", 1.0, True),
-        "merged": FaultKind("a merge makes a third record with a key of its own", 1.0, True),
+        "merged": FaultKind("a merge creates a third record with a new key", 1.0, True),
         # webhooks
         "duplicated": FaultKind("a webhook comes twice", 0.1),
         "reordered": FaultKind("a webhook is overtaken by later ones", 0.1),

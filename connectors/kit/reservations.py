@@ -1,7 +1,7 @@
 """The calls that this process has reserved in the ledger which all processes share.
 
 Asks the ledger rarely, reports what was called, and returns what is left. While the ledger is
-unavailable this process goes on alone, with a small share of every limit.
+unavailable this process continues alone, with a small share of every limit.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Reservations:
             wait = timedelta(seconds=round(grant.seconds))
             raise RateLimitedError(
                 f"bulk work has used its {claim.share:.0%} of today's calls; the rest is for"
-                " people and live changes: it goes on tomorrow",
+                " people and live changes: it continues tomorrow",
                 retry_after=wait,
             )
         return 0.0 if grant.count or grant.closed > 0 else grant.seconds

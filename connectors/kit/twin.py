@@ -156,7 +156,7 @@ class Fault:
 
     @property
     def executed(self) -> bool:
-        """Returns True if the call is executed all the same."""
+        """Returns True if the call is executed anyway."""
         return bool(self.late) or self.kind in EXECUTED
 
 

@@ -86,7 +86,7 @@ class FaultInjector:
         """Lets a cursor pass or raises CursorExpiredError."""
         if self._state.strikes("cursor"):
             message = f"{self._system} no longer knows this cursor of {stream}"
-            raise CursorExpiredError(f"{message}; read the stream anew")
+            raise CursorExpiredError(f"{message}; read the stream again")
 
     def writing(self) -> Fault | None:
         """Returns the fault that a write will meet; raises those before anything happens."""

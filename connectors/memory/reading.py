@@ -43,7 +43,7 @@ def place(system: MemorySystem, stream: str, cursor: str) -> Place:
 
 
 def _expired(system: MemorySystem, stream: str) -> CursorExpiredError:
-    message = f"{system.name} no longer knows this cursor of {stream}; read the stream anew"
+    message = f"{system.name} no longer knows this cursor of {stream}; read the stream again"
     return CursorExpiredError(message)
 
 

@@ -121,7 +121,7 @@ class RowWriter:
         row = self._tables.row(self._stream, key)
         if row is None or row.fate != "live":
             what = "was merged" if row and row.fate == "merged" else "is not there"
-            message = f"{self._stream} {key} {what}; fetch it to learn what became of it"
+            message = f"{self._stream} {key} {what}; fetch it to learn the outcome"
             raise RecordMissingError(message, stream=self._stream, key=key)
         locks = self._shape.facts.lock == "native"
         if locks and if_version is not None and if_version != str(row.version):

@@ -90,7 +90,7 @@ def _folded(row: Mapping[str, Any]) -> str:
 
 
 def new_phones(values: Values, external_id: str | None) -> list[Values]:
-    """Takes the phones out of a new contact's values and returns them as rows of their own."""
+    """Takes the phones out of a new contact's values and returns them as separate rows."""
     shared = {name: values.get(name) for name in ("party", "name")}
     comment = f"tulay-phone:{external_id}" if external_id else None
     return [{**shared, "comment": comment, **phone} for phone in added(values.pop("phones", ()))]

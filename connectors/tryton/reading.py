@@ -254,4 +254,4 @@ def _read_cursor(cursor: str | None) -> tuple[datetime | None, int, datetime | N
             datetime.fromisoformat(start) if start else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CursorExpiredError("this is no cursor of Tryton: read the stream anew") from error
+        raise CursorExpiredError("this is no cursor of Tryton: read the stream again") from error

@@ -1,6 +1,6 @@
 """Finds the region of a country by what people call it. Reads only.
 
-A server has the regions that somebody loaded (`trytond_import_countries`); one that it does not
+A server has the regions that were loaded (`trytond_import_countries`); one that it does not
 have cannot be shown there, and is left out instead of refusing the address.
 """
 

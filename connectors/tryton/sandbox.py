@@ -1,6 +1,6 @@
 """A real Tryton on loopback, for demos and tests.
 
-Starts trytond and trytond-admin as processes of their own, which end with the process that started
+Starts trytond and trytond-admin as separate processes, which end with the process that started
 them, and only ever speaks to them over HTTP.
 A seeded database is built once, kept in a cache and copied for every start.
 """

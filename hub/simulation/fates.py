@@ -1,4 +1,4 @@
-"""What became of every change of a simulation, and what exists twice: what the checker noted.
+"""The fate of every change of a simulation, and what exists twice: what the checker noted.
 
 Tables in the file of the history; the numbers in the certificate are counted here.
 """

@@ -1,4 +1,4 @@
-"""A local stand-in that answers like HubSpot's CRM API, in memory, on loopback.
+"""A local emulator that answers like HubSpot's CRM API, in memory, on loopback.
 
 Dated paths (2026-09) and the older v3 and v4 ones answer alike. It serves on loopback only.
 """

@@ -142,7 +142,7 @@ class Account(ObjectStore):
     def merge(self, winner: Record, loser: Record, *, source: Source = API) -> Record:
         """Makes a new record of two; their ids answer with it from now on.
 
-        quirk(hubspot): the survivor has an id of its own (changelog on deal merges).
+        quirk(hubspot): the survivor has a new id (changelog on deal merges).
         """
         at = max(self._now(), winner.updated + 1, loser.updated + 1)
         new = merged_record(winner, loser, key=self._next_id(winner.kind), source=source)

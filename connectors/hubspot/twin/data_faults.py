@@ -1,7 +1,7 @@
 """Bad habits of the account that do not show on the line: what the twin does when told to.
 
 Rows of batches that fail or are forgotten, an admin's rules, values written in another way, records
-that move or are away while pages are read. All by the dice; nothing happens when they are empty.
+that move or vanish while pages are read. All by chance; nothing happens without chances.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class DataFaults:
         return ms - ms % TIE_MS if self.dice.on("ties") else ms
 
     def row(self) -> str:
-        """Says what becomes of one row of a batch: done, refused or silent (done and not told)."""
+        """Returns the fate of one row of a batch: done, refused or silent (done and not told)."""
         if not self.dice.strikes("partial"):
             return "done"
         return "refused" if self.dice.roll("row") < 0.5 else "silent"

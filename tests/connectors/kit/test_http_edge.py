@@ -174,7 +174,7 @@ def test_an_answer_that_drips_for_ever_is_left() -> None:
                 yield b" "
 
     response = httpx.Response(200, stream=Drip(), request=httpx.Request("GET", "https://a/things"))
-    with pytest.raises(UnavailableError, match="does not come to an end"):
+    with pytest.raises(UnavailableError, match="the answer does not end"):
         read_body(response, clock=lambda: next(moments))
     assert next(moments) < 400
 
