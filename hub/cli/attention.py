@@ -38,7 +38,7 @@ def matters(hub: Hub, tx: Transaction) -> list[Matter]:
     held = counted(unnamed(hub, tx)).total()
     found = (
         (conflicts, "conflict", "conflicts", "tulay conflicts"),
-        (reviews, "question who is who", "questions who is who", "tulay links review"),
+        (reviews, "open review", "open reviews", "tulay links review"),
         (held, "record in quarantine", "records in quarantine", "tulay errors"),
     )
     return [

@@ -111,7 +111,7 @@ def register(app: typer.Typer) -> None:
 
 
 def interactive() -> bool:
-    """Returns True if somebody is there to answer."""
+    """Returns True if a person can answer."""
     return sys.stdin.isatty()
 
 
@@ -140,7 +140,7 @@ class _Asked:
         """Asks which system is the CRM and which the ERP."""
         if self.silent:
             raise SettingsError(
-                "no systems are named, and nobody is asked without a terminal or with --yes: add"
+                "no systems are named, and without a terminal or with --yes nothing is asked: add"
                 " --system crm=hubspot --system erp=tryton, one per connection; there are"
                 f" {', '.join(sorted(self.known))}"
             )

@@ -1,4 +1,4 @@
-"""`tulay resume`: goes on after a pause, when the reason for it has been put right."""
+"""`tulay resume`: lifts a pause, when its reason has been corrected."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def register(app: typer.Typer) -> None:
         screen.document({"resumed": lifted, "accepted": accept})
         accepted = "; its next run may change as much as it wants to" if accept else ""
         for name in lifted:
-            screen.say(f"{name} goes on{accepted}")
+            screen.say(f"{name} is resumed{accepted}")
         if not lifted:
             screen.note(f"{connection} was not paused")

@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--once", help="Until nothing is left to do; then end.")
         ] = False,
     ) -> None:
-        """Bring all sides together. Without --once, go on by schedule until Ctrl-C.
+        """Bring all sides together. Without --once, continue by schedule until Ctrl-C.
 
         Exit code 1 when something waits for a person or is not finished, 3 or 4 when a system
         fails.

@@ -53,7 +53,7 @@ class Known:
 
 
 def own(companies: Iterable[Row]) -> Iterator[Customer]:
-    """Yields the ERP's own customers, each with an e-mail address and somebody who works there."""
+    """Yields the ERP's own customers, each with an e-mail address and a contact."""
     taken = {one["properties"].get("domain") for one in companies}
     for one in OWN:
         domain = f"{_ascii(one.name).lower().replace(' & ', '-').replace(' ', '-')}.example"

@@ -33,7 +33,7 @@ class Figures:
 
     @property
     def well(self) -> bool:
-        """Says whether everything ended the same on both sides, and stays so."""
+        """Returns True if everything ended the same on both sides, and stays so."""
         return self.differences == 0 and self.writes_second_run == 0
 
 

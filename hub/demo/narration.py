@@ -1,4 +1,4 @@
-"""How the demo is told: numbered steps, sentences and small tables; silent when JSON is wanted."""
+"""The narration of the demo: numbered steps, sentences, small tables; silent for JSON."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Stage:
             report = sync(self.world.hub, progress=progress)
         if report.failed or report.paused or not report.quiet:
             stuck = "; ".join(f"{k}: {v}" for k, v in (report.failed | report.paused).items())
-            raise UnavailableError(f"the sync did not come to its end: {stuck or 'it goes on'}")
+            raise UnavailableError(f"the sync did not end: {stuck or 'there is always more to do'}")
         return report
 
     # --- the CRM --------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ class Stage:
         self.narration.show(["", "HubSpot", "Tryton"], rows)
 
     def show_deals(self, deals: Sequence[Row]) -> None:
-        """Shows what became of deals, as the CRM says it."""
+        """Shows the outcome of deals, as the CRM sees it."""
         rows = []
         for deal in deals:
             values = self.world.crm.get("deals", deal["id"])["properties"]

@@ -62,7 +62,7 @@ class Story:
 
     def _two_systems(self) -> None:
         stage, crm = self.stage, self.stage.world.crm
-        stage.narration.step("Two systems, each with a life of its own")
+        stage.narration.step("Two systems, each with its own data")
         self._deals = stage.worth_winning(self.cast.deals)
         waiting = company_of(self._deals[-1])
         self._forget_address(waiting)
@@ -130,7 +130,7 @@ class Story:
 
     def _what_was_missing(self) -> None:
         stage, crm = self.stage, self.stage.world.crm
-        stage.narration.step("One deal waits, is completed, and goes on by itself")
+        stage.narration.step("One deal waits, is completed, and continues without help")
         for note in crm.objects("notes"):
             stage.narration.say(f"Note in HubSpot: {plain(note['properties']['hs_note_body'])}")
         crm.edit("companies", company_of(self._deals[-1]), **self._address)

@@ -64,7 +64,7 @@ def check_installed() -> None:
 
 
 def is_built() -> bool:
-    """Says whether the ERP's database is in the cache already."""
+    """Returns True if the ERP's database is already cached."""
     name = f"tryton-{sandbox.fingerprint(Seed())}.sqlite"
     return (sandbox.default_cache() / name).exists()
 

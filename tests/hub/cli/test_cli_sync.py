@@ -61,7 +61,7 @@ def test_wrong_credentials_pause_the_connection(office: Any) -> None:
     assert list(status["paused"]) == ["crm"]
     assert "crm is paused: " in "\n".join(office.lines("status", code=1))
     office.crm.password = password
-    assert office.lines("resume", "crm") == ["crm goes on"]
+    assert office.lines("resume", "crm") == ["crm is resumed"]
     assert office.lines("resume", "crm") == ["crm was not paused"]
     office.run("sync", "--once")
     assert office.erp.get("companies", "1")["name"] == "ACME"
