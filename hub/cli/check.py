@@ -192,7 +192,7 @@ def _required(channel: Channel, schema: StreamSchema) -> Iterator[Finding]:
 
 
 def _rights(hub: Hub, channel: Channel) -> Iterator[Finding]:
-    """A policy that wants to create where the stream cannot is a promise nobody keeps."""
+    """A policy that wants to create where the stream cannot is a promise that cannot be kept."""
     policy = hub.policy(channel.entity.name)
     if channel.connection in policy.create and not channel.facts.create:
         yield Finding(

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
             typer.Argument(help="Only this entity.", autocompletion=complete_entity),
         ] = None,
     ) -> None:
-        """Show the policies that hold, with connections in the place of roles."""
+        """Show the policies that hold, with connections instead of roles."""
         settings = session(ctx).settings()
         entities = entities_of(load_mappings(settings))
         if entity is not None:

@@ -111,7 +111,7 @@ def register(app: typer.Typer) -> None:
 
 
 def interactive() -> bool:
-    """Returns True if somebody is there to answer."""
+    """Returns True if a person can answer."""
     return sys.stdin.isatty()
 
 

@@ -1,4 +1,4 @@
-"""`tulay links`: which records belong together, and who is who where that is not certain."""
+"""`tulay links`: which records belong together, and a decision where that is not certain."""
 
 from __future__ import annotations
 

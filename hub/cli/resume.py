@@ -1,4 +1,4 @@
-"""`tulay resume`: goes on after a pause, when the reason for it has been put right."""
+"""`tulay resume`: lifts a pause when the reason for it is gone."""
 
 from __future__ import annotations
 

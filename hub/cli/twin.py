@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _run(current: Session, system: str, options: Mapping[str, int | str]) -> None:
-    """Runs a twin until somebody interrupts it."""
+    """Runs a twin until it is interrupted."""
     running = _start(_found(current, system), options)
     try:
         screen = current.screen

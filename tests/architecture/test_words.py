@@ -83,7 +83,7 @@ REMAINING: dict[str, int] = {
     "connectors/kit": 14,
     "connectors/memory": 5,
     "connectors/tryton": 6,
-    "hub/cli": 22,
+    "hub/cli": 10,
     "hub/demo": 8,
     "hub/simulation": 1,
     "tests/worker": 3,

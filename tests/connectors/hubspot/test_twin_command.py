@@ -75,7 +75,7 @@ def deliveries() -> Iterator[tuple[str, queue.Queue[Request]]]:
         thread.join()
 
 
-def test_the_printed_secrets_are_those_of_webhooks(
+def test_printed_secrets_are_of_webhooks(
     printed: dict[str, str], deliveries: tuple[str, queue.Queue[Request]]
 ) -> None:
     """One subscribes with the developer key; deliveries are signed with the client secret."""

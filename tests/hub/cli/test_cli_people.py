@@ -287,7 +287,7 @@ def test_two_records_become_one_and_two_again(office: Any) -> None:
     assert "was undone already" in again.stderr
 
 
-def test_a_record_never_read_is_named_by_its_place(listed: Any) -> None:
+def test_a_record_never_read_has_a_name(listed: Any) -> None:
     listed.run("sync", "--once", code=1)
     (entry,) = listed.json("errors")
     assert entry["name"] == "companies 2 in crm"
