@@ -1,7 +1,7 @@
 """What a shell offers for an argument: entities, connections, systems.
 
 Opens no store and loads no connector. Whatever cannot be read offers nothing: a message would
-stand in the middle of the line being typed.
+stand in the middle of the line that is being typed.
 """
 
 from __future__ import annotations

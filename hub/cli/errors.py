@@ -33,18 +33,19 @@ def register(app: typer.Typer) -> None:
     add_commands(nouns)
 
 
-def add_commands(
-    nouns: typer.Typer, *, old_name: str | None = None, retry_name: str = "retry"
-) -> None:
-    """Adds the commands of the noun; under an `old_name` of it they begin with a hint."""
+def add_commands(nouns: typer.Typer, *, renamed: bool = False, retry_name: str = "retry") -> None:
+    """Adds the commands of the noun; under an old name of it they begin with a hint."""
 
     @callback(nouns)
     def bare(ctx: typer.Context) -> None:
         """Records that cannot be read, written or derived now, with the reason."""
-        if old_name is not None:
+        if renamed:
             called = ctx.invoked_subcommand or ""
             new = "retry" if called == retry_name else called
-            hint(f"`{f'tulay {old_name} {called}'.strip()}`", f"`{f'tulay errors {new}'.strip()}`")
+            hint(
+                f"`{f'tulay {ctx.info_name} {called}'.strip()}`",
+                f"`{f'tulay errors {new}'.strip()}`",
+            )
         if ctx.invoked_subcommand is None:
             _list(ctx, each=False)
 

@@ -91,7 +91,7 @@ def message_of(error: BaseException) -> str:
 
 
 def _connector_place(error: BaseException) -> str | None:
-    """Returns the innermost line in a third-party connector folder, if the error came by one."""
+    """Returns the innermost line in a connector folder outside Tulay, if the error came by one."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if not path.is_relative_to(_ROOT) and (path.parent / "manifest.yaml").is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Annotated
 
@@ -49,7 +50,7 @@ def _draw(screen: Screen, found: Explanation) -> None:
     screen.say("")
     screen.table(
         ["field", "value", "from", "since", "policy"],
-        [(v.path, _value(v), v.origin, v.at, v.policy) for v in found.values],
+        [(v.path, _value(v), v.origin, v.at, _short(v.policy)) for v in found.values],
         empty="it has no values",
     )
     lost = [(v.path, one) for v in found.values for one in v.lost]
@@ -70,6 +71,15 @@ def _draw(screen: Screen, found: Explanation) -> None:
         screen.say(f"{connection}: no record yet: {why}", "yellow")
     if found.missing or any(place.entry for place in found.places):
         screen.note("tulay errors show ENTRY says what to do")
+
+
+def _short(policy: str) -> str:
+    """Returns the words of a policy; a first match that is decided as any conflict is left out.
+
+    >>> _short("owner: any; on_conflict: ask; on_first_match: ask")
+    'owner: any; on_conflict: ask'
+    """
+    return re.sub(r"on_conflict: (\w+); on_first_match: \1\b", r"on_conflict: \1", policy)
 
 
 def _title(found: Explanation) -> str:

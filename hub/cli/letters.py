@@ -12,4 +12,4 @@ def register(app: typer.Typer) -> None:
     """Adds the commands under their old names, which the help does not list."""
     nouns = group("Old name of `tulay errors`.", bare=True)
     app.add_typer(nouns, name="letters", hidden=True)
-    add_commands(nouns, old_name="letters", retry_name="replay")
+    add_commands(nouns, renamed=True, retry_name="replay")

@@ -1,4 +1,4 @@
-"""`tulay links`: which records belong together, and open questions of identity."""
+"""`tulay links`: which records belong together, and a decision where that is not certain."""
 
 from __future__ import annotations
 

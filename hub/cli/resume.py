@@ -1,4 +1,4 @@
-"""`tulay resume`: lifts a pause, when its reason has been corrected."""
+"""`tulay resume`: lifts a pause when the reason for it is gone."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Screen:
             print(text)
 
     def raw(self, text: str) -> None:
-        """Prints text with its own layout; nothing when JSON was asked for."""
+        """Prints text that is laid out already; nothing when JSON was asked for."""
         if not self.json:
             print(text)
 

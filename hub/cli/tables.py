@@ -54,8 +54,8 @@ def text_of(line: Line) -> str:
 def wrapped(text: str, width: int) -> list[str]:
     """Returns a text in lines of whole words; a word that is longer than a line sticks out.
 
-    >>> wrapped("try again: unforeseen", 10)
-    ['try again:', 'unforeseen']
+    >>> wrapped("quarantined: unexpected", 10)
+    ['quarantined:', 'unexpected']
     """
     lines = [""]
     for word in text.split():
