@@ -117,7 +117,7 @@ class Frozen(MemoryConnector):
     [
         (Forgetful, "full_read_brings_every_record", "skipped"),
         (Cursorless, "full_read_ends_with_a_cursor", "must have a cursor"),
-        (Skipping, "full_read_goes_on_from_any_page", "skips"),
+        (Skipping, "full_read_continues_from_any_page", "skips"),
         (Rereading, "increment_leaves_out_what_did_not_change", "claim `read: full`"),
         (Silent, "fetch_accounts_for_every_key", "`gone`"),
         (Silent, "check_has_findings_and_no_errors", "Finding"),
