@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from connectors.memory import MemorySystem
 from hub.model.policy import EntityPolicy
-from hub.simulation.acting import Company, happened_at
+from hub.simulation.company_systems import Company, happened_at
 from hub.simulation.emulators import Emulator
 from hub.simulation.history import History, TypedValue
 from mappings.canonical.values import Scalar

@@ -107,7 +107,7 @@ class Play:
         stage = self.stage
         self.users = WorkloadRunner(stage.company, self.history, stage.known, first=1 << 60)
         self.watch = ArrivalWatch(stage.company, self.history, stage.setup.policies)
-        self.users.listeners.append(self.watch.typed)
+        self.users.recorder.listeners.append(self.watch.typed)
         self.late: list[tuple[str, str, Page]] = []
         #: (due at, connection, notifications)
         self.delayed: list[tuple[datetime, str, Notification]] = []
@@ -149,7 +149,7 @@ class Play:
                 self._type(portion, aside=False)
                 portion = []
         self._type(portion, aside=False)
-        self.users.population_ends(last)
+        self.users.recorder.population_ends(last)
         self.changes = 0
         return last
 
@@ -159,9 +159,9 @@ class Play:
         for step in steps:
             self.stage.clock.pass_by(step.pause)
         done = self.users.carry_out(steps, closed=self.writing)
-        self.changes += self.users.take_count()
+        self.changes += self.users.recorder.take_count()
         if self.tell is not None:
-            for line in self.users.take_narration():
+            for line in self.users.recorder.take_narration():
                 self.say(f"  meanwhile: {line}" if aside else line)
         return done
 

@@ -17,7 +17,7 @@ from connectors.memory import MemoryConnector, MemorySystem
 from hub.model.policy import EntityPolicy
 from hub.settings.connections import ConnectionSettings
 from hub.settings.loading import Settings
-from hub.simulation.acting import Company
+from hub.simulation.company_systems import Company
 from hub.simulation.crash_points import CrashingConnector, CrashingStore, CrashPoints
 from hub.simulation.emulators import Emulator, emulators_for, tags_of
 from hub.simulation.faults import of_systems
