@@ -15,7 +15,7 @@ from connectors.kit.ledger import Ledger
 from connectors.kit.registry import Found, RegistryError, accepts, catalogue, open_connector
 from hub.errors import SettingsError
 from hub.model.policy import EntityPolicy
-from hub.settings.connections import ConnectionSettings
+from hub.settings.connection_settings import ConnectionSettings
 from hub.settings.loading import Settings
 from hub.settings.policies import check_policies, resolve_policies
 from hub.store.engine import Store, open_store

@@ -96,8 +96,8 @@ def register(app: typer.Typer) -> None:
 def _run(current: Session, *, seed: int, changes: int, faults: str, **options: Any) -> Certificate:
     # Imported late, because it is slow and no other command needs it.
     from hub.simulation.faults import chosen
+    from hub.simulation.in_process import rehearse as alone
     from hub.simulation.perform import SimulationSpec
-    from hub.simulation.run import rehearse as alone
     from hub.simulation.shipped import settings_for
     from hub.simulation.stage import Setup
 

@@ -17,7 +17,7 @@ from hub.errors import SettingsError
 from hub.logs import LogConfig
 from hub.settings import Settings
 from hub.sync.context import Hub
-from hub.web.app import create_app
+from hub.web.receivers import create_app
 from hub.web.webhooks import ReceiverConfig
 from hub.wiring import open_hub
 from worker import local, remote

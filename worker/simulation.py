@@ -28,13 +28,13 @@ from pydantic import SecretStr
 from hub.settings import Settings, load_settings
 from hub.settings.shape import BudgetSettings, Schedules
 from hub.simulation.certificate import Certificate
+from hub.simulation.change_history import History
 from hub.simulation.checker import check_history
 from hub.simulation.faults import ALONE, TOGETHER
-from hub.simulation.history import History
+from hub.simulation.in_process import certified, narration
 from hub.simulation.perform import SimulationResult, SimulationSpec, day_of, end, page_of
 from hub.simulation.play import Finding, Play
 from hub.simulation.rest import rest
-from hub.simulation.run import certified, narration
 from hub.simulation.stage import Stage, WallClock
 from hub.simulation.workload import Workload
 from hub.store import leases, outbox

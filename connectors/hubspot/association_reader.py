@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connectors.hubspot.client import HubSpotClient, Json
-from connectors.hubspot.facts import ASSOCIATION_BATCH, BATCH, LINES, PRIMARY_TYPES
 from connectors.hubspot.results import next_after, objects_of, portions, refuse_other_errors
+from connectors.hubspot.vocabulary import ASSOCIATION_BATCH, BATCH, LINES, PRIMARY_TYPES
 from connectors.kit.errors import ContractError
 
 

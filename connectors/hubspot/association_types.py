@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from connectors.hubspot.client import HubSpotClient, Json
-from connectors.hubspot.facts import ASSOCIATION_TYPES, PRIMARY_TYPES, REPORTED_TYPES, STREAMS
+from connectors.hubspot.vocabulary import ASSOCIATION_TYPES, PRIMARY_TYPES, REPORTED_TYPES, STREAMS
 from connectors.kit.contract import Finding
 from connectors.kit.errors import ConnectorError, RecordRejectedError, UnavailableError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.hubspot.client import Json
 from connectors.hubspot.errors import refusal
-from connectors.hubspot.facts import ONCE
+from connectors.hubspot.vocabulary import ONCE
 from connectors.kit.errors import (
     ConnectorError,
     ContractError,

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from connectors.hubspot.errors import STATUSES
-from connectors.hubspot.facts import LIST_PAGE, SEARCH_LANE, SEARCH_PAGE
+from connectors.hubspot.vocabulary import LIST_PAGE, SEARCH_LANE, SEARCH_PAGE
 from connectors.kit.auth import BearerAuth, OAuthAuth, TokenStore
 from connectors.kit.budget import Budget
 from connectors.kit.errors import ContractError, CredentialsError

@@ -14,10 +14,10 @@ from connectors.hubspot import fields, webhooks
 from connectors.hubspot.association_types import AssociationKinds
 from connectors.hubspot.client import HubSpotClient, auth_of
 from connectors.hubspot.errors import read_limits
-from connectors.hubspot.facts import ONCE, SEARCH_LANE, SEARCH_LIMIT, STREAMS, stream_names
 from connectors.hubspot.increments import StreamReader
 from connectors.hubspot.records import RecordReader
 from connectors.hubspot.results import next_after, objects_of
+from connectors.hubspot.vocabulary import ONCE, SEARCH_LANE, SEARCH_LIMIT, STREAMS, stream_names
 from connectors.hubspot.writing import RecordWriter
 from connectors.kit.auth import TokenStore
 from connectors.kit.budget import Allowance, Budget

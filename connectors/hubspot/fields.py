@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from connectors.hubspot.client import HubSpotClient, Json
-from connectors.hubspot.facts import (
+from connectors.hubspot.vocabulary import (
     GROUP,
     LINES,
     NEW_PROPERTIES,

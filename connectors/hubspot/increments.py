@@ -14,7 +14,9 @@ from datetime import UTC, datetime, timedelta
 from connectors.hubspot.association_reader import AssociationReader
 from connectors.hubspot.client import HubSpotClient, Json
 from connectors.hubspot.cursors import ChangesCursor, FullCursor, read_cursor, write_cursor
-from connectors.hubspot.facts import (
+from connectors.hubspot.records import RecordReader, modified_text, parse_time
+from connectors.hubspot.results import next_after, objects_of, portions
+from connectors.hubspot.vocabulary import (
     BATCH,
     BUSY,
     FEW_PAGES,
@@ -26,8 +28,6 @@ from connectors.hubspot.facts import (
     SEARCH_PAGE,
     StreamNames,
 )
-from connectors.hubspot.records import RecordReader, modified_text, parse_time
-from connectors.hubspot.results import next_after, objects_of, portions
 from connectors.kit.contract import Page
 from connectors.kit.errors import ContractError
 from connectors.kit.paging import by_cursor

@@ -11,7 +11,8 @@ import orjson
 
 from connectors.hubspot.association_reader import AssociationReader
 from connectors.hubspot.client import HubSpotClient, Json
-from connectors.hubspot.facts import (
+from connectors.hubspot.results import next_after, objects_of, portions, refuse_other_errors
+from connectors.hubspot.vocabulary import (
     BATCH,
     LINE_PROPERTIES,
     LINES,
@@ -19,7 +20,6 @@ from connectors.hubspot.facts import (
     ONCE,
     StreamNames,
 )
-from connectors.hubspot.results import next_after, objects_of, portions, refuse_other_errors
 from connectors.kit.contract import Merge, Page, Payload, Record
 from connectors.kit.errors import RecordError, RecordMissingError
 
@@ -32,7 +32,7 @@ LONGEST_QUERY = 6000
 def wanted_properties(names: StreamNames, fields: Iterable[str]) -> tuple[str, ...]:
     """Returns the properties to request: ours, the connector's and those of a mapping's names.
 
-    >>> from connectors.hubspot.facts import STREAMS
+    >>> from connectors.hubspot.vocabulary import STREAMS
     >>> wanted_properties(STREAMS["notes"], ["properties.hs_pinned", "associations.deals[0]"])[-2:]
     ('hs_lastmodifieddate', 'hs_pinned')
     """

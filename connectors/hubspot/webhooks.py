@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from connectors.hubspot.facts import BY_EVENT, BY_TYPE_ID, STREAMS
+from connectors.hubspot.vocabulary import BY_EVENT, BY_TYPE_ID, STREAMS
 from connectors.kit.contract import Notification, Request
 from connectors.kit.errors import ContractError
 from connectors.kit.signatures import genuine, recent

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from connectors.hubspot.association_types import AssociationKinds
+from connectors.hubspot.association_writer import LinkWriter, association_inputs
 from connectors.hubspot.batches import one_by_one, run_batch, texts
 from connectors.hubspot.client import HubSpotClient, Json
-from connectors.hubspot.facts import BATCH, LINES, ONCE
-from connectors.hubspot.links import LinkWriter, association_inputs
 from connectors.hubspot.lost_updates import overwritten
 from connectors.hubspot.records import RecordReader, modified_text, same_version
+from connectors.hubspot.vocabulary import BATCH, LINES, ONCE
 from connectors.kit.contract import Action, Create, Delete, Outcome, Update, Write
 from connectors.kit.errors import (
     ConnectorError,

@@ -35,8 +35,8 @@ from connectors.memory.describing import described
 from connectors.memory.faults import SLOW, FaultInjector, refused
 from connectors.memory.reading import Place, Reader, place
 from connectors.memory.rules import check_state, rejected
+from connectors.memory.storage_tables import Row
 from connectors.memory.system import MemorySystem
-from connectors.memory.tables import Row
 from connectors.memory.webhooks import events, genuine
 from connectors.memory.writing import RowWriter
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from connectors.kit.contract import FieldInfo, StreamSchema
-from connectors.memory.patches import leaves
+from connectors.memory.patching import leaves
 from connectors.memory.shapes import StreamShape
 from connectors.memory.system import MemorySystem
 

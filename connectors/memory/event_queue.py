@@ -8,7 +8,7 @@ from datetime import timedelta
 from connectors.kit.contract import Request
 from connectors.kit.faults import journeys
 from connectors.memory.fault_state import FaultState
-from connectors.memory.tables import Row, Tables, as_text
+from connectors.memory.storage_tables import Row, Tables, as_text
 from connectors.memory.webhooks import Event, posted
 
 

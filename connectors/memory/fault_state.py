@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from connectors.kit.faults import luck
 from connectors.memory.shapes import Fault, Faults
-from connectors.memory.tables import Tables
+from connectors.memory.storage_tables import Tables
 
 
 class FaultState:

@@ -10,7 +10,7 @@ from connectors.kit.contract import Write
 from connectors.kit.errors import CursorExpiredError, RateLimitedError, UnavailableError
 from connectors.kit.faults import FAULTS, Chances, luck, only, skew, ways
 from connectors.memory.fault_state import FaultState
-from connectors.memory.patches import leaves
+from connectors.memory.patching import leaves
 from connectors.memory.shapes import Fault, Faults
 
 #: The supported faults: clients authenticate by password, without tokens.

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from connectors.kit.errors import RecordMissingError, RecordRejectedError
 from connectors.memory.fault_state import FaultState
-from connectors.memory.tables import Row, Tables
+from connectors.memory.storage_tables import Row, Tables
 from connectors.memory.writing import RowWriter
 
 

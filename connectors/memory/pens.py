@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from connectors.memory.event_queue import EventQueue
 from connectors.memory.fault_state import FaultState
 from connectors.memory.shape_store import ShapeStore
-from connectors.memory.tables import Tables, as_text
+from connectors.memory.storage_tables import Tables, as_text
 from connectors.memory.writing import RowWriter
 
 

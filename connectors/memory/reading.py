@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from connectors.kit.errors import CursorExpiredError
+from connectors.memory.storage_tables import Row, as_text
 from connectors.memory.system import MemorySystem
-from connectors.memory.tables import Row, as_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.kit.contract import Payload
 from connectors.kit.errors import RecordRejectedError
-from connectors.memory.patches import get, leaves
+from connectors.memory.patching import get, leaves
 from connectors.memory.shapes import StreamShape
 
 

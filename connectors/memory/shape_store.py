@@ -9,7 +9,7 @@ from typing import Any
 from connectors.kit.errors import ContractError
 from connectors.kit.manifest import StreamFacts
 from connectors.memory.shapes import StreamShape
-from connectors.memory.tables import Tables
+from connectors.memory.storage_tables import Tables
 
 #: Streams as they are declared: names, or names with their facts or whole shapes.
 Streams = Mapping[str, StreamShape | StreamFacts] | Iterable[str]

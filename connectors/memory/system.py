@@ -23,7 +23,7 @@ from connectors.memory.page_faults import PageFaults
 from connectors.memory.pens import Pens
 from connectors.memory.shape_store import ShapeStore, Streams
 from connectors.memory.shapes import Faults, StreamShape
-from connectors.memory.tables import Row, Tables, as_text
+from connectors.memory.storage_tables import Row, Tables, as_text
 from connectors.memory.writing import RowWriter
 
 Clock = Callable[[], datetime]

@@ -12,10 +12,10 @@ from typing import Any
 
 from connectors.kit.contract import Payload
 from connectors.kit.errors import RecordMissingError, RecordStaleError
-from connectors.memory.patches import get, leaves, lost, patched, shown
+from connectors.memory.patching import get, leaves, lost, patched, shown
 from connectors.memory.rules import as_json, check_values, next_state, rejected
 from connectors.memory.shapes import Faults, StreamShape
-from connectors.memory.tables import Row, Tables
+from connectors.memory.storage_tables import Row, Tables
 
 #: Versions of a record that a system with `lock: told` remembers.
 _VERSIONS_KEPT = 20

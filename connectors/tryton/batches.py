@@ -20,9 +20,9 @@ from connectors.kit.errors import (
 )
 from connectors.tryton.client import Row
 from connectors.tryton.ordering import Clerk
-from connectors.tryton.patches import Values
-from connectors.tryton.streams import Stream
-from connectors.tryton.values import make_version
+from connectors.tryton.stream_models import Stream
+from connectors.tryton.wire_values import make_version
+from connectors.tryton.write_values import Values
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from connectors.kit.errors import ConnectorError, RecordError, RecordRejectedErr
 from connectors.tryton.batches import Batch, Job, current_row, stamps_of
 from connectors.tryton.client import TrytonClient
 from connectors.tryton.reading import Reader
-from connectors.tryton.streams import STREAMS, Stream
+from connectors.tryton.stream_models import STREAMS, Stream
 
 #: Records whose button is pressed in one call, which must end well before the time-out.
 _TOGETHER = 10

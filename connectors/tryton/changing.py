@@ -10,12 +10,12 @@ from connectors.kit.errors import RecordError, RecordRejectedError
 from connectors.tryton.batches import Batch, Job, current_row, stamps_of
 from connectors.tryton.client import Row, TrytonClient
 from connectors.tryton.ordering import Clerk
-from connectors.tryton.patches import Translator, Values, added
 from connectors.tryton.people import change, leave
 from connectors.tryton.phones import Phones
 from connectors.tryton.reading import Reader
-from connectors.tryton.streams import Stream
-from connectors.tryton.values import marked, unmarked
+from connectors.tryton.stream_models import Stream
+from connectors.tryton.wire_values import marked, unmarked
+from connectors.tryton.write_values import Translator, Values, added
 
 PRODUCT = "product.product"
 SALE = "sale.sale"

@@ -22,9 +22,9 @@ from connectors.kit.contract import (
 )
 from connectors.kit.errors import ContractError
 from connectors.tryton.client import Account, TrytonClient
+from connectors.tryton.describing import describe
 from connectors.tryton.reading import PAGE, Reader
-from connectors.tryton.schema import describe
-from connectors.tryton.streams import STREAMS, Stream
+from connectors.tryton.stream_models import STREAMS, Stream
 from connectors.tryton.writer import Writer
 
 #: Release series that the connector is tested with.

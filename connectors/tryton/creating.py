@@ -9,12 +9,12 @@ from connectors.kit.errors import RecordError, RecordRejectedError
 from connectors.tryton.batches import Batch, Job
 from connectors.tryton.client import TrytonClient
 from connectors.tryton.ordering import Clerk
-from connectors.tryton.patches import Translator, Values, added
 from connectors.tryton.people import new_phones
 from connectors.tryton.phones import Phones
 from connectors.tryton.reading import Reader
-from connectors.tryton.streams import Stream
-from connectors.tryton.values import MARK, marked
+from connectors.tryton.stream_models import Stream
+from connectors.tryton.wire_values import MARK, marked
+from connectors.tryton.write_values import Translator, Values, added
 
 SALE = "sale.sale"
 CONTACT = "party.contact_mechanism"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.tryton.client import TrytonClient
-from connectors.tryton.values import to_wire
+from connectors.tryton.wire_values import to_wire
 
 MAKE = ("draft", "wait", "assign_try", "run", "do")
 SHIP = ("wait", "assign_try", "pick", "pack", "ship", "do")

@@ -15,7 +15,7 @@ from connectors.kit.budget import Budget
 from connectors.tryton.client import Account, Domain, Row, TrytonClient
 from connectors.tryton.office import MAKE, SHIP, Office
 from connectors.tryton.sandbox import Sandbox
-from connectors.tryton.values import from_wire, to_wire
+from connectors.tryton.wire_values import from_wire, to_wire
 
 #: The state of a production that was begun and not finished.
 BEGIN = ("draft", "wait", "assign_try", "run")

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.kit.errors import RecordRejectedError
 from connectors.tryton.client import Row, TrytonClient
-from connectors.tryton.patches import Values
+from connectors.tryton.write_values import Values
 
 _FROM_PARTY = (
     "invoice_party",

@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from connectors.tryton.patches import Values, added
-from connectors.tryton.streams import PHONES, Stream, items_at
-from connectors.tryton.values import marked, unmarked
+from connectors.tryton.stream_models import PHONES, Stream, items_at
+from connectors.tryton.wire_values import marked, unmarked
+from connectors.tryton.write_values import Values, added
 
 #: In the comment of a phone: its owner, by hub id or key.
 _OF = re.compile(r"(?:^|\s)tulay-phone:(\S+)")

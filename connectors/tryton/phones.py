@@ -13,8 +13,8 @@ from typing import Any
 import phonenumbers
 
 from connectors.tryton.client import Row, TrytonClient
-from connectors.tryton.patches import Values, added
-from connectors.tryton.streams import PHONES, items_at
+from connectors.tryton.stream_models import PHONES, items_at
+from connectors.tryton.write_values import Values, added
 
 _LISTS = ("contact_mechanisms", "phones")
 

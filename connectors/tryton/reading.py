@@ -16,8 +16,8 @@ from connectors.kit.contract import Merge, Page, Record
 from connectors.kit.errors import ContractError, CredentialsError, CursorExpiredError
 from connectors.tryton.client import Domain, Row, TrytonClient
 from connectors.tryton.people import complete, was
-from connectors.tryton.streams import CONTACT, SALE_LINE, Stream
-from connectors.tryton.values import MARK, last_moment, make_version, moment_to_wire
+from connectors.tryton.stream_models import CONTACT, SALE_LINE, Stream
+from connectors.tryton.wire_values import MARK, last_moment, make_version, moment_to_wire
 
 #: Records per page.
 PAGE = 200

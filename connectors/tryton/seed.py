@@ -14,7 +14,7 @@ import pycountry
 
 from connectors.tryton.articles import ARTICLES, Article
 from connectors.tryton.client import TrytonClient
-from connectors.tryton.values import to_wire
+from connectors.tryton.wire_values import to_wire
 
 #: Modules to activate; theirs follow by themselves.
 MODULES = (

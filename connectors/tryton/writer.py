@@ -13,10 +13,10 @@ from connectors.tryton.changing import Changer
 from connectors.tryton.client import TrytonClient
 from connectors.tryton.creating import Creator
 from connectors.tryton.ordering import Clerk
-from connectors.tryton.patches import Translator
 from connectors.tryton.phones import Phones
 from connectors.tryton.reading import Reader
-from connectors.tryton.streams import Stream
+from connectors.tryton.stream_models import Stream
+from connectors.tryton.write_values import Translator
 
 
 class Writer:

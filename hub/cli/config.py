@@ -16,7 +16,7 @@ from hub.cli.screen import plain
 from hub.cli.session import command, group, session
 from hub.model.policy import EntityPolicy, FieldPolicy
 from hub.settings import Settings, default_path, json_schema, resolve_policies
-from hub.settings.connections import ConnectionSettings
+from hub.settings.connection_settings import ConnectionSettings
 from hub.settings.shape import BudgetSettings
 from hub.store.tokens import fresh_key
 from hub.wiring import entities_of, load_mappings

@@ -20,8 +20,8 @@ from hub.cli.completion import complete_system
 from hub.cli.session import command, session
 from hub.errors import SettingsError
 from hub.settings import default_path
-from hub.settings.connections import RESERVED
-from hub.settings.references import is_reference
+from hub.settings.connection_settings import RESERVED
+from hub.settings.secrets import is_reference
 from mappings.kit.files import nearest
 
 _TAIL = """

@@ -17,6 +17,6 @@ def register(app: typer.Typer) -> None:
     @command(nouns)
     def schema(ctx: typer.Context) -> None:  # noqa: ARG001 - as every command
         """Print the JSON Schema of a mapping file, for editors."""
-        from mappings.kit.schema import mapping_schema
+        from mappings.kit.file_schema import mapping_schema
 
         typer.echo(json.dumps(mapping_schema(), indent=2))

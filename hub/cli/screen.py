@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from hub.cli import tables
+from hub.cli import table_layout
 from hub.printable import harmless
 
 if TYPE_CHECKING:  # loaded when a terminal is there
@@ -88,10 +88,10 @@ class Screen:
         elif self.terminal:
             self._draw(columns, cells)
         else:
-            print("\n".join(tables.piped(columns, cells)))
+            print("\n".join(table_layout.piped(columns, cells)))
 
     def _draw(self, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-        head, *lines = tables.fitted(columns, cells, width())
+        head, *lines = table_layout.fitted(columns, cells, width())
         self._print([(text, "bold") for text, _ in head])
         for line in lines:
             self._print([(text, "" if n is None else STYLES.get(text, "")) for text, n in line])

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from hub.demo.narration import Narration, Screen
-from hub.demo.stage import Stage
+from hub.demo.setting import Stage
 from hub.demo.story import Cast, Story
 from hub.demo.systems import World, check_installed, is_built, opened
 from hub.sync.progress import Progress

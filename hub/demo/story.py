@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from connectors.tryton.office_day import Customer
-from hub.demo import customers, figures
+from hub.demo import counts, customers
 from hub.demo.catalogue import RAISED
+from hub.demo.counts import Figures
 from hub.demo.customers import Known
-from hub.demo.figures import Figures
 from hub.demo.narration import plain, short
-from hub.demo.stage import Row, Stage, company_of
+from hub.demo.setting import Row, Stage, company_of
 from hub.demo.systems import LONG_AGO
 from hub.store.conflicts import list_conflicts
 from hub.sync.operate.reconcile import reconcile
@@ -103,7 +103,7 @@ class Story:
         stage = self.stage
         stage.narration.step("The first sync: known customers are recognised, others travel")
         report = stage.sync()
-        self.figures.matched_not_duplicated = figures.matched(stage.world, self._twice)
+        self.figures.matched_not_duplicated = counts.matched(stage.world, self._twice)
         stage.show_counts()
         stage.narration.say(
             f"{self.figures.matched_not_duplicated} of the {len(self._twice)} customers in both"
@@ -126,7 +126,7 @@ class Story:
 
     def _count_orders(self) -> None:
         self.figures.orders = len(self.stage.orders())
-        self.figures.productions = len(figures.everyone(self.stage.world.hub, "production_order"))
+        self.figures.productions = len(counts.everyone(self.stage.world.hub, "production_order"))
 
     def _what_was_missing(self) -> None:
         stage, crm = self.stage, self.stage.world.crm
@@ -220,7 +220,7 @@ class Story:
         with stage.narration.drawn() as progress:
             found = reconcile(stage.world.hub, progress=progress)
         self.figures.differences = len(found.different) + len(found.missing)
-        self.figures.links = figures.count_links(stage.world.hub)
+        self.figures.links = counts.count_links(stage.world.hub)
         stage.narration.show(
             ["", "linked records", "equal pairs", "differences"],
             [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 
-from hub.flows.facts import Derived, Fact, derived_id, scalar_text
 from hub.flows.figures import is_overdue
+from hub.flows.flow_input import Derived, Fact, derived_id, scalar_text
 from hub.flows.settings import FlowSettings
 from mappings.canonical.values import Scalar, Values
 

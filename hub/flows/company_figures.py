@@ -6,8 +6,8 @@ from datetime import date
 from typing import ClassVar
 
 from hub.flows import figures
-from hub.flows.facts import Derived, Fact
 from hub.flows.flow import Facts, Flow, Needs, Outputs, Triggers
+from hub.flows.flow_input import Derived, Fact
 from hub.flows.settings import FlowSettings
 
 

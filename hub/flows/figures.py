@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
-from hub.flows.facts import Fact, plain
+from hub.flows.flow_input import Fact, plain
 from hub.flows.orders import deal_state
 from mappings.canonical.values import Values
 

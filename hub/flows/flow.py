@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import ClassVar, Protocol
 
-from hub.flows.facts import Blocked, Derived, Fact
+from hub.flows.flow_input import Blocked, Derived, Fact
 from hub.flows.settings import FlowSettings
 
 #: Entity -> path from a changed record of it to the root; see steps.py.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from hub.flows import orders
-from hub.flows.facts import Derived
 from hub.flows.flow import Facts, Flow, Needs, Outputs, Triggers
+from hub.flows.flow_input import Derived
 from hub.flows.settings import FlowSettings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hub.flows.facts import Blocked, Derived, Fact, derived_id
+from hub.flows.flow_input import Blocked, Derived, Fact, derived_id
 from hub.flows.settings import FlowSettings
 from mappings.canonical.values import Values
 

@@ -6,9 +6,9 @@ from datetime import date
 from typing import ClassVar
 
 from hub.flows import activities
-from hub.flows.facts import Derived, Fact
 from hub.flows.figures import is_overdue
 from hub.flows.flow import Facts, Flow, Needs, Outputs, Triggers
+from hub.flows.flow_input import Derived, Fact
 from hub.flows.settings import FlowSettings
 
 

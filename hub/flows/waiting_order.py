@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from hub.flows import orders
 from hub.flows.activities import waiting_note
-from hub.flows.facts import Derived
 from hub.flows.flow import Facts, Flow, Needs, Outputs, Triggers
+from hub.flows.flow_input import Derived
 from hub.flows.settings import FlowSettings
 
 

@@ -3,10 +3,10 @@
 No connection and no database is opened here; a secret is never part of a message or a repr.
 """
 
-from hub.settings.connections import ConnectionSettings
+from hub.settings.connection_settings import ConnectionSettings
 from hub.settings.loading import Settings, connector_folders, default_path, load_settings
 from hub.settings.policies import resolve_policies
-from hub.settings.schema import json_schema
+from hub.settings.settings_schema import json_schema
 from hub.settings.shape import Limits, Schedules, Web
 
 __all__ = [

@@ -14,11 +14,11 @@ from connectors.kit.manifest import Manifest
 from connectors.kit.registry import catalogue
 from hub.errors import SettingsError, UnknownError
 from hub.flows.settings import FlowSettings
-from hub.settings.connections import ConnectionSettings, connection
+from hub.settings.connection_settings import ConnectionSettings, connection
 from hub.settings.file import SettingsFile, read_settings
 from hub.settings.policies import check_policies
-from hub.settings.references import References, is_reference
-from hub.settings.renames import RENAMES
+from hub.settings.renamed_keys import RENAMES
+from hub.settings.secrets import References, is_reference
 from hub.settings.shape import EntityPolicyText, Limits, Schedules, TulayFile, Web
 from mappings.kit.files import nearest
 

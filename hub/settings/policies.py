@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from hub.model.policy import EntityPolicy, FieldPolicy
-from hub.settings.connections import ConnectionSettings
+from hub.settings.connection_settings import ConnectionSettings
 from hub.settings.file import SettingsFile, read_settings
 from hub.settings.shape import EntityPolicyText, FieldPolicyText
 from mappings.canonical.entities import ENTITIES

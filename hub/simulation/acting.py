@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from connectors.memory.tables import Row
+from connectors.memory.storage_tables import Row
+from hub.simulation.change_history import History
 from hub.simulation.company_systems import Company
 from hub.simulation.emulators import Emulator, tag_of
-from hub.simulation.history import History
 from hub.simulation.recording import Known, Recorder
 from hub.simulation.typed_values import document, mapped, new_values, numbers_of, word_of
 from hub.simulation.workload import Step

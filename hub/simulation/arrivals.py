@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from connectors.memory import MemorySystem
 from hub.model.policy import EntityPolicy
+from hub.simulation.change_history import History, TypedValue
 from hub.simulation.company_systems import Company, happened_at
 from hub.simulation.emulators import Emulator
-from hub.simulation.history import History, TypedValue
 from mappings.canonical.values import Scalar
 from mappings.kit.errors import LensError
 

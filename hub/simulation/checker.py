@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hub.simulation.agreement import Waiting, absent, disagreements, waiting
+from hub.simulation.change_history import History, TypedValue
 from hub.simulation.checks import made_twice
 from hub.simulation.emulators import Emulator
-from hub.simulation.history import History, TypedValue
 from hub.simulation.play import Finding, Play
 from hub.simulation.stage import Stage
 from hub.store import audit

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connectors.memory import MemorySystem
-from connectors.memory.tables import Row
+from connectors.memory.storage_tables import Row
 from hub.simulation.emulators import Emulator
 
 

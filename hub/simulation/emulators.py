@@ -15,7 +15,7 @@ from typing import Any
 
 from connectors.kit.manifest import StreamFacts
 from connectors.memory import StreamShape
-from connectors.memory.patches import patched, shown
+from connectors.memory.patching import patched, shown
 from mappings.canonical.values import Entity, Field, Scalar, Values
 from mappings.kit.errors import LensError
 from mappings.kit.mapping import Mapping as StreamMapping

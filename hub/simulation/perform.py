@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from connectors.kit.faults import Chances
+from hub.simulation.change_history import History
 from hub.simulation.checker import CheckResult, check_history
-from hub.simulation.history import History
-from hub.simulation.plan import Op, Plan, Scene
 from hub.simulation.play import Play
 from hub.simulation.rest import read_again, rest
+from hub.simulation.scenes import Op, Plan, Scene
 from hub.simulation.stage import Setup, Stage
 from hub.simulation.workload import Workload
 from hub.store.engine import Store

@@ -19,14 +19,14 @@ from connectors.kit.errors import ConnectorError
 from connectors.kit.faults import journeys
 from connectors.memory import MemoryConnector
 from connectors.memory.reading import Place
-from connectors.memory.tables import as_text
+from connectors.memory.storage_tables import as_text
 from hub.errors import DecisionError, HubError
 from hub.simulation.acting import TypedWord, WorkloadRunner
 from hub.simulation.arrivals import ArrivalWatch
+from hub.simulation.change_history import History
 from hub.simulation.crash_points import KilledError
 from hub.simulation.hidden_records import Sweep, exceed_change_limit
-from hub.simulation.history import History
-from hub.simulation.plan import Op, Scene
+from hub.simulation.scenes import Op, Scene
 from hub.simulation.stage import EndlessError, Stage, Trouble
 from hub.simulation.workload import Step
 from hub.store import leases

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from connectors.memory.tables import Row
+from connectors.memory.storage_tables import Row
+from hub.simulation.change_history import History, HistoryEvent, TypedValue
 from hub.simulation.company_systems import Company, happened_at
 from hub.simulation.emulators import Emulator
-from hub.simulation.history import History, HistoryEvent, TypedValue
 from hub.simulation.workload import Step
 from hub.store.links import Link
 from mappings.canonical.values import Values

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from hub.simulation.plan import Op, Scene
+from hub.simulation.scenes import Op, Scene
 from hub.simulation.workload import Step
 
 Part = TypeVar("Part")

@@ -15,7 +15,7 @@ from pathlib import Path
 from connectors.kit.faults import Chances
 from connectors.memory import MemoryConnector, MemorySystem
 from hub.model.policy import EntityPolicy
-from hub.settings.connections import ConnectionSettings
+from hub.settings.connection_settings import ConnectionSettings
 from hub.settings.loading import Settings
 from hub.simulation.company_systems import Company
 from hub.simulation.crash_points import CrashingConnector, CrashingStore, CrashPoints

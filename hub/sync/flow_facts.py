@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection as Transaction
 
-from hub.flows.facts import Fact, derived_id
 from hub.flows.flow import Needs
+from hub.flows.flow_input import Fact, derived_id
 from hub.flows.steps import Direction, steps
 from hub.store import merges
 from hub.store.golden import Golden, load_golden

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hub.flows.facts import Blocked, Derived, Fact
 from hub.flows.flow import Flow
+from hub.flows.flow_input import Blocked, Derived, Fact
 from hub.model.causes import Cause
 from hub.model.observe import Change
 from hub.model.recovery import pause

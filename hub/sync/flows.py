@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import Connection as Transaction
 
 from hub.flows import registry
-from hub.flows.facts import Blocked, Derived, Fact
 from hub.flows.flow import Facts, Flow
+from hub.flows.flow_input import Blocked, Derived, Fact
 from hub.model.causes import Cause
 from hub.model.recovery import pause
 from hub.store import dirty, quarantine

@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from hub.store.figures import any_quarantined_since
+from hub.store.backlog import any_quarantined_since
 from hub.store.runs import Tally
 from hub.sync.context import Hub
 from hub.sync.due import Work

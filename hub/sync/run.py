@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from connectors.kit.errors import ConnectorError
 from hub.store import outbox, quarantine
-from hub.store.figures import quarantined_since
+from hub.store.backlog import quarantined_since
 from hub.store.leases import Held
 from hub.store.outbox import LEASE
 from hub.store.runs import Tally

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from hub.store.backlog import Figures, figures
 from hub.store.engine import Store
-from hub.store.figures import Figures, figures
 from hub.store.rate_limits import usage
 from hub.web.zeros import Configured
 

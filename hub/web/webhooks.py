@@ -18,8 +18,8 @@ from connectors.kit.contract import Connector
 from connectors.kit.errors import ContractError
 from hub.store.inbox import InboxEntry
 from hub.sync.ingest.webhooks import entry_of
-from hub.web.address import called_url
 from hub.web.answers import later, problem
+from hub.web.called_url import called_url
 from hub.web.inbox import Inbox, NotStoredError
 
 #: Seconds that a sender may take for the whole body.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hub.store.figures import BACKLOG_STATES, Figures, RunFigures
+from hub.store.backlog import BACKLOG_STATES, Figures, RunFigures
 from hub.store.runs import RUN_STATES
 from hub.sync.context import Hub
 from hub.sync.flows import flow_sources

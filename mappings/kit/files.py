@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from mappings.canonical.values import Scalar
 from mappings.kit.errors import MappingFileError
+from mappings.kit.file_schema import RENAMES, Custom, FieldSpec, ListSpec, MappingFile
 from mappings.kit.renames import renewed
-from mappings.kit.schema import RENAMES, Custom, FieldSpec, ListSpec, MappingFile
 from mappings.kit.source import Location, Source, read_source
 
 #: The folder of the shipped mapping files.

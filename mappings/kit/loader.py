@@ -13,8 +13,8 @@ from mappings.canonical.entities import ENTITIES
 from mappings.kit import files
 from mappings.kit.compiling import compiled, extended, known
 from mappings.kit.errors import MappingFileError
+from mappings.kit.file_schema import mapping_schema
 from mappings.kit.mapping import Mapping
-from mappings.kit.schema import mapping_schema
 from mappings.kit.table import TableMapping
 
 __all__ = ["load", "load_all", "mapping_schema", "shipped"]

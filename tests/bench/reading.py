@@ -116,8 +116,8 @@ def forget_cursor(folder: Path) -> None:
 
 def properties() -> str:
     """Returns the properties that Tulay requests."""
-    from connectors.hubspot.facts import STREAMS
     from connectors.hubspot.records import wanted_properties
+    from connectors.hubspot.vocabulary import STREAMS
     from mappings.kit.loader import load_all
 
     mapping = next(m for m in load_all(["hubspot"])["hubspot"] if m.stream == "companies")

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from mappings.kit.compiling import system_lenses
+from mappings.kit.file_schema import FieldSpec, MappingFile
 from mappings.kit.files import OURS
 from mappings.kit.lens import LENSES
 from mappings.kit.loader import load, shipped
-from mappings.kit.schema import FieldSpec, MappingFile
 
 README = (OURS / "README.md").read_text(encoding="utf-8")
 

@@ -9,12 +9,12 @@ import pytest
 
 from hub.settings.loading import load_settings
 from hub.settings.policies import SHIPPED, resolve_policies
-from hub.settings.renames import RENAMES as OF_SETTINGS
+from hub.settings.renamed_keys import RENAMES as OF_SETTINGS
 from mappings.kit import files, renames
 from mappings.kit.errors import MappingFileError
+from mappings.kit.file_schema import RENAMES as OF_MAPPINGS
 from mappings.kit.loader import load
 from mappings.kit.renames import Rename, renewed
-from mappings.kit.schema import RENAMES as OF_MAPPINGS
 from mappings.kit.source import read_source
 
 OLD = """\

@@ -22,7 +22,7 @@ from connectors.kit.manifest import Manifest, StreamFacts
 from connectors.memory import MemoryConnector, MemorySystem, manifest_of
 from hub.flows.settings import FlowSettings
 from hub.model.change_limits import ChangeLimit
-from hub.settings.connections import ConnectionSettings
+from hub.settings.connection_settings import ConnectionSettings
 from hub.settings.policies import resolve_policies
 from hub.settings.shape import EntityPolicyText
 from hub.store import history, outbox, quarantine

@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.kit.manifest import StreamFacts
 from connectors.memory import StreamShape
-from connectors.memory.patches import get, shown
+from connectors.memory.patching import get, shown
 from hub.model.change_limits import ChangeLimit
 from hub.model.policy import EntityPolicy, FieldPolicy
 from mappings.canonical.values import Entity, Field, Scalar, Values

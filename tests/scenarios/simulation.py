@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from connectors.kit.contract import Notification, Page
 from connectors.kit.errors import ConnectorError
 from connectors.memory import MemoryConnector, MemorySystem
-from connectors.memory.patches import get
+from connectors.memory.patching import get
 from hub.flows.settings import FlowSettings
 from hub.simulation.crash_points import CrashingConnector, CrashingStore, CrashPoints, KilledError
 from hub.store.links import links_by_key

@@ -7,8 +7,8 @@ from typing import ClassVar
 import pytest
 
 from hub.flows import registry
-from hub.flows.facts import Blocked, Derived, derived_id
 from hub.flows.flow import Facts, Flow, Needs, Outputs, Triggers
+from hub.flows.flow_input import Blocked, Derived, derived_id
 from hub.flows.settings import FlowSettings
 from hub.sync.operate.explain import explain
 

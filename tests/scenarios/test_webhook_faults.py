@@ -15,7 +15,7 @@ from hub.store.engine import Store
 from hub.sync.ingest.inbox import process_inbox
 from hub.sync.ingest.webhooks import receive
 from hub.sync.push.push import push
-from hub.web.app import create_app
+from hub.web.receivers import create_app
 from hub.web.webhooks import ReceiverConfig
 from tests.scenarios.faulty_systems import SECRET, HubSpotSide, MemorySide, Stage
 

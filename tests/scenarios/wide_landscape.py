@@ -15,7 +15,7 @@ from typing import Any
 
 from connectors.kit.manifest import StreamFacts
 from connectors.memory import StreamShape
-from connectors.memory.patches import shown
+from connectors.memory.patching import shown
 from connectors.memory.shape_store import default_shape
 from hub.model.change_limits import ChangeLimit
 from hub.model.policy import EntityPolicy, FieldPolicy

@@ -13,8 +13,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from hub.errors import DecisionError, HubError
-from hub.flows.facts import Fact
 from hub.flows.figures import company_figures
+from hub.flows.flow_input import Fact
 from hub.store import quarantine
 from hub.store.conflicts import list_conflicts
 from hub.store.connections import save_connection

@@ -24,7 +24,7 @@ from hub.flows.settings import FlowSettings
 from hub.store import tables
 from hub.store.engine import Store
 from hub.sync.context import Connection, Hub
-from hub.web.app import create_app
+from hub.web.receivers import create_app
 from hub.web.webhooks import ReceiverConfig
 
 SECRET = "CANARY-webhook-secret-5f1d"

@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from hub.simulation.faults import chosen
+from hub.simulation.in_process import command_of
 from hub.simulation.perform import SimulationSpec
-from hub.simulation.run import command_of
 from hub.simulation.shipped import settings_for
 from hub.simulation.stage import Setup
 from hub.sync.due import Work

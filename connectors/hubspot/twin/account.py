@@ -14,7 +14,9 @@ from connectors.hubspot.twin.association_store import Links, LinkTypes
 from connectors.hubspot.twin.data_faults import DataFaults
 from connectors.hubspot.twin.events import Event, Events
 from connectors.hubspot.twin.pipelines import Pipeline
-from connectors.hubspot.twin.records import (
+from connectors.hubspot.twin.properties_schema import Kind
+from connectors.hubspot.twin.storage import ObjectStore
+from connectors.hubspot.twin.stored_record import (
     API,
     UI,
     Label,
@@ -23,8 +25,6 @@ from connectors.hubspot.twin.records import (
     merged_record,
     other_email,
 )
-from connectors.hubspot.twin.schema import Kind
-from connectors.hubspot.twin.storage import ObjectStore
 from connectors.hubspot.twin.validation import Validation
 from connectors.kit.twin import Clock
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.hubspot.twin.error_bodies import invalid
-from connectors.hubspot.twin.records import Label, Record
+from connectors.hubspot.twin.stored_record import Label, Record
 
 #: from, to -> (plain type id, its inverse). Source: the vendor's table of association type ids;
 #: where a pair is not in it, a number of our own is given out at start (see `LinkTypes`).

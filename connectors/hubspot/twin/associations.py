@@ -16,9 +16,9 @@ from connectors.hubspot.twin.calls import (
 )
 from connectors.hubspot.twin.error_bodies import Refusal, invalid, missing
 from connectors.hubspot.twin.objects import Row, labels_of
-from connectors.hubspot.twin.records import Label, Record
+from connectors.hubspot.twin.properties_schema import Kind
 from connectors.hubspot.twin.render import View, show
-from connectors.hubspot.twin.schema import Kind
+from connectors.hubspot.twin.stored_record import Label, Record
 
 MOST_READ, MOST_WRITTEN, PAGE = 1_000, 2_000, 500
 

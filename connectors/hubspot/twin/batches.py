@@ -9,8 +9,8 @@ from typing import Any
 from connectors.hubspot.twin.calls import Call, Reply, batch_reply, text_field
 from connectors.hubspot.twin.error_bodies import Refusal, invalid, missing_rows, throttled
 from connectors.hubspot.twin.objects import Row, drafts_of, properties_of
-from connectors.hubspot.twin.records import Record
 from connectors.hubspot.twin.render import View, show, written
+from connectors.hubspot.twin.stored_record import Record
 
 TRACE = "objectWriteTraceId"
 

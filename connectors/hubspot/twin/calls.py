@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from connectors.hubspot.twin.account import Account
+from connectors.hubspot.twin.body_checks import check_shape
 from connectors.hubspot.twin.error_bodies import invalid, lacking
-from connectors.hubspot.twin.schema import Kind
-from connectors.hubspot.twin.shapes import check_shape
-from connectors.hubspot.twin.values import iso
+from connectors.hubspot.twin.properties_schema import Kind
+from connectors.hubspot.twin.property_values import iso
 
 #: Maximum number of inputs of a batch call.
 BATCH = 100

@@ -7,15 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 from connectors.hubspot.twin.account import UI, Account, Drafts, Settings
-from connectors.hubspot.twin.app import TwinApp
 from connectors.hubspot.twin.data_faults import KNOWN, LAG_MS
 from connectors.hubspot.twin.fault_replies import voice
+from connectors.hubspot.twin.http_app import TwinApp
 from connectors.hubspot.twin.limits import Limits
 from connectors.hubspot.twin.page_faults import bring_back
-from connectors.hubspot.twin.records import Record
 from connectors.hubspot.twin.render import whole
 from connectors.hubspot.twin.seed import seed_account
 from connectors.hubspot.twin.serving import Serving
+from connectors.hubspot.twin.stored_record import Record
 from connectors.hubspot.twin.tokens import Tokens
 from connectors.hubspot.twin.webhooks import Webhooks
 from connectors.kit.faults import Chances, chosen, only, skew

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
 from connectors.hubspot.twin.error_bodies import Issue
-from connectors.hubspot.twin.records import Record
-from connectors.hubspot.twin.schema import Property
+from connectors.hubspot.twin.properties_schema import Property
+from connectors.hubspot.twin.stored_record import Record
 from connectors.kit.faults import FAULTS, Chances, FaultDice, luck, ways
 
 #: What the twin can be: HubSpot's cursors are moments and ids, which do not expire.
@@ -49,7 +49,7 @@ class DataFaults:
     def written(self, prop: Property, text: str) -> str:
         """Returns a text the way the account writes it down.
 
-        >>> from connectors.hubspot.twin.schema import fresh_kinds
+        >>> from connectors.hubspot.twin.properties_schema import fresh_kinds
         >>> city = fresh_kinds()["companies"].properties["city"]
         >>> DataFaults(ways={"city": "upper"}).written(city, "Bonn")
         'BONN'

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.hubspot.twin.records import Record, Source
+from connectors.hubspot.twin.stored_record import Record, Source
 from connectors.kit.twin import Clock
 
 

@@ -8,8 +8,8 @@ from connectors.hubspot.twin.account import Drafts
 from connectors.hubspot.twin.calls import Call, Reply, part_field, text_field, whole_number
 from connectors.hubspot.twin.error_bodies import invalid, lacking, missing
 from connectors.hubspot.twin.page_faults import bring_back, turn_page
-from connectors.hubspot.twin.records import Label
 from connectors.hubspot.twin.render import View, show, written
+from connectors.hubspot.twin.stored_record import Label
 
 Row = dict[str, Any]
 

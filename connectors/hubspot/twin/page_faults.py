@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from connectors.hubspot.twin.account import Account
 from connectors.hubspot.twin.error_bodies import Refusal
-from connectors.hubspot.twin.records import UI, Record
-from connectors.hubspot.twin.schema import Kind
+from connectors.hubspot.twin.properties_schema import Kind
+from connectors.hubspot.twin.stored_record import UI, Record
 
 
 def turn_page(account: Account, kind: Kind) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.hubspot.twin.values import iso
+from connectors.hubspot.twin.property_values import iso
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from connectors.hubspot.twin.account import Account, Owner
 from connectors.hubspot.twin.calls import Call, Reply, whole_number
 from connectors.hubspot.twin.error_bodies import missing
-from connectors.hubspot.twin.values import iso
+from connectors.hubspot.twin.property_values import iso
 
 
 def _shown(owner: Owner) -> dict[str, Any]:

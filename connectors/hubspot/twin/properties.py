@@ -8,8 +8,8 @@ from typing import Any
 from connectors.hubspot.twin.calls import Call, Reply, batch_reply, text_field
 from connectors.hubspot.twin.error_bodies import Refusal, invalid, missing
 from connectors.hubspot.twin.objects import Row
-from connectors.hubspot.twin.schema import Kind, Property, options
-from connectors.hubspot.twin.values import iso
+from connectors.hubspot.twin.properties_schema import Kind, Property, options
+from connectors.hubspot.twin.property_values import iso
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MOST_UNIQUE = 10

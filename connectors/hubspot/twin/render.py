@@ -8,8 +8,8 @@ from typing import Any
 
 from connectors.hubspot.twin.account import Account
 from connectors.hubspot.twin.association_store import LinkType
-from connectors.hubspot.twin.records import Record
-from connectors.hubspot.twin.values import iso
+from connectors.hubspot.twin.property_values import iso
+from connectors.hubspot.twin.stored_record import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from typing import Any
 from connectors.hubspot.twin.calls import Call, Reply, whole_number
 from connectors.hubspot.twin.error_bodies import Refusal, invalid
 from connectors.hubspot.twin.page_faults import turn_page
-from connectors.hubspot.twin.records import Record
+from connectors.hubspot.twin.properties_schema import Kind, Property
+from connectors.hubspot.twin.property_values import moment
 from connectors.hubspot.twin.render import View, show
-from connectors.hubspot.twin.schema import Kind, Property
-from connectors.hubspot.twin.values import moment
+from connectors.hubspot.twin.stored_record import Record
 
 GROUPS, FILTERS, FILTERS_IN_ALL, WINDOW, PAGE, QUERY = 5, 6, 18, 10_000, 200, 3_000
 Value = str | int | None

@@ -12,8 +12,8 @@ import phonenumbers
 
 from connectors.hubspot.twin.account import Account, Owner
 from connectors.hubspot.twin.geography import COUNTRIES, PRODUCTS, TITLES, City, Country
-from connectors.hubspot.twin.records import Label, Record
-from connectors.hubspot.twin.values import stored_moment
+from connectors.hubspot.twin.property_values import stored_moment
+from connectors.hubspot.twin.stored_record import Label, Record
 
 _OWNERS = (
     (501_100_001, "anna.berg@twin.example", "Anna", "Berg"),

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from connectors.hubspot.twin.error_bodies import invalid, missing
-from connectors.hubspot.twin.records import UI, Record
-from connectors.hubspot.twin.schema import Catalogue, Kind
+from connectors.hubspot.twin.properties_schema import Catalogue, Kind
+from connectors.hubspot.twin.stored_record import UI, Record
 
 
 class ObjectStore:

@@ -9,10 +9,10 @@ from connectors.hubspot.twin.account_settings import Owner, Settings
 from connectors.hubspot.twin.data_faults import DataFaults, told_apart
 from connectors.hubspot.twin.error_bodies import Issue, conflict, invalid_values, required
 from connectors.hubspot.twin.pipelines import Pipeline, fresh_pipelines
-from connectors.hubspot.twin.records import API, Record, Source
-from connectors.hubspot.twin.schema import Kind, Property
+from connectors.hubspot.twin.properties_schema import Kind, Property
+from connectors.hubspot.twin.property_values import accept, as_text, iso
 from connectors.hubspot.twin.storage import ObjectStore
-from connectors.hubspot.twin.values import accept, as_text, iso
+from connectors.hubspot.twin.stored_record import API, Record, Source
 from connectors.kit.twin import Clock
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from connectors.hubspot.twin.calls import Call, Reply, batch_reply, text_field
 from connectors.hubspot.twin.error_bodies import invalid, missing
 from connectors.hubspot.twin.objects import Row
-from connectors.hubspot.twin.values import iso
+from connectors.hubspot.twin.property_values import iso
 from connectors.hubspot.twin.webhooks import APP_ID, Subscription, Webhooks
 
 

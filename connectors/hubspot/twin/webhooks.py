@@ -20,7 +20,7 @@ import orjson
 from connectors.hubspot.twin.account import Account, Event
 from connectors.hubspot.twin.error_bodies import invalid
 from connectors.hubspot.twin.objects import Row
-from connectors.hubspot.twin.values import iso
+from connectors.hubspot.twin.property_values import iso
 from connectors.kit.faults import journeys
 
 APP_ID = 880_011

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection as Transaction
 
 from connectors.kit.contract import Merge, Page
-from hub.flows.facts import derived_id
+from hub.flows.flow_input import derived_id
 from hub.model.observe import Change
 from hub.store.golden import Golden
 from hub.store.links import Link, links_by_key

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hub.flows.facts import derived_id
+from hub.flows.flow_input import derived_id
 from hub.model.observe import Baseline, Change, Observation, RecordContext, observe
 from hub.model.state import LinkState
 from hub.model.wanted import agree, route_actions, settle, settle_in_doubt, wanted

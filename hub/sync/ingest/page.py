@@ -21,8 +21,8 @@ from hub.sync.ingest.deletions import apply_deletions, apply_merge, follow_unlin
 from hub.sync.ingest.linking import link_others, lock_and_identify, observe_linked
 from hub.sync.ingest.merge_order import request_survivors, sort_merges, with_reported_merges
 from hub.sync.ingest.oscillation import pause_oscillations
+from hub.sync.ingest.parents import resolve_parents
 from hub.sync.ingest.read_record import Origin, ReadContext, WrittenValues
-from hub.sync.ingest.references import resolve_parents
 from hub.sync.ingest.unchanged import translated, without_unchanged
 from hub.sync.record_log import log_ingested
 

@@ -12,7 +12,7 @@ from httpx import Response
 
 import connectors.hubspot
 from connectors.hubspot.connector import HubSpotConnector
-from connectors.hubspot.facts import ASSOCIATION_TYPES, REPORTED_TYPES, STREAMS
+from connectors.hubspot.vocabulary import ASSOCIATION_TYPES, REPORTED_TYPES, STREAMS
 from connectors.kit.auth import MemoryTokens
 from connectors.kit.budget import Budget
 from connectors.kit.contract import Connector, FieldNeed

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from connectors.hubspot.connector import HubSpotConnector
-from connectors.hubspot.facts import STREAMS
 from connectors.hubspot.twin import Twin, start
+from connectors.hubspot.vocabulary import STREAMS
 from connectors.kit.auth import EXPIRED, MemoryTokens
 from connectors.kit.budget import Budget
 from connectors.kit.contract import (

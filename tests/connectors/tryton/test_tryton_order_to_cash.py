@@ -9,7 +9,7 @@ from typing import Any
 from connectors.kit.contract import Record
 from connectors.tryton.client import TrytonClient
 from connectors.tryton.office import Office
-from connectors.tryton.values import to_wire
+from connectors.tryton.wire_values import to_wire
 
 Mark = Callable[[str], Callable[[], dict[str, Record]]]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.tryton.reading import Reader
-from connectors.tryton.streams import STREAMS
+from connectors.tryton.stream_models import STREAMS
 
 
 class QuietClient:

@@ -17,7 +17,7 @@ from connectors.tryton.client import TrytonClient
 from connectors.tryton.connector import TrytonConnector
 from connectors.tryton.office import Office
 from connectors.tryton.sandbox import Sandbox
-from connectors.tryton.streams import STREAMS
+from connectors.tryton.stream_models import STREAMS
 
 Mark = Callable[[str], Callable[[], dict[str, Record]]]
 

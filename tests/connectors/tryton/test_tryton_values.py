@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.tryton.values import (
+from connectors.tryton.wire_values import (
     from_wire,
     last_moment,
     make_version,

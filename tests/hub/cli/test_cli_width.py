@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.cli.tables import fitted, piped, text_of, width_of
+from hub.cli.table_layout import fitted, piped, text_of, width_of
 
 LONG = "Donaudampfschiffahrtsgesellschaft mit sehr vielen Zweigniederlassungen in aller Welt"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hub.simulation.change_history import History
 from hub.simulation.faults import chosen
-from hub.simulation.history import History
 from hub.simulation.perform import SimulationResult, SimulationSpec, perform
 from hub.simulation.shipped import settings_for
 from hub.simulation.stage import Setup

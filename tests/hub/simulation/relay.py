@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hub.simulation.change_history import History
 from hub.simulation.checker import CheckResult, check_history
-from hub.simulation.history import History
+from hub.simulation.in_process import struck
 from hub.simulation.perform import SimulationSpec, day_of, end, page_of, plan_of
 from hub.simulation.play import Play
 from hub.simulation.rest import rest
-from hub.simulation.run import struck
 from hub.simulation.stage import Setup, Stage
 from hub.store.engine import Store
 

@@ -15,10 +15,10 @@ from hub.cli.app import build
 from hub.errors import SettingsError
 from hub.simulation.certificate import PROMISES
 from hub.simulation.faults import ALL, KINDS, TOGETHER, WEBHOOKS, chosen
+from hub.simulation.in_process import certified, struck
 from hub.simulation.perform import SimulationResult, SimulationSpec
 from hub.simulation.report import page
 from hub.simulation.rest import left_over
-from hub.simulation.run import certified, struck
 from hub.simulation.stage import Setup
 from hub.store.scratch import scratch_database
 from tests.hub.simulation.relay import Relay
@@ -116,11 +116,11 @@ def test_the_command_prints_json_and_a_report(
 def test_a_broken_promise_ends_with_exit_code_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from hub.simulation import run
+    from hub.simulation import in_process
     from hub.sync.changeset import ChangeSet
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "SHRINKING", 0.0)
+    monkeypatch.setattr(in_process, "SHRINKING", 0.0)
     monkeypatch.setattr(ChangeSet, "conflicts_found", lambda *_args: None)
     with pytest.raises(SystemExit) as ended:
         build()("rehearse --seed 1 --changes 60 --faults none".split(), prog_name="tulay")

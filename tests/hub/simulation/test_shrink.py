@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from hub.simulation.faults import chosen
+from hub.simulation.in_process import rehearse
 from hub.simulation.perform import SimulationSpec
-from hub.simulation.plan import Op
-from hub.simulation.run import rehearse
+from hub.simulation.scenes import Op
 from hub.simulation.shrink import ScriptStep, scenes_of, script_of, shrunk
 from hub.simulation.stage import Setup
 from hub.sync.changeset import ChangeSet

@@ -15,7 +15,7 @@ from connectors.memory.system import MemorySystem
 from hub.flows.settings import FlowSettings
 from hub.store.engine import Store
 from hub.sync.context import Connection, Hub
-from hub.web.app import create_app
+from hub.web.receivers import create_app
 from hub.web.webhooks import ReceiverConfig
 
 STREAMS = {"crm": ("companies", "deals"), "erp": ("parties",)}

@@ -27,8 +27,8 @@ from hub.store.runs import save_run, start_run
 from hub.store.streams import save_stream
 from hub.store.tables import inbox as inbox_table
 from hub.sync.context import Connection, Hub
-from hub.web.app import create_app
 from hub.web.inbox import Inbox
+from hub.web.receivers import create_app
 from hub.web.webhooks import ReceiverConfig
 
 SECRET = "open sesame"
@@ -275,7 +275,7 @@ def test_simultaneous_deliveries_share_a_commit(hub: Hub, monkeypatch: pytest.Mo
         made.append(Inbox(store, hub.clock))
         return made[0]
 
-    monkeypatch.setattr("hub.web.app.inbox_of", remembered)
+    monkeypatch.setattr("hub.web.receivers.inbox_of", remembered)
     many = [signed(f"k{n}") for n in range(200)]
 
     async def together(http: httpx.AsyncClient) -> list[int]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection as Transaction
 
-from hub.flows.facts import derived_id
+from hub.flows.flow_input import derived_id
 from hub.model.matching import certain_prints
 from hub.store.links import resolve_keys
 from hub.store.quarantine import Cause, Problem

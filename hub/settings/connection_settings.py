@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from connectors.kit.manifest import Manifest, SettingFacts
 from connectors.kit.registry import RegistryError, check_settings
-from hub.settings.references import References, is_reference, refers
+from hub.settings.secrets import References, is_reference, refers
 from hub.settings.shape import BudgetSettings, ConnectionText
 from mappings.kit.files import nearest
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from connectors.kit.contract import Payload
 from connectors.tryton.client import Domain, Row
-from connectors.tryton.values import MARK, from_wire, unmarked
+from connectors.tryton.wire_values import MARK, from_wire, unmarked
 
 #: Read of every row that a version covers.
 STAMPS = ("_timestamp", "create_date", "write_date")

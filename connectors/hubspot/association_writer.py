@@ -8,9 +8,9 @@ from typing import Any
 from connectors.hubspot.association_types import AssociationKinds
 from connectors.hubspot.batches import one_by_one, run_batch, texts
 from connectors.hubspot.client import HubSpotClient, Json
-from connectors.hubspot.facts import BATCH, LINES, SINGLE
 from connectors.hubspot.records import RecordReader
 from connectors.hubspot.results import portions
+from connectors.hubspot.vocabulary import BATCH, LINES, SINGLE
 from connectors.kit.errors import ConnectorError, RecordError, RecordRejectedError
 
 Errors = dict[str, ConnectorError]

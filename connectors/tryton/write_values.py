@@ -12,8 +12,8 @@ from connectors.kit.contract import Payload
 from connectors.kit.errors import RecordRejectedError
 from connectors.tryton.client import Row, TrytonClient
 from connectors.tryton.regions import Regions
-from connectors.tryton.streams import Many, One, Part, Plain, Stream, items_at
-from connectors.tryton.values import to_wire
+from connectors.tryton.stream_models import Many, One, Part, Plain, Stream, items_at
+from connectors.tryton.wire_values import to_wire
 
 #: The fields by which a referenced row is found, best first.
 NAMES = ("code", "number", "name")

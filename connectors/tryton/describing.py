@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from connectors.kit.contract import FieldInfo, StreamSchema
 from connectors.tryton.client import Row, TrytonClient
-from connectors.tryton.streams import Keys, Many, One, Part, Plain, Stream
+from connectors.tryton.stream_models import Keys, Many, One, Part, Plain, Stream
 
 TYPES = {
     "char": "text",

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from connectors.hubspot.twin.schema import Kind
-from connectors.hubspot.twin.values import iso
+from connectors.hubspot.twin.properties_schema import Kind
+from connectors.hubspot.twin.property_values import iso
 
 #: (category, association type id): one label of a link.
 Label = tuple[str, int]

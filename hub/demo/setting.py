@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors.kit.errors import UnavailableError
 from hub.demo.catalogue import MADE
-from hub.demo.figures import everyone
+from hub.demo.counts import everyone
 from hub.demo.narration import Narration, short
 from hub.demo.systems import World
 from hub.errors import SettingsError

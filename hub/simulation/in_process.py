@@ -15,13 +15,13 @@ from pathlib import Path
 
 from hub.settings.loading import Settings
 from hub.simulation.certificate import Certificate
+from hub.simulation.change_history import History, HistoryEvent, TypedValue
 from hub.simulation.checker import CONFLICT, LOST, OVERWRITTEN, PROPAGATED, SUPERSEDED, WAITING
 from hub.simulation.faults import TOGETHER
-from hub.simulation.history import History, HistoryEvent, TypedValue
 from hub.simulation.perform import DAY, SimulationResult, SimulationSpec, day_of, perform, plan_of
-from hub.simulation.plan import Scene
 from hub.simulation.play import Finding, Play
 from hub.simulation.rest import SETTLING, left_over
+from hub.simulation.scenes import Scene
 from hub.simulation.shrink import about, scenes_of, script_of, shrunk
 from hub.simulation.stage import Stage
 from hub.store.engine import open_store
