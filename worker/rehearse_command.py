@@ -135,7 +135,7 @@ def options_of(
 ) -> tuple[str, ...]:
     """Returns the options of the command for its servers, without passwords.
 
-    >>> places_of(workers=4, database="postgresql://me:secret@db/test", redis_url=None)
+    >>> options_of(workers=4, database="postgresql://me:secret@db/test", redis_url=None)
     ('--workers', '4', '--database', 'postgresql://me:PASSWORD@db/test')
     """
     words = [] if workers is None else ["--workers", str(workers)]

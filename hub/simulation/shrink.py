@@ -59,7 +59,7 @@ def about(beats: Sequence[ScriptStep], subjects: Iterable[str]) -> list[ScriptSt
 
     >>> from hub.simulation.workload import Step
     >>> steps = [ScriptStep(1, Step(n, "edit", "company", f"c{n}", "crm")) for n in (1, 2)]
-    >>> [beat.step.thing for beat in about(steps, ["c2"])]
+    >>> [beat.step.subject for beat in about(steps, ["c2"])]
     ['c2']
     """
     wanted = set(subjects)
