@@ -10,20 +10,17 @@ from dataclasses import dataclass, field
 from connectors.tryton.office_day import Customer
 from hub.demo import counts, customers
 from hub.demo.catalogue import RAISED
+from hub.demo.comparison import compare
 from hub.demo.counts import Figures
 from hub.demo.customers import Known
 from hub.demo.narration import plain, short
 from hub.demo.setting import Row, Stage, company_of
 from hub.demo.systems import LONG_AGO
 from hub.store.conflicts import list_conflicts
-from hub.sync.operate.reconcile import reconcile
-from hub.sync.operate.reconciliation import Reconciliation
 from hub.sync.operate.resolve import resolve_conflict
 
 _PHONE = "+49 30 901820"
 _ADDRESS = ("address", "zip", "city")
-#: Differences and gaps that are listed; the count says how many there are.
-_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ class Story:
         self._what_was_missing()
         self._work_in_the_erp()
         self._both_edit()
-        self._compare()
+        compare(self.stage, self.figures)
         return self.figures
 
     def _two_systems(self) -> None:
@@ -214,42 +211,6 @@ class Story:
             )
             resolve_conflict(hub, one.id, one.connection)
 
-    def _compare(self) -> None:
-        stage = self.stage
-        stage.narration.step("All records of both sides are compared, field by field")
-        with stage.narration.drawn() as progress:
-            found = reconcile(stage.world.hub, progress=progress)
-        self.figures.differences = len(found.different) + len(found.missing)
-        self.figures.links = counts.count_links(stage.world.hub)
-        stage.narration.show(
-            ["", "linked records", "equal pairs", "differences"],
-            [
-                (name, count, found.by_entity.get(name, 0), _differing(found, name))
-                for name, count in self.figures.links.items()
-            ],
-        )
-        self._complain(found)
-        report = stage.sync()
-        self.figures.writes_second_run = report.written
-        stage.narration.say(
-            f"{self.figures.differences} differences. Synced once more: {report.written} records"
-            " were written."
-        )
-
-    def _complain(self, found: Reconciliation) -> None:
-        for one in found.different[:_LISTED]:
-            self.stage.narration.say(
-                f"{one.entity} {one.title!r} in {one.connection}: {one.path} is {one.shown!r}, the"
-                f" hub has {one.golden!r}"
-            )
-        for gap in found.missing[:_LISTED]:
-            self.stage.narration.say(f"{gap.entity} {gap.title!r}, {gap.connection}: {gap.reason}")
-
 
 def _one_of_each(known: list[Known]) -> list[Known]:
     return list({one.by: one for one in known}.values())
-
-
-def _differing(found: Reconciliation, entity: str) -> int:
-    different = sum(one.entity == entity for one in found.different)
-    return different + sum(gap.entity == entity for gap in found.missing)

@@ -94,7 +94,6 @@ MOST_CLASS_LINES = 200
 LARGE_CLASSES: dict[str, str] = {
     "connectors/kit/suite.py:ConnectorContract": "the contract: one short test for each promise",
     "connectors/memory/connector.py:MemoryConnector": "one method for each one of the contract",
-    "hub/demo/story.py:Story": "to be split",
     "hub/simulation/play.py:Play": "to be split",
 }
 
