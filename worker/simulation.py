@@ -31,9 +31,11 @@ from hub.simulation.certificate import Certificate
 from hub.simulation.change_history import History
 from hub.simulation.checker import check_history
 from hub.simulation.faults import ALONE, TOGETHER
+from hub.simulation.findings import Finding
 from hub.simulation.in_process import certified, narration
+from hub.simulation.operations import exceed_change_limit
 from hub.simulation.perform import SimulationResult, SimulationSpec, day_of, end, page_of
-from hub.simulation.play import Finding, Play
+from hub.simulation.play import Play
 from hub.simulation.rest import rest
 from hub.simulation.stage import Stage, WallClock
 from hub.simulation.workload import Workload
@@ -195,7 +197,7 @@ def _perform(
         stage.clear_faults()
         _wait_for_quiet(play, company)
         if "surprise" in spec.faults:
-            play.exceed_change_limit(spec.seed, _Sweeper(play, company))
+            exceed_change_limit(play, spec.seed, _Sweeper(play, company))
             _wait_for_quiet(play, company)
     finally:
         company.end()

@@ -1,4 +1,4 @@
-"""The end of the demo: compares all records of both sides and shows that nothing is left to write."""
+"""The end of the demo: all records of both sides are compared, and another sync writes nothing."""
 
 from __future__ import annotations
 

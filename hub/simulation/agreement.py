@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from hub.model.policy import item_of
 from hub.simulation.emulators import Emulator
-from hub.simulation.play import Finding
+from hub.simulation.findings import Finding
 from hub.simulation.stage import Stage
 from hub.store import audit, quarantine
 from hub.store.conflicts import open_paths

@@ -13,7 +13,8 @@ from hub.simulation.agreement import Waiting, absent, disagreements, waiting
 from hub.simulation.change_history import History, TypedValue
 from hub.simulation.checks import made_twice
 from hub.simulation.emulators import Emulator
-from hub.simulation.play import Finding, Play
+from hub.simulation.findings import Finding
+from hub.simulation.play import Play
 from hub.simulation.stage import Stage
 from hub.store import audit
 from hub.store.golden import Golden, load_golden

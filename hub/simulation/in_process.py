@@ -18,8 +18,9 @@ from hub.simulation.certificate import Certificate
 from hub.simulation.change_history import History, HistoryEvent, TypedValue
 from hub.simulation.checker import CONFLICT, LOST, OVERWRITTEN, PROPAGATED, SUPERSEDED, WAITING
 from hub.simulation.faults import TOGETHER
+from hub.simulation.findings import Finding
 from hub.simulation.perform import DAY, SimulationResult, SimulationSpec, day_of, perform, plan_of
-from hub.simulation.play import Finding, Play
+from hub.simulation.play import Play
 from hub.simulation.rest import SETTLING, left_over
 from hub.simulation.scenes import Scene
 from hub.simulation.shrink import about, scenes_of, script_of, shrunk

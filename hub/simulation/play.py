@@ -7,81 +7,23 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import ClassVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from connectors.kit.contract import Notification, Page
 from connectors.kit.errors import ConnectorError
-from connectors.kit.faults import journeys
-from connectors.memory import MemoryConnector
-from connectors.memory.reading import Place
-from connectors.memory.storage_tables import as_text
-from hub.errors import DecisionError, HubError
 from hub.simulation.acting import TypedWord, WorkloadRunner
 from hub.simulation.arrivals import ArrivalWatch
 from hub.simulation.change_history import History
 from hub.simulation.crash_points import KilledError
-from hub.simulation.hidden_records import Sweep, exceed_change_limit
+from hub.simulation.decisions import accept_changes, decide_conflicts
+from hub.simulation.findings import DEFECTS, Finding, broke_down
+from hub.simulation.late_pages import LatePages
+from hub.simulation.operations import JOBS
 from hub.simulation.scenes import Op, Scene
 from hub.simulation.stage import EndlessError, Stage, Trouble
+from hub.simulation.webhook_traffic import WebhookTraffic
 from hub.simulation.workload import Step
 from hub.store import leases
-from hub.store.conflicts import list_conflicts
-from hub.store.connections import connection_states, save_connection
-from hub.store.links import links_by_key
-from hub.store.runs import Tally
-from hub.store.streams import all_streams, save_stream
-from hub.sync.context import Hub
-from hub.sync.flows import derive
-from hub.sync.ingest.inbox import process_inbox
-from hub.sync.ingest.page import ingest
-from hub.sync.ingest.pull import pull
-from hub.sync.ingest.read_record import Origin
-from hub.sync.ingest.sweep import sweep
-from hub.sync.ingest.webhooks import receive
-from hub.sync.operate.resolve import resolve_conflict
-from hub.sync.push.push import push
-from mappings.kit.errors import MappingError
-
-#: Errors that a defect of the hub may raise.
-DEFECTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    HubError,
-    LookupError,
-    MappingError,
-    RuntimeError,
-    SQLAlchemyError,
-    TypeError,
-    ValueError,
-)
-#: Share of the changes in systems with webhooks that a webhook reports.
-_NOTIFIED = 0.15
-#: Seconds after which a failed write is repeated.
-_PAUSE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A broken promise."""
-
-    #: P1 to P12
-    promise: str
-    #: What is wrong, for display.
-    what: str
-    #: The subjects it is about.
-    subjects: tuple[str, ...] = ()
-
-    @property
-    def kind(self) -> str:
-        """The same for all findings of one kind, whatever the record."""
-        words = [w for w in self.what.split() if not any(c.isdigit() or c in "'\"" for c in w)]
-        return f"{self.promise} {' '.join(words[:6])}"
 
 
 @dataclass
@@ -108,10 +50,9 @@ class Play:
         self.users = WorkloadRunner(stage.company, self.history, stage.known, first=1 << 60)
         self.watch = ArrivalWatch(stage.company, self.history, stage.setup.policies)
         self.users.recorder.listeners.append(self.watch.typed)
-        self.late: list[tuple[str, str, Page]] = []
-        #: (due at, connection, notifications)
-        self.delayed: list[tuple[datetime, str, Notification]] = []
-        self.events = self.changes = 0
+        self.late = LatePages(stage)
+        self._webhooks = WebhookTraffic(stage, self._note_fault)
+        self.changes = 0
         #: Seconds of the day on the simulated clock.
         self.length = 0.0
         self._began = stage.clock.now
@@ -128,7 +69,7 @@ class Play:
 
     def day_ends(self) -> None:
         """Ends the day: records its length and delivers the last webhooks."""
-        self._deliver(everything=True)
+        self._webhooks.deliver(everything=True)
         self.length = (self.stage.clock.now - self._began).total_seconds()
 
     def say(self, text: str) -> None:
@@ -167,47 +108,19 @@ class Play:
 
     def type_and_tell(self, steps: Iterable[Step], luck: random.Random) -> None:
         """Carries out steps of users; their systems send webhooks about some of them."""
-        self._send_webhooks(self._type(steps, aside=False), luck)
+        self._webhooks.send(self._type(steps, aside=False), luck)
 
     def scene(self, scene: Scene) -> None:
         """Plays one scene."""
         done = self._type(scene.steps, aside=False)
-        self._send_webhooks(done, random.Random(scene.luck))  # noqa: S311 - repeatable
+        self._webhooks.send(done, random.Random(scene.luck))  # noqa: S311 - repeatable
         for op in scene.ops:
             self.perform(op)
         self.watch.look()
         self.decide()
 
-    def _send_webhooks(self, done: Iterable[TypedWord], luck: random.Random) -> None:
-        for spoken in done:
-            name, stream = spoken.emulator.connection, spoken.emulator.stream
-            if not self.stage.setup.settings.connections[name].manifest.webhooks:
-                continue
-            if luck.random() > _NOTIFIED:
-                continue
-            self.events += 1
-            notification = Notification(stream, spoken.key, f"event-{self.events}")
-            waits = journeys(self.stage.faults, lambda _name: luck.random(), self._has_struck)
-            now = self.stage.clock()
-            self.delayed += [(now + timedelta(seconds=wait), name, notification) for wait in waits]
-        self._deliver()
-
-    def _has_struck(self, fault: str) -> None:
+    def _note_fault(self, fault: str) -> None:
         self.struck[fault] += 1
-
-    def _deliver(self, *, everything: bool = False) -> None:
-        """Delivers the webhooks that are due, in order of arrival."""
-        now = self.stage.clock()
-        by_system: dict[str, list[Notification]] = {}
-        later: list[tuple[datetime, str, Notification]] = []
-        for due, name, notification in sorted(self.delayed, key=lambda one: one[0]):
-            if everything or due <= now:
-                by_system.setdefault(name, []).append(notification)
-            else:
-                later.append((due, name, notification))
-        self.delayed = later
-        for name, notifications in by_system.items():
-            receive(self.stage.hub, name, notifications)
 
     # --- the hub --------------------------------------------------------------------------------
 
@@ -225,7 +138,7 @@ class Play:
         stage.crash_points.expect(op.dies, inner)
         self.writing = op.connection if op.kind in ("push", "again") else None
         try:
-            self._WORK[op.kind](self, stage.hub, op)
+            JOBS[op.kind](self, op)
         except KilledError:
             self.struck["kill"] += 1
             self.say(f"  {stage.hub.worker} is killed at its crash point {op.dies}")
@@ -257,133 +170,9 @@ class Play:
             with hub.store.begin() as tx:
                 leases.release(tx, dead, now=hub.clock(), reason="the process died")
 
-    def count(self, tally: Tally) -> None:
-        if not tally.adds_up:
-            what = (
-                f"the counts of a {tally.kind} of {tally.connection} {tally.stream} do not add up"
-            )
-            self.findings.append(Finding("P10", what))
-
-    def _pull(self, hub: Hub, op: Op) -> None:
-        self.count(pull(hub, op.connection, op.stream))
-
-    def _sweep(self, hub: Hub, op: Op) -> None:
-        self.count(sweep(hub, op.connection, op.stream))
-
-    def _inbox(self, hub: Hub, op: Op) -> None:
-        self.count(process_inbox(hub, op.connection))
-
-    def _push(self, hub: Hub, op: Op) -> None:
-        push(hub, op.connection)
-
-    def _again(self, hub: Hub, op: Op) -> None:
-        """Pushes again when all pauses after errors are over, before anything is read."""
-        self.stage.clock.pass_by(_PAUSE)
-        push(hub, op.connection)
-
-    def _derive(self, hub: Hub, _: Op) -> None:
-        derive(hub)
-
-    def _surprise(self, hub: Hub, op: Op) -> None:
-        """Hides records from one sweep, as if a permission were lost."""
-
-        def look(name: str, stream: str) -> None:
-            self.count(sweep(hub, name, stream))
-
-        self.exceed_change_limit(op.after, look)
-
-    def exceed_change_limit(self, pick: int, sweep: Sweep) -> None:
-        """Exceeds the change limit if a stream is large enough."""
-        found = exceed_change_limit(self.stage, pick, sweep)
-        if found is not None:
-            self.struck["surprise"] += 1
-            self.findings += [Finding("P9", what) for what in found]
-
-    def _delay(self, hub: Hub, op: Op) -> None:
-        """Reads a page and keeps it back."""
-        system = self.stage.company.systems[op.connection]
-        since = system.fault_state.moment() - timedelta(minutes=10)
-        cursor = Place(system.epoch, as_text(since)).text()
-        pages = MemoryConnector.of(system).pages(op.stream, cursor)
-        self.late.append((op.connection, op.stream, next(iter(pages))))
-
-    def _arrive(self, hub: Hub, _: Op) -> None:
-        """Ingests a page that was read some time ago."""
-        if not self.late:
-            return
-        self.struck["stale"] += 1
-        name, stream, page = self.late.pop(0)
-        self.say(f"  an old page of {name} {stream} is ingested")
-        channel = hub.connection(name).channel(stream)
-        tally = Tally(hub.fresh_id(), "late", name, stream, hub.clock())
-        system = self.stage.company.systems[name]
-        with hub.store.begin() as tx:
-            # A page cannot tell that a record unknown to the hub is gone: a sweep will.
-            known = links_by_key(tx, name, stream, [record.key for record in page.records])
-            kept = [
-                record
-                for record in page.records
-                if record.key in known
-                or ((row := system.row(stream, record.key)) is not None and row.fate == "live")
-            ]
-            ingest(
-                hub,
-                tx,
-                channel,
-                page=replace(page, records=kept),
-                tally=tally,
-                origin=Origin.LISTED,
-            )
-        self.count(tally)
-
-    #: Kind of job -> how it is done.
-    _WORK: ClassVar[Mapping[str, Callable[[Play, Hub, Op], None]]] = {
-        "pull": _pull,
-        "sweep": _sweep,
-        "inbox": _inbox,
-        "push": _push,
-        "again": _again,
-        "derive": _derive,
-        "surprise": _surprise,
-        "delay": _delay,
-        "arrive": _arrive,
-    }
-
     # --- those who are asked --------------------------------------------------------------------
 
     def decide(self, *, most: float = 0.8) -> None:
         """Lets a person resume what is paused and decide most conflicts."""
         self.surprises += accept_changes(self.stage.hub)
-        hub = self.stage.hub
-        with hub.store.read() as tx:
-            waiting = list_conflicts(tx)
-        for number, row in enumerate(waiting):
-            if number >= len(waiting) * most:
-                break
-            try:
-                resolve_conflict(hub, row.id, "ours" if row.id % 2 else "theirs")
-                self.decisions += 1
-            except DecisionError:
-                continue  # decided along with another one, or its record is gone
-
-
-def accept_changes(hub: Hub) -> int:
-    """Resumes every paused stream and connection; returns how many there were."""
-    free = {"paused_at": None, "reason": None}
-    with hub.store.begin() as tx:
-        paused = [name for name, state in all_streams(tx).items() if state.paused_at is not None]
-        for connection, stream in paused:
-            save_stream(tx, connection, stream, **free, accepted=1)
-        for name, known in connection_states(tx).items():
-            if known.paused_at is not None:
-                save_connection(tx, name, **free)
-    return len(paused)
-
-
-def broke_down(kind: str, error: BaseException) -> Finding:
-    """Returns the finding that a job ended in an error it should never raise."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    position = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace is not None else ""
-    return Finding("P6", f"{kind} broke down: {type(error).__name__} in {position}: {error}")
+        self.decisions += decide_conflicts(self.stage.hub, most=most)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hub.simulation.checks import echoes
-from hub.simulation.play import DEFECTS, Finding, Play, accept_changes, broke_down
+from hub.simulation.decisions import accept_changes
+from hub.simulation.findings import DEFECTS, Finding, broke_down
+from hub.simulation.operations import count
+from hub.simulation.play import Play
 from hub.simulation.stage import EndlessError
 from hub.store import quarantine
 from hub.store.streams import save_stream
@@ -80,7 +83,7 @@ def _round(play: Play) -> Report | None:
         return None
     play.say(f"  rounds: {report.rounds}, changed {report.changed}, written {report.written}")
     for tally in report.tallies:
-        play.count(tally)
+        count(play, tally)
     for name, why in report.failed.items():
         play.findings.append(Finding("P3", f"{name} fails although nothing is wrong: {why}"))
     return report

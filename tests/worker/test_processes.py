@@ -100,7 +100,7 @@ def test_children_end_with_a_killed_parent(shop: Any) -> None:
 def test_a_worker_killed_in_a_read_is_replaced(installation: Installation) -> None:
     """A worker killed in the middle of a read is replaced at once."""
     installation.settle(30, known=3)
-    worker = installation.fork("worker", dies_at="pull._stored: committed")
+    worker = installation.fork("worker", dies_at="pull._store_page: committed")
     installation.until(lambda: worker.poll() is not None)
     states = "SELECT DISTINCT state FROM runs ORDER BY state"
     assert [row.state for row in installation.rows(states)] == ["running"]

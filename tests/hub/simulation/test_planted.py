@@ -88,7 +88,7 @@ def incomplete_sweeps_believed(patch: Patch) -> None:
             save_stream(tx, connection, stream, swept_at=hub.clock())
         return tally
 
-    patch.setattr("hub.simulation.play.sweep", sweep)
+    patch.setattr("hub.simulation.operations.sweep", sweep)
 
 
 def stale_pages_applied(patch: Patch) -> None:
